@@ -1,0 +1,198 @@
+"""Values that travel: between tasks by XCom, to triggers, to platforms and into the history. All of them are JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from release_pipelines.spec.models import MetricSpec, RouterSpec, WorkloadSpec
+
+Track = Literal["stable", "canary", "preview"]
+Outcome = Literal[
+    "released", "no_op", "rolled_back", "rejected", "expired", "superseded", "aborted", "failed", "rollback_failed"
+]
+Judgement = Literal["pass", "fail", "inconclusive", "error"]
+
+
+class Value(BaseModel):
+    """Base: frozen, JSON in and out by ``model_dump(mode="json")`` and ``model_validate``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Artifact(Value):
+    """What is released: an image digest with its name tags."""
+
+    app: str
+    version: str
+    image: str = Field(description="Repository without tag or digest, like registry.example/storefront")
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    commit: str | None = None
+    evidence: dict[str, str] = Field(default_factory=dict, description="Names of checks to their result in words")
+
+    @property
+    def reference(self) -> str:
+        """The image as it is deployed: by digest, never by tag."""
+        return f"{self.image}@{self.digest}"
+
+
+class Target(Value):
+    """One app in one environment: all that a platform, a metric query or a smoke test needs to know. Frozen at preflight."""
+
+    app: str
+    environment: str
+    platform: Literal["container_host", "kubernetes"]
+    platform_connection: str
+    registry_connection: str
+    prometheus_connection: str
+    namespace: str = "default"
+    workload: WorkloadSpec = Field(description="With its name filled in and the environment's replicas and env merged")
+    router: RouterSpec = Field(description="With its route filled in")
+    url: str = Field(description="Where the traffic enters, like http://127.0.0.1:8000")
+    host: str | None = Field(None, description="Host header that selects the app")
+    version_header: str = "X-App-Version"
+
+
+class Deployment(Value):
+    """What a deploy did: pushed to XCom by the operators that deploy."""
+
+    environment: str
+    platform: str
+    track: Track
+    digest: str
+    version: str
+    previous_digest: str | None = None
+    previous_version: str | None = None
+    changed: bool = True
+
+
+# --- analysis -------------------------------------------------------------------------------------------------
+
+
+class Sample(Value):
+    """One raw look at one metric: numbers, or the error that stood in the way."""
+
+    metric: str
+    at: float = Field(description="Unix time in seconds")
+    value: float | None = Field(None, description="Gauge value; for counts bad/total")
+    bad: float | None = None
+    total: float | None = None
+    error: str | None = Field(None, description="The metrics service did not answer, or answered with an error")
+    stable_bad: float | None = Field(None, description="The same counts on stable, for the sentence")
+    stable_total: float | None = None
+
+
+class Measurement(Value):
+    """A sample with its judgement (R3)."""
+
+    sample: Sample
+    judgement: Judgement
+    reason: str
+
+
+class MetricVerdict(Value):
+    """What all measurements of one metric amount to in one step."""
+
+    metric: str
+    judgement: Judgement
+    value: float | None = None
+    limit: float
+    measurements: int = 0
+    critical: bool = True
+    sentence: str
+
+
+class Verdict(Value):
+    """What a step or a bake amounts to."""
+
+    judgement: Judgement
+    decided_at: float = Field(description="Unix time of the answer that completed the verdict")
+    accepted_at: float | None = Field(None, description="Unix time when the router had accepted what follows from it")
+    step: str
+    weight: int
+    metrics: list[MetricVerdict] = Field(default_factory=list)
+    sentence: str
+
+
+# --- platform -------------------------------------------------------------------------------------------------
+
+
+class TrackStatus(Value):
+    """What runs on one track."""
+
+    track: Track
+    digest: str | None = Field(None, description="Wanted digest; None: nothing is wanted on this track")
+    version: str | None = None
+    wanted: int = 0
+    ready: int = 0
+    settled: bool = Field(False, description="All wanted replicas run the wanted digest, are ready, and no other replica is left")
+    failure: str | None = Field(None, description="R7: cannot become ready; a sentence with the event and the last log lines")
+    waiting: str | None = Field(None, description="Not ready yet: what it waits for")
+
+
+class Lease(Value):
+    """Who may change an app in an environment (R2)."""
+
+    holder: str
+    fence: int
+    expires_at: float
+
+
+class RouteNote(Value):
+    """What a release keeps with the traffic: whoever looks can tell where it is, and any restart can pick it up (R6)."""
+
+    schema_version: int = 1
+    release: str | None = None
+    step: str | None = None
+    weight: int | None = Field(None, description="Canary weight that the release wants: another one in the route is drift")
+    started_at: float | None = Field(None, description="Unix time at which this step's weight was accepted: its clock")
+    verdict: Verdict | None = None
+    last_good: Artifact | None = Field(None, description="Newest artifact that was promoted and held")
+    done: bool = False
+
+
+class Route(Value):
+    """How the traffic is split now, read from the router itself."""
+
+    weights: dict[Track, int]
+    fence: int = 0
+    note: RouteNote = Field(default_factory=RouteNote)
+    changed_by: str | None = Field(None, description="Who wrote the route last, when it was not this package")
+
+
+class Observed(Value):
+    """One look at an app in an environment."""
+
+    tracks: dict[Track, TrackStatus] = Field(default_factory=dict)
+    route: Route | None = None
+    lease: Lease | None = None
+
+    def track(self, track: Track) -> TrackStatus:
+        """The track's status; an empty one if nothing runs there."""
+        return self.tracks.get(track, TrackStatus(track=track))
+
+    def weight(self, track: Track) -> int:
+        """The track's share of the traffic in percent."""
+        return self.route.weights.get(track, 0) if self.route else 0
+
+
+class Usage(Value):
+    """CPU and memory of a track's busiest replica, as a share of its limit; None where there is no limit."""
+
+    cpu: float | None = None
+    memory: float | None = None
+
+
+class MetricQuery(Value):
+    """PromQL of one metric on one track: ``bad`` and ``total`` for counts, ``value`` for gauges."""
+
+    metric: MetricSpec
+    bad: str | None = None
+    total: str | None = None
+    value: str | None = None
+
+
+def to_json(value: Value) -> dict[str, Any]:
+    """The value as a plain dict for XCom, trigger arguments and the history."""
+    return value.model_dump(mode="json")

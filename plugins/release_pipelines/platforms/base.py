@@ -1,0 +1,93 @@
+"""The seam between what a release does and where it does it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol
+
+from release_pipelines.domain.values import Artifact, Lease, Observed, RouteNote, Target, Track, TrackStatus, Usage
+
+
+class PlatformError(Exception):
+    """Something that the platform said no to; the message is a sentence for a reader."""
+
+
+class PlatformUnavailable(PlatformError):
+    """The platform cannot be reached, or answers with a server error. Worth another try."""
+
+
+class Forbidden(PlatformError):
+    """Rights are missing: names the verb and the resource."""
+
+
+class FenceLost(PlatformError):
+    """Somebody else holds the lease now: this writer may not write any more (R2)."""
+
+
+class LeaseHeld(PlatformError):
+    """The lease is somebody else's and has not expired."""
+
+
+class Platform(Protocol):
+    """A place where versions of an app run side by side and share traffic by weight.
+
+    Every call is idempotent: calling it again when its effect stands changes nothing. Calls with a ``fence``
+    raise :class:`FenceLost` when the lease has a newer one. All raise :class:`PlatformUnavailable` or
+    :class:`Forbidden` where the platform cannot be reached or refuses.
+    """
+
+    async def __aenter__(self) -> Platform: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def check(self, target: Target) -> None:
+        """Raise with one sentence unless the platform and its router are reachable and all needed rights are there."""
+
+    async def observe(self, target: Target) -> Observed:
+        """What runs, ready or not and why; weights as the router has them; note and lease."""
+
+    async def deploy(self, target: Target, track: Track, artifact: Artifact, replicas: int | None, fence: int) -> bool:
+        """State that ``track`` shall run ``artifact`` with so many replicas; never changes traffic weights.
+
+        ``replicas`` None leaves the number as it is (stable under an autoscaler, or the workload's own number).
+        Returns whether anything changed. On stable this begins a rolling update; :meth:`advance` completes it.
+        """
+
+    async def advance(self, target: Target, track: Track, fence: int) -> TrackStatus:
+        """Move ``track`` toward what was stated, one small step, and say how it stands.
+
+        Where a controller does the work this only looks. Called again and again until ``settled`` or ``failure``.
+        """
+
+    async def split(self, target: Target, canary_weight: int, note: RouteNote, fence: int) -> bool:
+        """Give ``canary_weight`` percent to the canary, the rest to stable, and keep ``note``: in one write.
+
+        Refuses (PlatformError) to give traffic to a track without a ready replica. Creates the route if there is none.
+        Returns whether anything changed.
+        """
+
+    async def retire(self, target: Target, track: Track, fence: int) -> bool:
+        """Remove a track that has no traffic. Refuses (PlatformError) while the route still names it with a weight."""
+
+    async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
+        """Become the one writer, with a new fence, which also is put on the route. Idempotent for the same holder.
+
+        Raises :class:`LeaseHeld` while somebody else's lease has not expired, unless ``force`` (a rollback takes precedence).
+        """
+
+    async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:
+        """Push the expiry out. Raises :class:`FenceLost` when the lease is not this one any more."""
+
+    async def give_back_lease(self, target: Target, lease: Lease) -> bool:
+        """Free the lease if it is still this one; returns whether it was."""
+
+    async def usage(self, target: Target, track: Track) -> Usage | None:
+        """CPU and memory as the engine itself reports them; None where Prometheus has them instead."""
+
+    async def run(self, target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float) -> str:
+        """Run ``command`` once in the image beside the app, and return its output's end.
+
+        Raises :class:`PlatformError` with the last lines when it exits with anything but 0 or takes longer than ``timeout`` s.
+        """

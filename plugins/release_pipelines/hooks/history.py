@@ -1,0 +1,43 @@
+"""Airflow connection ``release_history`` → the release history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+if TYPE_CHECKING:
+    from release_pipelines.history import History
+
+
+class HistoryHook(BaseHook):
+    """The database of all releases.
+
+    :param history_conn_id: a database connection (PostgreSQL). Where it is not defined the history is a SQLite file,
+        which serves as long as everything runs on one machine.
+    """
+
+    def __init__(self, history_conn_id: str = "release_history") -> None:
+        super().__init__()
+        self.history_conn_id = history_conn_id
+
+    def history(self) -> History:
+        """The history, its tables made or migrated when needed."""
+        from release_pipelines.history import default_url, open_history, sqlalchemy_url
+
+        try:
+            connection = self.get_connection(self.history_conn_id)
+        except AirflowNotFoundException:
+            return open_history(default_url())
+        return open_history(
+            sqlalchemy_url(
+                conn_type=connection.conn_type,
+                host=connection.host,
+                login=connection.login,
+                password=connection.password,
+                schema=connection.schema,
+                port=connection.port,
+                extra=connection.extra_dejson,
+            )
+        )

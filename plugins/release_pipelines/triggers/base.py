@@ -1,0 +1,60 @@
+"""What all triggers of this package share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from release_pipelines.domain.values import Target
+from release_pipelines.hooks.platform import PlatformHook
+from release_pipelines.platforms.base import FenceLost, Forbidden, Platform, PlatformError, PlatformUnavailable
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 1.0
+"""Pause before a platform that does not answer is asked again."""
+
+
+class PlatformTrigger(BaseTrigger):
+    """A trigger that watches one app in one environment.
+
+    Its arguments are JSON, its deadlines absolute: :meth:`run` starts over after a triggerer restart and picks up what it
+    finds with the workload. A platform that does not answer is asked again; what it refuses ends in an ``error`` event.
+
+    :param target: a :class:`~release_pipelines.domain.values.Target` as a dict.
+    :param kwargs: the arguments of the subclass, kept as :attr:`arguments` and given back by :meth:`serialize`.
+    """
+
+    def __init__(self, *, target: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__()
+        self.target = Target.model_validate(target)
+        self.arguments = {"target": target, **kwargs}
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, for Airflow."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch until there is something to say; yields one event."""
+        try:
+            async with await PlatformHook(self.target).aplatform() as platform:
+                event = await self.watch(platform)
+        except (FenceLost, Forbidden, PlatformError) as error:
+            event = {"error": str(error), "kind": type(error).__name__}
+        yield TriggerEvent(event)
+
+    async def watch(self, platform: Platform) -> dict[str, Any]:
+        """What the subclass waits for; returns the event's payload (JSON)."""
+        raise NotImplementedError
+
+    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Await ``ask()``, again and again while the platform cannot be reached."""
+        while True:
+            try:
+                return await ask()
+            except PlatformUnavailable as error:
+                self.log.warning("%s Asking again.", error)
+                await asyncio.sleep(RETRY_SECONDS)

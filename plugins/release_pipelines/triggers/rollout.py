@@ -1,0 +1,39 @@
+"""Wait until a track runs what it shall run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from release_pipelines.domain.values import Track, to_json
+from release_pipelines.platforms.base import Platform
+from release_pipelines.triggers.base import PlatformTrigger
+
+
+class RolloutTrigger(PlatformTrigger):
+    """Move a track toward what was stated until it is settled or cannot get there (R7).
+
+    :param target: the app in its environment.
+    :param track: the track that is waited for.
+    :param fence: the writer's fence.
+
+    Event: ``{"status": TrackStatus}``; its ``failure`` is a sentence when the rollout cannot succeed.
+    """
+
+    LOOK_SECONDS = 0.5
+
+    def __init__(self, *, target: dict[str, Any], track: Track, fence: int) -> None:
+        super().__init__(target=target, track=track, fence=fence)
+        self.track: Track = track
+        self.fence = fence
+
+    async def watch(self, platform: Platform) -> dict[str, Any]:
+        said = None
+        while True:
+            status = await self.insist(lambda: platform.advance(self.target, self.track, self.fence))
+            if status.settled or status.failure:
+                return {"status": to_json(status)}
+            if status.waiting != said:
+                said = status.waiting
+                self.log.info("%s: %s of %s ready. %s", self.track, status.ready, status.wanted, said or "")
+            await asyncio.sleep(self.LOOK_SECONDS)

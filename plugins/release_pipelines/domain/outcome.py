@@ -1,0 +1,60 @@
+"""What a release came to, in one word and one sentence (R9, R13)."""
+
+from __future__ import annotations
+
+from release_pipelines.domain.values import Outcome, Value
+
+
+class Facts(Value):
+    """What the outcome is decided from.
+
+    ``states`` maps the names below to Airflow's task states: ``complete``, ``approval``, ``deploy`` (the first task that
+    changes production), ``plan``, ``switch``, ``verify`` (of the rollback). ``failed_task`` and ``reason`` are those
+    of the first task that failed.
+    """
+
+    version: str
+    production: str
+    states: dict[str, str | None]
+    no_op: bool = False
+    stopped_at: str | None = None
+    approval: str | None = None
+    failed_task: str | None = None
+    reason: str | None = None
+    weight: int | None = None
+    returned_to: str | None = None
+    marked_by_person: bool = False
+
+
+def touched(state: str | None) -> bool:
+    """Whether a task in this state may have changed something."""
+    return state not in (None, "none", "skipped", "upstream_failed", "removed", "scheduled", "queued")
+
+
+def outcome_of(facts: Facts) -> tuple[Outcome, str]:
+    """The outcome and its sentence. Only a new version that serves all traffic and held is ``released``."""
+    state = facts.states.get
+    why = facts.reason or (f"{facts.failed_task} failed" if facts.failed_task else "a person ended the run")
+    why = why.rstrip(".")
+    if state("complete") == "success" and not touched(state("plan")):
+        if facts.no_op:
+            return "no_op", f"{facts.version} already serves all traffic in {facts.production}; nothing was changed."
+        if facts.stopped_at:
+            return "no_op", f"{facts.version} was checked up to {facts.stopped_at} and stopped there, as asked."
+        return "released", f"Released {facts.version}: it serves all traffic in {facts.production} and held."
+    if not touched(state("deploy")):
+        if facts.approval == "rejected":
+            return "rejected", f"Rejected {facts.version}: {why}."
+        if facts.approval == "expired":
+            return "expired", f"Expired {facts.version}: {why}."
+        if facts.marked_by_person and facts.failed_task is None:
+            return "aborted", f"Aborted {facts.version} before {facts.production} was changed: a person ended the run."
+        return "failed", f"Failed {facts.version} before {facts.production} was changed: {why}."
+    if state("verify") == "success":
+        at = f" at {facts.weight} %" if facts.weight else ""
+        to = f", traffic is back on {facts.returned_to}" if facts.returned_to else ""
+        return "rolled_back", f"Rolled back {facts.version}{at}: {why}{to}."
+    if not touched(state("plan")):
+        to = f"traffic is back on {facts.returned_to}" if facts.returned_to else "see the run's log for where the traffic is"
+        return "aborted", f"Aborted {facts.version}: {why}; {to}."
+    return "rollback_failed", f"Rollback of {facts.version} failed: {why}."

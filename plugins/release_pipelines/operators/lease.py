@@ -1,0 +1,211 @@
+"""One release at a time (R2): take the lease, keep it alive, give it back when the traffic is safe."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.domain.values import Artifact, Lease, Observed, RouteNote, Target, to_json
+from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.hooks.platform import PlatformHook
+from release_pipelines.operators.base import ReleaseOperator, explained, given
+from release_pipelines.platforms.base import FenceLost, LeaseHeld
+from release_pipelines.triggers.lease import HoldLeaseTrigger, LeaseFreeTrigger
+from release_pipelines.triggers.promote import RetireTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+RUN = "{{ dag.dag_id }}/{{ run_id }}"
+"""The id of a release that is one DAG run."""
+LEASE_SECONDS = 120.0
+
+
+class TakeLeaseOperator(ReleaseOperator):
+    """Become the one writer for an app in an environment.
+
+    :param target: the app in its environment: a :class:`~release_pipelines.domain.values.Target` or its dict.
+    :param release: who takes it; by default the DAG id and the run id.
+    :param ttl: seconds until the lease expires if nobody renews it.
+    :param when_busy: ``wait`` (deferred, no worker slot) or ``refuse`` while somebody else holds it.
+    :param approved: an :class:`~release_pipelines.domain.values.Artifact`. Where given, the history must hold an approval of
+        exactly this digest for this release, and the release must not have ended: clearing a task of an old run, or
+        marking the approval as success by hand, releases nothing (R1).
+    :return: the :class:`~release_pipelines.domain.values.Lease` as a dict.
+    """
+
+    template_fields = ("release", "approved")
+
+    def __init__(
+        self,
+        *,
+        target: Target | dict[str, Any],
+        release: str = RUN,
+        ttl: float = LEASE_SECONDS,
+        when_busy: Literal["wait", "refuse"] = "wait",
+        approved: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.release = release
+        self.ttl = ttl
+        self.when_busy = when_busy
+        self.approved = approved
+
+    def work(self, context: Context) -> dict[str, Any]:
+        target = given(Target, self.target, "target")
+        self._check_approval()
+        try:
+            lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, self.ttl))
+        except LeaseHeld as held:
+            if self.when_busy == "refuse":
+                raise
+            self.log.info("%s Waiting until it is free.", held)
+            self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="resume")
+        self.log.info("%s holds the lease of %s in %s, fence %s.", lease.holder, target.app, target.environment, lease.fence)
+        return to_json(lease)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """The lease was free a moment ago: try again."""
+        return self.execute(context)
+
+    def _check_approval(self) -> None:
+        if self.approved is None:
+            return
+        artifact = given(Artifact, self.approved, "the approved artifact")
+        history = HistoryHook().history()
+        release = history.release(self.release)
+        if release.outcome:
+            raise AirflowFailException(
+                f"This release has ended ({release.outcome}). Start a new run to release {artifact.version} again."
+            )
+        approval = history.approval(self.release)
+        if approval is None or approval.decision != "approved" or approval.digest != artifact.digest:
+            raise AirflowFailException(f"Nobody has approved {artifact.version} ({artifact.digest}) for this release.")
+
+
+class HoldLeaseOperator(ReleaseOperator):
+    """Keep the lease alive beside the other tasks, deferred, until it is given back.
+
+    :param target: the app in its environment.
+    :param lease: the lease, from :class:`TakeLeaseOperator`.
+    :param ttl: seconds to which each renewal pushes the expiry out.
+    """
+
+    template_fields = ("lease",)
+
+    def __init__(
+        self, *, target: Target | dict[str, Any], lease: Any, ttl: float = LEASE_SECONDS, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.lease = lease
+        self.ttl = ttl
+
+    def work(self, context: Context) -> None:
+        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
+        self.defer(
+            trigger=HoldLeaseTrigger(target=to_json(target), lease=to_json(lease), ttl=self.ttl), method_name="ended"
+        )
+
+    def ended(self, context: Context, event: dict[str, Any]) -> None:
+        """The lease is not held any more."""
+        with explained(context):
+            if event.get("error"):
+                raise AirflowFailException(event["error"])
+            if event.get("taken_by"):
+                raise AirflowFailException(f"The lease was taken over by {event['taken_by']}.")
+
+
+class GiveBackLeaseOperator(ReleaseOperator):
+    """Give the lease back; before that, return the traffic if the release was left unfinished (the abort guard).
+
+    Meant as a teardown: ``give_back.as_teardown(setups=take_lease)``. A run that a person marks as failed runs its
+    teardowns and nothing else.
+
+    :param target: the app in its environment.
+    :param lease: the lease, from :class:`TakeLeaseOperator`.
+    :param release: the release's id.
+    :param retire_after: seconds that a canary keeps running after it lost its traffic (R15).
+    :return: ``{"returned": version that has the traffic again, or null}``.
+    """
+
+    template_fields = ("lease", "release")
+
+    def __init__(
+        self,
+        *,
+        target: Target | dict[str, Any],
+        lease: Any,
+        release: str = RUN,
+        retire_after: float = 30.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.lease = lease
+        self.release = release
+        self.retire_after = retire_after
+
+    def work(self, context: Context) -> dict[str, Any]:
+        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
+        hook = PlatformHook(target)
+        observed = hook.call(lambda platform: platform.observe(target))
+        if observed.lease is None or observed.lease.holder != self.release:
+            self.log.info("The lease is not this release's any more; nothing to give back.")
+            return {"returned": None}
+        lease = observed.lease  # a rollback may have taken it again, with a newer fence
+        returned = None
+        if unfinished(observed, self.release):
+            returned = self._return_traffic(hook, target, observed, lease)
+            context["ti"].xcom_push("returned", returned)
+            if observed.track("canary").wanted:
+                self.defer(
+                    trigger=RetireTrigger(
+                        target=to_json(target), track="canary", fence=lease.fence, at=time.time() + self.retire_after
+                    ),
+                    method_name="retired",
+                    kwargs={"returned": returned, "lease": to_json(lease)},
+                    timeout=timedelta(seconds=self.retire_after + 60),
+                )
+        return self._give_back(hook, target, lease, returned)
+
+    def _return_traffic(self, hook: PlatformHook, target: Target, observed: Observed, lease: Lease) -> str | None:
+        stable = observed.track("stable")
+        if observed.route is None or not observed.weight("canary"):
+            return stable.version if observed.weight("stable") else None
+        if stable.ready == 0:
+            self.log.error("stable has no ready replica: the traffic stays on the canary, a person is needed.")
+            return None
+        note = RouteNote(release=self.release, step="aborted", weight=0, started_at=time.time())
+        note = note.model_copy(update={"last_good": observed.route.note.last_good})
+        hook.call(lambda platform: platform.split(target, 0, note, lease.fence))
+        self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.version or stable.digest)
+        return stable.version or stable.digest
+
+    def retired(self, context: Context, event: dict[str, Any], returned: str | None, lease: dict[str, Any]) -> Any:
+        """The canary is gone: now the lease."""
+        with explained(context):
+            if event.get("error"):
+                self.log.warning("The canary was not retired: %s", event["error"])
+            target = given(Target, self.target, "target")
+            return self._give_back(PlatformHook(target), target, Lease.model_validate(lease), returned)
+
+    def _give_back(self, hook: PlatformHook, target: Target, lease: Lease, returned: str | None) -> dict[str, Any]:
+        try:
+            hook.call(lambda platform: platform.give_back_lease(target, lease))
+        except FenceLost as lost:
+            self.log.info("%s", lost)
+        return {"returned": returned}
+
+
+def unfinished(observed: Observed, release: str) -> bool:
+    """Whether ``release`` left the traffic or a canary behind: neither promoted nor rolled back to its end."""
+    note = observed.route.note if observed.route else None
+    if observed.track("canary").wanted == 0 and not observed.weight("canary"):
+        return False
+    return note is None or not (note.release == release and note.done)

@@ -163,7 +163,7 @@ class GiveBackLeaseOperator(ReleaseOperator):
         if unfinished(observed, self.release):
             returned = self._return_traffic(hook, target, observed, lease)
             context["ti"].xcom_push("returned", returned)
-            if observed.track("canary").wanted:
+            if returned and observed.track("canary").wanted:
                 self.defer(
                     trigger=RetireTrigger(
                         target=to_json(target), track="canary", fence=lease.fence, at=time.time() + self.retire_after
@@ -178,8 +178,8 @@ class GiveBackLeaseOperator(ReleaseOperator):
         stable = observed.track("stable")
         if observed.route is None or not observed.weight("canary"):
             return stable.version if observed.weight("stable") else None
-        if stable.ready == 0:
-            self.log.error("stable has no ready replica: the traffic stays on the canary, a person is needed.")
+        if stable.ready == 0 or stable.digest == observed.track("canary").digest:
+            self.log.error("stable is being changed or has no ready replica: the traffic stays on the canary (R18).")
             return None
         note = RouteNote(release=self.release, step="aborted", weight=0, started_at=time.time())
         note = note.model_copy(update={"last_good": observed.route.note.last_good})

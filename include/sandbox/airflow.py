@@ -1,0 +1,187 @@
+"""Airflow itself: four processes on PostgreSQL, users who may start and approve, and its REST API."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import shlex
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from include.sandbox import processes, services
+from include.sandbox.settings import AIRFLOW, DAG_ID, PROMETHEUS, REGISTRY, ROOT, STATE, STORE_URL, VENV_BIN, SandboxError
+
+HOME = STATE / "airflow"
+ENVIRONMENT = STATE / "environment"
+USERS = {"admin": "admin", "alice": "user", "bob": "user", "carol": "user"}
+"""Everybody's password is their name: all of it is on loopback."""
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+
+
+def _secrets() -> dict[str, str]:
+    """Keys that are made once and kept: sessions and connections survive a restart."""
+    path = HOME / "secrets.json"
+    if not path.exists():
+        HOME.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(
+            json.dumps(
+                {
+                    "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+                    "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
+                    "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+                }
+            )
+        )
+    return json.loads(path.read_text())  # type: ignore[no-any-return]
+
+
+def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = None) -> dict[str, str]:
+    """All environment variables of the Airflow processes.
+
+    :param engine_url: address of the container engine.
+    :param base_image: image that the sample app is built on.
+    :param extra: more variables, such as the connections of a Kubernetes cluster.
+    """
+    engine = {"state_url": STORE_URL, "build_args": {"BASE_IMAGE": base_image}}
+    connections = {
+        "sandbox_engine": {"conn_type": "container_host", "host": engine_url, "extra": engine},
+        "sandbox_registry": {"conn_type": "registry", "host": REGISTRY, "extra": {"insecure": True}},
+        "sandbox_prometheus": {"conn_type": "prometheus", "host": PROMETHEUS},
+        "release_history": {
+            "conn_type": "postgres",
+            "host": "127.0.0.1",
+            "port": services.DATABASE_PORT,
+            "login": "postgres",
+            "schema": "releases",
+        },
+    }
+    return {
+        "AIRFLOW_HOME": str(HOME),
+        "PYTHONPATH": str(ROOT),
+        "RELEASE_PIPELINES_STATE": str(HOME / "release_pipelines"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{AIRFLOW}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(HOME / "passwords.json"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": services.database_url("airflow"),
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": AIRFLOW.rsplit(":", 1)[-1],
+        "AIRFLOW__API__BASE_URL": AIRFLOW,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__EXPOSE_CONFIG": "False",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(HOME / "logs"),
+        **_secrets(),
+        **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()},
+        **(extra or {}),
+    }
+
+
+def start(values: dict[str, str]) -> None:
+    """Start Airflow and wait until it is healthy; processes that run with other variables are started anew.
+
+    :param values: what :func:`variables` gives.
+    """
+    lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in values.items())
+    changed = not ENVIRONMENT.exists() or ENVIRONMENT.read_text() != lines
+    if changed:
+        stop()
+        ENVIRONMENT.touch(mode=0o600)
+        ENVIRONMENT.write_text(lines)
+    (HOME / "passwords.json").write_text(json.dumps({name: name for name in USERS}))
+    if not all(processes.find(f"airflow-{component}") for component in COMPONENTS):
+        migrated = subprocess.run(
+            [str(VENV_BIN / "airflow"), "db", "migrate"], env={**processes.environment(), **values},
+            capture_output=True, text=True,
+        )
+        if migrated.returncode:
+            raise SandboxError(f"airflow db migrate failed:\n{migrated.stderr[-1500:]}")
+        for component in COMPONENTS:
+            processes.start(f"airflow-{component}", [VENV_BIN / "airflow", component], values)
+    processes.wait_until(_healthy, "airflow-api-server", timeout=180, pause=0.5)
+
+
+def _healthy() -> bool:
+    try:
+        with urllib.request.urlopen(f"{AIRFLOW}/api/v2/monitor/health", timeout=5) as response:  # noqa: S310
+            health = json.load(response)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+    parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+    return all(health.get(part, {}).get("status") == "healthy" for part in parts)
+
+
+def stop() -> None:
+    """End the four processes, the scheduler first: nothing new begins."""
+    for component in ("scheduler", "triggerer", "dag-processor", "api-server"):
+        processes.stop(f"airflow-{component}")
+
+
+class Client:
+    """Airflow's REST API as one user.
+
+    :param user: name, which is the password too.
+    """
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self._token = ""
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Call ``/api/v2{path}``; returns the parsed answer, None when it is empty.
+
+        :raises SandboxError: with Airflow's own words when it refuses.
+        """
+        if not self._token:
+            given = self._send("POST", "/auth/token", {"username": self.user, "password": self.user})
+            self._token = given["access_token"]
+        return self._send(method, f"/api/v2{path}", body)
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        request = urllib.request.Request(  # noqa: S310
+            AIRFLOW + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+                content = response.read()
+        except urllib.error.HTTPError as error:
+            said = error.read().decode(errors="replace")[:400]
+            raise SandboxError(f"Airflow answers {error.code} to {method} {path} by {self.user}: {said}") from error
+        except OSError as error:
+            raise SandboxError(f"Airflow does not answer at {AIRFLOW}: {error}") from error
+        return json.loads(content) if content else None
+
+
+def forget_runs() -> None:
+    """Delete all runs of the sample app's DAG."""
+    admin = Client("admin")
+    try:
+        runs = admin.call("GET", f"/dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
+    except SandboxError:
+        return  # no such DAG yet
+    for run in runs:
+        if run["state"] in ("queued", "running"):
+            admin.call("PATCH", run_path(run["dag_run_id"]), {"state": "failed"})
+        admin.call("DELETE", run_path(run["dag_run_id"]))
+
+
+def run_path(run_id: str) -> str:
+    """The REST path of a run of the sample app's DAG."""
+    return f"/dags/{DAG_ID}/dagRuns/{urllib.parse.quote(run_id, safe='')}"

@@ -1,0 +1,73 @@
+"""All of the sandbox: up, down, status, empty."""
+
+from __future__ import annotations
+
+import shutil
+
+from include.sandbox import airflow, engine, processes, sample, services
+from include.sandbox.settings import AIRFLOW, PROMETHEUS, ROOT, STATE, TRAEFIK_API, SandboxError
+
+KEPT = {"cache", "tools"}
+"""What `down` leaves in .sandbox/: downloads, and uv."""
+
+
+def up(extra: dict[str, str] | None = None) -> None:
+    """Start everything that does not run yet.
+
+    :param extra: more environment variables for Airflow.
+    """
+    print("Container engine")
+    engine_url = engine.start()
+    image = engine.base_image(engine_url)
+    print("Registry, state store, proxy, metrics, database")
+    services.start_all()
+    sample.make()
+    if not processes.find("traffic"):
+        services.start_traffic()
+    print("Airflow")
+    airflow.start(airflow.variables(engine_url, image, extra))
+    print(f"Everything runs. Airflow: {AIRFLOW}")
+
+
+def down() -> None:
+    """End everything that was started, and remove what it left."""
+    try:
+        engine.remove_app_containers(engine.url())
+    except SandboxError:
+        pass  # no engine, no containers
+    airflow.stop()
+    for name in reversed(processes.names()):
+        if name != "engine":
+            processes.stop(name)
+    engine.stop()
+    for path in STATE.iterdir() if STATE.exists() else ():
+        if path.name not in KEPT:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for path in (STATE / name for name in ("cache",)):
+        if path.exists():
+            print(f"Downloads are kept in {path.relative_to(ROOT)}/")
+    print("Everything has stopped.")
+
+
+def empty() -> None:
+    """No releases, no images, no app: as after the first start, but with everything running."""
+    airflow.forget_runs()
+    engine.remove_app_containers(engine.url())
+    services.empty_store()
+    services.empty_history()
+    services.empty_registry()
+    shutil.rmtree(airflow.HOME / "release_pipelines", ignore_errors=True)
+    services.start_traffic()
+
+
+def status() -> bool:
+    """Print what runs; returns whether all of it does."""
+    names = processes.names()
+    for name in names:
+        process = processes.find(name)
+        print(f"{name:24}{f'pid {process.pid}' if process else 'has ended: ' + str(processes.LOG / f'{name}.log')}")
+    if not names:
+        print("Nothing runs. `make demo` starts everything.")
+    else:
+        print(f"Airflow {AIRFLOW}   Traefik {TRAEFIK_API}/dashboard/   Prometheus {PROMETHEUS}")
+    return bool(names) and all(processes.find(name) for name in names)

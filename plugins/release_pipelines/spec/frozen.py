@@ -1,0 +1,156 @@
+"""What a running release needs stays as it was when it began; a file that breaks keeps its DAG (R12).
+
+A small folder of JSON, ``$RELEASE_PIPELINES_STATE`` (default ``$AIRFLOW_HOME/release_pipelines``). Everything that parses
+DAG files (DAG processor, workers, triggerer) must see the same folder. Losing it loses no release: DAGs are then built
+from the files as they are.
+
+    frozen/<app>/<hash of the release id>.json     one per running release
+    valid/<app>.json                               the app's last valid spec, with a stamp of the files that it came from
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from release_pipelines.spec import models
+from release_pipelines.spec.loader import SpecError
+from release_pipelines.spec.release import ReleaseSpec, analyses_of, app_files, load_release
+
+FORGOTTEN_AFTER = 30 * 86400.0
+"""Seconds after which a frozen spec that nobody thawed (its run was deleted) no longer shadows the app's file."""
+
+
+def state_folder() -> Path:
+    """Where this is kept."""
+    home = os.environ.get("AIRFLOW_HOME") or "~/airflow"
+    return Path(os.environ.get("RELEASE_PIPELINES_STATE") or Path(home) / "release_pipelines").expanduser()
+
+
+def dag_id(app: str) -> str:
+    """The DAG that releases an app."""
+    return f"release_{app.replace('-', '_')}"
+
+
+def freeze(release_id: str, spec: ReleaseSpec) -> None:
+    """Keep ``spec`` for the release until :func:`thaw`. Again for the same release: changes nothing."""
+    path = _frozen_path(spec.app.name, release_id)
+    if not path.exists():
+        _write(path, {"release": release_id, "since": time.time()}, spec)
+
+
+def frozen(app: str) -> ReleaseSpec | None:
+    """The spec of the app's oldest release that has not ended; None when none is running."""
+    found = [record for path in _frozen_files(app) if (record := _read(path))]
+    young = [record for record in found if record[0].get("since", 0) > time.time() - FORGOTTEN_AFTER]
+    return min(young, key=lambda record: record[0]["since"])[1] if young else None
+
+
+def thaw(release_id: str) -> None:
+    """The release has ended: the app's file counts again. Harmless when it was not frozen."""
+    for path in state_folder().glob(f"frozen/*/{_hashed(release_id)}.json"):
+        path.unlink(missing_ok=True)
+
+
+def remember(spec: ReleaseSpec, stamp: str = "") -> None:
+    """Keep ``spec`` as the app's last valid one.
+
+    :param stamp: of the files that it came from; while they are the same, they need not be read again.
+    """
+    _write(_valid_path(spec.app.name), {"stamp": stamp}, spec)
+
+
+def last_valid(app: str) -> ReleaseSpec | None:
+    """The app's last valid spec; None when there was none."""
+    record = _read(_valid_path(app))
+    return record[1] if record else None
+
+
+def dag_specs(apps: Path, config: Path, only: str | None = None) -> list[ReleaseSpec]:
+    """What DAGs are to be built from; never raises.
+
+    Per app: what its running release began with, else its file, else its last valid copy.
+
+    :param apps: folder of the app files.
+    :param config: folder of the environment files.
+    :param only: the name of one app; no other file is read then.
+    """
+    try:
+        files = {path.stem: path for path in reversed(app_files(apps))}
+        running = {folder.name for folder in state_folder().glob("frozen/*") if any(folder.iterdir())}
+        shared = _stamp([Path(models.__file__), *sorted(config.glob("*.yaml")), *sorted(analyses_of(apps).glob("*.yaml"))])
+    except OSError:
+        files, running, shared = {}, set(), ""
+    names = sorted(files.keys() | running) if only is None else [only]
+    specs = (
+        (frozen(name) if name in running else None) or (_current(files[name], apps, config, shared) if name in files else None)
+        for name in names
+    )
+    return [spec for spec in specs if spec is not None]
+
+
+def _current(path: Path, apps: Path, config: Path, shared: str) -> ReleaseSpec | None:
+    """The app's file if it is valid, else the last valid copy."""
+    try:
+        stamp = f"{_stamp([path])} {shared}"
+    except OSError:
+        return last_valid(path.stem)
+    record = _read(_valid_path(path.stem))
+    if record and record[0].get("stamp") == stamp:
+        return record[1]
+    try:
+        spec = load_release(path, config, analyses_of(apps))
+    except SpecError:
+        return record[1] if record else None
+    try:
+        remember(spec, stamp)
+    except OSError:
+        pass  # a folder that cannot be written costs time, not the DAG
+    return spec
+
+
+def _stamp(paths: list[Path]) -> str:
+    seen = [(str(path), stat.st_mtime_ns, stat.st_size) for path in paths for stat in [path.stat()]]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
+
+
+def _hashed(release_id: str) -> str:
+    return hashlib.sha256(release_id.encode()).hexdigest()[:32]
+
+
+def _frozen_path(app: str, release_id: str) -> Path:
+    return state_folder() / "frozen" / app / f"{_hashed(release_id)}.json"
+
+
+def _frozen_files(app: str) -> list[Path]:
+    return list((state_folder() / "frozen" / app).glob("*.json"))
+
+
+def _valid_path(app: str) -> Path:
+    return state_folder() / "valid" / f"{app}.json"
+
+
+def _write(path: Path, head: dict[str, str | float], spec: ReleaseSpec) -> None:
+    """Two lines, head and spec; whole or not at all, whoever else writes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(f"{json.dumps(head)}\n{spec.model_dump_json()}\n")
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> tuple[dict[str, float | str], ReleaseSpec] | None:
+    """Head and spec; None when there is no such file, or one that this version cannot read."""
+    try:
+        head, body = path.read_text().splitlines()
+        return json.loads(head), ReleaseSpec.model_validate_json(body)
+    except (OSError, ValueError):
+        return None

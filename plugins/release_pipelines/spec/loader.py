@@ -1,0 +1,255 @@
+"""YAML files → models. Every mistake is one sentence: file, path, what stood there, what is expected (R12)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec, Spec
+
+S = TypeVar("S", bound=Spec)
+
+DEFAULT_ANALYSIS = AnalysisSpec.model_validate(
+    {
+        "metrics": [
+            {"name": "errors", "source": "errors", "limit": "1%"},
+            {"name": "slow-requests", "source": "slow_requests", "limit": "1%", "slower_than": "500ms"},
+            {"name": "cpu", "source": "cpu", "limit": "80%"},
+            {"name": "memory", "source": "memory", "limit": "85%"},
+        ]
+    }
+)
+"""The analysis named ``default``: errors < 1 %, p99 < 500 ms, CPU < 80 %, memory < 85 %."""
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+    "model_attributes_type": "a mapping (key: value)",
+    "string_type": "text (put it in quotes)",
+}
+_BRANCHES = ("AnalysisSpec", "str")
+"""Names by which pydantic marks the branches of `analysis: AnalysisSpec | str`; they are no keys of the file."""
+
+
+class SpecError(Exception):
+    """A mistake in a file; ``str()`` is one sentence.
+
+    :param file: name of the file.
+    :param path: where in the file, like ``strategy.canary.steps[1].weight``; empty for the file itself.
+    :param found: what stood there, in words.
+    :param expected: what is expected there, in words.
+    :param also: further mistakes that were seen in the same file.
+    """
+
+    def __init__(self, file: str, path: str, found: str, expected: str, also: Sequence[SpecError] = ()) -> None:
+        super().__init__(file, path, found, expected)
+        self.file, self.path, self.found, self.expected = file, path, found, expected
+        self.also = list(also)
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.path}" if self.path else self.file
+        return f"{where}: found {self.found}, expected {self.expected}"
+
+
+class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
+    """Safe YAML in which a key that is given twice is a mistake; otherwise the last one would win silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key `{key.value}` a second time", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)  # type: ignore[no-any-return]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    :raises SpecError: when the file cannot be read, is not YAML, or is not a mapping.
+    """
+    try:
+        data = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
+    except FileNotFoundError:
+        raise SpecError(path.name, "", "no such file", f"a file {path.name} in {path.parent.name}/") from None
+    except OSError as error:
+        raise SpecError(path.name, "", error.strerror or "an unreadable file", "a file that can be read") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "something that is not YAML"
+        line = f"line {mark.line + 1}" if mark else ""
+        expected = "each key once" if "a second time" in problem else "YAML"
+        raise SpecError(path.name, line, problem, expected) from error
+    if not isinstance(data, dict):
+        raise SpecError(path.name, "", "an empty file" if data is None else _shown(data), "a mapping (key: value)")
+    return data
+
+
+def deep_merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid on ``base``: mappings are merged, everything else (lists too) is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = deep_merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def load_app(path: Path, analyses: Path) -> AppSpec:
+    """One app file. An analysis that it names must exist; it stays a name here.
+
+    :param path: ``<name>.yaml``.
+    :param analyses: folder of the analyses that have names.
+    :raises SpecError: when the file, or the analysis that it names, is not as expected.
+    """
+    app = validated(AppSpec, read_yaml(path), path.name)
+    if app.name != path.stem:
+        raise SpecError(path.name, "name", f"`{app.name}`", f"`{path.stem}`, as the file is called")
+    if isinstance(app.analysis, str) and app.analysis != "default" and not _named(app.analysis, analyses).is_file():
+        raise SpecError(path.name, "analysis", f"`{app.analysis}`", _one_of(["default", *_stems(analyses)], app.analysis))
+    return app
+
+
+def load_analysis(name: str, analyses: Path) -> AnalysisSpec:
+    """The analysis called ``name``: a file in ``analyses``, or the built-in ``default``.
+
+    :raises SpecError: when there is none, or its file is not as expected.
+    """
+    path = _named(name, analyses)
+    if name == "default" and not path.is_file():
+        return DEFAULT_ANALYSIS
+    return validated(AnalysisSpec, read_yaml(path), path.name)
+
+
+def load_environment(name: str, config: Path) -> EnvironmentSpec:
+    """``<name>.yaml`` over ``base.yaml``; ``{app}`` and ``{namespace}`` in the address stay as they are.
+
+    :raises SpecError: naming the one of the two files in which the mistake stands.
+    """
+    base_file, file = config / "base.yaml", config / f"{name}.yaml"
+    base = read_yaml(base_file) if base_file.is_file() else {}
+    over = read_yaml(file)
+    data = {"name": name, **deep_merge(base, over)}
+    try:
+        environment = validated(EnvironmentSpec, data, file.name)
+    except SpecError as error:
+        if error.found != "nothing" and not _holds(over, error.path) and _holds(base, error.path):
+            error.file = base_file.name
+        raise
+    if environment.name != name:
+        raise SpecError(file.name, "name", f"`{environment.name}`", f"`{name}`, as the file is called")
+    return environment
+
+
+def validated(model: type[S], data: dict[str, Any], file: str) -> S:
+    """``data`` as a model.
+
+    :raises SpecError: for the first mistake, with the others in ``also``.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        mistakes = [
+            _mistake(model, data, file, item)
+            for item in error.errors(include_url=False)
+            if not _other_branch(item["loc"], item["input"])
+        ]
+        mistakes[0].also = mistakes[1:]
+        raise mistakes[0] from None
+
+
+def _other_branch(loc: tuple[int | str, ...], value: Any) -> bool:
+    """Of `AnalysisSpec | str` only the branch that the author meant is worth a sentence."""
+    if len(loc) < 2 or loc[0] != "analysis":
+        return False
+    return loc[1] == "str" if isinstance(value, dict) else loc[1] == "AnalysisSpec" and len(loc) == 2
+
+
+def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecError:
+    loc = [part for n, part in enumerate(error["loc"]) if not (n == 1 and error["loc"][0] == "analysis" and part in _BRANCHES)]
+    path, kind, context = path_text(loc), error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _keys(model, loc[:-1])
+        return SpecError(file, path, "an unknown key", _one_of(known, str(loc[-1])) if known else "no such key")
+    if kind == "missing":
+        return SpecError(file, path, "nothing", "a value: this key is required")
+    found = _shown(error["input"])
+    if kind == "value_error":
+        # A validator's own sentence; it may say itself what it found.
+        expected, _, said = str(context["error"]).partition(", found ")
+        expected = expected.replace(" is expected", "").replace(" are expected", "")
+        return SpecError(file, path, said or found, expected)
+    if kind == "string_pattern_mismatch":
+        return SpecError(file, path, found, f"text that fits `{context['pattern']}`")
+    if kind == "literal_error":
+        return SpecError(file, path, found, f"one of {context['expected']}".replace(" or ", ", "))
+    message = error["msg"].removeprefix("Input should be ").removesuffix(" items")
+    return SpecError(file, path, found, _EXPECTED.get(kind, message[:1].lower() + message[1:]))
+
+
+def path_text(loc: Sequence[int | str]) -> str:
+    """``("steps", 1, "weight")`` as ``steps[1].weight``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+
+
+def _keys(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
+    """The keys that are allowed at ``loc``."""
+    here: Any = model
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        if part not in here.model_fields:
+            return []
+        here = next(iter(_models(here.model_fields[part].annotation)), None)
+        if here is None:
+            return []
+    return list(here.model_fields)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
+
+
+def _one_of(known: Sequence[str], given: str) -> str:
+    close = difflib.get_close_matches(given, known, n=1)
+    return f"one of {', '.join(known)}" + (f"; did you mean `{close[0]}`?" if close else "")
+
+
+def _shown(value: Any) -> str:
+    text = f"`{value}`" if isinstance(value, str) else {None: "nothing", True: "true", False: "false"}.get(
+        value if isinstance(value, bool) or value is None else ..., str(value)
+    )
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def _holds(data: Any, path: str) -> bool:
+    for part in path.replace("[", ".[").split("."):
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and part.startswith("["):
+            return True
+        else:
+            return False
+    return True
+
+
+def _named(name: str, analyses: Path) -> Path:
+    return analyses / f"{name}.yaml"
+
+
+def _stems(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))

@@ -1,0 +1,106 @@
+"""All that one release needs to know, in one value: app, environments and analysis, checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from release_pipelines.spec.checks import check, relaxed
+from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment
+from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec, Spec, StepSpec
+
+
+class ReleaseSpec(Spec):
+    """An app with everything that it names, resolved."""
+
+    app: AppSpec
+    environments: list[EnvironmentSpec]
+    analysis: AnalysisSpec
+
+    @property
+    def production(self) -> EnvironmentSpec:
+        """The last environment: the one with approval and canary."""
+        return self.environments[-1]
+
+    def environment(self, name: str) -> EnvironmentSpec:
+        """The environment of that name.
+
+        :raises KeyError: when the app does not go there.
+        """
+        for environment in self.environments:
+            if environment.name == name:
+                return environment
+        raise KeyError(f"{self.app.name} does not go to {name}")
+
+    def analysis_of(self, step: StepSpec) -> AnalysisSpec:
+        """How a step is judged: by its own analysis, or the app's."""
+        return step.analysis or self.analysis
+
+
+def analyses_of(apps: Path) -> Path:
+    """Where analyses with names stand: ``analyses/`` beside the folder of the apps."""
+    return apps.parent / "analyses"
+
+
+def app_files(apps: Path) -> list[Path]:
+    """The app files in a folder, by name."""
+    return sorted(path for path in apps.glob("*.y*ml") if path.suffix in (".yaml", ".yml") and path.is_file())
+
+
+def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
+    """One app file with its environments and its analysis.
+
+    :param path: the app's file.
+    :param config: folder with ``base.yaml`` and a file per environment.
+    :param analyses: folder of the analyses that have names.
+    :raises SpecError: for the first thing that is not as expected.
+    """
+    app = load_app(path, analyses)
+    environments = []
+    for n, wanted in enumerate(app.environments):
+        if not (config / f"{wanted.name}.yaml").is_file():
+            known = sorted(file.stem for file in config.glob("*.yaml") if file.stem != "base")
+            expected = f"one of {', '.join(known)}" if known else f"a file {wanted.name}.yaml in {config.name}/"
+            raise SpecError(path.name, f"environments[{n}].name", f"`{wanted.name}`", expected)
+        environments.append(load_environment(wanted.name, config))
+    analysis = app.analysis if isinstance(app.analysis, AnalysisSpec) else load_analysis(app.analysis, analyses)
+    mistakes = [
+        SpecError(path.name, *mistake) for mistake in check(app, environments, analysis)
+    ]
+    if mistakes:
+        mistakes[0].also = mistakes[1:]
+        raise mistakes[0]
+    return ReleaseSpec(app=relaxed(app), environments=environments, analysis=relaxed(analysis, app))
+
+
+def load_all(apps: Path, config: Path) -> Iterator[ReleaseSpec | SpecError]:
+    """Every app file: its release, or what is wrong with it. Two files may not have one app."""
+    seen: dict[str, str] = {}
+    for path in app_files(apps):
+        if path.stem in seen:
+            yield SpecError(path.name, "name", f"`{path.stem}`, which {seen[path.stem]} has already", "a name of its own")
+            continue
+        seen[path.stem] = path.name
+        try:
+            yield load_release(path, config, analyses_of(apps))
+        except SpecError as error:
+            yield error
+
+
+def release_specs(apps: Path, config: Path, only: str | None = None) -> list[ReleaseSpec]:
+    """The valid apps; never raises. With ``only`` (an app's name) no other file is read."""
+    if only is None:
+        return [it for it in load_all(apps, config) if isinstance(it, ReleaseSpec)]
+    for path in app_files(apps):
+        if path.stem == only:
+            try:
+                return [load_release(path, config, analyses_of(apps))]
+            except SpecError:
+                return []
+    return []
+
+
+def app_errors(apps: Path, config: Path) -> list[SpecError]:
+    """Everything that is wrong in the app files and in what they name, each mistake once."""
+    found = [error for it in load_all(apps, config) if isinstance(it, SpecError) for error in (it, *it.also)]
+    return list({str(error): error for error in found}.values())

@@ -37,3 +37,26 @@ class RolloutTrigger(PlatformTrigger):
                 said = status.waiting
                 self.log.info("%s: %s of %s ready. %s", self.track, status.ready, status.wanted, said or "")
             await asyncio.sleep(self.LOOK_SECONDS)
+
+
+class WatchTrigger(PlatformTrigger):
+    """Look at a track, changing nothing, until it is settled or cannot become ready.
+
+    :param target: the app in its environment.
+    :param track: the track that is looked at.
+
+    Event: ``{"status": TrackStatus}``.
+    """
+
+    LOOK_SECONDS = 2.0
+
+    def __init__(self, *, target: dict[str, Any], track: Track) -> None:
+        super().__init__(target=target, track=track)
+        self.track: Track = track
+
+    async def watch(self, platform: Platform) -> dict[str, Any]:
+        while True:
+            status = (await self.insist(lambda: platform.observe(self.target))).track(self.track)
+            if status.settled or status.failure:
+                return {"status": to_json(status)}
+            await asyncio.sleep(self.LOOK_SECONDS)

@@ -1,0 +1,20 @@
+"""Raises one error that names every invalid app file and key: Airflow shows it as this file's import error.
+
+A file of its own: one that raises makes all of its DAGs stale, and a broken app file must not take the others' away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.sdk import get_parsing_context
+
+from release_pipelines.spec.release import app_errors
+from release_pipelines.spec.settings import apps_folder, config_folder
+
+project = Path(__file__).parents[1]
+
+if get_parsing_context().dag_id is None:
+    errors = app_errors(apps_folder(project), config_folder(project))
+    if errors:
+        raise ValueError("\n".join(str(error) for error in errors))

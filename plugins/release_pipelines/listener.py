@@ -1,0 +1,28 @@
+"""A run's note says what became of its release, so that Airflow's list of runs reads like a list of releases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.listeners import hookimpl
+
+
+def _note(dag_run: Any) -> None:
+    outcome = dag_run.get_task_instance("outcome") if dag_run.dag_id.startswith("release_") else None
+    if outcome is None or outcome.operator != "RecordOutcomeOperator":
+        return
+    sentence = outcome.xcom_pull(task_ids="outcome", key="reason")
+    if sentence:
+        dag_run.note = sentence
+
+
+@hookimpl
+def on_dag_run_success(dag_run: Any, msg: str) -> None:
+    """Called by the scheduler."""
+    _note(dag_run)
+
+
+@hookimpl
+def on_dag_run_failed(dag_run: Any, msg: str) -> None:
+    """Called by the scheduler."""
+    _note(dag_run)

@@ -1,0 +1,75 @@
+"""From a version to a digest: checkout, tests, scans, image; or an image that was built elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import TaskGroup
+
+from release_pipelines.operators.build import (
+    ImageBuildOperator,
+    ImagePushOperator,
+    ImageTestOperator,
+    ResolveCommitOperator,
+    ResolveDigestOperator,
+)
+from release_pipelines.operators.scan import ScanOperator
+from release_pipelines.pipeline.xcom import field
+from release_pipelines.spec.release import ReleaseSpec
+
+VERSION = field("preflight", "version")
+
+
+def build_group(spec: ReleaseSpec) -> tuple[Any, Any]:
+    """The build's first task, and its last: the one that gives the artifact."""
+    app, connections = spec.app, spec.environments[0].connections
+    image = app.image or app.name
+    build = app.build
+    if build is None:
+        with TaskGroup(group_id="build", ui_color="#fff7e0"):
+            resolve = ResolveDigestOperator(
+                task_id="resolve_digest",
+                app=app.name,
+                image=image,
+                version=VERSION,
+                registry_conn_id=connections.registry,
+            )
+        return resolve, resolve
+    source = {"repository": build.repository, "git_conn_id": build.git_connection}
+    with TaskGroup(group_id="build", ui_color="#fff7e0"):
+        commit = ResolveCommitOperator(task_id="resolve_commit", version=VERSION, branch=build.branch, **source)
+        at = {"commit": field("build.resolve_commit", "commit"), "context": build.context, **source}
+        engine = {
+            "image": image,
+            "version": VERSION,
+            "dockerfile": build.dockerfile,
+            "args": build.args,
+            "engine_conn_id": connections.engine,
+            "registry_conn_id": connections.registry,
+            "timeout": build.timeout,
+            **at,
+        }
+        image_task = ImageBuildOperator(task_id="build_image", target=build.target, **engine)
+        push = ImagePushOperator(
+            task_id="push_image",
+            app=app.name,
+            image=image,
+            version=VERSION,
+            commit=at["commit"],
+            engine_conn_id=connections.engine,
+            registry_conn_id=connections.registry,
+        )
+        commit >> image_task >> push
+        if build.test_target:
+            commit >> ImageTestOperator(task_id="test", target=build.test_target, **engine) >> push
+    with TaskGroup(group_id="scan", ui_color="#fff7e0"):
+        for scanner in app.scan.scanners:
+            scan = ScanOperator(
+                task_id=scanner,
+                scanner=scanner,
+                dockerfile=build.dockerfile,
+                block_on=app.scan.block_on,
+                **at,
+            )
+            commit >> scan >> push
+    return commit, push

@@ -1,0 +1,18 @@
+"""Templates that pull a task's XCom as JSON, so that a version like 1.10 stays text."""
+
+from __future__ import annotations
+
+
+def xcom(task_id: str, key: str = "return_value") -> str:
+    """The whole value as JSON; ``null`` where there is none."""
+    return f"{{{{ ti.xcom_pull(task_ids='{task_id}', key='{key}') | tojson }}}}"
+
+
+def field(task_id: str, name: str, key: str = "return_value") -> str:
+    """One field of a value as text; empty where there is none."""
+    return f"{{{{ (ti.xcom_pull(task_ids='{task_id}', key='{key}') or {{}}).get('{name}') or '' }}}}"
+
+
+def part(task_id: str, name: str) -> str:
+    """One field of a value as JSON; ``null`` where there is none."""
+    return f"{{{{ (ti.xcom_pull(task_ids='{task_id}') or {{}}).get('{name}') | tojson }}}}"

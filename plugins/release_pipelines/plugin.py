@@ -1,0 +1,16 @@
+"""What Airflow is told about this package beside its operators."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+
+from release_pipelines import listener
+
+
+class ReleasePipelinesPlugin(AirflowPlugin):
+    """The listener that writes a release's outcome into its run's note."""
+
+    name = "release_pipelines"
+    listeners: ClassVar[list[object]] = [listener]

@@ -1,0 +1,16 @@
+"""Where files are, from the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def apps_folder(project: Path) -> Path:
+    """Folder of the app files: ``RELEASE_PIPELINES_APPS``, else the project's ``include/apps``."""
+    return Path(os.environ.get("RELEASE_PIPELINES_APPS") or project / "include" / "apps")
+
+
+def config_folder(project: Path) -> Path:
+    """Folder of the environment files: ``RELEASE_PIPELINES_CONFIG``, else the project's ``include/config``."""
+    return Path(os.environ.get("RELEASE_PIPELINES_CONFIG") or project / "include" / "config")

@@ -1,0 +1,231 @@
+"""Deployments, Services and Secrets that a release states, as pure functions."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import math
+from datetime import datetime, timezone
+
+from release_pipelines.domain.values import Artifact, Target
+from release_pipelines.platforms.base import PlatformError
+from release_pipelines.platforms.kubernetes.client import Object
+from release_pipelines.platforms.kubernetes.readiness import DIGEST, STATED_AT, VERSION
+from release_pipelines.platforms.kubernetes.routers import PREFIX, TRACK
+
+WORKLOAD = PREFIX + "workload"
+REGISTRY_SECRET = "release-pipelines-registry"  # noqa: S105 - its name
+
+
+def stable_name(target: Target) -> str:
+    """Name of the user's own Deployment and Service."""
+    return target.workload.name or target.app
+
+
+def canary_name(target: Target) -> str:
+    """Name of the canary's Deployment and Service."""
+    return f"{stable_name(target)}-canary"
+
+
+def container_name(target: Target, deployment: Object | None) -> str:
+    """The container whose image is changed: the one that is named, the one named like the workload, or the only one.
+
+    :raises PlatformError: when none of these exists.
+    """
+    wanted = target.workload.container
+    if deployment is None:
+        return wanted or stable_name(target)
+    names = [str(it["name"]) for it in deployment["spec"]["template"]["spec"]["containers"]]
+    if wanted in names:
+        return str(wanted)
+    if wanted is None and stable_name(target) in names:
+        return stable_name(target)
+    if wanted is None and len(names) == 1:
+        return names[0]
+    raise PlatformError(
+        f"Deployment {deployment['metadata']['name']} has the containers {', '.join(names)}: "
+        f"`workload.container` is expected to name one of them, found {wanted or 'nothing'}."
+    )
+
+
+def stable_deployment(target: Target, artifact: Artifact, replicas: int | None, secret: bool, now: float) -> Object:
+    """The Deployment of an app's first release."""
+    workload, name = target.workload, stable_name(target)
+    limits = {"cpu": f"{math.ceil(workload.cpu * 1000)}m"} if workload.cpu else {}
+    limits |= {"memory": workload.memory} if workload.memory else {}
+    container: Object = {
+        "name": container_name(target, None),
+        "image": artifact.reference,
+        "ports": [{"containerPort": workload.port}],
+        "env": _with_env([], {"PORT": str(workload.port), **workload.env}),
+        "readinessProbe": {"httpGet": {"path": workload.health, "port": workload.port}, "periodSeconds": 1},
+        # So long a pod still answers after it was told to end: routers need a moment to hear of it.
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+    }
+    if limits:
+        container["resources"] = {"limits": limits}
+    pod: Object = {"containers": [container]}
+    if secret:
+        pod["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
+    return {
+        "metadata": {"name": name, "labels": {"app": name}, "annotations": {STATED_AT: f"{now:.3f}"}},
+        "spec": {
+            "replicas": replicas or workload.replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": {
+                "metadata": {"labels": {"app": name, TRACK: "stable"}, "annotations": _marks(artifact)},
+                "spec": pod,
+            },
+        },
+    }
+
+
+def stable_patch(
+    deployment: Object, target: Target, artifact: Artifact, replicas: int | None, secret: bool, now: float
+) -> Object | None:
+    """Strategic merge patch that gives an existing stable the artifact; None if it has it already.
+
+    :param replicas: None leaves the number as it is (R16).
+    """
+    spec = deployment["spec"]
+    name = container_name(target, deployment)
+    container = next(it for it in spec["template"]["spec"]["containers"] if it["name"] == name)
+    env = _with_env(container.get("env") or [], target.workload.env)
+    patch: Object = {}
+    if container.get("image") != artifact.reference or env != (container.get("env") or []):
+        patch["template"] = {
+            "metadata": {"labels": {TRACK: "stable"}, "annotations": _marks(artifact)},
+            "spec": {"containers": [{"name": name, "image": artifact.reference, "env": env}]},
+        }
+        if secret and not spec["template"]["spec"].get("imagePullSecrets"):
+            patch["template"]["spec"]["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
+    if replicas is not None and spec.get("replicas") != replicas:
+        patch["replicas"] = replicas
+    if not patch:
+        return None
+    version = deployment["metadata"]["resourceVersion"]
+    return {"metadata": {"resourceVersion": version, "annotations": {STATED_AT: f"{now:.3f}"}}, "spec": patch}
+
+
+def canary_deployment(
+    stable: Object,
+    selectors: list[dict[str, str]],
+    target: Target,
+    artifact: Artifact,
+    replicas: int,
+    secret: bool,
+    now: float,
+) -> Object:
+    """A second Deployment: stable's pod template with another image.
+
+    :param selectors: selectors (of the stable Service, and of the stable Deployment that an autoscaler counts) that must
+        not pick the canary's pods; empty where both tracks share one Service.
+    """
+    template = copy.deepcopy(stable["spec"]["template"])
+    own = {TRACK: "canary", WORKLOAD: stable_name(target)}
+    meta = template.setdefault("metadata", {})
+    meta.pop("creationTimestamp", None)
+    meta["labels"] = _not_selected({**(meta.get("labels") or {}), **own}, selectors)
+    meta["annotations"] = {**(meta.get("annotations") or {}), **_marks(artifact)}
+    name = container_name(target, stable)
+    for container in template["spec"]["containers"]:
+        if container["name"] == name:
+            container["image"] = artifact.reference
+            container["env"] = _with_env(container.get("env") or [], target.workload.env)
+    pull = template["spec"].get("imagePullSecrets") or []
+    if secret and {"name": REGISTRY_SECRET} not in pull:
+        template["spec"]["imagePullSecrets"] = [*pull, {"name": REGISTRY_SECRET}]
+    spec: Object = {"replicas": replicas, "selector": {"matchLabels": own}, "template": template}
+    for key in ("strategy", "minReadySeconds", "progressDeadlineSeconds"):
+        if key in stable["spec"]:
+            spec[key] = copy.deepcopy(stable["spec"][key])
+    labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
+    return {
+        "metadata": {"name": canary_name(target), "labels": labels, "annotations": {STATED_AT: f"{now:.3f}"}},
+        "spec": spec,
+    }
+
+
+def stable_service(target: Target, deployment: Object) -> Object:
+    """The Service of an app's first release."""
+    port = target.workload.port
+    return {
+        "metadata": {"name": stable_name(target), "labels": {"app": stable_name(target)}},
+        "spec": {
+            "selector": deployment["spec"]["selector"]["matchLabels"],
+            "ports": [{"name": "http", "port": port, "targetPort": port}],
+        },
+    }
+
+
+def canary_service(target: Target, service: Object) -> Object:
+    """The canary's Service: stable's ports, the canary's pods."""
+    ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in service["spec"]["ports"]]
+    own = {TRACK: "canary", WORKLOAD: stable_name(target)}
+    labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
+    return {"metadata": {"name": canary_name(target), "labels": labels}, "spec": {"selector": own, "ports": ports}}
+
+
+def registry_secret(auth: dict[str, str]) -> Object:
+    """What the kubelet needs to pull from a registry that asks who it is."""
+    pair = base64.b64encode(f"{auth['username']}:{auth['password']}".encode()).decode()
+    entry = {"username": auth["username"], "password": auth["password"], "auth": pair}
+    config = json.dumps({"auths": {auth["serveraddress"]: entry}})
+    return {
+        "metadata": {"name": REGISTRY_SECRET},
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()},
+    }
+
+
+def job_pod(target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float, secret: bool) -> Object:
+    """A pod that runs one command in the image and ends."""
+    spec: Object = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": max(1, math.ceil(timeout)),
+        "terminationGracePeriodSeconds": 1,
+        "containers": [{"name": "run", "image": artifact.reference, "command": command, "env": _with_env([], env)}],
+    }
+    if secret:
+        spec["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
+    return {"metadata": {"generateName": f"{stable_name(target)}-run-", "labels": {PREFIX + "run": target.app}}, "spec": spec}
+
+
+def stable_pin(stable: Object, current: Object | None, settled: bool) -> tuple[str, str] | None:
+    """A label that all of stable's pods have now and no canary has; None in the middle of a rolling update."""
+    labels = stable["spec"]["template"].get("metadata", {}).get("labels") or {}
+    if not settled or current is None:
+        return None
+    if labels.get(TRACK) == "stable":  # survives the next rolling update, which a hash does not
+        return TRACK, "stable"
+    return "pod-template-hash", str(current["metadata"]["labels"]["pod-template-hash"])
+
+
+def lease_time(now: float) -> str:
+    """Unix time as a Lease writes it."""
+    return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    """Whether a selector picks a pod with these labels."""
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def _not_selected(labels: dict[str, str], selectors: list[dict[str, str]]) -> dict[str, str]:
+    """The labels, as few of them changed as keep each selector from picking the pod."""
+    for selector in selectors:
+        if selects(selector, labels):
+            key = next((it for it in ("app", "app.kubernetes.io/name") if it in selector), sorted(selector)[0])
+            labels = {**labels, key: f"{selector[key]}-canary"[-63:].lstrip("-._")}
+    return labels
+
+
+def _marks(artifact: Artifact) -> dict[str, str]:
+    return {DIGEST: artifact.digest, VERSION: artifact.version}
+
+
+def _with_env(found: list[Object], wanted: dict[str, str]) -> list[Object]:
+    kept = [{"name": it["name"], "value": wanted[it["name"]]} if it["name"] in wanted else it for it in found]
+    return kept + [{"name": key, "value": value} for key, value in wanted.items() if key not in {it["name"] for it in found}]

@@ -178,10 +178,10 @@ def forget_runs() -> None:
         return  # no such DAG yet
     for run in runs:
         if run["state"] in ("queued", "running"):
-            admin.call("PATCH", run_path(run["dag_run_id"]), {"state": "failed"})
-        admin.call("DELETE", run_path(run["dag_run_id"]))
+            admin.call("PATCH", run_path(DAG_ID, run["dag_run_id"]), {"state": "failed"})
+        admin.call("DELETE", run_path(DAG_ID, run["dag_run_id"]))
 
 
-def run_path(run_id: str) -> str:
-    """The REST path of a run of the sample app's DAG."""
-    return f"/dags/{DAG_ID}/dagRuns/{urllib.parse.quote(run_id, safe='')}"
+def run_path(dag_id: str, run_id: str) -> str:
+    """The REST path of a run."""
+    return f"/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}"

@@ -1,0 +1,44 @@
+SANDBOX := .venv/bin/python -m include.sandbox
+CONTEXT ?=
+REGISTRY ?=
+APP ?= storefront
+
+.DEFAULT_GOAL := help
+.PHONY: help demo release up down status test bench lint ready python
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+demo: ready ## Start everything and release three versions [CONTEXT=kubectl context] [REGISTRY=host:port]
+	@$(SANDBOX) demo --context "$(CONTEXT)" --registry "$(REGISTRY)"
+
+release: ready ## Release one version: APP=storefront VERSION=1.1.0
+	@test -n "$(VERSION)" || { echo "Say which version: make release APP=storefront VERSION=1.1.0"; exit 2; }
+	@$(SANDBOX) release "$(APP)" "$(VERSION)"
+
+up: ready ## Start everything, release nothing
+	@$(SANDBOX) up
+
+down: ## Stop everything that was started, and remove what it left
+	@test ! -x .venv/bin/python || $(SANDBOX) down
+
+status: python ## Say what runs
+	@$(SANDBOX) status
+
+test: ready ## Run all tests that this machine can run
+	@.venv/bin/python -m pytest
+
+bench: ready ## Measure
+	@for file in benchmarks/*.py; do test ! -e "$$file" || .venv/bin/python "$$file" || exit 1; done
+
+lint: python ## Style, types and layers
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+ready:
+	@include/sandbox/bootstrap
+
+python:
+	@include/sandbox/bootstrap python

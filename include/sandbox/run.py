@@ -1,0 +1,164 @@
+"""One release, followed over Airflow's REST API: every state that changes, the approval, the weights at the proxy."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from include.sandbox.airflow import Client, run_path
+from include.sandbox.settings import APP, TRAEFIK_API, TRAFFIC_STATE, SandboxError
+
+SHOWN = ("running", "deferred", "awaiting_input", "success", "failed", "upstream_failed", "up_for_retry")
+WAIT_BEFORE_APPROVAL = 3.0
+"""Seconds: an answer that comes sooner can overtake the process that asked."""
+
+
+@dataclass
+class Release:
+    """What became of one release."""
+
+    version: str
+    run_id: str
+    state: str = ""
+    started: float = field(default_factory=time.time)
+    ended: float = 0.0
+    sent: int = 0
+    lost: int = 0
+    verdict: dict[str, Any] | None = None
+    weight_zero_after: float | None = None
+    last_answer_after: float | None = None
+
+
+class Weights(threading.Thread):
+    """Reads the canary's weight from the proxy itself, every 20 ms, and keeps when it changed."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.changes: list[tuple[float, int]] = []
+        self._stopped = threading.Event()
+
+    def run(self) -> None:
+        """Look until :meth:`stop`."""
+        path = f"/api/http/services/{APP}-production@redis"
+        connection = http.client.HTTPConnection(TRAEFIK_API.split("://")[-1], timeout=2)
+        while not self._stopped.wait(0.02):
+            try:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                content = response.read()
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                continue
+            if response.status == 200:
+                self._note(canary_weight(json.loads(content)))
+
+    def _note(self, weight: int) -> None:
+        if not self.changes or self.changes[-1][1] != weight:
+            self.changes.append((time.time(), weight))
+
+    @property
+    def now(self) -> int:
+        """The weight at the last look, in percent."""
+        return self.changes[-1][1] if self.changes else 0
+
+    def zero_after(self, moment: float) -> float | None:
+        """Seconds from ``moment`` until the weight was 0."""
+        return next((at - moment for at, weight in self.changes if weight == 0 and at >= moment), None)
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._stopped.set()
+        self.join(timeout=5)
+
+
+def canary_weight(service: dict[str, Any]) -> int:
+    """The canary's share in percent, from Traefik's description of the weighted service."""
+    parts = service.get("weighted", {}).get("services") or []
+    shares = {part["name"].split("@")[0].rsplit("-", 1)[-1]: part.get("weight", 1) for part in parts}
+    return round(100 * shares.get("canary", 0) / (sum(shares.values()) or 1))
+
+
+def traffic() -> dict[str, Any]:
+    """The account of the steady traffic."""
+    return json.loads(TRAFFIC_STATE.read_text())  # type: ignore[no-any-return]
+
+
+def follow(
+    dag_id: str, version: str, say: Callable[[str], None], live: Callable[[str], None], approver: str | None
+) -> Release:
+    """Start a release as alice and follow it to its end.
+
+    :param say: takes a line per change.
+    :param live: takes what stands now, as often as it is looked at.
+    :param approver: who approves it as soon as the form is open; None leaves that to a person.
+    """
+    alice = Client("alice")
+    begun = traffic()
+    run = alice.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": {"version": version}})
+    release = Release(version, run["dag_run_id"])
+    path, states, asked_at = run_path(dag_id, release.run_id), {}, 0.0
+    weights = Weights()
+    weights.start()
+    try:
+        while release.state not in ("success", "failed"):
+            time.sleep(0.7)
+            release.state = alice.call("GET", path)["state"]
+            for task in alice.call("GET", f"{path}/taskInstances?limit=200")["task_instances"]:
+                name, state = task["task_id"], task["state"]
+                if states.get(name) != state and state in SHOWN:
+                    say(f"{time.time() - release.started:6.1f} s  {name}: {_words(state)}")
+                states[name] = state
+            waiting = [name for name, state in states.items() if state == "awaiting_input"]
+            asked_at = (asked_at or time.time()) if waiting else 0.0
+            if waiting and approver and time.time() - asked_at >= WAIT_BEFORE_APPROVAL:
+                _approve(dag_id, path, waiting[0], approver, say)
+            account = traffic()
+            live(f"{version}: canary {weights.now} %, {account['sent']:,} requests sent, {account['lost']} lost")
+    finally:
+        weights.stop()
+    release.ended = time.time()
+    time.sleep(0.5)  # the account is written five times a second
+    account = traffic()
+    release.sent, release.lost = account["sent"] - begun["sent"], account["lost"] - begun["lost"]
+    release.verdict = _failing_verdict(path, states)
+    if release.verdict:
+        decided = release.verdict["decided_at"]
+        release.weight_zero_after = weights.zero_after(decided)
+        seen = account["versions"].get(version)
+        release.last_answer_after = seen["last_at"] - decided if seen else None
+    return release
+
+
+def _words(state: str) -> str:
+    return {"deferred": "waiting, deferred", "awaiting_input": "waiting for a person"}.get(state, state.replace("_", " "))
+
+
+def _approve(dag_id: str, path: str, task: str, approver: str, say: Callable[[str], None]) -> None:
+    person = Client(approver)
+    detail_path = f"{path}/taskInstances/{urllib.parse.quote(task)}/-1/hitlDetails"
+    detail = person.call("GET", detail_path)
+    say(f"          {detail['subject']}")
+    lines = [line for line in (detail.get("body") or "").splitlines() if line.strip()]
+    for line in lines[:14]:
+        say(f"          | {line[:110]}")
+    person.call("PATCH", detail_path, {"chosen_options": ["Approve"], "params_input": {}})
+    say(f"          approved by {approver}")
+
+
+def _failing_verdict(path: str, states: dict[str, str]) -> dict[str, Any] | None:
+    """The verdict that a failed step left."""
+    admin = Client("admin")
+    for name in (name for name, state in states.items() if state == "failed"):
+        try:
+            entry = admin.call("GET", f"{path}/taskInstances/{urllib.parse.quote(name)}/xcomEntries/verdict?deserialize=true")
+        except SandboxError:
+            continue  # a task that judges nothing
+        value = entry["value"]
+        return json.loads(value) if isinstance(value, str) else value
+    return None

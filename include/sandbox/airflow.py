@@ -91,6 +91,12 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
     }
 
 
+def read_environment(lines: list[str]) -> dict[str, str]:
+    """The variables in the lines of ``.sandbox/environment``."""
+    pairs = (shlex.split(line)[1].split("=", 1) for line in lines)
+    return {key: value for key, value in pairs}
+
+
 def start(values: dict[str, str]) -> None:
     """Start Airflow and wait until it is healthy; processes that run with other variables are started anew.
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from typing import TYPE_CHECKING
 
 from include.sandbox import airflow, engine, processes, sample, services
 from include.sandbox.settings import AIRFLOW, PROMETHEUS, ROOT, STATE, TRAEFIK_API, SandboxError
+
+if TYPE_CHECKING:
+    from include.sandbox.cluster import Cluster
 
 KEPT = {"cache", "tools"}
 """What `down` leaves in .sandbox/: downloads, and uv."""
 
 
-def up(extra: dict[str, str] | None = None) -> None:
+def up(place: Cluster | None = None) -> None:
     """Start everything that does not run yet.
 
-    :param extra: more environment variables for Airflow.
+    :param place: the cluster that releases go to; None: containers on this machine.
     """
     print("Container engine")
     engine_url = engine.start()
@@ -25,7 +29,7 @@ def up(extra: dict[str, str] | None = None) -> None:
     if not processes.find("traffic"):
         services.start_traffic()
     print("Airflow")
-    airflow.start(airflow.variables(engine_url, image, extra))
+    airflow.start(airflow.variables(engine_url, image, place.variables() if place else None))
     print(f"Everything runs. Airflow: {AIRFLOW}")
 
 
@@ -49,13 +53,15 @@ def down() -> None:
     print("Everything has stopped.")
 
 
-def empty() -> None:
+def empty(place: Cluster | None = None) -> None:
     """No releases, no images, no app: as after the first start, but with everything running."""
     airflow.forget_runs()
     engine.remove_app_containers(engine.url())
     services.empty_store()
     services.empty_history()
     services.empty_registry()
+    if place:
+        place.empty()
     shutil.rmtree(airflow.HOME / "release_pipelines", ignore_errors=True)
     services.start_traffic()
 

@@ -1,0 +1,99 @@
+"""The demo: three releases, the last of them bad; then what the history says about them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from include.sandbox import airflow, cluster, processes, report, run, stack
+from include.sandbox.settings import APP, DAG_ID, VENV_BIN, SandboxError
+
+EXPECTED = {"1.0.0": "released", "1.1.0": "released", "1.2.0": "rolled_back"}
+
+
+def demo(context: str, registry: str) -> int:
+    """Start everything, release three versions, show what happened.
+
+    :param context: kubectl context to release to; empty: containers on this machine.
+    :param registry: registry that this machine and the cluster both reach; empty: the sandbox's own.
+    :return: the exit code: 1 when an outcome is not as expected or a request was lost.
+    """
+    begun = time.time()
+    place = cluster.Cluster(context, registry) if context else None
+    if place:
+        place.check()
+    stack.up(place)
+    print("Forgetting earlier releases")
+    stack.empty(place)
+    _wait_for_dag()
+    releases = []
+    for version, expected in EXPECTED.items():
+        print(f"\nReleasing {APP} {version} as alice; expected: {expected.replace('_', ' ')}")
+        with _progress() as (say, live):
+            releases.append(run.follow(DAG_ID, version, say, live, approver="bob"))
+    history = {entry["version"]: entry for entry in read_history()}
+    report.show(releases, history, time.time() - begun)
+    mistakes = report.mistakes(releases, history, EXPECTED)
+    for mistake in mistakes:
+        print(mistake, file=sys.stderr)
+    return 1 if mistakes else 0
+
+
+def release(app: str, version: str) -> int:
+    """Release one version and follow it; somebody else approves it in the browser.
+
+    :return: the exit code: 0 when it was released.
+    """
+    if not processes.find("airflow-api-server"):
+        raise SandboxError("Airflow does not run: `make demo` or `make up` starts it.")
+    print("When it waits for a person: bob or carol (password = name) approve it at " + airflow.AIRFLOW + "/required_actions")
+    with _progress() as (say, live):
+        done = run.follow(f"release_{app.replace('-', '_')}", version, say, live, approver=None)
+    entry: dict[str, Any] = next((entry for entry in read_history(app) if entry["version"] == version), {})
+    print(entry.get("sentence") or f"The run ended as {done.state}.")
+    return 0 if done.state == "success" else 1
+
+
+def read_history(app: str = APP) -> list[dict[str, Any]]:
+    """What the release history says, by the same command that people use."""
+    lines = airflow.ENVIRONMENT.read_text().splitlines()
+    env = {**processes.environment(), **airflow.read_environment(lines)}
+    asked = subprocess.run(
+        [str(VENV_BIN / "release"), "history", app, "--json"], env=env, capture_output=True, text=True, check=False
+    )
+    if asked.returncode:
+        raise SandboxError(f"`release history {app} --json` failed:\n{asked.stderr[-800:]}")
+    return json.loads(asked.stdout)  # type: ignore[no-any-return]
+
+
+def _wait_for_dag(timeout: float = 120) -> None:
+    admin, deadline = airflow.Client("admin"), time.monotonic() + timeout
+    while True:
+        try:
+            admin.call("GET", f"/dags/{DAG_ID}")
+            return
+        except SandboxError:
+            if time.monotonic() > deadline:
+                errors = admin.call("GET", "/importErrors")["import_errors"]
+                why = "; ".join(error["stack_trace"].strip().splitlines()[-1] for error in errors) or "no import error"
+                raise SandboxError(f"Airflow knows no DAG {DAG_ID} after {timeout:.0f} s: {why}") from None
+            time.sleep(1)
+
+
+@contextmanager
+def _progress() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Lines for what changes and, on a terminal, one that says how it stands."""
+    if not sys.stdout.isatty():
+        yield (lambda line: print(line, flush=True)), (lambda _: None)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    with console.status("Starting") as status:
+        yield (lambda line: console.print(Text(line))), (lambda text: status.update(Text(text)))

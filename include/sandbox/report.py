@@ -1,0 +1,73 @@
+"""What the demo shows at its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from include.sandbox import airflow
+from include.sandbox.run import Release
+from include.sandbox.settings import AIRFLOW, APP, PROMETHEUS, TRAEFIK_API
+
+
+def show(releases: list[Release], history: dict[str, dict[str, Any]], seconds: float) -> None:
+    """Print the table of releases, where to look, and what to try next.
+
+    :param history: what the history says, by version.
+    :param seconds: how long the demo took.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 150, highlight=False)
+    table = Table(title="What the history says", title_justify="left", show_lines=True)
+    for heading in ("version", "outcome", "why", "took", "requests", "lost"):
+        table.add_column(heading, justify="right" if heading in ("took", "requests", "lost") else "left")
+    for release in releases:
+        entry = history.get(release.version, {})
+        table.add_row(
+            release.version,
+            entry.get("outcome") or release.state,
+            entry.get("sentence") or "",
+            f"{release.ended - release.started:.0f} s",
+            f"{release.sent:,}",
+            str(release.lost),
+        )
+    console.print()
+    console.print(table)
+    for line in _reactions(releases):
+        console.print(line)
+    console.print(f"The demo took {seconds:.0f} s.\n")
+    accounts = ", ".join(airflow.USERS)
+    console.print(f"Airflow     {AIRFLOW}   accounts: {accounts} (password = name; bob and carol approve)")
+    console.print(f"Traefik     {TRAEFIK_API}/dashboard/")
+    console.print(f"Prometheus  {PROMETHEUS}")
+    console.print("\nTry next:")
+    console.print(f"  make release APP={APP} VERSION=1.0.0     go back to an older version; approve it in the browser")
+    console.print(f"  . .sandbox/environment; .venv/bin/release history {APP}")
+    console.print("  make down")
+
+
+def _reactions(releases: Iterable[Release]) -> Iterable[str]:
+    for release in releases:
+        if release.weight_zero_after is not None:
+            yield (
+                f"{release.version}: weight 0 was in effect at the proxy {release.weight_zero_after * 1000:.0f} ms "
+                "after the answer that decided the verdict"
+                + (f"; its last answer to a user came after {release.last_answer_after * 1000:.0f} ms."
+                   if release.last_answer_after is not None else ".")
+            )
+
+
+def mistakes(releases: list[Release], history: dict[str, dict[str, Any]], expected: dict[str, str]) -> list[str]:
+    """A sentence for everything that is not as the demo promises."""
+    found = []
+    for release in releases:
+        outcome = history.get(release.version, {}).get("outcome")
+        wanted = expected[release.version]
+        if outcome != wanted:
+            found.append(f"{release.version} ended as {outcome or 'nothing'} in the history, {wanted} is expected.")
+        if release.lost:
+            found.append(f"{release.lost} of {release.sent} requests were lost during the release of {release.version}.")
+    return found

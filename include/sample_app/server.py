@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -79,10 +80,8 @@ class Server(ThreadingHTTPServer):
         self.stopping.set()
         self.shutdown()
         for connection in list(self.connections):
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)
-            except OSError:
-                pass
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from include.sandbox.settings import SandboxError
 
 def main() -> int:
     """Do what the command line says; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m include.sandbox", description="The local stack of release pipelines.")
+    parser = argparse.ArgumentParser(prog="python -m include.sandbox", description="The local stack.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start everything that does not run yet")
     commands.add_parser("down", help="stop everything and remove what it left")

@@ -13,7 +13,17 @@ import urllib.request
 from typing import Any
 
 from include.sandbox import processes, services
-from include.sandbox.settings import AIRFLOW, DAG_ID, PROMETHEUS, REGISTRY, ROOT, STATE, STORE_URL, VENV_BIN, SandboxError
+from include.sandbox.settings import (
+    AIRFLOW,
+    DAG_ID,
+    PROMETHEUS,
+    REGISTRY,
+    ROOT,
+    STATE,
+    STORE_URL,
+    VENV_BIN,
+    SandboxError,
+)
 
 HOME = STATE / "airflow"
 ENVIRONMENT = STATE / "environment"
@@ -93,8 +103,7 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
 
 def read_environment(lines: list[str]) -> dict[str, str]:
     """The variables in the lines of ``.sandbox/environment``."""
-    pairs = (shlex.split(line)[1].split("=", 1) for line in lines)
-    return {key: value for key, value in pairs}
+    return dict(tuple(shlex.split(line)[1].split("=", 1)) for line in lines)
 
 
 def start(values: dict[str, str]) -> None:

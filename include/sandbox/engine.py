@@ -93,7 +93,7 @@ def start() -> str:
         if found:
             return found
         if not shutil.which("podman"):
-            raise SandboxError("A container engine is needed: start Docker, or install podman (with runc and netavark).")
+            raise SandboxError("A container engine is needed: start Docker, or install podman, runc and netavark.")
         networks = DIRECTORY / "networks"
         networks.mkdir(parents=True, exist_ok=True)
         (networks / "podman.json").write_text(json.dumps(NETWORK))
@@ -125,7 +125,7 @@ def _pings(url: str) -> bool:
 
 
 def base_image(engine_url: str) -> str:
-    """An image with Python that builds can start from: pulled, or made of Debian packages where nothing can be pulled."""
+    """An image with Python for builds to start from: pulled, or made of Debian packages where that is not possible."""
     import docker.errors
 
     engine = client(engine_url, timeout=600)
@@ -140,7 +140,7 @@ def base_image(engine_url: str) -> str:
     archive = CACHE / "base.tar"
     if not archive.exists():
         if not shutil.which("mmdebstrap"):
-            raise SandboxError(f"The image {BASE_IMAGE} cannot be pulled, and mmdebstrap is not there to make another one.")
+            raise SandboxError(f"The image {BASE_IMAGE} cannot be pulled, and mmdebstrap is not there to make one.")
         CACHE.mkdir(parents=True, exist_ok=True)
         unfinished = CACHE / "base.unfinished.tar"
         packages = "--include=python3-minimal,libpython3-stdlib,ca-certificates,libc-bin"

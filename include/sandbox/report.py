@@ -69,5 +69,5 @@ def mistakes(releases: list[Release], history: dict[str, dict[str, Any]], expect
         if outcome != wanted:
             found.append(f"{release.version} ended as {outcome or 'nothing'} in the history, {wanted} is expected.")
         if release.lost:
-            found.append(f"{release.lost} of {release.sent} requests were lost during the release of {release.version}.")
+            found.append(f"{release.lost} of {release.sent} requests were lost while {release.version} was released.")
     return found

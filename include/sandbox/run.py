@@ -136,7 +136,8 @@ def follow(
 
 
 def _words(state: str) -> str:
-    return {"deferred": "waiting, deferred", "awaiting_input": "waiting for a person"}.get(state, state.replace("_", " "))
+    words = {"deferred": "waiting, deferred", "awaiting_input": "waiting for a person"}
+    return words.get(state, state.replace("_", " "))
 
 
 def _approve(dag_id: str, path: str, task: str, approver: str, say: Callable[[str], None]) -> None:
@@ -156,7 +157,8 @@ def _failing_verdict(path: str, states: dict[str, str]) -> dict[str, Any] | None
     admin = Client("admin")
     for name in (name for name, state in states.items() if state == "failed"):
         try:
-            entry = admin.call("GET", f"{path}/taskInstances/{urllib.parse.quote(name)}/xcomEntries/verdict?deserialize=true")
+            task = f"{path}/taskInstances/{urllib.parse.quote(name)}"
+            entry = admin.call("GET", f"{task}/xcomEntries/verdict?deserialize=true")
         except SandboxError:
             continue  # a task that judges nothing
         value = entry["value"]

@@ -50,5 +50,6 @@ def make() -> Path:
 
 def _git(*arguments: str, date: str = "2026-01-01T12:00:00Z") -> None:
     who = {"NAME": "Shop team", "EMAIL": "shop@example.com", "DATE": date}
-    env = {**os.environ, **{f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}}
+    names = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+    env = {**os.environ, **names}
     subprocess.run(["git", "-c", "commit.gpgsign=false", *arguments], cwd=REPOSITORY, env=env, check=True)

@@ -21,7 +21,6 @@ from include.sandbox.settings import (
     STORE_URL,
     TRAEFIK_API,
     TRAFFIC_STATE,
-    VENV_BIN,
     WEB,
     SandboxError,
     environment,
@@ -167,20 +166,21 @@ def start_database() -> None:
     folder = STATE / "database"
     if not (folder / "PG_VERSION").exists():
         options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
-        made = subprocess.run([*_not_root(), binaries / "initdb", "-D", folder, *options], capture_output=True, text=True)
+        command = [*_not_root(), binaries / "initdb", "-D", folder, *options]
+        made = subprocess.run(command, capture_output=True, text=True)
         if made.returncode:
             raise SandboxError(f"PostgreSQL made no database in {folder}:\n{made.stderr[-600:]}")
     options = ["-h", "127.0.0.1", "-p", str(DATABASE_PORT), "-k", "", "-c", "max_connections=200", "-c", "fsync=off"]
     processes.start("database", [*_not_root(), binaries / "postgres", "-D", folder, *options])
     processes.wait_until(lambda: _sql("postgres", "SELECT 1"), "database", timeout=30)
     for name in DATABASES:
-        if not _sql("postgres", f"SELECT FROM pg_database WHERE datname = '{name}'", want_rows=True):  # noqa: S608
+        if not _sql("postgres", f"SELECT FROM pg_database WHERE datname = '{name}'", want_rows=True):
             _sql("postgres", f"CREATE DATABASE {name}")
 
 
 def _not_root() -> list[str]:
-    """PostgreSQL refuses to run as root: in a user namespace root is somebody else, and its files are still its own."""
-    return ["unshare", "--user", "--map-user=1", "--map-group=1"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    """PostgreSQL refuses to run as root: in a user namespace root is somebody else who owns the same files."""
+    return ["unshare", "--user", "--map-user=1", "--map-group=1"] if os.geteuid() == 0 else []
 
 
 def _sql(database: str, statement: str, *, want_rows: bool = False) -> bool:

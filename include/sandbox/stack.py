@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from include.sandbox import airflow, engine, processes, sample, services
@@ -35,10 +36,8 @@ def up(place: Cluster | None = None) -> None:
 
 def down() -> None:
     """End everything that was started, and remove what it left."""
-    try:
+    with suppress(SandboxError):  # no engine, no containers
         engine.remove_app_containers(engine.url())
-    except SandboxError:
-        pass  # no engine, no containers
     airflow.stop()
     for name in reversed(processes.names()):
         if name != "engine":

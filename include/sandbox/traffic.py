@@ -86,8 +86,8 @@ async def keep(account: Account, path: Path) -> None:
         await asyncio.sleep(0.2)
 
 
-async def main(url: str, host: str, rate: float, path: Path) -> None:
-    """Ask until SIGTERM."""
+async def main(url: str, host: str, rate: float, path: Path) -> Account:
+    """Ask until SIGTERM; returns the account."""
     account, running = Account(), set[asyncio.Task[None]]()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
@@ -98,12 +98,13 @@ async def main(url: str, host: str, rate: float, path: Path) -> None:
             task = asyncio.create_task(ask(session, url, host, account))
             running.add(task)
             task.add_done_callback(running.discard)
-            due = max(due + 1 / rate, time.monotonic() - 1)  # after a pause of the machine: catch up on a second, no more
+            due = max(due + 1 / rate, time.monotonic() - 1)  # after a pause of the machine, catch up on one second
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         await asyncio.gather(*running)
     keeper.cancel()
-    path.write_text(json.dumps(account.state()))
+    return account
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), Path(sys.argv[4])))
+    file = Path(sys.argv[4])
+    file.write_text(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), file)).state()))

@@ -1,0 +1,36 @@
+"""What happened: every release, its decisions and the numbers behind them. Knows no Airflow."""
+
+from release_pipelines.history.connect import (
+    default_url,
+    open_history,
+    sqlalchemy_url,
+    url_from_connection,
+)
+from release_pipelines.history.store import History, HistoryUnavailable, UnknownRelease, VersionTaken
+from release_pipelines.history.values import (
+    Approval,
+    Decision,
+    Event,
+    RecordedSample,
+    RecordedVerdict,
+    Release,
+    ReleaseDetail,
+)
+
+__all__ = [
+    "Approval",
+    "Decision",
+    "Event",
+    "History",
+    "HistoryUnavailable",
+    "RecordedSample",
+    "RecordedVerdict",
+    "Release",
+    "ReleaseDetail",
+    "UnknownRelease",
+    "VersionTaken",
+    "default_url",
+    "open_history",
+    "sqlalchemy_url",
+    "url_from_connection",
+]

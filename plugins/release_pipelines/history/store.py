@@ -1,0 +1,426 @@
+"""The history's questions and answers. Every method is one short transaction and may be called twice."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, get_args
+
+from packaging.version import InvalidVersion, Version
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    and_,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from release_pipelines.domain.values import Artifact, Outcome, Sample, Verdict, to_json
+from release_pipelines.history import tables
+from release_pipelines.history.tables import approvals, events, measurements, releases, verdicts
+from release_pipelines.history.values import (
+    Approval,
+    Decision,
+    Direction,
+    Release,
+    ReleaseDetail,
+)
+
+WENT_WRONG = ("rolled_back", "rollback_failed", "aborted")
+
+
+class HistoryUnavailable(ConnectionError):
+    """The history's database cannot be reached. Worth another try."""
+
+
+class UnknownRelease(ValueError):
+    """The history knows no such release."""
+
+
+class VersionTaken(ValueError):
+    """The version has been deployed under another digest: it needs a number of its own (R1)."""
+
+
+@contextmanager
+def reachable(engine: Engine) -> Iterator[None]:
+    """Say in one sentence that the database is away, or busy for too long."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        where = engine.url.render_as_string(hide_password=True)
+        said = str(error.orig).strip().partition("\n")[0].rstrip(".")
+        raise HistoryUnavailable(f"The release history at {where} does not answer: {said}.") from error
+
+
+def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:
+    """Whether a release goes back to something older (R17).
+
+    :param last: the version that was last promoted.
+    :param released_before: the same digest was promoted earlier, and another one since.
+    """
+    if last is None or version == last:
+        return "forward"
+    if "." not in version or "." not in last:  # a commit has no order
+        return "backward" if released_before else "forward"
+    try:
+        return "backward" if Version(version) < Version(last) else "forward"
+    except InvalidVersion:
+        return "backward" if released_before else "forward"
+
+
+class History:
+    """All releases of all apps. Made by :func:`release_pipelines.history.open_history`.
+
+    Methods that name a release raise :class:`UnknownRelease` when it has not begun.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def _read(self, *, writes: bool = False) -> Iterator[Connection]:
+        with reachable(self._engine), self._engine.execution_options(writes=writes).begin() as connection:
+            yield connection
+
+    def _write(self) -> AbstractContextManager[Connection]:
+        return self._read(writes=True)
+
+    # --- a release's life ---------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        release_id: str,
+        app: str,
+        dag_id: str,
+        run_id: str,
+        version: str,
+        requester: str | None,
+        reason: str | None = None,
+        notes: str | None = None,
+    ) -> None:
+        """A release has begun; said again it changes nothing.
+
+        :param reason: why it is urgent, if it is.
+        :param notes: what the requester wants people to know.
+        """
+        with self._write() as connection:
+            self._add(
+                connection,
+                releases,
+                [
+                    {
+                        "id": release_id,
+                        "app": app,
+                        "dag_id": dag_id,
+                        "run_id": run_id,
+                        "version": version,
+                        "requester": requester,
+                        "reason": reason,
+                        "notes": notes,
+                        "started_at": time.time(),
+                        "schema_version": tables.SCHEMA_VERSION,
+                    }
+                ],
+            )
+
+    def record_artifact(self, release_id: str, artifact: Artifact) -> None:
+        """Bind the release to one digest.
+
+        :raises VersionTaken: when the version reached an environment under another digest before.
+        """
+        with self._write() as connection:
+            taken = connection.execute(
+                _newest(artifact.app, releases.c.version == artifact.version, _reached())
+                .where(releases.c.digest != artifact.digest, releases.c.id != release_id)
+                .limit(1)
+            ).first()
+            if taken:
+                raise VersionTaken(
+                    f"{artifact.app} {artifact.version} has been deployed as {taken.digest} (release {taken.id}), and "
+                    f"the image is {artifact.digest} now. A version keeps its image: give the new one a version of its own."
+                )
+            last = self._good(connection, artifact.app, excluding=None, environment=None)
+            before = select(releases.c.id).where(
+                releases.c.app == artifact.app,
+                releases.c.digest == artifact.digest,
+                releases.c.promoted_at.is_not(None),
+            )
+            self._update(
+                connection,
+                release_id,
+                version=artifact.version,
+                commit=artifact.commit,
+                digest=artifact.digest,
+                image=artifact.image,
+                evidence=dict(artifact.evidence),
+                direction=direction_of(
+                    artifact.version,
+                    last.version if last else None,
+                    released_before=last is not None
+                    and last.digest != artifact.digest
+                    and connection.execute(before).first() is not None,
+                ),
+            )
+
+    def record_event(
+        self,
+        release_id: str,
+        kind: str,
+        sentence: str,
+        environment: str | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Something happened; the same thing twice in a row is one event.
+
+        :param kind: one word, like ``deployed``, ``drift`` or ``rollback``.
+        :param environment: where it happened. A release with an event in an environment has reached it (R1).
+        """
+        row = {"kind": kind, "environment": environment, "sentence": sentence, "data": data}
+        with self._write() as connection:
+            self._append(connection, events, release_id, row)
+
+    def record_verdict(self, release_id: str, environment: str, verdict: Verdict, samples: list[Sample]) -> None:
+        """A step's verdict with the numbers behind it; what is there already stays as it is (R13)."""
+        here = {"release_id": release_id, "environment": environment, "step": verdict.step}
+        with self._write() as connection:
+            self._known(connection, release_id)
+            row = to_json(verdict) | here
+            self._add(connection, verdicts, [row])
+            self._add(connection, measurements, [to_json(sample) | here for sample in samples])
+
+    def record_approval(
+        self, release_id: str, digest: str, decision: Decision, by: str | None, note: str | None = None
+    ) -> None:
+        """Who decided what about which digest (R10); the same twice in a row is one answer.
+
+        :param by: None where nobody answered.
+        :raises ValueError: when ``decision`` is no decision.
+        """
+        if decision not in get_args(Decision):
+            raise ValueError(f"A decision is one of {', '.join(get_args(Decision))}, found {decision!r}.")
+        row = {"digest": digest, "decision": decision, "by": by, "note": note}
+        with self._write() as connection:
+            self._append(connection, approvals, release_id, row)
+
+    def promoted(self, release_id: str) -> None:
+        """The release held and serves all traffic from stable."""
+        with self._write() as connection:
+            self._known(connection, release_id)
+            connection.execute(
+                update(releases)
+                .where(releases.c.id == release_id, releases.c.promoted_at.is_(None))
+                .values(promoted_at=time.time())
+            )
+
+    def finish(self, release_id: str, outcome: Outcome, sentence: str) -> None:
+        """What the release came to. The first outcome stays, but that a rollback failed is always said.
+
+        :raises ValueError: when ``outcome`` is no outcome.
+        """
+        if outcome not in get_args(Outcome):
+            raise ValueError(f"An outcome is one of {', '.join(get_args(Outcome))}, found {outcome!r}.")
+        stays: ColumnElement[bool] = releases.c.outcome.is_(None)
+        if outcome == "rollback_failed":
+            stays = or_(stays, releases.c.outcome != outcome)
+        with self._write() as connection:
+            self._known(connection, release_id)
+            connection.execute(
+                update(releases)
+                .where(releases.c.id == release_id, stays)
+                .values(outcome=outcome, sentence=sentence, ended_at=time.time())
+            )
+
+    # --- questions ----------------------------------------------------------------------------------------------
+
+    def artifact_of(self, app: str, version: str) -> Artifact | None:
+        """The artifact under which a version reached an environment: it is released again without a build (R1)."""
+        query = _newest(app, releases.c.version == version, releases.c.digest.is_not(None), _reached())
+        with self._read() as connection:
+            return _artifact(connection.execute(query.limit(1)).first())
+
+    def approval(self, release_id: str) -> Approval | None:
+        """The latest answer, if there is any."""
+        query = select(approvals).where(approvals.c.release_id == release_id).order_by(approvals.c.id.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return Approval.model_validate(_without_id(row)) if row else None
+
+    def last_good(self, app: str, environment: str | None = None, *, excluding: str | None = None) -> Artifact | None:
+        """Newest artifact that was promoted and held, and did not go wrong in a later release (R8).
+
+        :param environment: a rollback in this environment counts as going wrong, whatever came of the release.
+        :param excluding: a digest that it must not be, like that of the release that is being rolled back.
+        """
+        with self._read() as connection:
+            return self._good(connection, app, environment=environment, excluding=excluding)
+
+    def releases(self, app: str | None = None, limit: int = 50) -> list[Release]:
+        """Releases, newest first."""
+        query = _listed().order_by(releases.c.started_at.desc()).limit(limit)
+        if app is not None:
+            query = query.where(releases.c.app == app)
+        with self._read() as connection:
+            return [Release.model_validate(_without_evidence(row)) for row in connection.execute(query)]
+
+    def release(self, release_id: str) -> ReleaseDetail:
+        """One release with events, verdicts, measurements and approvals, oldest first."""
+        with self._read() as connection:
+            row = connection.execute(_listed().where(releases.c.id == release_id)).first()
+            if row is None:
+                raise UnknownRelease(f"The history knows no release {release_id}.")
+
+            def of(table: Table, *order: str) -> list[dict[str, Any]]:
+                query = select(table).where(table.c.release_id == release_id)
+                return [
+                    _without_id(it) for it in connection.execute(query.order_by(*(table.c[name] for name in order)))
+                ]
+
+            found = {
+                "events": of(events, "id"),
+                "verdicts": of(verdicts, "decided_at"),
+                "measurements": of(measurements, "at", "metric"),
+                "approvals": of(approvals, "id"),
+            }
+        for name in ("events", "verdicts", "measurements"):
+            for it in found[name]:
+                del it["release_id"]
+        return ReleaseDetail.model_validate(_without_evidence(row) | found)
+
+    def find(self, text: str) -> ReleaseDetail:
+        """The release with this id, the newest one of this app, or the only one whose id begins so."""
+        with self._read() as connection:
+            newest = select(releases.c.id).order_by(releases.c.started_at.desc())
+            ids = (
+                connection.scalars(newest.where(releases.c.id == text)).all()
+                or connection.scalars(newest.where(releases.c.app == text).limit(1)).all()
+                or connection.scalars(newest.where(releases.c.id.startswith(text, autoescape=True)).limit(2)).all()
+            )
+        if len(ids) > 1:
+            raise UnknownRelease(f"Several releases begin with {text}, like {ids[0]} and {ids[1]}: say more of the id.")
+        if not ids:
+            raise UnknownRelease(f"The history knows no release and no app {text}.")
+        return self.release(ids[0])
+
+    def prune(self, older_than_days: float) -> int:
+        """Remove releases that ended before, but keep the last good one of every app; returns how many went."""
+        before = time.time() - older_than_days * 86400
+        with self._write() as connection:
+            apps = connection.scalars(select(releases.c.app).distinct()).all()
+            good = [self._good(connection, app, environment=None, excluding=None) for app in apps]
+            kept = [
+                and_(releases.c.app == artifact.app, releases.c.digest == artifact.digest)
+                for artifact in good
+                if artifact is not None
+            ]
+            old = delete(releases).where(releases.c.ended_at < before)
+            return connection.execute(old.where(~or_(*kept)) if kept else old).rowcount
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _good(connection: Connection, app: str, *, environment: str | None, excluding: str | None) -> Artifact | None:
+        later = releases.alias("later")
+        wrong: ColumnElement[bool] = later.c.outcome.in_(WENT_WRONG)
+        if environment is not None:
+            went_back = (
+                events.c.release_id == later.c.id,
+                events.c.kind == "rollback",
+                events.c.environment == environment,
+            )
+            wrong = or_(wrong, exists().where(*went_back))
+        query = (
+            select(releases)
+            .where(releases.c.app == app, releases.c.promoted_at.is_not(None), releases.c.digest.is_not(None))
+            .where(or_(releases.c.outcome.is_(None), releases.c.outcome == "released"))
+            .where(
+                ~exists().where(
+                    later.c.app == app,
+                    later.c.digest == releases.c.digest,
+                    later.c.started_at > releases.c.started_at,
+                    wrong,
+                )
+            )
+            .order_by(releases.c.promoted_at.desc())
+            .limit(1)
+        )
+        if excluding is not None:
+            query = query.where(releases.c.digest != excluding)
+        return _artifact(connection.execute(query).first())
+
+    @staticmethod
+    def _known(connection: Connection, release_id: str) -> None:
+        """Raise unless the release has begun; until the transaction ends nobody else writes to it."""
+        query = select(releases.c.id).where(releases.c.id == release_id).with_for_update()
+        if connection.execute(query).first() is None:
+            raise UnknownRelease(f"The history knows no release {release_id}: it has not begun.")
+
+    def _update(self, connection: Connection, release_id: str, **values: Any) -> None:
+        self._known(connection, release_id)
+        connection.execute(update(releases).where(releases.c.id == release_id).values(**values))
+
+    def _append(self, connection: Connection, table: Table, release_id: str, row: dict[str, Any]) -> None:
+        """Add a row to a release's story unless its newest one says the same."""
+        self._known(connection, release_id)
+        newest = select(table).where(table.c.release_id == release_id).order_by(table.c.id.desc()).limit(1)
+        last = connection.execute(newest).first()
+        if last is None or any(last._mapping[name] != value for name, value in row.items()):
+            connection.execute(insert(table).values(release_id=release_id, at=time.time(), **row))
+
+    @staticmethod
+    def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+        """Add the rows that are not there yet."""
+        if rows:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _newest(app: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+    return select(releases).where(releases.c.app == app, *conditions).order_by(releases.c.started_at.desc())
+
+
+def _reached() -> ColumnElement[bool]:
+    """Whether a release got as far as an environment."""
+    in_environment = (
+        exists().where(table.c.release_id == releases.c.id, *condition)
+        for table, condition in ((events, (events.c.environment.is_not(None),)), (verdicts, ()), (approvals, ()))
+    )
+    return or_(releases.c.promoted_at.is_not(None), releases.c.outcome.in_(("no_op", *WENT_WRONG)), *in_environment)
+
+
+def _listed() -> Select[Any]:
+    approver = (
+        select(approvals.c.by)
+        .where(approvals.c.release_id == releases.c.id, approvals.c.decision == "approved")
+        .order_by(approvals.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(releases, approver.label("approver"))
+
+
+def _artifact(row: Any) -> Artifact | None:
+    if row is None:
+        return None
+    return Artifact(
+        app=row.app,
+        version=row.version,
+        image=row.image,
+        digest=row.digest,
+        commit=row.commit,
+        evidence=row.evidence or {},
+    )
+
+
+def _without_evidence(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row._mapping.items() if name != "evidence"}
+
+
+def _without_id(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row._mapping.items() if name != "id"}

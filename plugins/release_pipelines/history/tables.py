@@ -1,0 +1,117 @@
+"""The history's tables. Times are Unix times in seconds; a change here needs a migration beside it."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+
+def _belongs() -> Column[str]:
+    """Column that ties a row to its release and lets it go with it."""
+    return Column("release_id", String(600), ForeignKey("releases.id", ondelete="CASCADE"), nullable=False, index=True)
+
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("id", String(600), primary_key=True),
+    Column("app", String(64), nullable=False),
+    Column("dag_id", String(255), nullable=False),
+    Column("run_id", String(255), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("commit", String(64)),
+    Column("digest", String(80)),
+    Column("image", String(512)),
+    Column("evidence", JSON),
+    Column("reason", Text),
+    Column("notes", Text),
+    Column("requester", String(255)),
+    Column("outcome", String(32)),
+    Column("sentence", Text),
+    Column("direction", String(16), nullable=False, server_default="forward"),
+    Column("started_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("promoted_at", Double),
+    Column("schema_version", Integer, nullable=False),
+    Index("ix_releases_app_started_at", "app", "started_at"),
+    Index("ix_releases_app_version", "app", "version"),
+)
+
+events = Table(
+    "release_events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("at", Double, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("environment", String(64)),
+    Column("sentence", Text, nullable=False),
+    Column("data", JSON),
+)
+
+verdicts = Table(
+    "release_verdicts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("environment", String(64), nullable=False),
+    Column("step", String(64), nullable=False),
+    Column("weight", Integer, nullable=False),
+    Column("judgement", String(16), nullable=False),
+    Column("decided_at", Double, nullable=False),
+    Column("accepted_at", Double),
+    Column("metrics", JSON, nullable=False),
+    Column("sentence", Text, nullable=False),
+    UniqueConstraint("release_id", "environment", "step", "decided_at"),
+)
+
+measurements = Table(
+    "release_measurements",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("environment", String(64), nullable=False),
+    Column("step", String(64), nullable=False),
+    Column("metric", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("value", Double),
+    Column("bad", Double),
+    Column("total", Double),
+    Column("error", Text),
+    Column("stable_bad", Double),
+    Column("stable_total", Double),
+    UniqueConstraint("release_id", "environment", "step", "metric", "at"),
+)
+
+approvals = Table(
+    "release_approvals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("digest", String(80), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("by", String(255)),
+    Column("at", Double, nullable=False),
+    Column("note", Text),
+)

@@ -1,0 +1,79 @@
+"""What the history gives back. All times are Unix times in seconds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from release_pipelines.domain.values import Outcome, Sample, Value, Verdict
+
+Decision = Literal["approved", "rejected", "expired"]
+Direction = Literal["forward", "backward"]
+
+
+class Event(Value):
+    """Something that happened in a release."""
+
+    at: float
+    kind: str
+    environment: str | None = None
+    sentence: str
+    data: dict[str, Any] | None = None
+
+
+class Approval(Value):
+    """Somebody's answer, bound to a digest (R10)."""
+
+    release_id: str
+    digest: str
+    decision: Decision
+    by: str | None = Field(None, description="None: nobody answered")
+    at: float
+    note: str | None = None
+
+
+class RecordedVerdict(Verdict):
+    """A verdict and where it was reached."""
+
+    environment: str
+
+
+class RecordedSample(Sample):
+    """A sample and the step that it was taken for."""
+
+    environment: str
+    step: str
+
+
+class Release(Value):
+    """One release in a list."""
+
+    id: str
+    app: str
+    dag_id: str
+    run_id: str
+    version: str
+    commit: str | None = None
+    digest: str | None = None
+    image: str | None = None
+    reason: str | None = Field(None, description="Why it was urgent, if it was")
+    notes: str | None = None
+    requester: str | None = None
+    approver: str | None = None
+    outcome: Outcome | None = Field(None, description="None: it is still running")
+    sentence: str | None = None
+    direction: Direction = "forward"
+    started_at: float
+    ended_at: float | None = None
+    promoted_at: float | None = None
+    schema_version: int = 1
+
+
+class ReleaseDetail(Release):
+    """One release with all that is known of it."""
+
+    events: list[Event] = Field(default_factory=list)
+    verdicts: list[RecordedVerdict] = Field(default_factory=list)
+    measurements: list[RecordedSample] = Field(default_factory=list)
+    approvals: list[Approval] = Field(default_factory=list)

@@ -1,19 +1,23 @@
-"""From samples to measurements, to verdicts, to what follows from them (R3). Pure functions, and none of them asks the time."""
+"""From samples to measurements, to verdicts, to what follows from them (R3). Pure: none of this asks the time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from release_pipelines.domain.values import Judgement, Measurement, MetricVerdict, Sample, Verdict
-from release_pipelines.spec.models import AnalysisSpec, MetricSpec
+from release_pipelines.spec.models import Action, AnalysisSpec, MetricSpec
 
-_ACTIONS: dict[str, Literal["go_on", "rollback", "hold"]] = {"continue": "go_on", "rollback": "rollback", "hold": "hold"}
+_ACTIONS: dict[Action, Literal["go_on", "rollback", "hold"]] = {
+    "continue": "go_on",
+    "rollback": "rollback",
+    "hold": "hold",
+}
 
 
 def ticks(started_at: float, interval: float, now: float) -> list[float]:
-    """The measurement times that are due: ``started_at`` plus whole intervals, up to ``now`` (all in seconds, Unix time).
+    """The measurement times that are due: ``started_at`` plus whole intervals, up to ``now`` (Unix times in seconds).
 
     They are absolute, so that a restart measures at the same times again (R6).
     """
@@ -33,16 +37,18 @@ def judge(metric: MetricSpec, sample: Sample) -> Measurement:
     if metric.counts:
         if not _finite(sample.total):
             return _measured(sample, "inconclusive", "no requests were counted")
-        if sample.total < metric.min_requests:  # type: ignore[operator]
+        if sample.total < metric.min_requests:
             return _measured(
                 sample, "inconclusive", f"{_count(sample.total)} requests, at least {metric.min_requests} are needed"
             )
         if not _finite(sample.bad):
-            bucket = f": no histogram bucket ends at {metric.slower_than:g} s" if metric.source == "slow_requests" else ""
-            return _measured(sample, "inconclusive", f"bad events could not be counted{bucket}")
-        value = sample.bad / sample.total  # type: ignore[operator]
+            why = "bad events could not be counted"
+            if metric.source == "slow_requests":
+                why = f"slow requests could not be counted: no histogram bucket ends at {metric.slower_than:g} s"
+            return _measured(sample, "inconclusive", why)
+        value = sample.bad / sample.total
     elif _finite(sample.value):
-        value = sample.value  # type: ignore[assignment]
+        value = sample.value
     else:
         return _measured(sample, "inconclusive", "the query gave no number")
     return _measured(sample, "pass" if value <= metric.limit else "fail", _numbers(metric, sample))
@@ -51,14 +57,12 @@ def judge(metric: MetricSpec, sample: Sample) -> Measurement:
 def metric_verdict(metric: MetricSpec, samples: Iterable[Sample], analysis: AnalysisSpec) -> MetricVerdict:
     """What one metric's samples amount to so far, in whatever order they came.
 
-    ``fail``: more than ``failure_limit`` failures in a row (a pass ends the row; inconclusive and error neither count nor
-    end it); later samples change nothing. ``error``: more than ``error_limit`` errors in a row, and still no answer.
+    ``fail``: more than ``failure_limit`` failures in a row (a pass ends the row; inconclusive and error neither count
+    nor end it); later samples change nothing. ``error``: more than ``error_limit`` errors in a row, and still no answer.
     ``pass``: ``min_measurements`` passed, and no row of failures is open. Everything else is ``inconclusive``.
     """
-    measured = [
-        judge(metric, sample)
-        for sample in sorted({s.at: s for s in samples if s.metric == metric.name}.values(), key=lambda s: s.at)
-    ]
+    own = {sample.at: sample for sample in samples if sample.metric == metric.name}
+    measured = [judge(metric, own[at]) for at in sorted(own)]
     failures = errors = passes = 0
     for n, it in enumerate(measured):
         errors = errors + 1 if it.judgement == "error" else 0
@@ -146,7 +150,7 @@ def _numbers(metric: MetricSpec, sample: Sample) -> str:
     events = "requests" if metric.source else "events"
     text = f"{label(metric)} {_share(bad / total)} over {_count(total)} {events}, limit {_share(metric.limit)}"
     if _finite(sample.stable_bad) and _finite(sample.stable_total) and sample.stable_total:
-        text += f" (stable: {_share(sample.stable_bad / sample.stable_total)})"  # type: ignore[operator]
+        text += f" (stable: {_share(sample.stable_bad / sample.stable_total)})"
     return text
 
 
@@ -158,7 +162,7 @@ def _count(value: float | None) -> str:
     return f"{round(value or 0):,}"
 
 
-def _finite(value: float | None) -> bool:
+def _finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 

@@ -1,7 +1,7 @@
 """PromQL of the ready-made metrics, for every router.
 
-``increase()`` extrapolates to the window's edges: over a short window it gives 20.7 where 20 events were. Bad events and
-all events are stretched alike, so shares hold; counts in sentences are rounded.
+``increase()`` extrapolates to the window's edges: over a short window it gives 20.7 where 20 events were. Bad events
+and all events are stretched alike, so shares hold; counts in sentences are rounded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def queries(target: Target, metric: MetricSpec, track: Track, window: float) -> 
     """What to ask Prometheus about one metric on one track.
 
     :param window: seconds that the measurement looks back.
-    :returns: a query with nothing set where Prometheus has no such numbers: CPU and memory on a container host come from
-        the engine, and without a limit they are a share of nothing.
+    :returns: a query with nothing set where Prometheus has no such numbers: CPU and memory on a container host come
+        from the engine, and without a limit they are a share of nothing.
     """
     if metric.source is None:
         return _own(target, metric, track, window)
@@ -59,8 +59,8 @@ def track_service(target: Target, track: Track) -> str:
 def _requests(target: Target, metric: MetricSpec, track: Track, window: str) -> tuple[str, str]:
     """Failed or slow requests, and all of them.
 
-    Failed: no 5xx means no series, hence ``or vector(0)``. Slow: all minus those in the bucket that ends at the limit; a
-    bucket that does not exist leaves the answer empty, which is inconclusive and must stay so.
+    Failed: no 5xx means no series, hence ``or vector(0)``. Slow: all minus those in the bucket that ends at the limit;
+    a bucket that does not exist leaves the answer empty, which is inconclusive and must stay so.
     """
     if target.router.kind == "istio":
         # Reported by the source: it also sees a canary that does not answer at all.

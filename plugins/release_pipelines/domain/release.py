@@ -59,12 +59,12 @@ def canary_replicas(stable_replicas: int, weight: int) -> int:
 
 
 def version_fits(scheme: str, version: str) -> str | None:
-    """A sentence that says why the version does not fit its scheme (``semver``, ``date`` or ``commit``); None: it fits."""
+    """Why the version does not fit its scheme (``semver``, ``date`` or ``commit``), in a sentence; None: it fits."""
     if scheme == "semver":
         if _SEMVER.fullmatch(version) and len(version) <= 128:
             return None
         if "+" in version:
-            return f"Version `{version}` has build metadata after `+`, which an image tag cannot carry: write it after `-`."
+            return f"Version `{version}` has build metadata after `+`, which an image tag cannot carry: use `-`."
         return f"Version `{version}` is no semantic version: 1.4.0 or 2.0.0-rc.1 is expected, without a leading v."
     if scheme == "date":
         return None if _day(version) else f"Version `{version}` is no date: 2026.11.23 or 20261123 is expected."
@@ -74,7 +74,7 @@ def version_fits(scheme: str, version: str) -> str | None:
 
 
 def goes_backward(scheme: str, old: str, new: str) -> bool:
-    """Whether ``new`` is older than ``old`` by the scheme's own order. Commits have none, nor have versions that don't fit."""
+    """Whether ``new`` is older than ``old`` by the scheme's order. Commits and versions that don't fit have none."""
     if scheme == "semver":
         before, after = _precedence(old), _precedence(new)
     elif scheme == "date":
@@ -85,7 +85,7 @@ def goes_backward(scheme: str, old: str, new: str) -> bool:
 
 
 def _precedence(version: str) -> tuple[object, ...] | None:
-    """Semantic versioning's order: a pre-release comes before its release, numbers before words, fewer parts before more."""
+    """Semantic versioning's order: pre-release before release, numbers before words, fewer parts before more."""
     match = _SEMVER.fullmatch(version)
     if not match:
         return None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import overload
 
-from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec, MetricSpec
+from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec
 from release_pipelines.spec.promql import PLACEHOLDERS, unknown_placeholders
 
 Mistake = tuple[str, str, str]
@@ -23,11 +22,14 @@ def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: AnalysisS
     yield from _pods(app, environments)
     where = "analysis" if isinstance(app.analysis, AnalysisSpec) else f"analysis `{app.analysis}`"
     yield from _analysis(where, analysis, app, environments)
-    shortest = min(step.hold for step in app.strategy.canary.steps if not step.analysis) if any(
-        not step.analysis for step in app.strategy.canary.steps
-    ) else app.strategy.canary.bake
-    yield from _time(where, analysis, min(shortest, app.strategy.canary.bake))
-    for n, step in enumerate(app.strategy.canary.steps):
+    canary = app.strategy.canary
+    yield from _time(where, analysis, min([canary.bake, *(step.hold for step in canary.steps if not step.analysis)]))
+    if any(not 1 <= weight <= 99 for weight in canary.return_weights) or canary.return_weights != sorted(
+        set(canary.return_weights), reverse=True
+    ):
+        found = str(canary.return_weights)
+        yield "strategy.canary.return_weights", found, "falling weights from 99 to 1 (0 comes last by itself)"
+    for n, step in enumerate(canary.steps):
         if step.analysis:
             here = f"strategy.canary.steps[{n}].analysis"
             yield from _analysis(here, step.analysis, app, environments)
@@ -55,7 +57,7 @@ def _pods(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mistake
             yield (
                 f"strategy.canary.steps[{n}].weight",
                 str(step.weight),
-                f"a weight that whole pods beside {stable} stable ones make (router `replicas`): the nearest is {nearest:.3g}",
+                f"a weight that whole pods beside {stable} stable ones make (router `replicas`), like {nearest:.3g}",
             )
 
 
@@ -91,12 +93,13 @@ def _analysis(
         here = f"{where}.metrics[{n}]"
         for key in ("bad", "total", "query"):
             for name in unknown_placeholders(getattr(metric, key) or ""):
-                yield f"{here}.{key}", f"{{{{ {name} }}}}", "one of " + ", ".join(f"{{{{ {it} }}}}" for it in PLACEHOLDERS)
+                known = ", ".join(f"{{{{ {it} }}}}" for it in PLACEHOLDERS)
+                yield f"{here}.{key}", f"{{{{ {name} }}}}", f"one of {known}"
         if replicas and metric.source in ("errors", "slow_requests"):
             yield (
                 f"{here}.source",
                 f"`{metric.source}`",
-                f"PromQL of your own (`bad` and `total`): with router `replicas` ({replicas[0]}) no proxy counts requests per track",
+                f"PromQL of your own (`bad` and `total`): with router `replicas` ({replicas[0]}) no proxy counts requests",
             )
     if not any(metric.critical for metric in relaxed(analysis, app).metrics):
         yield (
@@ -106,24 +109,11 @@ def _analysis(
         )
 
 
-@overload
-def relaxed(it: AppSpec) -> AppSpec: ...
-@overload
-def relaxed(it: AnalysisSpec, app: AppSpec) -> AnalysisSpec: ...
-def relaxed(it: AppSpec | AnalysisSpec, app: AppSpec | None = None) -> AppSpec | AnalysisSpec:
+def relaxed(analysis: AnalysisSpec, app: AppSpec) -> AnalysisSpec:
     """CPU and memory are shares of a limit: where no limit is set they are reported and decide nothing."""
-    if isinstance(it, AnalysisSpec):
-        assert app is not None  # noqa: S101 - by the overloads
-        return it.model_copy(update={"metrics": [_relaxed_metric(metric, app) for metric in it.metrics]})
-    steps = [
-        step.model_copy(update={"analysis": relaxed(step.analysis, it)}) if step.analysis else step
-        for step in it.strategy.canary.steps
+    limits = {"cpu": app.workloads[0].cpu, "memory": app.workloads[0].memory}
+    metrics = [
+        metric.model_copy(update={"critical": False}) if limits.get(metric.source or "", 1) is None else metric
+        for metric in analysis.metrics
     ]
-    canary = it.strategy.canary.model_copy(update={"steps": steps})
-    return it.model_copy(update={"strategy": it.strategy.model_copy(update={"canary": canary})})
-
-
-def _relaxed_metric(metric: MetricSpec, app: AppSpec) -> MetricSpec:
-    workload = app.workloads[0]
-    unlimited = (metric.source == "cpu" and workload.cpu is None) or (metric.source == "memory" and workload.memory is None)
-    return metric.model_copy(update={"critical": False}) if unlimited else metric
+    return analysis.model_copy(update={"metrics": metrics})

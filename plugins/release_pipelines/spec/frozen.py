@@ -1,28 +1,38 @@
 """What a running release needs stays as it was when it began; a file that breaks keeps its DAG (R12).
 
-A small folder of JSON, ``$RELEASE_PIPELINES_STATE`` (default ``$AIRFLOW_HOME/release_pipelines``). Everything that parses
-DAG files (DAG processor, workers, triggerer) must see the same folder. Losing it loses no release: DAGs are then built
-from the files as they are.
+A small folder of JSON, ``$RELEASE_PIPELINES_STATE`` (default ``$AIRFLOW_HOME/release_pipelines``). Everything that
+parses DAG files (DAG processor, workers) must see the same folder. Losing it loses no release: DAGs are then built from
+the files as they are.
 
     frozen/<app>/<hash of the release id>.json     one per running release
-    valid/<app>.json                               the app's last valid spec, with a stamp of the files that it came from
+    valid/<app>.json                               the last valid spec, with a stamp of the files that it came from
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 import tempfile
 import time
 from pathlib import Path
 
-from release_pipelines.spec import models
+from pydantic import BaseModel
+
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import ReleaseSpec, analyses_of, app_files, load_release
 
 FORGOTTEN_AFTER = 30 * 86400.0
 """Seconds after which a frozen spec that nobody thawed (its run was deleted) no longer shadows the app's file."""
+
+
+class _Record(BaseModel):
+    """One file of this folder."""
+
+    release: str | None = None
+    since: float = 0.0
+    stamp: str = ""
+    spec: ReleaseSpec
 
 
 def state_folder() -> Path:
@@ -40,14 +50,14 @@ def freeze(release_id: str, spec: ReleaseSpec) -> None:
     """Keep ``spec`` for the release until :func:`thaw`. Again for the same release: changes nothing."""
     path = _frozen_path(spec.app.name, release_id)
     if not path.exists():
-        _write(path, {"release": release_id, "since": time.time()}, spec)
+        _write(path, _Record(release=release_id, since=time.time(), spec=spec))
 
 
 def frozen(app: str) -> ReleaseSpec | None:
     """The spec of the app's oldest release that has not ended; None when none is running."""
-    found = [record for path in _frozen_files(app) if (record := _read(path))]
-    young = [record for record in found if record[0].get("since", 0) > time.time() - FORGOTTEN_AFTER]
-    return min(young, key=lambda record: record[0]["since"])[1] if young else None
+    records = [record for path in _frozen_path(app, "").parent.glob("*.json") if (record := _read(path))]
+    running = [record for record in records if record.since > time.time() - FORGOTTEN_AFTER]
+    return min(running, key=lambda record: record.since).spec if running else None
 
 
 def thaw(release_id: str) -> None:
@@ -61,13 +71,13 @@ def remember(spec: ReleaseSpec, stamp: str = "") -> None:
 
     :param stamp: of the files that it came from; while they are the same, they need not be read again.
     """
-    _write(_valid_path(spec.app.name), {"stamp": stamp}, spec)
+    _write(_valid_path(spec.app.name), _Record(stamp=stamp, spec=spec))
 
 
 def last_valid(app: str) -> ReleaseSpec | None:
     """The app's last valid spec; None when there was none."""
     record = _read(_valid_path(app))
-    return record[1] if record else None
+    return record.spec if record else None
 
 
 def dag_specs(apps: Path, config: Path, only: str | None = None) -> list[ReleaseSpec]:
@@ -80,41 +90,45 @@ def dag_specs(apps: Path, config: Path, only: str | None = None) -> list[Release
     :param only: the name of one app; no other file is read then.
     """
     try:
-        files = {path.stem: path for path in reversed(app_files(apps))}
-        running = {folder.name for folder in state_folder().glob("frozen/*") if any(folder.iterdir())}
-        shared = _stamp([Path(models.__file__), *sorted(config.glob("*.yaml")), *sorted(analyses_of(apps).glob("*.yaml"))])
+        files = {path.stem: path for path in reversed(app_files(apps))}  # of two with one name the first counts
+        running = {path.parent.name for path in state_folder().glob("frozen/*/*.json")}
+        shared = _stamp(
+            [it for folder in (config, analyses_of(apps)) for it in folder.glob("*.yaml")]
+            + list(Path(__file__).parent.glob("*.py"))  # another version of this package may read a file otherwise
+        )
     except OSError:
-        files, running, shared = {}, set(), ""
+        return []
     names = sorted(files.keys() | running) if only is None else [only]
-    specs = (
-        (frozen(name) if name in running else None) or (_current(files[name], apps, config, shared) if name in files else None)
-        for name in names
-    )
-    return [spec for spec in specs if spec is not None]
+    specs = []
+    for name in names:
+        spec = frozen(name) if name in running else None
+        if spec is None and name in files:
+            spec = _current(files[name], config, analyses_of(apps), shared)
+        if spec is not None:
+            specs.append(spec)
+    return specs
 
 
-def _current(path: Path, apps: Path, config: Path, shared: str) -> ReleaseSpec | None:
+def _current(path: Path, config: Path, analyses: Path, shared: str) -> ReleaseSpec | None:
     """The app's file if it is valid, else the last valid copy."""
     try:
         stamp = f"{_stamp([path])} {shared}"
     except OSError:
         return last_valid(path.stem)
     record = _read(_valid_path(path.stem))
-    if record and record[0].get("stamp") == stamp:
-        return record[1]
+    if record and record.stamp == stamp:
+        return record.spec
     try:
-        spec = load_release(path, config, analyses_of(apps))
+        spec = load_release(path, config, analyses)
     except SpecError:
-        return record[1] if record else None
-    try:
+        return record.spec if record else None
+    with contextlib.suppress(OSError):  # a folder that cannot be written costs time, not the DAG
         remember(spec, stamp)
-    except OSError:
-        pass  # a folder that cannot be written costs time, not the DAG
     return spec
 
 
 def _stamp(paths: list[Path]) -> str:
-    seen = [(str(path), stat.st_mtime_ns, stat.st_size) for path in paths for stat in [path.stat()]]
+    seen = [(str(path), stat.st_mtime_ns, stat.st_size) for path in sorted(paths) for stat in [path.stat()]]
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
 
 
@@ -126,31 +140,26 @@ def _frozen_path(app: str, release_id: str) -> Path:
     return state_folder() / "frozen" / app / f"{_hashed(release_id)}.json"
 
 
-def _frozen_files(app: str) -> list[Path]:
-    return list((state_folder() / "frozen" / app).glob("*.json"))
-
-
 def _valid_path(app: str) -> Path:
     return state_folder() / "valid" / f"{app}.json"
 
 
-def _write(path: Path, head: dict[str, str | float], spec: ReleaseSpec) -> None:
-    """Two lines, head and spec; whole or not at all, whoever else writes."""
+def _write(path: Path, record: _Record) -> None:
+    """Whole or not at all, whoever else writes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(handle, "w") as file:
-            file.write(f"{json.dumps(head)}\n{spec.model_dump_json()}\n")
+            file.write(record.model_dump_json())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def _read(path: Path) -> tuple[dict[str, float | str], ReleaseSpec] | None:
-    """Head and spec; None when there is no such file, or one that this version cannot read."""
+def _read(path: Path) -> _Record | None:
+    """The file; None when there is none, or one that this version cannot read."""
     try:
-        head, body = path.read_text().splitlines()
-        return json.loads(head), ReleaseSpec.model_validate_json(body)
+        return _Record.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None

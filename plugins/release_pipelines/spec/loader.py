@@ -70,8 +70,11 @@ class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key `{key.value}` a second time", key.start_mark)
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen:
+                said = f"the key `{key.value}` a second time"
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)  # type: ignore[no-any-return]
 
@@ -93,6 +96,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         line = f"line {mark.line + 1}" if mark else ""
         expected = "each key once" if "a second time" in problem else "YAML"
         raise SpecError(path.name, line, problem, expected) from error
+    except (ValueError, RecursionError) as error:  # a date like 2026-13-45, a list that holds itself
+        raise SpecError(path.name, "", f"a value that cannot be read ({error})", "YAML") from error
     if not isinstance(data, dict):
         raise SpecError(path.name, "", "an empty file" if data is None else _shown(data), "a mapping (key: value)")
     return data
@@ -118,7 +123,8 @@ def load_app(path: Path, analyses: Path) -> AppSpec:
     if app.name != path.stem:
         raise SpecError(path.name, "name", f"`{app.name}`", f"`{path.stem}`, as the file is called")
     if isinstance(app.analysis, str) and app.analysis != "default" and not _named(app.analysis, analyses).is_file():
-        raise SpecError(path.name, "analysis", f"`{app.analysis}`", _one_of(["default", *_stems(analyses)], app.analysis))
+        known = ["default", *_stems(analyses)]
+        raise SpecError(path.name, "analysis", f"`{app.analysis}`", _one_of(known, app.analysis))
     return app
 
 
@@ -145,8 +151,9 @@ def load_environment(name: str, config: Path) -> EnvironmentSpec:
     try:
         environment = validated(EnvironmentSpec, data, file.name)
     except SpecError as error:
-        if error.found != "nothing" and not _holds(over, error.path) and _holds(base, error.path):
-            error.file = base_file.name
+        for mistake in (error, *error.also):
+            if mistake.path and not _holds(over, mistake.path) and _holds(base, mistake.path):
+                mistake.file = base_file.name
         raise
     if environment.name != name:
         raise SpecError(file.name, "name", f"`{environment.name}`", f"`{name}`, as the file is called")
@@ -178,7 +185,7 @@ def _other_branch(loc: tuple[int | str, ...], value: Any) -> bool:
 
 
 def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecError:
-    loc = [part for n, part in enumerate(error["loc"]) if not (n == 1 and error["loc"][0] == "analysis" and part in _BRANCHES)]
+    loc = [part for part in error["loc"] if part not in _BRANCHES]
     path, kind, context = path_text(loc), error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys(model, loc[:-1])
@@ -195,7 +202,10 @@ def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecEr
         return SpecError(file, path, found, f"text that fits `{context['pattern']}`")
     if kind == "literal_error":
         return SpecError(file, path, found, f"one of {context['expected']}".replace(" or ", ", "))
-    message = error["msg"].removeprefix("Input should be ").removesuffix(" items")
+    if kind in ("too_long", "too_short"):
+        expected = f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
+        return SpecError(file, path, f"{context['actual_length']} items", expected)
+    message = error["msg"].removeprefix("Input should be ")
     return SpecError(file, path, found, _EXPECTED.get(kind, message[:1].lower() + message[1:]))
 
 
@@ -230,20 +240,25 @@ def _one_of(known: Sequence[str], given: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = f"`{value}`" if isinstance(value, str) else {None: "nothing", True: "true", False: "false"}.get(
-        value if isinstance(value, bool) or value is None else ..., str(value)
-    )
-    return text if len(text) <= 80 else text[:77] + "…"
+    """What stood in the file, short and in words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return f"the keys {', '.join(map(str, value))}" if value else "no keys"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = text if len(text) <= 80 else text[:77] + "…"
+    return f"`{text}`" if isinstance(value, str) else text
 
 
 def _holds(data: Any, path: str) -> bool:
     for part in path.replace("[", ".[").split("."):
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and part.startswith("["):
-            return True
-        else:
+        if not isinstance(data, dict):
+            return isinstance(data, list) and part.startswith("[")  # lists are replaced, not merged
+        if part not in data:
             return False
+        data = data[part]
     return True
 
 

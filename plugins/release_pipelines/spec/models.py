@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 SCHEMA_VERSION = 1
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
 def parse_duration(value: Any) -> float:
@@ -24,16 +26,17 @@ def parse_duration(value: Any) -> float:
             raise ValueError("a duration like 30s, 5m or 1h30m is expected")
         days, hours, minutes, secs, millis = (float(part or 0) for part in match.groups())
         seconds = days * 86400 + hours * 3600 + minutes * 60 + secs + millis / 1000
-    if seconds < 0:
+    if not 0 <= seconds < math.inf:
         raise ValueError("a duration of zero or more is expected")
     return seconds
 
 
 def parse_share(value: Any) -> float:
     """Turn ``1%`` or ``0.01`` into the fraction 0.01."""
-    if isinstance(value, str) and value.strip().endswith("%"):
-        return float(value.strip()[:-1]) / 100
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    percent = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if percent:
+        return float(percent[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError("a share like 1% or 0.01 is expected")
     return float(value)
 
@@ -56,12 +59,13 @@ class Spec(BaseModel):
 class MetricSpec(Spec):
     """One thing that is measured on the canary.
 
-    Exactly one of ``source`` (ready-made), ``bad`` with ``total`` (own counts, PromQL) or ``query`` (own gauge, PromQL).
+    Exactly one of ``source`` (ready-made), ``bad`` with ``total`` (own counts in PromQL) or ``query`` (own gauge).
     """
 
     name: DnsName
     source: Literal["errors", "slow_requests", "cpu", "memory"] | None = Field(
-        None, description="Ready-made: failed requests, requests slower than `slower_than`, CPU or memory against the limit"
+        None,
+        description="Ready-made: failed requests, requests slower than `slower_than`, CPU or memory against the limit",
     )
     bad: str | None = Field(None, description="PromQL that counts bad events in {{ window }}")
     total: str | None = Field(None, description="PromQL that counts all events in {{ window }}")
@@ -112,10 +116,10 @@ class AnalysisSpec(Spec):
 
 
 class BuildSpec(Spec):
-    """How the image is made. An app without ``build`` has its image built elsewhere: its tag is resolved to a digest."""
+    """How the image is made. An app without ``build`` has its image built elsewhere: a tag is resolved to a digest."""
 
     repository: str = Field(description="Git URL, or a folder that is a Git repository (relative to the project)")
-    git_connection: str | None = Field(None, description="Airflow connection with the credentials of a private repository")
+    git_connection: str | None = Field(None, description="Airflow connection with a private repository's credentials")
     branch: str = Field("main", description="Built when the version has no tag of its own (`v1.2.3` or `1.2.3`)")
     context: str = Field(".", description="Folder inside the repository: a monorepo's subfolder")
     dockerfile: str = "Dockerfile"
@@ -137,7 +141,7 @@ class WorkloadSpec(Spec):
 
     name: DnsName | None = Field(None, description="Default: the app's name")
     kind: str = "Deployment"
-    container: str | None = Field(None, description="Container to change; default: the workload's name, or the only one")
+    container: str | None = Field(None, description="Default: the one called like the workload, or the only one")
     port: int = Field(8080, ge=1, le=65535)
     health: str = Field("/health", pattern=r"^/", description="Answers 2xx when a replica is ready")
     replicas: int = Field(2, ge=1, le=1000)
@@ -157,7 +161,7 @@ class WorkloadSpec(Spec):
 class StepSpec(Spec):
     """Give the canary a share of the traffic and watch it."""
 
-    weight: int = Field(ge=1, description="Percent of the traffic")
+    weight: int = Field(ge=1, le=99, description="Percent of the traffic; 100 is the bake")
     hold: Duration = Field(gt=0, description="How long the canary is watched at this weight")
     analysis: AnalysisSpec | None = Field(None, description="Default: the app's analysis")
 
@@ -165,7 +169,9 @@ class StepSpec(Spec):
 class CanarySpec(Spec):
     """Canary: rising weights, each judged; a bake at 100 %; then promotion (R18)."""
 
-    steps: list[StepSpec] = Field(default_factory=lambda: [StepSpec(weight=w, hold=300) for w in (5, 25, 50)], min_length=1)
+    steps: list[StepSpec] = Field(
+        default_factory=lambda: [StepSpec(weight=weight, hold=300) for weight in (5, 25, 50)], min_length=1
+    )
     bake: Duration = Field(600, gt=0, description="How long the canary is watched at 100 % before it is promoted")
     return_weights: list[int] = Field(
         default_factory=lambda: [50], description="Canary weights on the way back to stable during promotion"
@@ -178,8 +184,8 @@ class CanarySpec(Spec):
     @classmethod
     def _rising(cls, steps: list[StepSpec]) -> list[StepSpec]:
         weights = [step.weight for step in steps]
-        if weights != sorted(set(weights)) or weights[-1] > 99:
-            raise ValueError(f"rising weights from 1 to 99 are expected (100 is the bake), found {weights}")
+        if weights != sorted(set(weights)):
+            raise ValueError(f"rising weights are expected, found {weights}")
         return steps
 
 
@@ -220,9 +226,12 @@ class AppSpec(Spec):
     environments: list[AppEnvironment] = Field(
         default_factory=lambda: [AppEnvironment(name="staging"), AppEnvironment(name="production")], min_length=1
     )
-    smoke_test: list[str] = Field(default_factory=lambda: ["/"], description="Paths that must answer 2xx with the version")
+    smoke_test: list[str] = Field(
+        default_factory=lambda: ["/"], description="Paths that must answer 2xx with the version"
+    )
     integration_test: list[str] = Field(
-        default_factory=list, description="Command run in the new image against staging (BASE_URL and HOST in its environment)"
+        default_factory=list,
+        description="Command run in the new image against staging (BASE_URL and HOST in its environment)",
     )
     strategy: StrategySpec = Field(default_factory=StrategySpec)
     analysis: AnalysisSpec | str = Field("default", description="An analysis, or the name of one in `analyses/`")
@@ -232,7 +241,9 @@ class AppSpec(Spec):
     @field_validator("environments", mode="before")
     @classmethod
     def _names_are_enough(cls, value: Any) -> Any:
-        return [{"name": item} if isinstance(item, str) else item for item in value] if isinstance(value, list) else value
+        if not isinstance(value, list):
+            return value
+        return [{"name": item} if isinstance(item, str) else item for item in value]
 
 
 # --- environment ----------------------------------------------------------------------------------------------
@@ -251,7 +262,9 @@ class RouterSpec(Spec):
     """What splits the traffic."""
 
     kind: Literal["traefik", "gateway_api", "istio", "replicas"] = "traefik"
-    route: str | None = Field(None, description="Name of the HTTPRoute, VirtualService or Service; default: the app's name")
+    route: str | None = Field(
+        None, description="Name of the HTTPRoute, VirtualService or Service; default: the app's name"
+    )
     metrics_selector: str | None = Field(
         None, description="Extra PromQL label matchers for the router's metrics, like `cluster=\"eu\"`"
     )
@@ -281,5 +294,8 @@ class EnvironmentSpec(Spec):
     @model_validator(mode="after")
     def _router_fits(self) -> EnvironmentSpec:
         if (self.platform == "container_host") != (self.router.kind == "traefik"):
-            raise ValueError("router `traefik` is for a container_host; `gateway_api`, `istio` or `replicas` for kubernetes")
+            raise ValueError(
+                "router `traefik` with a container_host, or `gateway_api`, `istio` or `replicas` with kubernetes, "
+                f"is expected, found `{self.router.kind}` with {self.platform}"
+            )
         return self

@@ -34,7 +34,7 @@ class ReleaseSpec(Spec):
 
     def analysis_of(self, step: StepSpec) -> AnalysisSpec:
         """How a step is judged: by its own analysis, or the app's."""
-        return step.analysis or self.analysis
+        return relaxed(step.analysis, self.app) if step.analysis else self.analysis
 
 
 def analyses_of(apps: Path) -> Path:
@@ -64,13 +64,11 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
             raise SpecError(path.name, f"environments[{n}].name", f"`{wanted.name}`", expected)
         environments.append(load_environment(wanted.name, config))
     analysis = app.analysis if isinstance(app.analysis, AnalysisSpec) else load_analysis(app.analysis, analyses)
-    mistakes = [
-        SpecError(path.name, *mistake) for mistake in check(app, environments, analysis)
-    ]
+    mistakes = [SpecError(path.name, *mistake) for mistake in check(app, environments, analysis)]
     if mistakes:
         mistakes[0].also = mistakes[1:]
         raise mistakes[0]
-    return ReleaseSpec(app=relaxed(app), environments=environments, analysis=relaxed(analysis, app))
+    return ReleaseSpec(app=app, environments=environments, analysis=relaxed(analysis, app))
 
 
 def load_all(apps: Path, config: Path) -> Iterator[ReleaseSpec | SpecError]:
@@ -78,7 +76,8 @@ def load_all(apps: Path, config: Path) -> Iterator[ReleaseSpec | SpecError]:
     seen: dict[str, str] = {}
     for path in app_files(apps):
         if path.stem in seen:
-            yield SpecError(path.name, "name", f"`{path.stem}`, which {seen[path.stem]} has already", "a name of its own")
+            taken = f"`{path.stem}`, which {seen[path.stem]} has already"
+            yield SpecError(path.name, "name", taken, "a name of its own")
             continue
         seen[path.stem] = path.name
         try:

@@ -1,0 +1,34 @@
+"""JSON Schemas of the files that a team writes; an editor that knows them completes keys and marks mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec, Spec
+
+MODELS: dict[str, type[Spec]] = {"app": AppSpec, "environment": EnvironmentSpec, "analysis": AnalysisSpec}
+
+
+def schemas() -> dict[str, str]:
+    """File names to their contents."""
+    return {f"{name}.schema.json": _text(name) for name in MODELS}
+
+
+def write(folder: Path) -> list[Path]:
+    """Write all schemas into ``folder``; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in schemas().items():
+        (folder / name).write_text(text)
+    return [folder / name for name in schemas()]
+
+
+def _text(name: str) -> str:
+    schema: dict[str, Any] = MODELS[name].model_json_schema(mode="validation")
+    if name == "app":  # a name is enough for an environment that differs in nothing
+        items = schema["properties"]["environments"]
+        items["items"] = {"anyOf": [items["items"], {"type": "string"}]}
+    if name == "environment":  # base.yaml gives the rest, the file's name gives the name
+        schema.pop("required", None)
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"

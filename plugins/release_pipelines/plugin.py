@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from airflow.plugins_manager import AirflowPlugin
 
 from release_pipelines import listener
@@ -13,4 +11,4 @@ class ReleasePipelinesPlugin(AirflowPlugin):
     """The listener that writes a release's outcome into its run's note."""
 
     name = "release_pipelines"
-    listeners: ClassVar[list[object]] = [listener]
+    listeners = [listener]

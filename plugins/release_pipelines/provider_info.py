@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def _type(kind: str, hook: str, relabeling: dict[str, str], placeholders: dict[str, str], hidden: list[str]) -> dict[str, Any]:
+def _type(
+    kind: str, hook: str, relabeling: dict[str, str], placeholders: dict[str, str], hidden: list[str]
+) -> dict[str, Any]:
     return {
         "connection-type": kind,
         "hook-class-name": hook,

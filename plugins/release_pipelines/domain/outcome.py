@@ -55,6 +55,10 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
         to = f", traffic is back on {facts.returned_to}" if facts.returned_to else ""
         return "rolled_back", f"Rolled back {facts.version}{at}: {why}{to}."
     if not touched(state("plan")):
-        to = f"traffic is back on {facts.returned_to}" if facts.returned_to else "see the run's log for where the traffic is"
+        to = (
+            f"traffic is back on {facts.returned_to}"
+            if facts.returned_to
+            else "see the run's log for where the traffic is"
+        )
         return "aborted", f"Aborted {facts.version}: {why}; {to}."
     return "rollback_failed", f"Rollback of {facts.version} failed: {why}."

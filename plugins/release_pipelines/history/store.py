@@ -220,15 +220,15 @@ class History:
             )
 
     def finish(self, release_id: str, outcome: Outcome, sentence: str) -> None:
-        """What the release came to. The first outcome stays, but that a rollback failed is always said.
+        """What the release came to. The first outcome stays, but a rollback that came later is always said.
 
         :raises ValueError: when ``outcome`` is no outcome.
         """
         if outcome not in get_args(Outcome):
             raise ValueError(f"An outcome is one of {', '.join(get_args(Outcome))}, found {outcome!r}.")
         stays: ColumnElement[bool] = releases.c.outcome.is_(None)
-        if outcome == "rollback_failed":
-            stays = or_(stays, releases.c.outcome != outcome)
+        if outcome in ("rolled_back", "rollback_failed"):
+            stays = or_(stays, releases.c.outcome == "released", releases.c.outcome == "rollback_failed")
         with self._write() as connection:
             self._known(connection, release_id)
             connection.execute(

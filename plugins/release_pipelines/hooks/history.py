@@ -32,7 +32,7 @@ class HistoryHook(BaseHook):
             return open_history(default_url())
         return open_history(
             sqlalchemy_url(
-                conn_type=connection.conn_type,
+                conn_type=connection.conn_type or "",
                 host=connection.host,
                 login=connection.login,
                 password=connection.password,

@@ -35,7 +35,7 @@ def _build(target: Target, connection: Connection, registry: Connection) -> Plat
             state_url=extra.get("state_url", "redis://127.0.0.1:6379/0"),
             registry_auth=registry_auth(registry),
         )
-    from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook  # noqa: TID253 - not at module level
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
 
     from release_pipelines.platforms.kubernetes import Kubernetes
 

@@ -52,7 +52,9 @@ def number(answer: Any) -> float | None:
     elif not result:
         return None
     elif len(result) > 1:
-        raise PrometheusError(f"one number is expected, the query gives {len(result)} series: aggregate it, for example with sum()")
+        raise PrometheusError(
+            f"one number is expected, the query gives {len(result)} series: aggregate it, for example with sum()"
+        )
     else:
         value = float(result[0]["value"][1])
     return value if math.isfinite(value) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -17,6 +17,9 @@ from release_pipelines.operators.lease import RUN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+Decision = Literal["approved", "rejected", "expired"]
 
 
 class ReleaseApprovalOperator(ApprovalOperator):
@@ -119,7 +122,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
             self._record(context, artifact, "approved", name)
             return {"decision": "approved", "by": name, "digest": artifact.digest}
 
-    def _record(self, context: Context, artifact: Artifact, decision: str, by: str | None) -> None:
+    def _record(self, context: Context, artifact: Artifact, decision: Decision, by: str | None) -> None:
         context["ti"].xcom_push("decision", decision)
         HistoryHook().history().record_approval(self.release, artifact.digest, decision, by)
         self.log.info("%s: %s by %s.", artifact.digest, decision, by or "nobody")

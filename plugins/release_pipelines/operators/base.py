@@ -17,12 +17,15 @@ from airflow.sdk.exceptions import (
 )
 from pydantic import ValidationError
 
-from release_pipelines.domain.values import Value
+from release_pipelines.domain.values import Artifact, Value
+from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.prometheus import PrometheusError
 from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from release_pipelines.history import History
 
 V = TypeVar("V", bound=Value)
 
@@ -79,6 +82,14 @@ def explained(context: Context) -> Iterator[None]:
     except Exception as error:
         _push(context, f"{context['ti'].task_id} failed with an unforeseen {type(error).__name__}; its log says more.")
         raise
+
+
+def history_of(context: Context, release: str, artifact: Artifact) -> History:
+    """The history, in which ``release`` has begun: operators that are used alone have no preflight that began it."""
+    run: Any = context["dag_run"]
+    history = HistoryHook().history()
+    history.begin(release, artifact.app, run.dag_id, run.run_id, artifact.version, run.triggering_user_name)
+    return history
 
 
 def _push(context: Context, reason: str) -> None:

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.domain.release import canary_replicas
-from release_pipelines.domain.values import Artifact, Deployment, Lease, Observed, Sample, Target, Verdict, to_json
-from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.domain.values import (
+    Artifact,
+    Deployment,
+    Lease,
+    Observed,
+    Sample,
+    Target,
+    Track,
+    Verdict,
+    to_json,
+)
 from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.operators.base import REASON, ReleaseOperator, explained, given
+from release_pipelines.operators.base import REASON, ReleaseOperator, explained, given, history_of
 from release_pipelines.operators.lease import RUN
 from release_pipelines.platforms.base import FenceLost
 from release_pipelines.spec.models import AnalysisSpec
@@ -126,7 +135,7 @@ class CanaryStepOperator(ReleaseOperator):
             verdict = Verdict.model_validate(event["verdict"])
             context["ti"].xcom_push("verdict", to_json(verdict))
             target = given(Target, self.target, "target")
-            history = HistoryHook().history()
+            history = history_of(context, self.release, given(Artifact, self.artifact, "artifact"))
             samples = [Sample.model_validate(sample) for sample in event["samples"]]
             history.record_verdict(self.release, target.environment, verdict, samples)
             for note in event["notes"]:
@@ -198,7 +207,7 @@ class PromoteOperator(ReleaseOperator):
         target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
         artifact = given(Artifact, self.artifact, "artifact")
         observed = _mine(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
-        held = "canary" if observed.track("canary").wanted else "stable"
+        held: Track = "canary" if observed.track("canary").wanted else "stable"
         if observed.track(held).digest != artifact.digest:
             raise AirflowFailException(
                 f"{observed.track(held).digest} runs on {held}, and {artifact.digest} was to be promoted: nothing was changed."
@@ -224,5 +233,5 @@ class PromoteOperator(ReleaseOperator):
                 raise AirflowFailException(
                     f"Stable did not become ready with the new version, the traffic stays on the canary: {event['failure']}"
                 )
-            HistoryHook().history().promoted(self.release)
+            history_of(context, self.release, given(Artifact, self.artifact, "artifact")).promoted(self.release)
             return event

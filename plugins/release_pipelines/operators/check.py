@@ -72,7 +72,9 @@ class SmokeTestOperator(ReleaseOperator):
             smoke_test(target, self.paths, self.version or None)
         except AirflowException as error:
             raise AirflowFailException(str(error)) from None
-        self.log.info("%s: %s answered as %s.", target.environment, ", ".join(self.paths), self.version or "any version")
+        self.log.info(
+            "%s: %s answered as %s.", target.environment, ", ".join(self.paths), self.version or "any version"
+        )
         return [target.url.rstrip("/") + path for path in self.paths]
 
 
@@ -127,7 +129,9 @@ class MetricGateOperator(ReleaseOperator):
 
     template_fields = ("query",)
 
-    def __init__(self, *, query: str, limit: float, prometheus_conn_id: str = "prometheus_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, query: str, limit: float, prometheus_conn_id: str = "prometheus_default", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.query = query
         self.limit = limit

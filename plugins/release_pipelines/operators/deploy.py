@@ -21,7 +21,7 @@ from release_pipelines.domain.values import (
     to_json,
 )
 from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.operators.base import ReleaseOperator, explained, given
+from release_pipelines.operators.base import ReleaseOperator, explained, given, history_of
 from release_pipelines.operators.lease import RUN
 from release_pipelines.triggers.rollout import RolloutTrigger
 
@@ -100,6 +100,11 @@ class DeployOperator(ReleaseOperator):
         if noted and noted["digest"] == artifact.digest and noted["previous_digest"] != artifact.digest:
             deployment = Deployment.model_validate(noted)
         context["ti"].xcom_push("deployment", to_json(deployment))
+
+        said = f"{artifact.version} on {track}, in place of {deployment.previous_version or 'nothing'}"
+        history_of(context, self.release, artifact).record_event(
+            self.release, "deployed", said, target.environment, to_json(deployment)
+        )
 
         async def begin(platform: Platform) -> TrackStatus:
             await platform.deploy(target, track, artifact, replicas, lease.fence)

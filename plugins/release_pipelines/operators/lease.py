@@ -66,7 +66,9 @@ class TakeLeaseOperator(ReleaseOperator):
                 raise
             self.log.info("%s Waiting until it is free.", held)
             self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="resume")
-        self.log.info("%s holds the lease of %s in %s, fence %s.", lease.holder, target.app, target.environment, lease.fence)
+        self.log.info(
+            "%s holds the lease of %s in %s, fence %s.", lease.holder, target.app, target.environment, lease.fence
+        )
         return to_json(lease)
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:

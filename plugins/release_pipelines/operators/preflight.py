@@ -45,7 +45,8 @@ class PreflightOperator(ReleaseOperator):
         self.spec = spec
 
     def work(self, context: Context) -> dict[str, Any]:
-        run, given: tuple[Any, Any] = context["dag_run"], context["params"]
+        run: Any = context["dag_run"]
+        given: Any = context["params"]
         version = self._version(run.conf or {}, str(given.get("version") or "").strip())
         urgent = str(given.get("urgent_reason") or "").strip()
         requester = run.triggering_user_name or str(given.get("requested_by") or "").strip() or None
@@ -54,7 +55,14 @@ class PreflightOperator(ReleaseOperator):
         app, release = self.spec.app.name, release_id(context)
         history = HistoryHook().history()
         history.begin(
-            release, app, run.dag_id, run.run_id, version, requester, reason=urgent or None, notes=given.get("notes") or None
+            release,
+            app,
+            run.dag_id,
+            run.run_id,
+            version,
+            requester,
+            reason=urgent or None,
+            notes=given.get("notes") or None,
         )
         freeze(release, self.spec)
         targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]
@@ -67,8 +75,17 @@ class PreflightOperator(ReleaseOperator):
         self._check_stable(production, observed, urgent)
         known: Artifact | None = history.artifact_of(app, version)
         stable = observed.track("stable")
-        no_op = known is not None and stable.digest == known.digest and stable.ready > 0 and observed.weight("stable") == 100
-        way_back = f"{stable.version or stable.digest} keeps running on stable" if stable.ready else "first release: there is none"
+        no_op = (
+            known is not None
+            and stable.digest == known.digest
+            and stable.ready > 0
+            and observed.weight("stable") == 100
+        )
+        way_back = (
+            f"{stable.version or stable.digest} keeps running on stable"
+            if stable.ready
+            else "first release: there is none"
+        )
         self.log.info("%s %s for %s. Way back: %s.", app, version, requester, way_back)
         return {
             "release": release,
@@ -85,7 +102,9 @@ class PreflightOperator(ReleaseOperator):
     def _version(self, conf: dict[str, Any], version: str) -> str:
         unknown = sorted(set(conf) - PARAMETERS)
         if unknown:
-            raise AirflowFailException(f"Unknown parameter {unknown[0]}: one of {', '.join(sorted(PARAMETERS))} is expected.")
+            raise AirflowFailException(
+                f"Unknown parameter {unknown[0]}: one of {', '.join(sorted(PARAMETERS))} is expected."
+            )
         if not version:
             raise AirflowFailException("Parameter version is missing: say which version to release.")
         misfit = version_fits(self.spec.app.version_scheme, version)

@@ -110,7 +110,9 @@ class CanaryTrigger(PlatformTrigger):
                 last_good=note.last_good,
             )
             await self.insist(lambda: platform.split(self.target, self.weight, note, self.fence))
-            self.log.info("%s: the canary has %s %% of the traffic for at least %s s.", self.step, self.weight, self.hold)
+            self.log.info(
+                "%s: the canary has %s %% of the traffic for at least %s s.", self.step, self.weight, self.hold
+            )
         reader = await PrometheusReader.of(self.target.prometheus_connection)
         if note.verdict:  # decided before a restart: say it again, with the same measurements
             await self._measure(platform, reader, note.started_at or 0, note.verdict.decided_at)
@@ -222,9 +224,7 @@ class CanaryTrigger(PlatformTrigger):
         return tuple(await asyncio.gather(one(query.bad), one(query.total), one(query.value)))
 
     def _failed(self, sentence: str) -> Verdict:
-        return Verdict(
-            judgement="fail", decided_at=time.time(), step=self.step, weight=self.weight, sentence=sentence
-        )
+        return Verdict(judgement="fail", decided_at=time.time(), step=self.step, weight=self.weight, sentence=sentence)
 
     async def _decide(self, platform: Platform, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
         """R4: the verdict, and the weights that follow from it, in one write; only then Airflow is told."""
@@ -246,7 +246,9 @@ class CanaryTrigger(PlatformTrigger):
     async def _wait_for_person(self, platform: Platform, note: RouteNote, verdict: Verdict, *, give_back: bool) -> None:
         """Stay until somebody marks the task as success (go on) or failed (roll back); only readiness is watched."""
         verdict = await self._write(platform, note, verdict, give_back=give_back)
-        self.log.warning("%s Waiting for a person: mark this task as success to go on, as failed to roll back.", verdict.sentence)
+        self.log.warning(
+            "%s Waiting for a person: mark this task as success to go on, as failed to roll back.", verdict.sentence
+        )
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             status = (await self._look(platform)).track(self.track)

@@ -51,7 +51,7 @@ def release(app: str, version: str) -> int:
     """
     if not processes.find("airflow-api-server"):
         raise SandboxError("Airflow does not run: `make demo` or `make up` starts it.")
-    print(f"When it waits for a person: bob or carol (password = name) approve it at {airflow.AIRFLOW}/required_actions")
+    print(f"bob or carol (password = name) approve it, when it asks, at {airflow.AIRFLOW}/required_actions")
     with _progress() as (say, live):
         done = run.follow(f"release_{app.replace('-', '_')}", version, say, live, approver=None)
     entry: dict[str, Any] = next((entry for entry in read_history(app) if entry["version"] == version), {})

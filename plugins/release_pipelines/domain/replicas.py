@@ -24,7 +24,9 @@ def pods_for_weight(stable: int, weight: int) -> int:
     :raises ValueError: when whole pods cannot come within :data:`TOLERANCE` points of the weight.
     """
     if not 0 <= weight <= 100 or stable < 1:
-        raise ValueError(f"a weight from 0 to 100 and at least one stable pod are expected, found {weight} and {stable}")
+        raise ValueError(
+            f"a weight from 0 to 100 and at least one stable pod are expected, found {weight} and {stable}"
+        )
     if weight in (0, 100):
         return stable if weight else 0
     exact = stable * weight / (100 - weight)

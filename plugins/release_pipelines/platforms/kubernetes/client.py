@@ -75,7 +75,7 @@ class Client:
         """The object, or None where there is none."""
         return await self._json("GET", "get", resource, namespace, name)
 
-    async def list(self, resource: Resource, namespace: str | None, labels: str = "", fields: str = "") -> list[Object]:
+    async def find(self, resource: Resource, namespace: str | None, labels: str = "", fields: str = "") -> list[Object]:
         """All objects that fit the label and field selectors."""
         query = [("labelSelector", labels)] * bool(labels) + [("fieldSelector", fields)] * bool(fields)
         answer = await self._json("GET", "list", resource, namespace, query=query)
@@ -124,7 +124,9 @@ class Client:
             status, text = await self._send("GET", f"/apis/{group}")
             if status == 404:
                 return []
-            answer = json.loads(text) if status == 200 else {}
+            if status in (401, 403):
+                raise Forbidden(_forbidden("get", f"/apis/{group}", "", None, None) + _why(status, text))
+            answer = json.loads(text)
             served = [it["version"] for it in answer.get("versions", [])]
             preferred = answer.get("preferredVersion", {}).get("version")
             self._versions[group] = sorted(served, key=lambda version: version != preferred)

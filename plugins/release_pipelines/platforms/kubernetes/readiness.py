@@ -125,7 +125,9 @@ def waiting(seen: Seen) -> str | None:
     wanted = seen.deployment["spec"].get("replicas", 1)
     if status.get("updatedReplicas", 0) < wanted or len(pods) < wanted:
         return f"{len(pods)} of {wanted} pods were created"
-    return "the last old pod has not ended" if status.get("replicas", 0) > wanted else "the last pod is not available yet"
+    return (
+        "the last old pod has not ended" if status.get("replicas", 0) > wanted else "the last pod is not available yet"
+    )
 
 
 def status(seen: Seen, track: Track, found: Trouble | None, log: str = "") -> TrackStatus:

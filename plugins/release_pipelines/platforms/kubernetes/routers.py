@@ -128,7 +128,9 @@ class Istio:
                 canary = [it for it in entries if self._names(it, backends.canary, backends)]
                 alone = len(entries) == 1  # a single destination needs no weight
                 found.append(
-                    _shares(sum(self._weight(it, alone) for it in stable), sum(self._weight(it, alone) for it in canary))
+                    _shares(
+                        sum(self._weight(it, alone) for it in stable), sum(self._weight(it, alone) for it in canary)
+                    )
                 )
         return _farthest(found, wanted)
 
@@ -221,13 +223,13 @@ def route_patch(route: Object, router: Router, backends: Backends, weight: int, 
     return {
         "metadata": {
             "resourceVersion": route["metadata"]["resourceVersion"],
-            "annotations": annotations(weight, note, fence),
+            "annotations": marks(weight, note, fence),
         },
         "spec": router.spec(route, backends, weight),
     }
 
 
-def annotations(weight: int, note: RouteNote, fence: int) -> dict[str, str]:
+def marks(weight: int, note: RouteNote, fence: int) -> dict[str, str]:
     """What is kept with the route."""
     return {NOTE: note.model_dump_json(exclude_none=True), FENCE: str(fence), WEIGHT: str(weight)}
 

@@ -180,7 +180,9 @@ def registry_secret(auth: dict[str, str]) -> Object:
     }
 
 
-def job_pod(target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float, secret: bool) -> Object:
+def job_pod(
+    target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float, secret: bool
+) -> Object:
     """A pod that runs one command in the image and ends."""
     spec: Object = {
         "restartPolicy": "Never",
@@ -190,7 +192,10 @@ def job_pod(target: Target, artifact: Artifact, command: list[str], env: dict[st
     }
     if secret:
         spec["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
-    return {"metadata": {"generateName": f"{stable_name(target)}-run-", "labels": {PREFIX + "run": target.app}}, "spec": spec}
+    return {
+        "metadata": {"generateName": f"{stable_name(target)}-run-", "labels": {PREFIX + "run": target.app}},
+        "spec": spec,
+    }
 
 
 def stable_pin(stable: Object, current: Object | None, settled: bool) -> tuple[str, str] | None:
@@ -228,4 +233,6 @@ def _marks(artifact: Artifact) -> dict[str, str]:
 
 def _with_env(found: list[Object], wanted: dict[str, str]) -> list[Object]:
     kept = [{"name": it["name"], "value": wanted[it["name"]]} if it["name"] in wanted else it for it in found]
-    return kept + [{"name": key, "value": value} for key, value in wanted.items() if key not in {it["name"] for it in found}]
+    return kept + [
+        {"name": key, "value": value} for key, value in wanted.items() if key not in {it["name"] for it in found}
+    ]

@@ -1,0 +1,124 @@
+"""What has to be there and allowed before a release begins."""
+
+from __future__ import annotations
+
+import asyncio
+
+from release_pipelines.domain.values import Target
+from release_pipelines.platforms.base import Forbidden, PlatformError
+from release_pipelines.platforms.kubernetes.client import (
+    ACCESS_REVIEWS,
+    DEPLOYMENTS,
+    EVENTS,
+    LEASES,
+    NAMESPACES,
+    PODS,
+    REPLICA_SETS,
+    SECRETS,
+    SERVICES,
+    Client,
+    Object,
+    Resource,
+)
+
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+ROUTE_KINDS = {
+    "gateway_api": (GATEWAY_GROUP, ("v1", "v1beta1"), "httproutes", "HTTPRoute"),
+    "istio": ("networking.istio.io", ("v1", "v1beta1", "v1alpha3"), "virtualservices", "VirtualService"),
+}
+
+
+async def route_kind(client: Client, target: Target) -> Resource:
+    """The resource that splits the traffic, in the newest version that the server has and this package knows.
+
+    :raises PlatformError: when the cluster does not have it.
+    """
+    if target.router.kind == "replicas":
+        return SERVICES
+    group, known, plural, kind = ROUTE_KINDS[target.router.kind]
+    served = await client.versions(group)
+    version = next((it for it in known if it in served), None)
+    if version is None:
+        raise PlatformError(
+            f"The cluster does not serve {kind} ({group}/{' or '.join(known)}), which router `{target.router.kind}` "
+            f"needs; it has {', '.join(served) or 'no version of it'}."
+        )
+    return Resource(f"{group}/{version}", plural, kind)
+
+
+async def check(client: Client, target: Target, route: Resource, *, secrets: bool) -> None:
+    """Raise unless the namespace exists and the account may do all that a release does.
+
+    :raises Forbidden: naming each verb and resource that is missing.
+    :raises PlatformError: when the namespace does not exist.
+    """
+    try:
+        if await client.get(NAMESPACES, None, target.namespace) is None:
+            raise PlatformError(f"Namespace {target.namespace} does not exist in the cluster.")
+    except Forbidden:
+        pass  # an account of one namespace need not see namespaces
+    change = ("get", "create", "patch")
+    needed: list[tuple[Resource, str, tuple[str, ...]]] = [
+        (DEPLOYMENTS, "", (*change, "update", "delete")),
+        (SERVICES, "", (*change, "delete")),
+        (LEASES, "", change),
+        (REPLICA_SETS, "", ("list",)),
+        (PODS, "", ("get", "list", "create", "delete")),
+        (PODS, "log", ("get",)),
+        (EVENTS, "", ("list",)),
+        (Resource("autoscaling/v1", "horizontalpodautoscalers", ""), "", ("list",)),
+    ]
+    if route != SERVICES:
+        needed.append((route, "", change))
+    if secrets:
+        needed.append((SECRETS, "", change))
+    asked = [(resource, sub, verb) for resource, sub, verbs in needed for verb in verbs]
+    allowed = await asyncio.gather(*(_allowed(client, target.namespace, *it) for it in asked))
+    missing: dict[str, list[str]] = {}
+    for (resource, sub, verb), yes in zip(asked, allowed, strict=True):
+        if not yes:
+            name = resource.plural + (f"/{sub}" if sub else "") + (f".{resource.group}" if resource.group else "")
+            missing.setdefault(name, []).append(verb)
+    if missing:
+        said = "; ".join(f"{', '.join(verbs)} {name}" for name, verbs in missing.items())
+        raise Forbidden(f"The connection's account may not do this in namespace {target.namespace}: {said}.")
+
+
+async def _allowed(client: Client, namespace: str, resource: Resource, sub: str, verb: str) -> bool:
+    attributes = {
+        "namespace": namespace,
+        "verb": verb,
+        "group": resource.group,
+        "resource": resource.plural,
+        "subresource": sub,
+    }
+    answer = await client.create(ACCESS_REVIEWS, None, {"metadata": {}, "spec": {"resourceAttributes": attributes}})
+    return bool(answer.get("status", {}).get("allowed"))
+
+
+async def autoscaled(client: Client, target: Target, deployment: str) -> bool:
+    """Whether an autoscaler owns the Deployment's number of replicas (R16)."""
+    served = await client.versions("autoscaling")
+    version = next((it for it in ("v2", "v2beta2", "v1") if it in served), "v1")
+    scalers = await client.find(
+        Resource(f"autoscaling/{version}", "horizontalpodautoscalers", "HorizontalPodAutoscaler"), target.namespace
+    )
+    references = [it["spec"]["scaleTargetRef"] for it in scalers]
+    return any((it.get("kind"), it.get("name")) == ("Deployment", deployment) for it in references)
+
+
+async def single_gateway(client: Client, target: Target) -> Object:
+    """The Gateway that a new HTTPRoute is for: the only one of the namespace, else the only one of the cluster.
+
+    :raises PlatformError: when there is none, or more than one.
+    """
+    route = await route_kind(client, target)
+    gateways = Resource(route.api, "gateways", "Gateway")
+    found = await client.find(gateways, target.namespace) or await client.find(gateways, None)
+    if len(found) != 1:
+        names = ", ".join(f"{it['metadata']['namespace']}/{it['metadata']['name']}" for it in found)
+        raise PlatformError(
+            f"HTTPRoute {target.router.route or target.app} does not exist, and one Gateway is expected to make it for; "
+            f"found {names or 'none'}. Make the HTTPRoute, with the Gateway as its parent."
+        )
+    return found[0]

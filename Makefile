@@ -27,15 +27,13 @@ status: python ## Say what runs
 	@$(SANDBOX) status
 
 test: ready ## Run all tests that this machine can run
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m tests
 
 bench: ready ## Measure
 	@for file in benchmarks/*.py; do test ! -e "$$file" || .venv/bin/python "$$file" || exit 1; done
 
 lint: python ## Style, types and layers
-	@.venv/bin/ruff check .
-	@.venv/bin/mypy
-	@.venv/bin/lint-imports
+	@.venv/bin/python -m tests lint
 
 ready:
 	@include/sandbox/bootstrap

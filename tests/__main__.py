@@ -1,0 +1,171 @@
+"""Run the tests tier by tier: ``python -m tests``, or only some: ``python -m tests unit airflow``.
+
+Prints a line per tier, the end of what a failing tier said, and at last how many passed and failed. With ``CI=true`` it
+fails when a tier that needs an engine or a cluster did not run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+LINT = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+    "import-linter": ["lint-imports"],
+}
+TAIL_LINES = 60
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One kind of tests.
+
+    :param folders: below ``tests/``.
+    :param limit: seconds after which it is ended.
+    :param needs: environment variable without which it does not run.
+    :param required: whether CI fails when it did not run.
+    """
+
+    name: str
+    folders: tuple[str, ...] = ()
+    limit: float = 900
+    needs: str | None = None
+    required: bool = False
+
+
+TIERS = [
+    Tier("lint"),
+    Tier("unit", ("spec", "domain", "history", "platforms", "sandbox", "runner")),
+    Tier("airflow", ("operators", "sensors", "triggers", "hooks", "pipeline", "dags")),
+    Tier("container host", ("container_host",), required=True),
+    Tier("end to end", ("end_to_end",), limit=1500, required=True),
+    Tier("kubernetes", ("kubernetes",), limit=1500, needs="KUBERNETES_TEST_CONTEXT", required=True),
+]
+
+
+@dataclass
+class Result:
+    """What a tier came to."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    not_run: str | None = None
+    said: str = ""
+
+
+def ended(argv: list[str], limit: float) -> tuple[int, str]:
+    """Exit code and output of a command; its whole process group is ended after ``limit`` seconds."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = subprocess.Popen(argv, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        late = ""
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            late = f"\nEnded after {limit:.0f} s."
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            code = -1
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+        output.seek(0)
+        return code, output.read() + late
+
+
+def lint() -> Result:
+    """Style, types and layers: each check counts as one test."""
+    result = Result()
+    for name, (program, *arguments) in LINT.items():
+        code, said = ended([str(BIN / program), *arguments], limit=300)
+        result.passed += code == 0
+        result.failed += code != 0
+        if code:
+            result.said += f"--- {name}\n{tail(said)}\n"
+    return result
+
+
+def pytest(tier: Tier) -> Result:
+    """A tier's folders in a pytest process of its own."""
+    folders = [f"tests/{folder}" for folder in tier.folders if (ROOT / "tests" / folder).is_dir()]
+    if tier.needs and not os.environ.get(tier.needs):
+        return Result(not_run=f"{tier.needs} is not set")
+    if not folders:
+        return Result(not_run="there are no such tests")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "junit.xml"
+        argv = [sys.executable, "-m", "pytest", "-q", *folders, "-o", "junit_family=xunit1", f"--junit-xml={report}"]
+        code, said = ended(argv, tier.limit)
+        return counted(report.read_text() if report.exists() else None, code, said)
+
+
+def counted(report: str | None, code: int, said: str) -> Result:
+    """pytest's JUnit report, exit code and output as a result; never better than the exit code."""
+    if report is None:
+        return Result(failed=1, said=said)
+    suite = next(ElementTree.fromstring(report).iter("testsuite"))
+    number = {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")}
+    bad = number["failures"] + number["errors"]
+    result = Result(max(0, number["tests"] - bad - number["skipped"]), bad, number["skipped"], said=said)
+    if code not in (0, 5) and not bad:
+        result.failed = 1
+    if not result.passed and not result.failed:
+        reasons = [it.get("message", "") for it in suite.iter("skipped")]
+        result.not_run = next(iter(reasons), "there are no such tests")
+    return result
+
+
+def tail(said: str) -> str:
+    """The end of an output."""
+    return "\n".join(said.rstrip().splitlines()[-TAIL_LINES:])
+
+
+def line(name: str, result: Result, seconds: float) -> str:
+    """What is printed about a tier."""
+    if result.not_run:
+        return f"{name:16}did not run: {result.not_run}"
+    skipped = f", {result.skipped} skipped" if result.skipped else ""
+    return f"{name:16}{result.passed} passed, {result.failed} failed{skipped} in {seconds:.0f} s"
+
+
+def main(wanted: list[str]) -> int:
+    """Run the tiers that are wanted (none named: all); returns the exit code."""
+    names = [tier.name for tier in TIERS]
+    wanted = [name.replace("_", " ") for name in wanted]
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        print(f"No tier is called {unknown[0]}: one of {', '.join(names)} is expected.", file=sys.stderr)
+        return 2
+    passed = failed = 0
+    missing = []
+    for tier in TIERS:
+        if wanted and tier.name not in wanted:
+            continue
+        begun = time.monotonic()
+        result = lint() if tier.name == "lint" else pytest(tier)
+        if result.failed:
+            print(tail(result.said))
+        print(line(tier.name, result, time.monotonic() - begun), flush=True)
+        passed, failed = passed + result.passed, failed + result.failed
+        if result.not_run and tier.required:
+            missing.append(tier.name)
+    if missing and os.environ.get("CI") == "true":
+        print(f"In CI these must run: {', '.join(missing)}.")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or (missing and os.environ.get("CI") == "true") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, get_args
 
-from packaging.version import InvalidVersion, Version
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    Select,
-    Table,
-    and_,
-    delete,
-    exists,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from release_pipelines.domain.values import Artifact, Outcome, Sample, Verdict, to_json
-from release_pipelines.history import tables
-from release_pipelines.history.tables import approvals, events, measurements, releases, verdicts
-from release_pipelines.history.values import (
-    Approval,
-    Decision,
-    Direction,
-    Release,
-    ReleaseDetail,
+from release_pipelines.history.queries import (
+    artifact_in,
+    direction_of,
+    fields,
+    good,
+    listed,
+    releases_of,
+    reached,
+    release_in,
 )
-
-WENT_WRONG = ("rolled_back", "rollback_failed", "aborted")
+from release_pipelines.history.tables import SCHEMA_VERSION, approvals, events, measurements, releases, verdicts
+from release_pipelines.history.values import Approval, Decision, Release, ReleaseDetail
 
 
 class HistoryUnavailable(ConnectionError):
@@ -57,22 +47,6 @@ def reachable(engine: Engine) -> Iterator[None]:
         where = engine.url.render_as_string(hide_password=True)
         said = str(error.orig).strip().partition("\n")[0].rstrip(".")
         raise HistoryUnavailable(f"The release history at {where} does not answer: {said}.") from error
-
-
-def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:
-    """Whether a release goes back to something older (R17).
-
-    :param last: the version that was last promoted.
-    :param released_before: the same digest was promoted earlier, and another one since.
-    """
-    if last is None or version == last:
-        return "forward"
-    if "." not in version or "." not in last:  # a commit has no order
-        return "backward" if released_before else "forward"
-    try:
-        return "backward" if Version(version) < Version(last) else "forward"
-    except InvalidVersion:
-        return "backward" if released_before else "forward"
 
 
 class History:
@@ -125,7 +99,7 @@ class History:
                         "reason": reason,
                         "notes": notes,
                         "started_at": time.time(),
-                        "schema_version": tables.SCHEMA_VERSION,
+                        "schema_version": SCHEMA_VERSION,
                     }
                 ],
             )
@@ -137,7 +111,7 @@ class History:
         """
         with self._write() as connection:
             taken = connection.execute(
-                _newest(artifact.app, releases.c.version == artifact.version, _reached())
+                releases_of(artifact.app, releases.c.version == artifact.version, reached())
                 .where(releases.c.digest != artifact.digest, releases.c.id != release_id)
                 .limit(1)
             ).first()
@@ -146,7 +120,7 @@ class History:
                     f"{artifact.app} {artifact.version} has been deployed as {taken.digest} (release {taken.id}), and "
                     f"the image is {artifact.digest} now. A version keeps its image: give the new one a version of its own."
                 )
-            last = self._good(connection, artifact.app, excluding=None, environment=None)
+            last = connection.execute(good(artifact.app)).first()
             before = select(releases.c.id).where(
                 releases.c.app == artifact.app,
                 releases.c.digest == artifact.digest,
@@ -241,16 +215,16 @@ class History:
 
     def artifact_of(self, app: str, version: str) -> Artifact | None:
         """The artifact under which a version reached an environment: it is released again without a build (R1)."""
-        query = _newest(app, releases.c.version == version, releases.c.digest.is_not(None), _reached())
+        query = releases_of(app, releases.c.version == version, releases.c.digest.is_not(None), reached())
         with self._read() as connection:
-            return _artifact(connection.execute(query.limit(1)).first())
+            return artifact_in(connection.execute(query.limit(1)).first())
 
     def approval(self, release_id: str) -> Approval | None:
         """The latest answer, if there is any."""
         query = select(approvals).where(approvals.c.release_id == release_id).order_by(approvals.c.id.desc()).limit(1)
         with self._read() as connection:
             row = connection.execute(query).first()
-        return Approval.model_validate(_without_id(row)) if row else None
+        return Approval.model_validate(fields(row)) if row else None
 
     def last_good(self, app: str, environment: str | None = None, *, excluding: str | None = None) -> Artifact | None:
         """Newest artifact that was promoted and held, and did not go wrong in a later release (R8).
@@ -259,28 +233,26 @@ class History:
         :param excluding: a digest that it must not be, like that of the release that is being rolled back.
         """
         with self._read() as connection:
-            return self._good(connection, app, environment=environment, excluding=excluding)
+            return artifact_in(connection.execute(good(app, environment=environment, excluding=excluding)).first())
 
     def releases(self, app: str | None = None, limit: int = 50) -> list[Release]:
         """Releases, newest first."""
-        query = _listed().order_by(releases.c.started_at.desc()).limit(limit)
+        query = listed().order_by(releases.c.started_at.desc()).limit(limit)
         if app is not None:
             query = query.where(releases.c.app == app)
         with self._read() as connection:
-            return [Release.model_validate(_without_evidence(row)) for row in connection.execute(query)]
+            return [Release.model_validate(release_in(row)) for row in connection.execute(query)]
 
     def release(self, release_id: str) -> ReleaseDetail:
         """One release with events, verdicts, measurements and approvals, oldest first."""
         with self._read() as connection:
-            row = connection.execute(_listed().where(releases.c.id == release_id)).first()
+            row = connection.execute(listed().where(releases.c.id == release_id)).first()
             if row is None:
                 raise UnknownRelease(f"The history knows no release {release_id}.")
 
             def of(table: Table, *order: str) -> list[dict[str, Any]]:
                 query = select(table).where(table.c.release_id == release_id)
-                return [
-                    _without_id(it) for it in connection.execute(query.order_by(*(table.c[name] for name in order)))
-                ]
+                return [fields(it) for it in connection.execute(query.order_by(*(table.c[name] for name in order)))]
 
             found = {
                 "events": of(events, "id"),
@@ -291,7 +263,7 @@ class History:
         for name in ("events", "verdicts", "measurements"):
             for it in found[name]:
                 del it["release_id"]
-        return ReleaseDetail.model_validate(_without_evidence(row) | found)
+        return ReleaseDetail.model_validate(release_in(row) | found)
 
     def find(self, text: str) -> ReleaseDetail:
         """The release with this id, the newest one of this app, or the only one whose id begins so."""
@@ -313,46 +285,11 @@ class History:
         before = time.time() - older_than_days * 86400
         with self._write() as connection:
             apps = connection.scalars(select(releases.c.app).distinct()).all()
-            good = [self._good(connection, app, environment=None, excluding=None) for app in apps]
-            kept = [
-                and_(releases.c.app == artifact.app, releases.c.digest == artifact.digest)
-                for artifact in good
-                if artifact is not None
-            ]
-            old = delete(releases).where(releases.c.ended_at < before)
-            return connection.execute(old.where(~or_(*kept)) if kept else old).rowcount
+            kept = [row.id for row in (connection.execute(good(app)).first() for app in apps) if row]
+            old = delete(releases).where(releases.c.ended_at < before, releases.c.id.not_in(kept))
+            return int(connection.execute(old).rowcount)
 
     # --- inside -------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _good(connection: Connection, app: str, *, environment: str | None, excluding: str | None) -> Artifact | None:
-        later = releases.alias("later")
-        wrong: ColumnElement[bool] = later.c.outcome.in_(WENT_WRONG)
-        if environment is not None:
-            went_back = (
-                events.c.release_id == later.c.id,
-                events.c.kind == "rollback",
-                events.c.environment == environment,
-            )
-            wrong = or_(wrong, exists().where(*went_back))
-        query = (
-            select(releases)
-            .where(releases.c.app == app, releases.c.promoted_at.is_not(None), releases.c.digest.is_not(None))
-            .where(or_(releases.c.outcome.is_(None), releases.c.outcome == "released"))
-            .where(
-                ~exists().where(
-                    later.c.app == app,
-                    later.c.digest == releases.c.digest,
-                    later.c.started_at > releases.c.started_at,
-                    wrong,
-                )
-            )
-            .order_by(releases.c.promoted_at.desc())
-            .limit(1)
-        )
-        if excluding is not None:
-            query = query.where(releases.c.digest != excluding)
-        return _artifact(connection.execute(query).first())
 
     @staticmethod
     def _known(connection: Connection, release_id: str) -> None:
@@ -379,48 +316,3 @@ class History:
         if rows:
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
-
-
-def _newest(app: str, *conditions: ColumnElement[bool]) -> Select[Any]:
-    return select(releases).where(releases.c.app == app, *conditions).order_by(releases.c.started_at.desc())
-
-
-def _reached() -> ColumnElement[bool]:
-    """Whether a release got as far as an environment."""
-    in_environment = (
-        exists().where(table.c.release_id == releases.c.id, *condition)
-        for table, condition in ((events, (events.c.environment.is_not(None),)), (verdicts, ()), (approvals, ()))
-    )
-    return or_(releases.c.promoted_at.is_not(None), releases.c.outcome.in_(("no_op", *WENT_WRONG)), *in_environment)
-
-
-def _listed() -> Select[Any]:
-    approver = (
-        select(approvals.c.by)
-        .where(approvals.c.release_id == releases.c.id, approvals.c.decision == "approved")
-        .order_by(approvals.c.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return select(releases, approver.label("approver"))
-
-
-def _artifact(row: Any) -> Artifact | None:
-    if row is None:
-        return None
-    return Artifact(
-        app=row.app,
-        version=row.version,
-        image=row.image,
-        digest=row.digest,
-        commit=row.commit,
-        evidence=row.evidence or {},
-    )
-
-
-def _without_evidence(row: Any) -> dict[str, Any]:
-    return {name: value for name, value in row._mapping.items() if name != "evidence"}
-
-
-def _without_id(row: Any) -> dict[str, Any]:
-    return {name: value for name, value in row._mapping.items() if name != "id"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from release_pipelines.domain.rollback import RollbackPlan, plan_rollback
-from release_pipelines.domain.values import Deployment, Lease, RouteNote, Target, TrackStatus, to_json
+from release_pipelines.domain.values import Deployment, Lease, Observed, RouteNote, Target, TrackStatus, to_json
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.operators.base import ReleaseOperator, explained, given
@@ -47,6 +47,10 @@ class RollbackPlanOperator(ReleaseOperator):
             raise AirflowSkipException("Nothing was deployed, nothing to roll back.")
         target, bad = given(Target, self.target, "target"), given(Deployment, self.deployment, "deployment")
         hook = PlatformHook(target)
+        before = hook.call(lambda platform: platform.observe(target))
+        if not _belongs(before, self.release):
+            # a task of an old run that was cleared: it must not take a newer release's traffic away (R1)
+            raise AirflowSkipException(f"Another release has changed {target.environment} since; nothing is rolled back.")
         good = HistoryHook().history().last_good(target.app, target.environment, excluding=bad.digest)
         lease = hook.call(lambda platform: platform.take_lease(target, self.release, LEASE_SECONDS, force=True))
         observed = hook.call(lambda platform: platform.observe(target))
@@ -57,6 +61,12 @@ class RollbackPlanOperator(ReleaseOperator):
             raise AirflowFailException(plan.sentence[0].upper() + plan.sentence[1:] + ".")
         self.log.info("Plan: %s.", plan.sentence)
         return {"plan": to_json(plan), "lease": to_json(lease)}
+
+
+def _belongs(observed: Observed, release: str) -> bool:
+    """Whether what stands in the environment is still this release's work."""
+    holds = observed.lease is not None and observed.lease.holder == release
+    return holds or (observed.route is not None and observed.route.note.release == release)
 
 
 class _Planned(ReleaseOperator):

@@ -34,7 +34,7 @@ class ReleaseSpec(Spec):
 
     def analysis_of(self, step: StepSpec) -> AnalysisSpec:
         """How a step is judged: by its own analysis, or the app's."""
-        return relaxed(step.analysis, self.app) if step.analysis else self.analysis
+        return step.analysis or self.analysis
 
 
 def analyses_of(apps: Path) -> Path:
@@ -68,7 +68,16 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
     if mistakes:
         mistakes[0].also = mistakes[1:]
         raise mistakes[0]
-    return ReleaseSpec(app=app, environments=environments, analysis=relaxed(analysis, app))
+    return ReleaseSpec(app=_relaxed_steps(app), environments=environments, analysis=relaxed(analysis, app))
+
+
+def _relaxed_steps(app: AppSpec) -> AppSpec:
+    canary = app.strategy.canary
+    steps = [
+        step.model_copy(update={"analysis": relaxed(step.analysis, app)}) if step.analysis else step for step in canary.steps
+    ]
+    strategy = app.strategy.model_copy(update={"canary": canary.model_copy(update={"steps": steps})})
+    return app.model_copy(update={"strategy": strategy})
 
 
 def load_all(apps: Path, config: Path) -> Iterator[ReleaseSpec | SpecError]:

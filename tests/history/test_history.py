@@ -71,21 +71,31 @@ def test_a_task_that_runs_twice_leaves_one_trace(history: History) -> None:  # R
     assert counts == [2, 1, 1, 1]  # the first event is that of the deployment
 
 
-def test_the_first_outcome_stays_unless_the_rollback_failed(history: History) -> None:
-    name = release(history, 1, "1.0.0", "a", outcome="rolled_back")
-    history.finish(name, "aborted", "A person ended it.")
-    assert history.release(name).outcome == "rolled_back"
-    history.finish(name, "rollback_failed", "Stable has no replica.")
-    assert (history.release(name).outcome, history.release(name).sentence) == (
-        "rollback_failed",
-        "Stable has no replica.",
-    )
+@pytest.mark.parametrize(
+    ("first", "second", "stays"),
+    [
+        ("rolled_back", "aborted", "rolled_back"),
+        ("failed", "released", "failed"),
+        ("released", "rolled_back", "rolled_back"),
+        ("rollback_failed", "rolled_back", "rolled_back"),
+        ("rolled_back", "rollback_failed", "rollback_failed"),
+    ],
+)
+def test_the_first_outcome_stays_unless_a_rollback_came_later(
+    history: History, first: Outcome, second: Outcome, stays: Outcome
+) -> None:  # R9
+    name = release(history, 1, "1.0.0", "a", outcome=first)
+    history.finish(name, second, f"{second} 1.0.0.")
+    told = history.release(name)
+    assert (told.outcome, told.sentence) == (stays, f"{stays} 1.0.0.")
 
 
 def test_a_version_that_was_deployed_keeps_its_digest(history: History) -> None:  # R1
     release(history, 1, "1.0.0", "a")
     history.begin("second", "shop", "release_shop", "run_2", "1.0.0", "ann")
-    with pytest.raises(VersionTaken, match=r"shop 1\.0\.0 has been deployed as sha256:a+ \(release release_shop/run_1#0\)"):
+    with pytest.raises(
+        VersionTaken, match=r"shop 1\.0\.0 has been deployed as sha256:a+ \(release release_shop/run_1#0\)"
+    ):
         history.record_artifact("second", artifact("1.0.0", "b"))
     history.record_artifact("second", artifact("1.0.0", "a"))
     known = history.artifact_of("shop", "1.0.0")
@@ -191,7 +201,9 @@ def test_pruning_keeps_the_last_good_release_and_what_still_runs(tmp_path: Path)
     history.begin("running", "shop", "release_shop", "run_4", "1.3.0", "ann")
     assert history.prune(365) == 0
     with history._engine.begin() as connection:
-        connection.execute(update(releases).where(releases.c.ended_at.is_not(None)).values(ended_at=time.time() - 400 * 86400))
+        connection.execute(
+            update(releases).where(releases.c.ended_at.is_not(None)).values(ended_at=time.time() - 400 * 86400)
+        )
     assert history.prune(365) == 2
     assert {it.id for it in history.releases()} == {good, "running"}
     assert history.release(good).events

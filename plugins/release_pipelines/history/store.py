@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 
@@ -18,9 +18,9 @@ from release_pipelines.history.queries import (
     fields,
     good,
     listed,
-    releases_of,
     reached,
     release_in,
+    releases_of,
 )
 from release_pipelines.history.tables import SCHEMA_VERSION, approvals, events, measurements, releases, verdicts
 from release_pipelines.history.values import Approval, Decision, Release, ReleaseDetail
@@ -200,14 +200,17 @@ class History:
         """
         if outcome not in get_args(Outcome):
             raise ValueError(f"An outcome is one of {', '.join(get_args(Outcome))}, found {outcome!r}.")
-        stays: ColumnElement[bool] = releases.c.outcome.is_(None)
-        if outcome in ("rolled_back", "rollback_failed"):
-            stays = or_(stays, releases.c.outcome == "released", releases.c.outcome == "rollback_failed")
+        now = releases.c.outcome
+        overwrites: dict[str, ColumnElement[bool]] = {
+            "rolled_back": now.in_(("released", "rollback_failed")),
+            "rollback_failed": now != outcome,
+        }
+        open_to_it = or_(now.is_(None), overwrites.get(outcome, false()))
         with self._write() as connection:
             self._known(connection, release_id)
             connection.execute(
                 update(releases)
-                .where(releases.c.id == release_id, stays)
+                .where(releases.c.id == release_id, open_to_it)
                 .values(outcome=outcome, sentence=sentence, ended_at=time.time())
             )
 

@@ -1,0 +1,111 @@
+"""What is asked of the tables, and what their rows mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+from sqlalchemy import ColumnElement, Select, exists, or_, select
+
+from release_pipelines.domain.values import Artifact
+from release_pipelines.history.tables import approvals, events, releases, verdicts
+from release_pipelines.history.values import Direction
+
+WENT_WRONG = ("rolled_back", "rollback_failed", "aborted")
+
+
+def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:
+    """Whether a release goes back to something older (R17).
+
+    :param last: the version that was last promoted.
+    :param released_before: the same digest was promoted earlier, and another one since.
+    """
+    if last is None or version == last:
+        return "forward"
+    if "." not in version or "." not in last:  # a commit has no order
+        return "backward" if released_before else "forward"
+    try:
+        return "backward" if Version(version) < Version(last) else "forward"
+    except InvalidVersion:
+        return "backward" if released_before else "forward"
+
+
+def good(app: str, *, environment: str | None = None, excluding: str | None = None) -> Select[Any]:
+    """The newest release of ``app`` that was promoted and held, and whose digest did not go wrong later (R8)."""
+    later = releases.alias("later")
+    wrong: ColumnElement[bool] = later.c.outcome.in_(WENT_WRONG)
+    if environment is not None:
+        went_back = (
+            events.c.release_id == later.c.id,
+            events.c.kind == "rollback",
+            events.c.environment == environment,
+        )
+        wrong = or_(wrong, exists().where(*went_back))
+    query = (
+        select(releases)
+        .where(releases.c.app == app, releases.c.promoted_at.is_not(None), releases.c.digest.is_not(None))
+        .where(or_(releases.c.outcome.is_(None), releases.c.outcome == "released"))
+        .where(
+            ~exists().where(
+                later.c.app == app,
+                later.c.digest == releases.c.digest,
+                later.c.started_at > releases.c.started_at,
+                wrong,
+            )
+        )
+        .order_by(releases.c.promoted_at.desc())
+        .limit(1)
+    )
+    if excluding is not None:
+        query = query.where(releases.c.digest != excluding)
+    return query
+
+
+def releases_of(app: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """The app's releases that fulfil the conditions, newest first."""
+    return select(releases).where(releases.c.app == app, *conditions).order_by(releases.c.started_at.desc())
+
+
+def reached() -> ColumnElement[bool]:
+    """Whether a release got as far as an environment."""
+    in_environment = (
+        exists().where(table.c.release_id == releases.c.id, *condition)
+        for table, condition in ((events, (events.c.environment.is_not(None),)), (verdicts, ()), (approvals, ()))
+    )
+    return or_(releases.c.promoted_at.is_not(None), releases.c.outcome.in_(("no_op", *WENT_WRONG)), *in_environment)
+
+
+def listed() -> Select[Any]:
+    """All releases, each with who approved it."""
+    approver = (
+        select(approvals.c.by)
+        .where(approvals.c.release_id == releases.c.id, approvals.c.decision == "approved")
+        .order_by(approvals.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(releases, approver.label("approver"))
+
+
+def artifact_in(row: Any) -> Artifact | None:
+    """What a row of ``releases`` released."""
+    if row is None:
+        return None
+    return Artifact(
+        app=row.app,
+        version=row.version,
+        image=row.image,
+        digest=row.digest,
+        commit=row.commit,
+        evidence=row.evidence or {},
+    )
+
+
+def release_in(row: Any) -> dict[str, Any]:
+    """The fields of a :class:`Release` in a row of :func:`listed`."""
+    return {name: value for name, value in row._mapping.items() if name != "evidence"}
+
+
+def fields(row: Any) -> dict[str, Any]:
+    """A row without the number that only the database needs."""
+    return {name: value for name, value in row._mapping.items() if name != "id"}

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import (
 from pydantic import ValidationError
 
 from release_pipelines.domain.values import Artifact, Value
+from release_pipelines.history import HistoryUnavailable
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.prometheus import PrometheusError
 from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
@@ -59,7 +60,7 @@ def given(model: type[V], value: Any, what: str) -> V:
 def explained(context: Context) -> Iterator[None]:
     """Turn every failure into one sentence: in the log's last line and in XCom ``reason``.
 
-    What another try may mend (a platform or a metrics service that does not answer) stays retryable; everything else
+    What another try may mend (a platform, a metrics service or a history that does not answer) stays retryable; everything else
     that was foreseen fails the task for good. What was not foreseen is raised as it is, for its traceback, and its
     message stays out of XCom, because nobody knows what is in it.
     """
@@ -67,7 +68,7 @@ def explained(context: Context) -> Iterator[None]:
         yield
     except NO_FAILURE:
         raise
-    except (PlatformUnavailable, PrometheusError) as error:
+    except (PlatformUnavailable, PrometheusError, HistoryUnavailable) as error:
         _push(context, str(error))
         raise AirflowException(str(error)) from error
     except ValidationError as error:

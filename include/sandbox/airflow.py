@@ -141,9 +141,8 @@ def _healthy() -> bool:
 
 
 def stop() -> None:
-    """End the four processes, the scheduler first: nothing new begins."""
-    for component in ("scheduler", "triggerer", "dag-processor", "api-server"):
-        processes.stop(f"airflow-{component}")
+    """End the four processes."""
+    processes.stop(*(f"airflow-{component}" for component in COMPONENTS))
 
 
 class Client:

@@ -60,22 +60,22 @@ def names() -> list[str]:
     return [path.stem for path in sorted(RUN.glob("*.json"), key=lambda path: path.stat().st_mtime)]
 
 
-def stop(name: str, patience: float = 15) -> bool:
-    """End the process and its descendants, at last by force; returns whether it ran."""
-    process = find(name)
-    if process:
-        family = [process]
+def stop(*names: str, patience: float = 6) -> None:
+    """End the processes and their descendants, all at once, and after ``patience`` seconds by force."""
+    family: list[psutil.Process] = []
+    for process in filter(None, map(find, names)):
+        family.append(process)
         with suppress(psutil.NoSuchProcess):
             family += process.children(recursive=True)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=patience)
-        for member in alive:
-            with suppress(psutil.NoSuchProcess):
-                member.kill()
-        psutil.wait_procs(alive, timeout=5)
-    (RUN / f"{name}.json").unlink(missing_ok=True)
-    return process is not None
+    _, alive = psutil.wait_procs(family, timeout=patience)
+    for member in alive:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(alive, timeout=5)
+    for name in names:
+        (RUN / f"{name}.json").unlink(missing_ok=True)
 
 
 def log_end(name: str, lines: int = 8) -> str:

@@ -39,9 +39,7 @@ def down() -> None:
     with suppress(SandboxError):  # no engine, no containers
         engine.remove_app_containers(engine.url())
     airflow.stop()
-    for name in reversed(processes.names()):
-        if name != "engine":
-            processes.stop(name)
+    processes.stop(*(name for name in processes.names() if name != "engine"))
     engine.stop()
     for path in STATE.iterdir() if STATE.exists() else ():
         if path.name not in KEPT:

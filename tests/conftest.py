@@ -1,0 +1,33 @@
+"""An Airflow of its own for every test process: a home in a temporary folder, SQLite, no examples."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def _home() -> None:
+    """Set before anything imports Airflow, which reads its configuration when it is imported."""
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW", "RELEASE_PIPELINES_"))]:
+        del os.environ[name]
+    home = tempfile.mkdtemp(prefix="release-pipelines-tests-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    os.environ.update(
+        AIRFLOW_HOME=home,
+        AIRFLOW__CORE__LOAD_EXAMPLES="False",
+        AIRFLOW__CORE__DAGS_FOLDER=str(ROOT / "dags"),
+        AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins"),
+        AIRFLOW__CORE__UNIT_TEST_MODE="False",
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=f"sqlite:///{home}/airflow.db",
+        AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING",
+        RELEASE_PIPELINES_STATE=f"{home}/release_pipelines",
+        NO_PROXY="127.0.0.1,localhost",
+    )
+
+
+_home()

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from release_pipelines.spec.loader import deep_merge, load_analysis, load_environment
+from release_pipelines.spec.models import parse_duration, parse_share
+from release_pipelines.spec.release import app_errors, load_release, release_specs
+from release_pipelines.spec.schema import schemas
+
+TREES = st.recursive(
+    st.integers(0, 3) | st.sampled_from(["", "x"]) | st.lists(st.integers(0, 3), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+MAPPINGS = st.dictionaries(st.sampled_from("abcd"), TREES, max_size=4)
+ROOT = Path(__file__).parents[2]
+
+
+def leaves(tree, path=()):
+    if isinstance(tree, dict) and tree:
+        return {leaf for key, value in tree.items() for leaf in leaves(value, (*path, key))}
+    return {(path, repr(tree))}
+
+
+@given(MAPPINGS, MAPPINGS)
+def test_what_the_environment_says_wins_and_the_rest_stays(base, over):
+    merged = deep_merge(base, over)
+    assert leaves(over) <= leaves(merged) | {((), "{}")} | {
+        (path, "{}") for path, value in leaves(over) if value == "{}"
+    }
+    assert leaves(merged) <= leaves(base) | leaves(over)
+
+
+@given(MAPPINGS)
+def test_merging_with_nothing_changes_nothing(tree):
+    assert deep_merge(tree, {}) == tree == deep_merge({}, tree)
+    assert deep_merge(tree, tree) == tree
+
+
+@given(MAPPINGS, MAPPINGS, MAPPINGS)
+def test_merging_layer_by_layer_does_not_change_its_inputs(a, b, c):
+    before = repr((a, b, c))
+    deep_merge(deep_merge(a, b), c)
+    assert repr((a, b, c)) == before
+
+
+def test_an_environment_is_its_file_over_the_base(project):
+    project.environment("production", "namespace: shop\naddress: {host: shop.example}")
+    environment = load_environment("production", project.config)
+    assert environment.namespace == "shop"
+    assert environment.address.host == "shop.example"
+    assert environment.address.url == "http://127.0.0.1:8000"  # from base.yaml
+    assert environment.name == "production"  # from the file's name
+
+
+def test_an_app_of_one_line_is_complete(project):
+    spec = load_release(project.app(), project.config, project.analyses)
+    assert [environment.name for environment in spec.environments] == ["staging", "production"]
+    assert [metric.name for metric in spec.analysis.metrics] == ["errors", "slow-requests", "cpu", "memory"]
+
+
+def test_cpu_and_memory_decide_only_where_a_limit_is_set(project):  # R3
+    def critical() -> list[str]:
+        spec = load_release(project.apps / "storefront.yaml", project.config, project.analyses)
+        return [metric.name for metric in spec.analysis.metrics if metric.critical]
+
+    project.app()
+    assert critical() == ["errors", "slow-requests"]
+    project.app("workloads: [{cpu: 0.5, memory: 128Mi}]")
+    assert critical() == ["errors", "slow-requests", "cpu", "memory"]
+
+
+def test_an_analysis_with_a_name_comes_from_its_file(project):
+    (project.analyses / "strict.yaml").write_text("metrics: [{name: errors, source: errors, limit: 0.1%}]")
+    spec = load_release(project.app("analysis: strict"), project.config, project.analyses)
+    assert [metric.limit for metric in spec.analysis.metrics] == [0.001]
+
+
+def test_the_default_analysis_can_be_replaced(project):
+    assert len(load_analysis("default", project.analyses).metrics) == 4
+    (project.analyses / "default.yaml").write_text("metrics: [{name: errors, source: errors, limit: 2%}]")
+    assert len(load_analysis("default", project.analyses).metrics) == 1
+
+
+def test_with_a_name_no_other_file_is_read(project):
+    project.app()
+    (project.apps / "other.yaml").mkdir()  # reading it would fail
+    assert [spec.app.name for spec in release_specs(project.apps, project.config, "storefront")] == ["storefront"]
+    assert release_specs(project.apps, project.config, "nowhere") == []
+
+
+def test_a_release_specification_survives_json(project):
+    spec = load_release(project.app(), project.config, project.analyses)
+    assert type(spec).model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("30s", 30), ("5m", 300), ("1h30m", 5400), ("2d", 172800), (7, 7), (0, 0)]
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "s", "-1s", -1, True, None, float("inf"), float("nan")])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="expected"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.5 %", 0.005), (0.01, 0.01), (300, 300)])
+def test_shares(text, share):
+    assert parse_share(text) == share
+
+
+@pytest.mark.parametrize("text", ["%", "1", "-1%", "nan%", True, None, float("nan"), float("inf")])
+def test_what_is_no_share(text):
+    with pytest.raises(ValueError, match="a share like 1% or 0.01 is expected"):
+        parse_share(text)
+
+
+@pytest.mark.parametrize("name", schemas())
+def test_the_schemas_for_editors_are_current(name):
+    assert (ROOT / "include" / "schemas" / name).read_text() == schemas()[name]
+
+
+def test_the_app_files_of_this_project_are_valid():
+    assert app_errors(ROOT / "include" / "apps", ROOT / "include" / "config") == []

@@ -1,0 +1,208 @@
+"""R12: a mistake is one sentence with file, path, what stood there and what is expected."""
+
+from __future__ import annotations
+
+import pytest
+
+from release_pipelines.spec.loader import SpecError, load_environment
+from release_pipelines.spec.release import app_errors, load_release, release_specs
+
+
+def mistake(project, text: str) -> str:
+    path = project.app(text)
+    with pytest.raises(SpecError) as caught:
+        load_release(path, project.config, project.analyses)
+    return str(caught.value)
+
+
+MISTAKES = {
+    "an unknown key names its close match": (
+        "strategy: {canary: {stepz: []}}",
+        "storefront.yaml: strategy.canary.stepz: found an unknown key, expected one of steps, bake, return_weights, "
+        "retire_after, auto_rollback, on_drift; did you mean `steps`?",
+    ),
+    "an unknown key at the top": ("ownr: me", "storefront.yaml: ownr: found an unknown key, expected one of"),
+    "a wrong type": ("workloads: [{replicas: many}]", "workloads[0].replicas: found `many`, expected a whole number"),
+    "a number where text is wanted": (
+        "workloads: [{env: {PORT: 8080}}]",
+        "workloads[0].env.PORT: found 8080, expected text (put it in quotes)",
+    ),
+    "a list where a mapping is wanted": ("build: [a]", "build: found a list of 1, expected a mapping (key: value)"),
+    "a required key": ("build: {}", "build.repository: found nothing, expected a value: this key is required"),
+    "weights that do not rise": (
+        "strategy: {canary: {steps: [{weight: 50, hold: 1m}, {weight: 10, hold: 1m}]}}",
+        "storefront.yaml: strategy.canary.steps: found [50, 10], expected rising weights",
+    ),
+    "a weight above 100": (
+        "strategy: {canary: {steps: [{weight: 5, hold: 1m}, {weight: 120, hold: 1m}]}}",
+        "storefront.yaml: strategy.canary.steps[1].weight: found 120, expected less than or equal to 99",
+    ),
+    "weights on the way back that rise": (
+        "strategy: {canary: {return_weights: [10, 50]}}",
+        "strategy.canary.return_weights: found [10, 50], expected falling weights",
+    ),
+    "a duration in words": (
+        "strategy: {canary: {bake: ten minutes}}",
+        "strategy.canary.bake: found `ten minutes`, expected a duration like 30s, 5m or 1h30m",
+    ),
+    "a share in words": (
+        "analysis: {metrics: [{name: errors, source: errors, limit: low%}]}",
+        "analysis.metrics[0].limit: found `low%`, expected a share like 1% or 0.01",
+    ),
+    "a limit that is no number": (
+        "analysis: {metrics: [{name: errors, source: errors, limit: .nan}]}",
+        "analysis.metrics[0].limit: found nan, expected a share like 1% or 0.01",
+    ),
+    "an analysis that does not exist": ("analysis: strict", "analysis: found `strict`, expected one of default"),
+    "an analysis of the wrong type": ("analysis: 3", "storefront.yaml: analysis: found 3, expected text"),
+    "a step's analysis with a mistake": (
+        "strategy: {canary: {steps: [{weight: 5, hold: 1m, analysis: {metrics: [{name: x, source: error, limit: 1}]}}]}}",
+        "strategy.canary.steps[0].analysis.metrics[0].source: found `error`, expected one of 'errors', 'slow_requests'",
+    ),
+    "a step whose analysis is missing": (
+        "strategy: {canary: {steps: [{weight: 5, hold: 1m, analysis: }]}}\nanalysis: nowhere",
+        "analysis: found `nowhere`, expected one of default",
+    ),
+    "a metric with two sources": (
+        "analysis: {metrics: [{name: errors, source: errors, query: up, limit: 1%}]}",
+        "analysis.metrics[0]: found the keys name, source, query, limit, expected exactly one of `source`",
+    ),
+    "a placeholder that means nothing": (
+        "analysis: {metrics: [{name: queue, query: 'depth{app=\"{{ ap }}\"}', limit: 5}]}",
+        "analysis.metrics[0].query: found {{ ap }}, expected one of {{ app }}, {{ track }}",
+    ),
+    "only metrics that cannot decide": (
+        "analysis: {metrics: [{name: cpu, source: cpu, limit: 80%}]}",
+        "analysis.metrics: found only CPU or memory, without limits, expected a metric that can decide",
+    ),
+    "measurements that do not fit into the hold": (
+        "analysis: {interval: 1m, window: 1m, patience: 0, min_measurements: 3, "
+        "metrics: [{name: errors, source: errors, limit: 1%}]}\n"
+        "strategy: {canary: {steps: [{weight: 5, hold: 2m}]}}",
+        "analysis.min_measurements: found 3 every 60 s, expected so many that fit into the shortest hold",
+    ),
+    "a window shorter than the interval": (
+        "analysis: {interval: 30s, window: 10s, metrics: [{name: errors, source: errors, limit: 1%}]}",
+        "analysis.window: found 10 s, expected at least the interval (30 s)",
+    ),
+    "a kind that cannot share traffic": (
+        "workloads: [{kind: StatefulSet}]",
+        "workloads[0].kind: found `StatefulSet`, expected `Deployment`: other kinds cannot share traffic by weight",
+    ),
+    "two workloads": ("workloads: [{}, {}]", "storefront.yaml: workloads: found 2 items, expected at most 1"),
+    "no step": ("strategy: {canary: {steps: []}}", "strategy.canary.steps: found 0 items, expected at least 1"),
+    "a key that is given twice": ("owner: a\nowner: b", "storefront.yaml: line 3: found the key `owner` a second time"),
+    "broken YAML": ("owner: [a", "storefront.yaml: line "),
+    "a date that does not exist": ("owner: 2026-13-45", "storefront.yaml: found a value that cannot be read"),
+    "an environment without a file": (
+        "environments: [prodution]",
+        "environments[0].name: found `prodution`, expected one of",
+    ),
+    "the same environment twice": (
+        "environments: [staging, staging]",
+        "environments: found staging, staging, expected",
+    ),
+    "a future schema": ("schema_version: 2", "schema_version: found 2, expected one of 1"),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_sentence(project, text, sentence):  # R12
+    said = mistake(project, text)
+    assert sentence in said
+    assert said.startswith("storefront.yaml: ")
+    assert "\n" not in said
+
+
+def test_a_name_that_differs_from_its_file(project):  # R12
+    assert mistake(project, "name: shop") == (
+        "storefront.yaml: name: found `shop`, expected `storefront`, as the file is called"
+    )
+
+
+@pytest.mark.parametrize("text", ["- a list", "just text"])
+def test_a_file_that_is_no_mapping(project, text):  # R12
+    path = project.app()
+    path.write_text(text)
+    with pytest.raises(SpecError, match="expected a mapping"):
+        load_release(path, project.config, project.analyses)
+
+
+def test_an_empty_file(project):  # R12
+    path = project.app()
+    path.write_text("")
+    with pytest.raises(SpecError, match="found an empty file"):
+        load_release(path, project.config, project.analyses)
+
+
+def test_a_missing_app_file(project):  # R12
+    with pytest.raises(SpecError, match=r"^nowhere.yaml: found no such file, expected a file nowhere.yaml in apps/$"):
+        load_release(project.apps / "nowhere.yaml", project.config, project.analyses)
+
+
+def test_two_apps_with_one_name(project):  # R12
+    project.app()
+    project.app(suffix=".yml")
+    assert [str(error) for error in app_errors(project.apps, project.config)] == [
+        "storefront.yml: name: found `storefront`, which storefront.yaml has already, expected a name of its own"
+    ]
+
+
+def test_every_mistake_of_a_file_is_told(project):  # R12
+    project.app("ownr: a\nworkloads: [{port: 0}]")
+    said = [str(error) for error in app_errors(project.apps, project.config)]
+    assert len(said) == 2
+    assert "did you mean `owner`?" in said[1]
+
+
+def test_a_mistake_in_an_environment_is_told_once_and_names_the_file_it_stands_in(project):  # R12
+    project.app(name="one")
+    project.app(name="two")
+    project.environment("base", "platform: mainframe\n")
+    said = [str(error) for error in app_errors(project.apps, project.config)]
+    assert "base.yaml: platform: found `mainframe`, expected one of 'container_host', 'kubernetes'" in said
+    assert len(said) == len(set(said))
+
+
+def test_a_router_that_does_not_fit_its_platform(project):
+    project.environment("production", "router: {kind: istio}")
+    with pytest.raises(
+        SpecError, match=r"^production.yaml: found `istio` with container_host, expected router `traefik`"
+    ):
+        load_environment("production", project.config)
+
+
+def test_production_without_approvers_needs_self_approval(project):  # R10
+    project.environment("production", "approvers: []")
+    assert "storefront.yaml: approval: found no approvers in production.yaml, expected `approvers`" in mistake(
+        project, ""
+    )
+    project.app("approval: {self_approval: true}")
+    assert release_specs(project.apps, project.config)
+
+
+def test_a_broken_file_does_not_hide_the_others(project):  # R12
+    project.app("ownr: me", name="broken")
+    project.app(name="whole")
+    assert [spec.app.name for spec in release_specs(project.apps, project.config)] == ["whole"]
+
+
+REPLICAS = "platform: kubernetes\nrouter: {kind: replicas}\napprovers: [bob]\n"
+OWN = "analysis: {metrics: [{name: errors, bad: b, total: t, limit: 1%}]}\n"
+
+
+def test_weights_that_whole_pods_cannot_make_are_refused(project):  # R5
+    project.environment("production", REPLICAS)
+    text = OWN + "workloads: [{replicas: 2}]\nstrategy: {canary: {steps: [{weight: 10, hold: 1m}]}}"
+    assert "steps[0].weight: found 10, expected a weight that whole pods beside 2 stable ones make" in mistake(
+        project, text
+    )
+    project.app(text.replace("replicas: 2", "replicas: 9"))
+    assert release_specs(project.apps, project.config)
+
+
+def test_without_a_proxy_ready_made_request_metrics_are_refused(project):
+    project.environment("production", REPLICAS)
+    assert "with router `replicas` (production) no proxy counts requests" in mistake(
+        project, "workloads: [{replicas: 9}]\nstrategy: {canary: {steps: [{weight: 10, hold: 1m}]}}"
+    )

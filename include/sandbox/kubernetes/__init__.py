@@ -1,0 +1,1 @@
+"""What the sandbox puts into a cluster."""

@@ -1,0 +1,118 @@
+"""A tiny HTTP app as images in a registry, pushed over its HTTP API: no engine is needed for one file on a base."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import subprocess
+import tarfile
+import urllib.request
+from pathlib import Path
+
+REGISTRY = "127.0.0.1:5000"
+REPOSITORY = "release-test/web"
+
+SERVER = '''
+import os, signal, sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+VERSION = os.environ.get("APP_VERSION", "none")
+if VERSION == "crash":
+    print("reading the price list"); print("KeyError: 'price'", flush=True); sys.exit(3)
+STARTED = time.time()
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = VERSION.encode()
+        hung = VERSION == "hangs" and time.time() - STARTED > 3
+        self.send_response(503 if hung or VERSION == "unready" and self.path == "/health" else 200)
+        self.send_header("X-App-Version", VERSION)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+
+server = ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler)
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+print("serving", VERSION, flush=True)
+server.serve_forever()
+'''
+
+
+def push(version: str, cache: Path, server: str = SERVER) -> str:
+    """Push the app as ``version`` and return its digest."""
+    base = _base(cache)
+    app = _tar({"server.py": server.encode()})
+    config = json.dumps(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {
+                "Cmd": ["/usr/bin/python3", "/server.py"],
+                "Env": [f"APP_VERSION={version}", "PATH=/usr/bin:/bin"],
+            },
+            "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer)) for layer in (base, app)]},
+        }
+    ).encode()
+    kind = "application/vnd.docker."
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": kind + "distribution.manifest.v2+json",
+        "config": _blob(config, kind + "container.image.v1+json"),
+        "layers": [_blob(layer, kind + "image.rootfs.diff.tar.gzip") for layer in (base, app)],
+    }
+    body = json.dumps(manifest).encode()
+    _send("PUT", f"/v2/{REPOSITORY}/manifests/{version}", body, str(manifest["mediaType"]))
+    return _digest(body)
+
+
+def _base(cache: Path) -> bytes:
+    """A base system with Python, gzipped; made once."""
+    made = cache / "base.tar.gz"
+    if not made.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        tar = Path(os.environ.get("RELEASE_TEST_BASE_TAR") or cache / "base.tar")
+        if not tar.exists():
+            packages = "python3-minimal,libpython3.11-stdlib,ca-certificates,libc-bin,coreutils"
+            command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}", "bookworm", str(tar)]
+            subprocess.run(command, check=True, capture_output=True)
+        part = made.with_suffix(".part")
+        part.write_bytes(gzip.compress(tar.read_bytes(), 1, mtime=0))
+        part.rename(made)
+    return made.read_bytes()
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            tar.addfile(member, io.BytesIO(content))
+    return gzip.compress(out.getvalue(), mtime=0)
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def _blob(content: bytes, kind: str) -> dict[str, object]:
+    digest = _digest(content)
+    try:
+        _send("HEAD", f"/v2/{REPOSITORY}/blobs/{digest}")
+    except urllib.error.HTTPError:
+        place = _send("POST", f"/v2/{REPOSITORY}/blobs/uploads/", b"")
+        _send("PUT", place + ("&" if "?" in place else "?") + f"digest={digest}", content, "application/octet-stream")
+    return {"mediaType": kind, "size": len(content), "digest": digest}
+
+
+def _send(method: str, path: str, body: bytes | None = None, kind: str | None = None) -> str:
+    url = path if path.startswith("http") else f"http://{REGISTRY}{path}"
+    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": kind} if kind else {})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return response.headers.get("Location", "")

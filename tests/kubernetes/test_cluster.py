@@ -1,0 +1,184 @@
+"""The platform against a real API server, kubelet and proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from release_pipelines.domain.values import Artifact, RouteNote, Target, Track, TrackStatus
+from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError
+from release_pipelines.platforms.kubernetes import Kubernetes
+from tests.kubernetes.conftest import apply, deployment, kubectl, service
+
+Make = Callable[..., Target]
+Images = Callable[[str], Artifact]
+
+
+async def ended(platform: Kubernetes, target: Target, track: Track, fence: int, within: float = 60) -> TrackStatus:
+    """The track's status when it is settled or has failed."""
+    deadline = time.monotonic() + within
+    while True:
+        status = await platform.advance(target, track, fence)
+        if status.settled or status.failure:
+            return status
+        assert time.monotonic() < deadline, status
+        await asyncio.sleep(0.3)
+
+
+async def test_a_first_release_makes_deployment_and_service_and_gives_them_all_traffic(
+    cluster: Kubernetes, target: Make, artifacts: Images
+) -> None:  # R17
+    app, good = target(), artifacts("1.0.0")
+    await cluster.check(app)
+    lease = await cluster.take_lease(app, "first", 30)
+    assert await cluster.deploy(app, "stable", good, None, lease.fence)
+    status = await ended(cluster, app, "stable", lease.fence)
+    assert (status.settled, status.digest, status.version, status.ready) == (True, good.digest, "1.0.0", 1)
+    assert not await cluster.deploy(app, "stable", good, None, lease.fence)
+    note = RouteNote(release="first", weight=0, last_good=good, done=True)
+    assert await cluster.split(app, 0, note, lease.fence)
+    assert not await cluster.split(app, 0, note, lease.fence)
+    seen = await cluster.observe(app)
+    assert seen.route is not None
+    assert (seen.route.weights, seen.route.note, seen.route.fence) == ({"stable": 100, "canary": 0}, note, lease.fence)
+    assert seen.lease == lease.model_copy(update={"expires_at": seen.lease.expires_at if seen.lease else 0})
+    assert "1.0.0" in await cluster.run(app, good, ["/usr/bin/python3", "-c", "print('1.0.0')"], {}, 60)
+    with pytest.raises(PlatformError, match=r"exit code 4.*no good"):
+        await cluster.run(app, good, ["/usr/bin/python3", "-c", "print('no good'); exit(4)"], {}, 60)
+
+
+async def test_a_canary_without_a_mesh_gets_its_share_by_pods_and_none_before_its_time(
+    cluster: Kubernetes, target: Make, artifacts: Images, namespace: str
+) -> None:  # R5, R18
+    app, old, new = target(), artifacts("1.0.0"), artifacts("1.1.0")
+    apply(deployment(namespace, old, 3), service(namespace))
+    fence = (await cluster.take_lease(app, "second", 60)).fence
+    assert (await ended(cluster, app, "stable", fence)).digest == old.digest
+    untouched = pods(namespace)
+
+    assert await cluster.deploy(app, "canary", new, 1, fence)
+    assert (await ended(cluster, app, "canary", fence)).settled
+    await until(lambda: versions(namespace) == {"stable": 3})  # ready, and still out of the Service
+    with pytest.raises(PlatformError, match="3 stable pods make 25"):
+        await cluster.split(app, 40, RouteNote(weight=40), fence)
+    assert await cluster.split(app, 25, RouteNote(weight=25), fence)
+    await until(lambda: versions(namespace) == {"stable": 3, "canary": 1})
+    seen = await cluster.observe(app)
+    assert (seen.weight("stable"), seen.weight("canary")) == (75, 25)
+    with pytest.raises(PlatformError, match="still gives it 25 %"):
+        await cluster.retire(app, "canary", fence)
+
+    assert await cluster.split(app, 0, RouteNote(weight=0), fence)  # an abort: out of the Service in one write
+    await until(lambda: versions(namespace) == {"stable": 3})
+    assert await cluster.deploy(app, "canary", new, 3, fence)
+    assert (await ended(cluster, app, "canary", fence)).ready == 3
+    assert await cluster.split(app, 100, RouteNote(weight=100), fence)
+    await until(lambda: versions(namespace) == {"canary": 3})
+    assert untouched == [pod for pod in pods(namespace) if "canary" not in pod]  # stable never restarted
+
+    assert await cluster.deploy(app, "stable", new, None, fence)
+    assert (await ended(cluster, app, "stable", fence)).version == "1.1.0"
+    assert await cluster.split(app, 50, RouteNote(weight=50), fence)
+    assert await cluster.split(app, 0, RouteNote(weight=0), fence)
+    assert await cluster.retire(app, "canary", fence)
+    assert not await cluster.retire(app, "canary", fence)
+    assert json.loads(kubectl("get", "service", "web", "-n", namespace, "-o", "json"))["spec"]["selector"] == {"app": "web"}
+    spec = json.loads(kubectl("get", "deployment", "web", "-n", namespace, "-o", "json"))["spec"]
+    assert spec["replicas"] == 3
+    assert spec["template"]["spec"]["containers"][0]["env"] == [{"name": "OWN", "value": "kept"}]
+
+
+def pods(namespace: str) -> list[str]:
+    return sorted(kubectl("get", "pods", "-n", namespace, "-o", "name").split())
+
+
+def versions(namespace: str) -> dict[str, int]:
+    """How many endpoints of each track the Service has."""
+    found = json.loads(kubectl("get", "endpoints", "web", "-n", namespace, "-o", "json")).get("subsets") or []
+    names = [it["targetRef"]["name"] for subset in found for it in subset.get("addresses") or []]
+    counts = {"canary": sum("canary" in name for name in names), "stable": sum("canary" not in name for name in names)}
+    return {track: count for track, count in counts.items() if count}
+
+
+async def until(true: Callable[[], bool], within: float = 20) -> None:
+    deadline = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to be"
+        await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("crash", r"keeps ending: exit code 3.*Last log lines:.*KeyError: 'price'"),
+        ("gone", r"image cannot be pulled:.*not found"),
+    ],
+)
+async def test_a_version_that_cannot_start_fails_in_seconds_and_says_why(
+    cluster: Kubernetes, target: Make, artifacts: Images, namespace: str, version: str, said: str
+) -> None:  # R7
+    import re
+
+    app, old = target("istio"), artifacts("1.0.0")
+    bad = artifacts("crash") if version == "crash" else old.model_copy(update={"digest": "sha256:" + "0" * 64})
+    apply(deployment(namespace, old, 1), service(namespace))
+    fence = (await cluster.take_lease(app, "bad", 60)).fence
+    assert await cluster.deploy(app, "canary", bad, 1, fence)
+    status = await ended(cluster, app, "canary", fence, within=30)
+    assert status.failure
+    assert re.search(said, status.failure), status.failure
+    with pytest.raises(PlatformError, match="no ready replica"):
+        await cluster.split(app, 10, RouteNote(weight=10), fence)
+
+
+async def test_a_version_that_a_liveness_probe_kills_has_failed(
+    cluster: Kubernetes, target: Make, artifacts: Images, namespace: str
+) -> None:  # R7
+    app, old = target("istio"), artifacts("1.0.0")
+    own = deployment(namespace, old, 1)
+    own["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] = {
+        "httpGet": {"path": "/", "port": 8080},
+        "periodSeconds": 1,
+        "failureThreshold": 2,
+    }
+    apply(own, service(namespace))
+    fence = (await cluster.take_lease(app, "hangs", 60)).fence
+    await ended(cluster, app, "stable", fence)
+    await cluster.deploy(app, "canary", artifacts("hangs"), 1, fence)
+    deadline = time.monotonic() + 60
+    while not (status := await cluster.advance(app, "canary", fence)).failure:
+        assert time.monotonic() < deadline, status
+        await asyncio.sleep(0.5)
+    assert "liveness probe" in status.failure
+
+
+async def test_only_the_newest_holder_writes(
+    cluster: Kubernetes, target: Make, artifacts: Images, namespace: str
+) -> None:  # R2
+    app, good = target(), artifacts("1.0.0")
+    apply(deployment(namespace, good, 1), service(namespace))
+    first = await cluster.take_lease(app, "first", 60)
+    assert (await cluster.take_lease(app, "first", 60)).fence == first.fence
+    with pytest.raises(LeaseHeld, match="held by first"):
+        await cluster.take_lease(app, "second", 60)
+    second = await cluster.take_lease(app, "second", 60, force=True)
+    assert second.fence > first.fence
+    await ended(cluster, app, "stable", second.fence)
+    for write in (
+        lambda: cluster.split(app, 0, RouteNote(weight=0), first.fence),
+        lambda: cluster.deploy(app, "stable", good, None, first.fence),
+        lambda: cluster.deploy(app, "canary", good, 1, first.fence),
+        lambda: cluster.retire(app, "canary", first.fence),
+        lambda: cluster.renew_lease(app, first, 60),
+    ):
+        with pytest.raises(FenceLost, match="second"):
+            await write()
+    assert not await cluster.give_back_lease(app, first)
+    assert await cluster.give_back_lease(app, second)
+    assert (await cluster.observe(app)).lease is None
+    kubectl("delete", "lease", "release-web", "-n", namespace)
+    assert (await cluster.take_lease(app, "third", 60)).fence > second.fence  # the route remembers

@@ -7,10 +7,11 @@ from pathlib import Path
 from airflow.sdk import get_parsing_context
 
 from release_pipelines.pipeline.release import release_dag
-from release_pipelines.spec.frozen import dag_id, dag_specs
+from release_pipelines.spec.frozen import app_of, dag_id, dag_specs
 from release_pipelines.spec.settings import apps_folder, config_folder
 
 project = Path(__file__).parents[1]
 
-for spec in dag_specs(apps_folder(project), config_folder(project), only=get_parsing_context().dag_id):
+only = app_of(get_parsing_context().dag_id)
+for spec in dag_specs(apps_folder(project), config_folder(project), only):
     globals()[dag_id(spec.app.name)] = release_dag(spec)

@@ -46,6 +46,11 @@ def dag_id(app: str) -> str:
     return f"release_{app.replace('-', '_')}"
 
 
+def app_of(dag: str | None) -> str | None:
+    """The app that the DAG of that id releases (names of apps have no underscores); None for None."""
+    return dag and dag.removeprefix("release_").replace("_", "-")
+
+
 def freeze(release_id: str, spec: ReleaseSpec) -> None:
     """Keep ``spec`` for the release until :func:`thaw`. Again for the same release: changes nothing."""
     path = _frozen_path(spec.app.name, release_id)

@@ -1,0 +1,33 @@
+"""``python -m benchmarks [abort] [parse] [triggerer] [overhead]``: measure, and print tables. Nothing is asserted."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from benchmarks.table import Skip
+
+PARTS = {
+    "parse": "parse time of the release DAG file",
+    "overhead": "Airflow's own time between tasks",
+    "abort": "from a failing answer to weight 0",
+    "triggerer": "many canaries in one triggerer",
+}
+
+
+def main() -> None:
+    """Run the parts that were asked for, or all; one that cannot run here says why in a line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; default: all")
+    parts = parser.parse_args().parts or list(PARTS)
+    if unknown := set(parts) - PARTS.keys():
+        parser.error(f"{', '.join(sorted(unknown))}: one of {', '.join(PARTS)} is expected")
+    for part in parts:
+        try:
+            importlib.import_module(f"benchmarks.{part}").main()
+        except Skip as why:
+            print(f"\n{part} ({PARTS[part]}) did not run: {why}")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -31,3 +33,7 @@ def _home() -> None:
 
 
 _home()
+
+# How long anything takes is never asserted: machines that run tests are noisy.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")

@@ -118,7 +118,7 @@ def test_shares(text, share):
 
 @pytest.mark.parametrize("text", ["%", "1", "-1%", "nan%", True, None, float("nan"), float("inf")])
 def test_what_is_no_share(text):
-    with pytest.raises(ValueError, match="a share like 1% or 0.01 is expected"):
+    with pytest.raises(ValueError, match="a share like"):
         parse_share(text)
 
 

@@ -1,0 +1,280 @@
+"""R3: measurements, verdicts, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from release_pipelines.domain.analysis import action, judge, metric_verdict, step_verdict, ticks, window_at
+from release_pipelines.domain.values import Sample
+from release_pipelines.spec.models import AnalysisSpec, MetricSpec
+
+ERRORS = MetricSpec(name="errors", source="errors", limit=0.01, min_requests=20, failure_limit=1)
+SLOW = MetricSpec(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)
+QUEUE = MetricSpec(name="queue", query="depth", limit=5, failure_limit=0)
+CPU = MetricSpec(name="cpu", source="cpu", limit=0.8, critical=False)
+ANALYSIS = AnalysisSpec(interval=10, window=30, min_measurements=1, error_limit=2, patience=20, metrics=[ERRORS])
+
+NUMBERS = st.none() | st.floats(0, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
+JUDGED = {
+    "pass": {"bad": 0.0, "total": 100.0},
+    "fail": {"bad": 5.0, "total": 100.0},
+    "inconclusive": {"bad": 0.0, "total": 3.0},
+    "error": {"error": "Prometheus does not answer"},
+}
+KINDS = st.lists(st.sampled_from(list(JUDGED)), max_size=12)
+
+
+def samples(kinds, metric="errors", start=1000.0):
+    return [Sample(metric=metric, at=start + 10 * n, **JUDGED[kind]) for n, kind in enumerate(kinds, 1)]
+
+
+def step(kinds, now, analysis=ANALYSIS, hold=30.0):
+    return step_verdict("step_10", 10, analysis, samples(kinds), 1000.0 + now, 1000.0, hold)
+
+
+# --- one measurement ------------------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from([ERRORS, SLOW, QUEUE, CPU]), NUMBERS, NUMBERS, NUMBERS, st.none() | st.just("down"))
+def test_only_a_number_can_pass_or_fail(metric, bad, total, value, error):  # R3
+    found = judge(metric, Sample(metric=metric.name, at=1, bad=bad, total=total, value=value, error=error))
+    if found.judgement in ("pass", "fail"):
+        assert error is None
+        needed = (bad, total) if metric.counts else (value,)
+        assert all(number is not None and math.isfinite(number) for number in needed)
+    if error is not None:
+        assert found.judgement == "error"
+
+
+@pytest.mark.parametrize("total", [None, math.nan, math.inf, 0.0, 19.0])
+def test_a_canary_with_no_traffic_is_inconclusive(total):  # R3
+    assert judge(ERRORS, Sample(metric="errors", at=1, bad=0.0, total=total)).judgement == "inconclusive"
+
+
+def test_too_few_requests_say_how_many_are_needed():  # R13
+    found = judge(ERRORS, Sample(metric="errors", at=1, bad=3.0, total=12.0))
+    assert found.reason == "12 requests, at least 20 are needed"
+
+
+def test_a_missing_histogram_bucket_is_inconclusive_and_says_so():  # R3
+    found = judge(SLOW, Sample(metric="slow", at=1, bad=None, total=100.0))
+    assert found.judgement == "inconclusive"
+    assert found.reason == "slow requests could not be counted: no histogram bucket ends at 0.5 s"
+
+
+def test_the_limit_itself_still_passes():
+    assert judge(ERRORS, Sample(metric="errors", at=1, bad=1.0, total=100.0)).judgement == "pass"
+    assert judge(QUEUE, Sample(metric="queue", at=1, value=5.0)).judgement == "pass"
+    assert judge(QUEUE, Sample(metric="queue", at=1, value=5.01)).judgement == "fail"
+
+
+def test_a_failure_explains_itself_with_its_numbers():  # R13
+    sample = Sample(metric="errors", at=1, bad=57.8, total=1204.2, stable_bad=3.0, stable_total=3000.0)
+    assert judge(ERRORS, sample).reason == "error rate 4.8 % over 1,204 requests, limit 1 % (stable: 0.1 %)"
+
+
+@pytest.mark.parametrize(
+    ("metric", "sample", "sentence"),
+    [
+        (SLOW, {"bad": 30.0, "total": 100.0}, "share of requests over 0.5 s 30 % over 100 requests, limit 1 %"),
+        (CPU, {"value": 0.913}, "CPU 91.3 %, limit 80 %"),
+        (CPU, {"value": 1.2}, "CPU 120 %, limit 80 %"),
+        (QUEUE, {"value": 12.5}, "queue 12.5, limit 5"),
+        (
+            MetricSpec(name="checkout", bad="b", total="t", limit=0.02),
+            {"bad": 1.0, "total": 40.0},
+            "checkout 2.5 % over 40 events, limit 2 %",
+        ),
+    ],
+)
+def test_every_kind_of_metric_has_its_sentence(metric, sample, sentence):  # R13
+    assert judge(metric, Sample(metric=metric.name, at=1, **sample)).reason == sentence
+
+
+# --- one metric -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kinds", "judgement"),
+    [
+        ([], "inconclusive"),
+        (["pass"], "pass"),
+        (["fail"], "inconclusive"),  # one failure is tolerated, and neither confirmed nor cleared
+        (["fail", "fail"], "fail"),
+        (["fail", "pass", "fail", "pass"], "pass"),
+        (["pass", "fail"], "inconclusive"),
+        (["fail", "inconclusive", "fail"], "fail"),  # inconclusive does not end a row of failures
+        (["fail", "error", "fail"], "fail"),
+        (["fail", "fail", "pass", "pass"], "fail"),  # decided is decided
+        (["inconclusive"] * 5, "inconclusive"),
+        (["error", "error"], "inconclusive"),
+        (["error", "error", "error"], "error"),
+        (["error", "error", "error", "pass"], "pass"),  # the service is back
+        (["pass", "error", "error"], "pass"),
+        (["pass", "error", "error", "error"], "error"),
+        (["error", "inconclusive", "error", "error"], "inconclusive"),  # an answer ends a row of errors
+    ],
+)
+def test_rows_of_failures_and_errors(kinds, judgement):  # R3
+    assert metric_verdict(ERRORS, samples(kinds), ANALYSIS).judgement == judgement
+
+
+@given(KINDS, st.integers(0, 3))
+def test_a_metric_fails_exactly_when_more_failures_than_tolerated_come_without_a_pass_between(kinds, tolerated):  # R3
+    metric = ERRORS.model_copy(update={"failure_limit": tolerated})
+    rows = "".join({"fail": "f", "pass": "p"}.get(kind, "") for kind in kinds).split("p")
+    expected = max(len(row) for row in rows) > tolerated
+    assert (metric_verdict(metric, samples(kinds), ANALYSIS).judgement == "fail") == expected
+
+
+@given(KINDS, st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_matter(kinds, rng: random.Random):  # R6
+    shuffled = samples(kinds)
+    rng.shuffle(shuffled)
+    assert metric_verdict(ERRORS, shuffled, ANALYSIS) == metric_verdict(ERRORS, samples(kinds), ANALYSIS)
+
+
+@given(KINDS)
+def test_a_metric_without_a_single_number_neither_passes_nor_fails(kinds):  # R3
+    kinds = [kind for kind in kinds if kind in ("inconclusive", "error")]
+    found = metric_verdict(ERRORS, samples(kinds), ANALYSIS)
+    assert found.judgement in ("inconclusive", "error")
+    assert found.value is None
+    assert found.sentence.startswith("could not measure error rate: ")
+
+
+@given(KINDS, st.integers(1, 4))
+def test_a_metric_passes_only_with_enough_passes(kinds, needed):  # R3
+    analysis = ANALYSIS.model_copy(update={"min_measurements": needed})
+    if metric_verdict(ERRORS, samples(kinds), analysis).judgement == "pass":
+        assert kinds.count("pass") >= needed
+
+
+def test_samples_of_other_metrics_are_not_its_own():
+    found = metric_verdict(ERRORS, samples(["fail"] * 5, metric="others"), ANALYSIS)
+    assert (found.judgement, found.measurements) == ("inconclusive", 0)
+
+
+# --- one step -------------------------------------------------------------------------------------------------------
+
+
+def test_a_failing_step_is_decided_at_once():  # R4
+    verdict = step(["fail", "fail"], now=20)
+    assert verdict.judgement == "fail"
+    assert verdict.decided_at == 1020
+    assert verdict.sentence == "error rate 5 % over 100 requests, limit 1 %"
+
+
+def test_a_passing_step_still_holds_to_its_end():
+    assert step(["pass", "pass"], now=29.9) is None
+    verdict = step(["pass", "pass", "pass"], now=30)
+    assert (verdict.judgement, verdict.step, verdict.weight) == ("pass", "step_10", 10)
+
+
+def test_an_inconclusive_step_waits_for_its_patience():  # R3
+    assert step(["inconclusive"] * 3, now=49.9) is None
+    verdict = step(["inconclusive"] * 5, now=50)
+    assert verdict.judgement == "inconclusive"
+    assert verdict.sentence == "could not measure error rate: 3 requests, at least 20 are needed"
+
+
+def test_a_step_that_gets_its_numbers_late_passes():  # R3
+    assert step(["inconclusive"] * 3 + ["pass"], now=40).judgement == "pass"
+
+
+def test_a_step_without_any_measurement_is_inconclusive():  # R3
+    assert step([], now=50).judgement == "inconclusive"
+
+
+def test_an_outage_of_the_metrics_service_says_nothing_about_the_app():  # R3
+    assert step(["error"] * 4, now=49) is None
+    verdict = step(["error"] * 5, now=50)
+    assert verdict.judgement == "error"
+    assert verdict.sentence == "could not measure error rate: Prometheus does not answer"
+
+
+def test_an_outage_that_ends_in_time_changes_nothing():  # R3
+    assert step(["error"] * 3 + ["pass"], now=40).judgement == "pass"
+
+
+def test_a_metric_that_is_not_critical_is_reported_and_decides_nothing():  # R3
+    analysis = ANALYSIS.model_copy(update={"metrics": [ERRORS, CPU]})
+    hot = [Sample(metric="cpu", at=1000.0 + 10 * n, value=0.99) for n in (1, 2, 3)]
+    verdict = step_verdict("step_10", 10, analysis, samples(["pass"] * 3) + hot, 1030.0, 1000.0, 30.0)
+    assert verdict.judgement == "pass"
+    assert [(metric.metric, metric.judgement) for metric in verdict.metrics] == [("errors", "pass"), ("cpu", "fail")]
+
+
+def test_every_critical_metric_must_pass():  # R3
+    analysis = ANALYSIS.model_copy(update={"metrics": [ERRORS, QUEUE]})
+    verdict = step_verdict("step_10", 10, analysis, samples(["pass"] * 5), 1050.0, 1000.0, 30.0)
+    assert verdict.judgement == "inconclusive"
+    assert verdict.sentence == "could not measure queue: no measurement was due"
+
+
+@given(KINDS, st.floats(0, 200))
+def test_a_step_never_fails_on_what_could_not_be_measured_nor_passes_on_it(kinds, now):  # R3
+    verdict = step(kinds, now)
+    if verdict and verdict.judgement == "pass":
+        assert "pass" in kinds
+        assert now >= 30
+    if verdict and verdict.judgement == "fail":
+        assert kinds.count("fail") > ERRORS.failure_limit
+
+
+@given(KINDS)
+def test_a_step_is_decided_when_hold_and_patience_are_over(kinds):  # R3
+    assert step(kinds, now=50) is not None
+
+
+@pytest.mark.parametrize(
+    ("judgement", "on", "expected"),
+    [
+        ("pass", "rollback", "go_on"),
+        ("fail", "continue", "rollback"),
+        ("inconclusive", "rollback", "rollback"),
+        ("inconclusive", "hold", "hold"),
+        ("inconclusive", "continue", "go_on"),
+        ("error", "rollback", "rollback"),
+        ("error", "hold", "hold"),
+        ("error", "continue", "go_on"),
+    ],
+)
+def test_what_follows_from_a_verdict(judgement, on, expected):  # R3
+    analysis = ANALYSIS.model_copy(update={"on_inconclusive": on, "on_error": on})
+    verdict = step(["pass"] * 3, now=30).model_copy(update={"judgement": judgement})
+    assert action(analysis, verdict) == expected
+
+
+# --- times ----------------------------------------------------------------------------------------------------------
+
+TIMES = st.floats(1.6e9, 2e9)
+
+
+@given(TIMES, st.floats(0.5, 600), st.floats(-100, 5000))
+def test_measurements_are_due_at_absolute_times(started_at, interval, passed):  # R6
+    due = ticks(started_at, interval, started_at + passed)
+    assert all(started_at < tick <= started_at + passed for tick in due)
+    assert due == [started_at + (k + 1) * interval for k in range(len(due))]
+    assert started_at + (len(due) + 1) * interval > started_at + passed
+
+
+@given(TIMES, st.floats(0.5, 600), st.floats(0, 5000), st.floats(0, 5000))
+def test_a_restart_measures_at_the_same_times_again(started_at, interval, first, second):  # R6
+    early, late = sorted((first, second))
+    before, after = (ticks(started_at, interval, started_at + passed) for passed in (early, late))
+    assert after[: len(before)] == before
+
+
+@given(TIMES, st.floats(0, 5000), st.floats(0.5, 600))
+def test_a_window_never_reaches_before_the_step(started_at, passed, window):  # R3
+    analysis = ANALYSIS.model_copy(update={"window": window})
+    tick = started_at + passed
+    found = window_at(analysis, started_at, tick)
+    assert 0 <= found <= window
+    assert tick - found >= started_at or math.isclose(tick - found, started_at)

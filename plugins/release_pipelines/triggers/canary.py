@@ -116,16 +116,16 @@ class CanaryTrigger(PlatformTrigger):
         reader = await PrometheusReader.of(self.target.prometheus_connection)
         if note.verdict:  # decided before a restart: say it again, with the same measurements
             await self._measure(platform, reader, note.started_at or 0, note.verdict.decided_at)
+            if self._needs_person(note.verdict):
+                return await self._wait_for_person(platform, note, note.verdict)
             return self._event(note.verdict)
         started_at = note.started_at or time.time()
         while True:
             verdict = await self._check(platform, note) or await self._judge(platform, reader, started_at)
             if verdict is not None:
-                todo = action(self.analysis, verdict)
-                if todo == "hold" or (todo == "rollback" and self.wait_for_person):
-                    await self._wait_for_person(platform, note, verdict, give_back=todo == "rollback")
-                else:
-                    return await self._decide(platform, note, verdict)
+                if self._needs_person(verdict):
+                    return await self._wait_for_person(platform, note, verdict)
+                return await self._decide(platform, note, verdict)
             await asyncio.sleep(self._pause(started_at))
 
     def _mine(self, note: RouteNote) -> bool:
@@ -243,15 +243,26 @@ class CanaryTrigger(PlatformTrigger):
         samples = sorted(self.samples.values(), key=lambda sample: (sample.at, sample.metric))
         return {"verdict": to_json(verdict), "samples": [to_json(sample) for sample in samples], "notes": self.notes}
 
-    async def _wait_for_person(self, platform: Platform, note: RouteNote, verdict: Verdict, *, give_back: bool) -> None:
-        """Stay until somebody marks the task as success (go on) or failed (roll back); only readiness is watched."""
-        verdict = await self._write(platform, note, verdict, give_back=give_back)
+    def _needs_person(self, verdict: Verdict) -> bool:
+        todo = action(self.analysis, verdict)
+        return todo == "hold" or (todo == "rollback" and self.wait_for_person)
+
+    async def _wait_for_person(self, platform: Platform, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
+        """Stay until somebody marks the task as success (go on) or failed (roll back); only readiness is watched.
+
+        Comes back with an event only when the track dies meanwhile and needs no person to go back.
+        """
+        keeps_traffic = action(self.analysis, verdict) == "hold"
+        verdict = await self._write(platform, note, verdict, give_back=not keeps_traffic)
         self.log.warning(
             "%s Waiting for a person: mark this task as success to go on, as failed to roll back.", verdict.sentence
         )
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             status = (await self._look(platform)).track(self.track)
-            if not give_back and (status.failure or status.ready == 0):
-                await self._write(platform, note, self._failed(status.failure or "no replica is ready"), give_back=True)
-                give_back = True
+            if keeps_traffic and (status.failure or status.ready == 0):
+                failed = self._failed(status.failure or "no replica is ready")
+                if not self.wait_for_person:
+                    return await self._decide(platform, note, failed)
+                await self._write(platform, note, failed, give_back=True)
+                keeps_traffic = False

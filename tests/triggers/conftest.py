@@ -1,0 +1,50 @@
+"""Triggers against a world in memory and a Prometheus on a free port, looking often instead of every few seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from release_pipelines.hooks import platform as hook
+from release_pipelines.hooks.prometheus import PrometheusReader
+from release_pipelines.triggers import base, canary, lease, promote, rollout
+from tests.fakes import GOOD, FakePrometheus, World, artifact
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in (
+        (base, "RETRY_SECONDS"),
+        (canary, "LOOK_SECONDS"),
+        (canary, "READY_LOOK_SECONDS"),
+        (lease, "LOOK_SECONDS"),
+        (promote, "LOOK_SECONDS"),
+        (promote, "SETTLE_SECONDS"),
+        (rollout.RolloutTrigger, "LOOK_SECONDS"),
+        (rollout.WatchTrigger, "LOOK_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.02)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Stable runs 1.0.0 with all traffic; the release ``r`` holds the lease with fence 1."""
+    it = World()
+    monkeypatch.setattr(hook, "_build", lambda *_: it.platform())
+    for name in ("PLATFORM", "REGISTRY"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
+    it.runs("stable", artifact("1.0.0", GOOD))
+    return it
+
+
+@pytest.fixture
+async def prometheus(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakePrometheus]:
+    """No request fails."""
+    async with FakePrometheus() as it:
+        monkeypatch.setenv("AIRFLOW_CONN_PROMETHEUS", json.dumps({"conn_type": "prometheus", "host": it.url}))
+        yield it
+        for session in PrometheusReader._sessions.values():
+            await session.close()
+        PrometheusReader._sessions.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
+from release_pipelines.domain.replicas import pods_for_weight
 from release_pipelines.domain.values import Target
 from release_pipelines.spec.release import ReleaseSpec
 
@@ -56,6 +57,16 @@ def target(spec: ReleaseSpec, environment: str) -> Target:
 def canary_replicas(stable_replicas: int, weight: int) -> int:
     """Replicas that carry ``weight`` percent of what ``stable_replicas`` carry; at least one (R5)."""
     return max(1, -(-stable_replicas * weight // 100))
+
+
+def capacity(target: Target, stable_replicas: int, weight: int) -> int:
+    """Replicas that the canary needs at ``weight`` percent; where pods alone split the traffic, so many as make the weight.
+
+    :raises ValueError: when whole pods cannot make the weight.
+    """
+    if target.router.kind == "replicas":
+        return pods_for_weight(stable_replicas, weight)
+    return canary_replicas(stable_replicas, weight)
 
 
 def version_fits(scheme: str, version: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.domain.release import canary_replicas
+from release_pipelines.domain.release import capacity
 from release_pipelines.domain.values import (
     Artifact,
     Deployment,
@@ -117,7 +117,7 @@ class CanaryStepOperator(ReleaseOperator):
                 fence=lease.fence,
                 step=self.step,
                 weight=weight,
-                replicas=canary_replicas(max(1, observed.track("stable").wanted), weight),
+                replicas=capacity(target, max(1, observed.track("stable").wanted), weight) if weight else 0,
                 hold=self.hold,
                 analysis=analysis.model_dump(mode="json"),
                 on_drift=self.on_drift,

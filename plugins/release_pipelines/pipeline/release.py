@@ -10,7 +10,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
-from release_pipelines.domain.release import canary_replicas, target
+from release_pipelines.domain.release import capacity, target
 from release_pipelines.operators.approval import ReleaseApprovalOperator
 from release_pipelines.operators.canary import BakeOperator, CanaryStepOperator, PromoteOperator
 from release_pipelines.operators.check import IntegrationTestOperator, SmokeTestOperator
@@ -235,7 +235,7 @@ def _production(spec: ReleaseSpec, name: str, before: Any, complete: Any) -> tup
             task_id="canary_deploy",
             artifact=ARTIFACT,
             lease=lease_xcom,
-            replicas=canary_replicas(where.workload.replicas, first.weight),
+            replicas=capacity(where, where.workload.replicas, first.weight),
             **common,
         )
         watching = {

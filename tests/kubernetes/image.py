@@ -15,7 +15,7 @@ from pathlib import Path
 REGISTRY = "127.0.0.1:5000"
 REPOSITORY = "release-test/web"
 
-SERVER = '''
+SERVER = """
 import os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -41,7 +41,7 @@ server = ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 print("serving", VERSION, flush=True)
 server.serve_forever()
-'''
+"""
 
 
 def push(version: str, cache: Path, server: str = SERVER) -> str:

@@ -86,7 +86,9 @@ async def test_a_canary_without_a_mesh_gets_its_share_by_pods_and_none_before_it
     assert await cluster.split(app, 0, RouteNote(weight=0), fence)
     assert await cluster.retire(app, "canary", fence)
     assert not await cluster.retire(app, "canary", fence)
-    assert json.loads(kubectl("get", "service", "web", "-n", namespace, "-o", "json"))["spec"]["selector"] == {"app": "web"}
+    assert json.loads(kubectl("get", "service", "web", "-n", namespace, "-o", "json"))["spec"]["selector"] == {
+        "app": "web"
+    }
     spec = json.loads(kubectl("get", "deployment", "web", "-n", namespace, "-o", "json"))["spec"]
     assert spec["replicas"] == 3
     assert spec["template"]["spec"]["containers"][0]["env"] == [{"name": "OWN", "value": "kept"}]

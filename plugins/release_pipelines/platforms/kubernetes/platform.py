@@ -384,7 +384,7 @@ class Kubernetes:
 
     async def _withdraw(self, target: Target) -> bool:
         """Router `replicas`: remove the canary, and only then give the Service its own selector back."""
-        gone = await self.client.delete(DEPLOYMENTS, target.namespace, workloads.canary_name(target), "Foreground")
+        gone = await self.client.delete(DEPLOYMENTS, target.namespace, workloads.canary_name(target))
         deadline = time.time() + WITHDRAW_SECONDS
         labels = f"{routers.TRACK}=canary,{workloads.WORKLOAD}={workloads.stable_name(target)}"
         while any(

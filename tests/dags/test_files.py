@@ -1,0 +1,87 @@
+"""The DAG files as Airflow reads them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("kubernetes", "kubernetes_asyncio", "docker", "boto3", "pandas", "numpy", "scipy", "prometheus_api_client")
+LOAD_ALL = """
+import runpy, sys, pathlib
+for file in sorted(pathlib.Path("dags").rglob("*.py")):
+    runpy.run_path(str(file))
+print(",".join(name for name in {heavy} if name in sys.modules))
+"""
+
+
+@pytest.fixture
+def apps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of app files of its own, with the app ``shop``."""
+    folder = tmp_path / "apps"
+    folder.mkdir()
+    (folder / "shop.yaml").write_text("name: shop\n")
+    monkeypatch.setenv("RELEASE_PIPELINES_APPS", str(folder))
+    monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
+    return folder
+
+
+def bag(file: str = "releases.py") -> DagBag:
+    return DagBag(dag_folder=str(ROOT / "dags" / file))
+
+
+def test_every_dag_file_of_the_project_parses() -> None:
+    read = DagBag(dag_folder=str(ROOT / "dags"))
+    assert not read.import_errors
+    assert "release_storefront" in read.dags
+
+
+def test_importing_every_dag_file_leaves_heavy_libraries_out() -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", LOAD_ALL.format(heavy=HEAVY)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip().splitlines()[-1:] in ([], [""])
+
+
+def test_a_dag_per_app(apps: Path) -> None:
+    (apps / "pay-desk.yaml").write_text("name: pay-desk\n")
+    assert set(bag().dags) == {"release_shop", "release_pay_desk"}
+
+
+def test_a_broken_app_file_leaves_the_other_dags_and_names_file_and_key(apps: Path) -> None:  # R12
+    (apps / "broken.yaml").write_text("name: broken\nstrategy: {canary: {stepps: []}}\n")
+    read = bag()
+    assert set(read.dags) == {"release_shop"}
+    assert not read.import_errors
+    [said] = bag("app_errors.py").import_errors.values()
+    assert "broken.yaml" in said
+    assert "strategy.canary.stepps" in said
+    assert "did you mean `steps`" in said
+
+
+def test_no_broken_file_no_import_error(apps: Path) -> None:  # R12
+    assert not bag("app_errors.py").import_errors
+
+
+def test_an_app_file_that_breaks_keeps_its_dag(apps: Path) -> None:  # R12
+    assert set(bag().dags) == {"release_shop"}
+    (apps / "shop.yaml").write_text("name: shop\nworkloads: {port: many}\n")
+    assert set(bag().dags) == {"release_shop"}
+
+
+def test_an_app_whose_file_is_gone_has_no_dag(apps: Path) -> None:
+    assert bag().dags
+    shutil.rmtree(apps)
+    apps.mkdir()
+    assert not bag().dags

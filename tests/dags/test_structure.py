@@ -1,0 +1,134 @@
+"""Which task follows which, under which rule: the shape whose failures reach the rollback (R8, R9)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, TriggerRule
+
+from release_pipelines.pipeline.release import release_dag
+from release_pipelines.spec.release import load_release
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "include" / "config"
+ALL_PARTS = """
+name: shop
+build: {repository: shop, test_target: test}
+integration_test: [pytest]
+"""
+NO_BUILD = "name: shop\n"
+ONLY_PRODUCTION = "name: shop\nenvironments: [production]\n"
+
+
+def dag_of(tmp_path: Path, text: str) -> DAG:
+    (tmp_path / "shop.yaml").write_text(text)
+    return release_dag(load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses"))
+
+
+@pytest.fixture
+def dag(tmp_path: Path) -> DAG:
+    return dag_of(tmp_path, ALL_PARTS)
+
+
+@pytest.mark.parametrize("gate", ["staging.gate", "approval_gate", "production.gate", "production.promote_gate"])
+def test_gates_also_run_after_failures_but_not_where_an_earlier_gate_sent_the_run_elsewhere(dag: DAG, gate: str) -> None:
+    task = dag.task_dict[gate]
+    assert task.trigger_rule == TriggerRule.NONE_SKIPPED
+    assert task.retries >= 2
+
+
+@pytest.mark.parametrize("task", ["rollback.plan", "staging.roll_back"])
+def test_ways_back_run_whatever_happened_before(dag: DAG, task: str) -> None:  # R8
+    assert dag.task_dict[task].trigger_rule == TriggerRule.ALL_DONE
+
+
+def test_everything_that_works_needs_what_came_before_it(dag: DAG) -> None:
+    other = {"staging.gate", "approval_gate", "production.gate", "production.promote_gate", "rollback.plan"}
+    other |= {"staging.roll_back", "artifact", "complete"}
+    for task in dag.tasks:
+        if task.task_id not in other and not task.is_teardown:
+            assert task.trigger_rule == TriggerRule.ALL_SUCCESS, task.task_id
+
+
+def test_steps_and_approval_are_tried_again(dag: DAG) -> None:
+    steps = [task for task in dag.tasks if ".step_" in task.task_id]
+    assert len(steps) == 3
+    assert all(task.retries for task in [*steps, dag.task_dict["approval"], dag.task_dict["production.bake"]])
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_a_lease_that_was_taken_is_given_back_in_every_case(dag: DAG, environment: str) -> None:  # R2
+    take, give_back = (dag.task_dict[f"{environment}.{name}"] for name in ("take_lease", "give_back_lease"))
+    assert take.is_setup
+    assert give_back.is_teardown
+    assert not give_back.on_failure_fail_dagrun
+    assert take.task_id in give_back.upstream_task_ids
+
+
+def test_the_outcome_counts_and_comes_last(dag: DAG) -> None:  # R9
+    outcome = dag.task_dict["outcome"]
+    assert outcome.is_teardown
+    assert outcome.on_failure_fail_dagrun
+    assert not outcome.downstream_task_ids
+    gates = {task.task_id for task in dag.tasks if task.task_id.endswith("gate")}
+    assert not gates & outcome.upstream_task_ids
+
+
+def test_no_leaf_but_a_teardown_can_turn_a_failed_run_green(dag: DAG) -> None:  # R9
+    for task in dag.tasks:
+        if not task.downstream_task_ids:
+            assert task.is_teardown or task.trigger_rule == TriggerRule.ALL_SUCCESS, task.task_id
+
+
+def test_choosing_to_promote_does_not_skip_the_rollback(dag: DAG) -> None:  # R8
+    reached = dag.task_dict["production.promote"].get_flat_relative_ids(upstream=False)
+    assert "rollback.plan" in reached
+
+
+def test_no_run_has_a_timeout_because_that_skips_teardowns(dag: DAG) -> None:  # R6
+    assert dag.dagrun_timeout is None
+
+
+def test_a_release_has_at_most_thirty_tasks_on_its_critical_path(dag: DAG) -> None:
+    longest: dict[str, int] = {}
+
+    def length(task: Any) -> int:
+        if task.task_id not in longest:
+            longest[task.task_id] = 1 + max((length(it) for it in task.downstream_list), default=0)
+        return longest[task.task_id]
+
+    assert max(length(task) for task in dag.tasks) <= 30
+
+
+def test_an_app_that_is_built_elsewhere_has_its_digest_resolved(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, NO_BUILD)
+    assert "build.resolve_digest" in dag.task_dict
+    assert not any(task.startswith(("scan.", "build.build")) for task in dag.task_dict)
+    assert dag.task_dict["artifact"].upstream_task_ids >= {"build.resolve_digest"}
+
+
+def test_an_app_with_production_alone_goes_straight_to_the_approval(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, ONLY_PRODUCTION)
+    assert "approval" in dag.task_dict["artifact"].downstream_task_ids
+    assert not any("staging" in task for task in dag.task_dict)
+
+
+def test_the_form_asks_for_what_a_release_needs(dag: DAG) -> None:
+    assert set(dag.params) == {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
+    assert dag.params.get_param("stop_at").schema["enum"] == ["staging", "production"]
+
+
+def test_waits_of_a_release_are_deferrable_or_awaiting_input(dag: DAG) -> None:
+    from airflow.providers.standard.operators.hitl import ApprovalOperator
+
+    from release_pipelines.operators.base import ReleaseOperator
+
+    waiting = {"approval": ApprovalOperator, "production.bake": ReleaseOperator, "production.promote": ReleaseOperator}
+    for task_id, kind in waiting.items():
+        assert isinstance(dag.task_dict[task_id], kind)
+
+
+def test_the_approvers_are_those_of_production(dag: DAG) -> None:  # R10
+    assert dag.task_dict["approval"].approvers == ["bob", "carol"]

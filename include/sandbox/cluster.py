@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from include.sandbox.settings import SandboxError
+import json
+import shutil
+import socket
+import subprocess
+import urllib.parse
+from typing import Any
+
+import yaml
+
+from include.sandbox import processes, services
+from include.sandbox.gateway import gateway_command
+from include.sandbox.kubernetes import manifests
+from include.sandbox.settings import APP, REGISTRY, ROOT, STATE, SandboxError, environment
+
+FOLDER = STATE / "cluster"
+KUBECONFIG = FOLDER / "kubeconfig"
+GATEWAY_PORT = 8100
+METRICS_PORT = 8102
+ENVIRONMENTS = ("staging", "production")
+CUSTOM_RESOURCES = ("gatewayclasses", "gateways", "httproutes")
+IN_CLUSTER_TEST = "BASE_URL=http://$STOREFRONT_SERVICE_HOST:$STOREFRONT_SERVICE_PORT HOST= exec python3 integration.py"
+"""Inside the cluster this machine's loopback is somewhere else: the test asks the app's Service."""
 
 
 class Cluster:
@@ -14,15 +35,123 @@ class Cluster:
 
     def __init__(self, context: str, registry: str) -> None:
         self.context = context
-        self.registry = registry
+        self.registry = registry or REGISTRY
+        self.own_registry = not registry
+        self.entry = services.Entry(
+            url=f"http://127.0.0.1:{GATEWAY_PORT}",
+            api=f"http://127.0.0.1:{GATEWAY_PORT + 1}",
+            prefix=f"{_namespace('production')}-{APP}-",
+        )
 
     def check(self) -> None:
-        """Raise with one line when something is missing."""
-        raise SandboxError("Not there yet.")
+        """Raise with one line when something is missing; nothing has been started then."""
+        if not shutil.which("kubectl", path=environment()["PATH"]):
+            raise SandboxError("kubectl is missing.")
+        config = json.loads(self._kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
+        self._kubectl("get", "--raw", "/version")
+        for name in CUSTOM_RESOURCES:
+            try:
+                self._kubectl("get", "crd", f"{name}.gateway.networking.k8s.io", "-o", "name")
+            except SandboxError:
+                raise SandboxError(f"The cluster of context {self.context} has no Gateway API ({name}): "
+                                   "install its CRDs first.") from None
+        server = urllib.parse.urlsplit(config["clusters"][0]["cluster"]["server"]).hostname or ""
+        if self.own_registry and not _on_this_machine(server):
+            raise SandboxError(f"The cluster at {server} cannot pull from {REGISTRY}: say REGISTRY=host:port, "
+                               "a registry that this machine and the cluster both reach.")
+        if not self.own_registry and not any(
+            processes.answers(f"{scheme}://{self.registry}/v2/") for scheme in ("https", "http")
+        ):
+            raise SandboxError(f"The registry {self.registry} does not answer from this machine.")
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        KUBECONFIG.touch(mode=0o600)
+        KUBECONFIG.write_text(json.dumps(config))
+
+    def start(self) -> None:
+        """Namespaces, Gateways, the gateway controller and metrics; configuration files for Airflow."""
+        self._apply()
+        processes.start("gateway", gateway_command(KUBECONFIG, self.context, GATEWAY_PORT, FOLDER / "gateway"))
+        processes.wait_until(lambda: processes.answers(f"{self.entry.api}/ping"), "gateway")
+        # Read-only, and only this page: Prometheus needs no credentials of the cluster then.
+        metrics = "/api/v1/nodes/[^/]+/proxy/metrics/cadvisor"
+        kubectl = ["kubectl", f"--kubeconfig={KUBECONFIG}", f"--context={self.context}"]
+        only = [f"--accept-paths=^{metrics}$", "--reject-methods=^(POST|PUT|PATCH|DELETE)$"]
+        processes.start("cluster-metrics", [*kubectl, "proxy", f"--port={METRICS_PORT}", *only])
+        nodes = self._kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split()
+        jobs = {f"{self.entry.api}/metrics": 1}
+        jobs |= {f"http://127.0.0.1:{METRICS_PORT}{metrics.replace('[^/]+', node)}": 5 for node in nodes}
+        services.start_metrics(jobs)
+        self._write_configuration()
+
+    def _apply(self) -> None:
+        objects = manifests.demo([_namespace(name) for name in ENVIRONMENTS], GATEWAY_PORT)
+        self._kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+    def _write_configuration(self) -> None:
+        folder, source = STATE / "config", ROOT / "include" / "config"
+        folder.mkdir(exist_ok=True)
+        base = yaml.safe_load((source / "base.yaml").read_text())
+        base |= {"platform": "kubernetes", "router": {"kind": "gateway_api"}, "address": {"url": self.entry.url}}
+        base["connections"]["platform"] = "sandbox_cluster"
+        (folder / "base.yaml").write_text(yaml.safe_dump(base, sort_keys=False))
+        for name in ENVIRONMENTS:
+            values = yaml.safe_load((source / f"{name}.yaml").read_text()) | {"namespace": _namespace(name)}
+            (folder / f"{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        apps = STATE / "apps"
+        apps.mkdir(exist_ok=True)
+        app = yaml.safe_load((ROOT / "include" / "apps" / f"{APP}.yaml").read_text())
+        app["integration_test"] = ["sh", "-c", IN_CLUSTER_TEST]
+        (apps / f"{APP}.yaml").write_text(yaml.safe_dump(app, sort_keys=False))
 
     def variables(self) -> dict[str, str]:
         """Environment variables for Airflow."""
-        return {}
+        extra = {"kube_config_path": str(KUBECONFIG), "cluster_context": self.context}
+        registry: dict[str, Any] = {"conn_type": "registry", "host": self.registry}
+        if self.own_registry:
+            registry["extra"] = {"insecure": True}
+        return {
+            "RELEASE_PIPELINES_CONFIG": str(STATE / "config"),
+            "RELEASE_PIPELINES_APPS": str(STATE / "apps"),
+            "AIRFLOW_CONN_SANDBOX_CLUSTER": json.dumps({"conn_type": "kubernetes", "extra": extra}),
+            "AIRFLOW_CONN_SANDBOX_REGISTRY": json.dumps(registry),
+        }
 
     def empty(self) -> None:
-        """Remove what earlier releases left in the cluster."""
+        """Remove what earlier releases left in the demo's namespaces."""
+        for name in ENVIRONMENTS:
+            kinds = "deployments,services,httproutes,leases,pods"
+            self._kubectl("delete", kinds, "--all", "--namespace", _namespace(name), "--wait=false")
+
+    def _kubectl(self, *arguments: str, given: str | None = None) -> str:
+        return _kubectl(f"--context={self.context}", *arguments, given=given)
+
+
+def remove() -> None:
+    """Remove the demo's namespaces from the cluster that it ran in, if any."""
+    if not KUBECONFIG.exists():
+        return
+    known = ["delete", "namespace", *map(_namespace, ENVIRONMENTS), "--ignore-not-found", "--wait=false"]
+    _kubectl(f"--kubeconfig={KUBECONFIG}", *known)
+    _kubectl(f"--kubeconfig={KUBECONFIG}", "delete", "gatewayclass", manifests.GATEWAY_CLASS, "--ignore-not-found")
+
+
+def _kubectl(*arguments: str, given: str | None = None) -> str:
+    done = subprocess.run(["kubectl", *arguments], input=given, env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise SandboxError(f"kubectl {' '.join(arguments[:3])}: {said}")
+    return done.stdout
+
+
+def _namespace(name: str) -> str:
+    return f"{APP}-{name}"
+
+
+def _on_this_machine(host: str) -> bool:
+    """Whether an address is one of this machine's own."""
+    try:
+        with socket.socket() as probe:
+            probe.bind((socket.gethostbyname(host), 0))
+    except OSError:
+        return False
+    return True

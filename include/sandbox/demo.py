@@ -35,7 +35,7 @@ def demo(context: str, registry: str) -> int:
     for version, expected in EXPECTED.items():
         print(f"\nReleasing {APP} {version} as alice; expected: {expected.replace('_', ' ')}")
         with _progress() as (say, live):
-            releases.append(run.follow(DAG_ID, version, say, live, approver="bob"))
+            releases.append(run.follow(DAG_ID, version, say, live, "bob", place.entry if place else None))
     history = {entry["version"]: entry for entry in read_history()}
     report.show(releases, history, time.time() - begun)
     mistakes = report.mistakes(releases, history, EXPECTED)
@@ -53,7 +53,7 @@ def release(app: str, version: str) -> int:
         raise SandboxError("Airflow does not run: `make demo` or `make up` starts it.")
     print(f"bob or carol (password = name) approve it, when it asks, at {airflow.AIRFLOW}/required_actions")
     with _progress() as (say, live):
-        done = run.follow(f"release_{app.replace('-', '_')}", version, say, live, approver=None)
+        done = run.follow(f"release_{app.replace('-', '_')}", version, say, live)
     entry: dict[str, Any] = next((entry for entry in read_history(app) if entry["version"] == version), {})
     print(entry.get("sentence") or f"The run ended as {done.state}.")
     return 0 if done.state == "success" else 1

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from include.sandbox.airflow import Client, run_path
-from include.sandbox.settings import APP, TRAEFIK_API, TRAFFIC_STATE, SandboxError
+from include.sandbox.services import Entry
+from include.sandbox.settings import TRAFFIC_STATE, SandboxError
 
 SHOWN = ("running", "deferred", "awaiting_input", "success", "failed", "upstream_failed", "up_for_retry")
 WAIT_BEFORE_APPROVAL = 3.0
@@ -38,27 +39,29 @@ class Release:
 class Weights(threading.Thread):
     """Reads the canary's weight from the proxy itself, every 20 ms, and keeps when it changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, entry: Entry) -> None:
         super().__init__(daemon=True)
+        self._entry = entry
         self.changes: list[tuple[float, int]] = []
         self._stopped = threading.Event()
 
     def run(self) -> None:
         """Look until :meth:`stop`."""
-        path = f"/api/http/services/{APP}-production@redis"
-        connection = http.client.HTTPConnection(TRAEFIK_API.split("://")[-1], timeout=2)
+        connection = http.client.HTTPConnection(self._entry.api.split("://")[-1], timeout=2)
         while not self._stopped.wait(0.02):
             try:
-                connection.request("GET", path)
+                connection.request("GET", "/api/http/services?per_page=1000")
                 response = connection.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException):
                 connection.close()
                 continue
             if response.status == 200:
-                self._note(canary_weight(json.loads(content)))
+                self._note(canary_weight(json.loads(content), self._entry.prefix))
 
-    def _note(self, weight: int) -> None:
+    def _note(self, weight: int | None) -> None:
+        if weight is None:
+            return
         if not self.changes or self.changes[-1][1] != weight:
             self.changes.append((time.time(), weight))
 
@@ -77,11 +80,17 @@ class Weights(threading.Thread):
         self.join(timeout=5)
 
 
-def canary_weight(service: dict[str, Any]) -> int:
-    """The canary's share in percent, from Traefik's description of the weighted service."""
-    parts = service.get("weighted", {}).get("services") or []
-    shares = {part["name"].split("@")[0].rsplit("-", 1)[-1]: part.get("weight", 1) for part in parts}
-    return round(100 * shares.get("canary", 0) / (sum(shares.values()) or 1))
+def canary_weight(services: list[dict[str, Any]], prefix: str) -> int | None:
+    """The canary's share in percent, from Traefik's services; None when none of them is the app's.
+
+    :param prefix: what the names of the app's tracks begin with.
+    """
+    for service in services:
+        parts = service.get("weighted", {}).get("services") or []
+        if parts and all(part["name"].startswith(prefix) for part in parts):
+            shares = [(part["name"].startswith(f"{prefix}canary"), part.get("weight", 1)) for part in parts]
+            return round(100 * sum(share for canary, share in shares if canary) / (sum(s for _, s in shares) or 1))
+    return None
 
 
 def traffic() -> dict[str, Any]:
@@ -90,20 +99,26 @@ def traffic() -> dict[str, Any]:
 
 
 def follow(
-    dag_id: str, version: str, say: Callable[[str], None], live: Callable[[str], None], approver: str | None
+    dag_id: str,
+    version: str,
+    say: Callable[[str], None],
+    live: Callable[[str], None],
+    approver: str | None = None,
+    entry: Entry | None = None,
 ) -> Release:
     """Start a release as alice and follow it to its end.
 
     :param say: takes a line per change.
     :param live: takes what stands now, as often as it is looked at.
     :param approver: who approves it as soon as the form is open; None leaves that to a person.
+    :param entry: where the traffic enters.
     """
     alice = Client("alice")
     begun = traffic()
     run = alice.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": {"version": version}})
     release = Release(version, run["dag_run_id"])
     path, states, asked_at = run_path(dag_id, release.run_id), {}, 0.0
-    weights = Weights()
+    weights = Weights(entry or Entry())
     weights.start()
     try:
         while release.state not in ("success", "failed"):

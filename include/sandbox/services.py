@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.parse
+from dataclasses import dataclass
 from pathlib import Path
 
 from include.sandbox import processes
 from include.sandbox.settings import (
+    APP,
     DATABASE_PORT,
     HOST,
     PROMETHEUS,
@@ -26,6 +30,7 @@ from include.sandbox.settings import (
     environment,
 )
 
+METRICS = f"{TRAEFIK_API}/metrics"
 DATABASES = ("airflow", "releases")
 
 
@@ -123,29 +128,55 @@ def start_proxy() -> None:
     processes.wait_until(lambda: processes.answers(f"{TRAEFIK_API}/ping"), "proxy")
 
 
-def start_metrics() -> None:
-    """Start Prometheus on Traefik's metrics."""
+def start_metrics(more: dict[str, int] | None = None) -> None:
+    """Start Prometheus on Traefik's metrics; when it runs, it reads what else it shall scrape.
+
+    :param more: URLs to scrape too, and how often in seconds.
+    """
     folder = _folder("metrics")
     config = folder / "prometheus.yml"
     config.write_text(
-        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-        "scrape_configs:\n"
-        f"  - {{job_name: traefik, static_configs: [{{targets: ['{_address(TRAEFIK_API)}']}}]}}\n"
+        "scrape_configs:\n" + "".join(_job(url, seconds) for url, seconds in ({METRICS: 1} | (more or {})).items())
     )
+    running = processes.find("metrics")
+    if running:
+        running.send_signal(signal.SIGHUP)
     options = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", "--storage.tsdb.retention.time=2d"]
     processes.start("metrics", [_binary("prometheus"), *options, f"--web.listen-address={_address(PROMETHEUS)}"])
     processes.wait_until(lambda: processes.answers(f"{PROMETHEUS}/-/ready"), "metrics")
 
 
+def _job(url: str, seconds: int) -> str:
+    parts = urllib.parse.urlsplit(url)
+    every = f"scrape_interval: {seconds}s, scrape_timeout: {seconds}s"
+    where = f"metrics_path: {parts.path}, static_configs: [{{targets: ['{parts.netloc}']}}]"
+    return f"  - {{job_name: '{url}', {every}, {where}}}\n"
+
+
 # --- traffic --------------------------------------------------------------------------------------------------
 
 
-def start_traffic(url: str = WEB, host: str = HOST) -> None:
+@dataclass(frozen=True)
+class Entry:
+    """Where the app's traffic enters in production, and how the proxy there shows its weights.
+
+    :param url: where requests go to.
+    :param api: Traefik's API.
+    :param prefix: what the names of the app's tracks begin with in it.
+    """
+
+    url: str = WEB
+    api: str = TRAEFIK_API
+    prefix: str = f"{APP}-production-"
+
+
+def start_traffic(entry: Entry | None = None) -> None:
     """Start asking the app's front page at a steady rate, and count from zero."""
+    url = (entry or Entry()).url
     processes.stop("traffic")
     TRAFFIC_STATE.unlink(missing_ok=True)
     script = Path(__file__).with_name("traffic.py")
-    processes.start("traffic", [sys.executable, script, url, host, str(RATE), TRAFFIC_STATE])
+    processes.start("traffic", [sys.executable, script, url, HOST, str(RATE), TRAFFIC_STATE])
     processes.wait_until(TRAFFIC_STATE.exists, "traffic")
 
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from include.sandbox import airflow, engine, processes, sample, services
+from include.sandbox import airflow, cluster, engine, processes, sample, services
 from include.sandbox.settings import AIRFLOW, PROMETHEUS, ROOT, STATE, TRAEFIK_API, SandboxError
-
-if TYPE_CHECKING:
-    from include.sandbox.cluster import Cluster
 
 KEPT = {"cache", "tools"}
 """What `down` leaves in .sandbox/: downloads, and uv."""
 
 
-def up(place: Cluster | None = None) -> None:
+def up(place: cluster.Cluster | None = None) -> None:
     """Start everything that does not run yet.
 
     :param place: the cluster that releases go to; None: containers on this machine.
@@ -26,9 +22,11 @@ def up(place: Cluster | None = None) -> None:
     image = engine.base_image(engine_url)
     print("Registry, state store, proxy, metrics, database")
     services.start_all()
+    if place:
+        place.start()
     sample.make()
     if not processes.find("traffic"):
-        services.start_traffic()
+        services.start_traffic(place.entry if place else None)
     print("Airflow")
     airflow.start(airflow.variables(engine_url, image, place.variables() if place else None))
     print(f"Everything runs. Airflow: {AIRFLOW}")
@@ -38,6 +36,7 @@ def down() -> None:
     """End everything that was started, and remove what it left."""
     with suppress(SandboxError):  # no engine, no containers
         engine.remove_app_containers(engine.url())
+    cluster.remove()
     airflow.stop()
     processes.stop(*(name for name in processes.names() if name != "engine"))
     engine.stop()
@@ -50,7 +49,7 @@ def down() -> None:
     print("Everything has stopped.")
 
 
-def empty(place: Cluster | None = None) -> None:
+def empty(place: cluster.Cluster | None = None) -> None:
     """No releases, no images, no app: as after the first start, but with everything running."""
     airflow.forget_runs()
     engine.remove_app_containers(engine.url())
@@ -60,7 +59,7 @@ def empty(place: Cluster | None = None) -> None:
     if place:
         place.empty()
     shutil.rmtree(airflow.HOME / "release_pipelines", ignore_errors=True)
-    services.start_traffic()
+    services.start_traffic(place.entry if place else None)
 
 
 def status() -> bool:

@@ -26,7 +26,7 @@ from release_pipelines.operators.rollback import (
     RollbackVerifyOperator,
 )
 from release_pipelines.pipeline.build import build_group
-from release_pipelines.pipeline.xcom import field, part, xcom
+from release_pipelines.pipeline.xcom import field, part, passed, xcom
 from release_pipelines.spec.frozen import dag_id
 from release_pipelines.spec.release import ReleaseSpec
 
@@ -189,10 +189,10 @@ def _approval(spec: ReleaseSpec, names: list[str], undo: list[Any]) -> tuple[Any
     scans = app.scan.scanners if app.build else []
     evidence = {f"Scan by {scanner}": field(f"scan.{scanner}", "sentence") for scanner in scans}
     if app.build:
-        evidence = {"App's tests": field("build.test", "sentence"), **evidence} if app.build.test_target else evidence
+        evidence = {"App's tests": passed("build.test"), **evidence} if app.build.test_target else evidence
         evidence["Changes since"] = field("build.resolve_commit", "changes")
     for name in names[:-1]:
-        evidence[f"Smoke test in {name}"] = f"{{{{ ti.xcom_pull(task_ids='{name}.smoke_test') and 'passed' or '' }}}}"
+        evidence[f"Smoke test in {name}"] = passed(f"{name}.smoke_test")
         evidence[f"Integration test in {name}"] = (
             f"{{{{ (ti.xcom_pull(task_ids='{name}.integration_test') or '').splitlines() | last or '' }}}}"
         )

@@ -16,3 +16,8 @@ def field(task_id: str, name: str, key: str = "return_value") -> str:
 def part(task_id: str, name: str) -> str:
     """One field of a value as JSON; ``null`` where there is none."""
     return f"{{{{ (ti.xcom_pull(task_ids='{task_id}') or {{}}).get('{name}') | tojson }}}}"
+
+
+def passed(task_id: str) -> str:
+    """ "passed" when the task has given something, else nothing."""
+    return f"{{{{ 'passed' if ti.xcom_pull(task_ids='{task_id}') else '' }}}}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from include.sandbox import stack
-from include.sandbox.settings import SandboxError
+from include.sandbox.settings import SandboxError, environment
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
     release.add_argument("app")
     release.add_argument("version")
     arguments = parser.parse_args()
+    os.environ["PATH"] = environment()["PATH"]
     try:
         if arguments.command == "status":
             return 0 if stack.status() else 1

@@ -38,5 +38,6 @@ def environment() -> dict[str, str]:
     """The caller's environment without what would change or slow down the processes of the sandbox."""
     dropped = ("AIRFLOW__", "AIRFLOW_CONN_", "PYTHONDONTWRITEBYTECODE", "RELEASE_PIPELINES_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    kept["PATH"] = f"{VENV_BIN}{os.pathsep}{kept.get('PATH', os.defpath)}{os.pathsep}/usr/sbin:/sbin"
+    folders = [str(VENV_BIN), kept.get("PATH", os.defpath), str(STATE / "tools" / "bin"), "/usr/sbin", "/sbin"]
+    kept["PATH"] = os.pathsep.join(folders)
     return kept

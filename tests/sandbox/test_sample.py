@@ -9,7 +9,7 @@ import pytest
 from include.sandbox import sample
 
 
-@pytest.fixture()
+@pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sample, "REPOSITORY", tmp_path / "storefront")
     return sample.make()

@@ -1,0 +1,215 @@
+"""A real engine, registry, store and proxy, once for all tests; an app of its own for each."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from release_pipelines.domain.values import Artifact, Lease, RouteNote, Target, TrackStatus
+from release_pipelines.platforms.container_host import ContainerHost
+from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+from tests.container_host import stack as running
+from tests.container_host.stack import Stack
+
+APP = Path(__file__).with_name("app")
+NUMBERS = itertools.count(1)
+
+
+def why_not() -> str | None:
+    """Why the tests cannot run here, or None."""
+    if os.environ.get("RELEASE_TEST_ENGINE"):
+        return None
+    missing = [name for name in ("podman", "docker-registry") if not shutil.which(name)]
+    return f"the container host's tests need {' and '.join(missing)}, or RELEASE_TEST_ENGINE" if missing else None
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    reason = why_not()
+    if reason:
+        pytest.skip(reason)
+    stack = Stack(tmp_path_factory.mktemp("container_host"))
+    try:
+        given = os.environ.get("RELEASE_TEST_ENGINE")
+        if given:
+            stack.engine_url = given
+            stack.registry = os.environ.get("RELEASE_TEST_REGISTRY", "127.0.0.1:5000")
+        else:
+            running.start_registry(stack)
+            running.start_engine(stack)
+        stack.base_image = os.environ.get("RELEASE_TEST_BASE_IMAGE") or base_image(stack)
+        running.start_store(stack)
+        running.start_proxy(stack)
+        yield stack
+        remove_containers(stack)
+    finally:
+        stack.stop()
+        running.stop_engine(stack)
+
+
+def base_image(stack: Stack) -> str:
+    """An image with Python, the one of the sandbox."""
+    from include.sandbox.engine import base_image as made
+
+    return str(made(stack.engine_url))
+
+
+def remove_containers(stack: Stack) -> None:
+    """Remove all that a failed test may have left."""
+    import docker
+
+    client = docker.DockerClient(base_url=stack.engine_url)
+    for container in client.containers.list(all=True, filters={"label": "release-pipelines.app"}):
+        if container.labels["release-pipelines.app"].startswith("shop-"):
+            container.remove(force=True)
+
+
+@pytest.fixture(scope="session")
+def image(stack: Stack) -> Callable[..., Artifact]:
+    """``image("1.0.0", mode="crash")``: builds and pushes an image once, and returns it as an artifact."""
+    import docker
+
+    client = docker.DockerClient(base_url=stack.engine_url, timeout=300)
+    built: dict[tuple[str, str], Artifact] = {}
+
+    def make(version: str, mode: str = "good") -> Artifact:
+        if (version, mode) not in built:
+            repository = f"{stack.registry}/shop"
+            args = {"BASE": stack.base_image, "VERSION": version, "MODE": mode}
+            # Podman would take the layers of another version from its cache.
+            client.images.build(path=str(APP), tag=f"{repository}:{version}", buildargs=args, rm=True, nocache=True)
+            digest = ""
+            for line in client.images.push(repository, tag=version, stream=True, decode=True):
+                assert "error" not in line, line
+                digest = (line.get("aux") or {}).get("Digest") or digest
+                if "digest: sha256:" in line.get("status", ""):
+                    digest = line["status"].split("digest: ")[1].split()[0]
+            built[version, mode] = Artifact(app="shop", version=version, image=repository, digest=digest)
+        return built[version, mode]
+
+    return make
+
+
+@dataclass
+class Load:
+    """What came back of a stream of requests."""
+
+    versions: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+
+
+@dataclass
+class World:
+    """One app of its own on the shared stack."""
+
+    stack: Stack
+    target: Target
+    platform: ContainerHost
+    lease: Lease
+
+    async def settle(self, track: Any, within: float = 30) -> TrackStatus:
+        """Advance until settled or failed."""
+        async with asyncio.timeout(within):
+            while True:
+                status = await self.platform.advance(self.target, track, self.lease.fence)
+                if status.settled or status.failure:
+                    return status
+                await asyncio.sleep(0.2)
+
+    async def deploy(self, track: Any, artifact: Artifact, replicas: int | None = None) -> TrackStatus:
+        """Deploy and settle."""
+        await self.platform.deploy(self.target, track, artifact, replicas, self.lease.fence)
+        return await self.settle(track)
+
+    async def split(self, weight: int, **note: Any) -> bool:
+        """Give the canary so much."""
+        return await self.platform.split(self.target, weight, RouteNote(weight=weight, **note), self.lease.fence)
+
+    async def ask(self, load: Load, session: aiohttp.ClientSession) -> None:
+        """One request, counted."""
+        try:
+            async with session.get(self.stack.web, headers={"Host": str(self.target.host)}) as response:
+                version = response.headers.get("X-App-Version")
+                await response.read()
+                if version is None:
+                    load.lost.append(f"status {response.status} without a version")
+                else:
+                    load.versions[version] += 1
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            load.lost.append(repr(error))
+
+    @asynccontextmanager
+    async def traffic(self, clients: int = 4) -> AsyncIterator[Load]:
+        """Clients that ask without pause as long as the block runs."""
+        load, over = Load(), asyncio.Event()
+
+        async def client(session: aiohttp.ClientSession) -> None:
+            while not over.is_set():
+                await self.ask(load, session)
+                await asyncio.sleep(0.005)
+
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            running_clients = [asyncio.create_task(client(session)) for _ in range(clients)]
+            try:
+                yield load
+            finally:
+                over.set()
+                await asyncio.gather(*running_clients)
+
+    async def serves(self, version: str, share: float = 1.0) -> None:
+        """Wait until the proxy answers with ``version``."""
+        async with aiohttp.ClientSession() as session, asyncio.timeout(10):
+            while True:
+                load = Load()
+                for _ in range(10):
+                    await self.ask(load, session)
+                if load.versions[version] >= 10 * share:
+                    return
+                await asyncio.sleep(0.05)
+
+    def containers(self, **filters: Any) -> list[Any]:
+        """The app's containers as the engine has them."""
+        import docker
+
+        labels = [
+            f"release-pipelines.app={self.target.app}",
+            *(f"release-pipelines.{k}={v}" for k, v in filters.items()),
+        ]
+        return list(
+            docker.DockerClient(base_url=self.stack.engine_url).containers.list(all=True, filters={"label": labels})
+        )
+
+
+@pytest.fixture
+async def world(stack: Stack) -> AsyncIterator[World]:
+    app = f"shop-{next(NUMBERS)}"
+    host = f"{app}.localhost"
+    target = Target(
+        app=app,
+        environment="production",
+        platform="container_host",
+        platform_connection="host",
+        registry_connection="registry",
+        prometheus_connection="metrics",
+        workload=WorkloadSpec(name=app, replicas=2, ready_timeout=20),
+        router=RouterSpec(kind="traefik", route=app),
+        url=stack.web,
+        host=host,
+    )
+    async with ContainerHost(stack.engine_url, stack.state_url) as platform:
+        lease = await platform.take_lease(target, "release_shop/run_1#0", 60)
+        world = World(stack, target, platform, lease)
+        yield world
+    for container in world.containers():
+        container.remove(force=True)

@@ -30,7 +30,7 @@ test: ready ## Run all tests that this machine can run
 	@.venv/bin/python -m tests
 
 bench: ready ## Measure
-	@for file in benchmarks/*.py; do test ! -e "$$file" || .venv/bin/python "$$file" || exit 1; done
+	@.venv/bin/python -m benchmarks
 
 lint: python ## Style, types and layers
 	@.venv/bin/python -m tests lint

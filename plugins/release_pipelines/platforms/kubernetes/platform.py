@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ATTEMPTS = 20
+ATTEMPTS = 50
 """So often a write is tried on fresh state while others keep changing the object."""
 LOG_LINES = 12
 WITHDRAW_SECONDS = 30.0
@@ -173,7 +173,7 @@ class Kubernetes:
                 return await attempt()
             except Conflict as error:
                 last = error
-                await asyncio.sleep(random.uniform(0.01, 0.1))
+                await asyncio.sleep(random.uniform(0, 0.05))
         raise PlatformUnavailable(f"{target.app} in {target.environment} keeps being changed by somebody else: {last}.")
 
     async def _standing(self, target: Target) -> tuple[Object | None, Object | None, Object | None, Object | None]:
@@ -338,7 +338,9 @@ class Kubernetes:
 
     async def _split(self, target: Target, weight: int, note: RouteNote, fence: int) -> bool:
         kind = await self._route_kind(target)
-        stable, canary, route, lease = await self._standing(target)
+        stable, canary, _, lease = await self._standing(target)
+        # Read last, so that between this and the write there is as little time for others as can be.
+        route = await self.client.get(kind, target.namespace, _route_name(target))
         for it in (lease, route):
             leases.refuse_older(it, target, fence)
         pin = None

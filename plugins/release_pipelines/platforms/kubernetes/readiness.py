@@ -133,7 +133,7 @@ def waiting(seen: Seen) -> str | None:
 def status(seen: Seen, track: Track, found: Trouble | None, log: str = "") -> TrackStatus:
     """The track in one value; ``log`` is the end of the log that belongs to ``found``."""
     deployment = seen.deployment
-    digest, version = running(deployment, seen.pods, seen.container)
+    digest, version = running(deployment, current_pods(seen), seen.container)
     done = settled(deployment) and found is None
     return TrackStatus(
         track=track,
@@ -160,7 +160,7 @@ def running(deployment: Object, pods: list[Object], container: str) -> tuple[str
         } - {None}
         digest = ids.pop() if len(ids) == 1 else None
     template = deployment["spec"]["template"]
-    if annotation(template, DIGEST) == digest:
+    if digest and annotation(template, DIGEST) == digest:
         return digest, annotation(template, VERSION)
     name, _, tag = image.partition("@")[0].rpartition(":")
     return digest, tag if name and "/" not in tag else None
@@ -262,7 +262,7 @@ def _unready_reason(seen: Seen, pod: Object) -> str | None:
             return _last_event(seen, pod, ("Failed",), "pull") or str(state.get("message"))
         if state.get("reason") and state["reason"] not in ("ContainerCreating", "PodInitializing"):
             return f"{state['reason']} {state.get('message', '')}".strip()
-        if (it.get("state") or {}).get("running") and not it.get("ready"):
+        if "running" in (it.get("state") or {}) and not it.get("ready"):
             return _last_event(seen, pod, ("Unhealthy",), "eadiness") or f"container {it['name']} is not ready yet"
     return "its containers are being started"
 

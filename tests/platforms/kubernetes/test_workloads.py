@@ -1,0 +1,96 @@
+"""What a release states in a cluster, and what it leaves alone."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from release_pipelines.domain.values import Artifact, Target
+from release_pipelines.platforms.base import PlatformError
+from release_pipelines.platforms.kubernetes import workloads
+from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+
+NEW = Artifact(app="web", version="1.1.0", image="shop/web", digest="sha256:" + "b" * 64)
+
+
+def target(**workload: Any) -> Target:
+    return Target(
+        app="web",
+        environment="production",
+        platform="kubernetes",
+        platform_connection="a",
+        registry_connection="b",
+        prometheus_connection="c",
+        workload=WorkloadSpec(**{"name": "web", **workload}),
+        router=RouterSpec(kind="gateway_api", route="web"),
+        url="http://127.0.0.1",
+    )
+
+
+def stable() -> dict[str, Any]:
+    containers = [{"name": "web", "image": "shop/web:1.0.0", "env": [{"name": "A", "value": "1"}]}, {"name": "proxy"}]
+    return {
+        "metadata": {"name": "web", "resourceVersion": "7"},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web", "team": "shop"}}, "spec": {"containers": containers}},
+        },
+    }
+
+
+def test_stable_keeps_its_number_of_replicas_and_its_other_containers() -> None:  # R16
+    patch = workloads.stable_patch(stable(), target(), NEW, None, False, 1.0)
+    assert patch is not None
+    assert "replicas" not in patch["spec"]
+    changed = patch["spec"]["template"]["spec"]["containers"]
+    assert changed == [{"name": "web", "image": NEW.reference, "env": [{"name": "A", "value": "1"}]}]
+    assert patch["metadata"]["resourceVersion"] == "7"
+
+
+def test_stable_that_runs_the_digest_already_is_not_patched() -> None:
+    there = stable()
+    there["spec"]["template"]["spec"]["containers"][0]["image"] = NEW.reference
+    assert workloads.stable_patch(there, target(), NEW, None, True, 1.0) is None
+
+
+def test_a_canary_is_a_copy_that_neither_stables_service_nor_its_autoscaler_picks() -> None:
+    own = stable()
+    before = copy.deepcopy(own)
+    body = workloads.canary_deployment(
+        own, [{"app": "web"}, {"app": "web"}], target(env={"B": "2"}), NEW, 2, False, 1.0
+    )
+    assert own == before
+    template = body["spec"]["template"]
+    labels = template["metadata"]["labels"]
+    assert labels == {
+        "app": "web-canary",
+        "team": "shop",
+        workloads.TRACK: "canary",
+        workloads.WORKLOAD: "web",
+    }
+    assert workloads.selects(body["spec"]["selector"]["matchLabels"], labels)
+    assert template["spec"]["containers"][0]["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
+    assert template["spec"]["containers"][1] == {"name": "proxy"}
+
+
+def test_a_canary_beside_stable_in_one_service_keeps_all_labels() -> None:
+    body = workloads.canary_deployment(stable(), [], target(), NEW, 2, False, 1.0)
+    assert body["spec"]["template"]["metadata"]["labels"]["app"] == "web"
+
+
+def test_the_container_to_change_is_named_or_the_only_one() -> None:
+    assert workloads.container_name(target(container="proxy"), stable()) == "proxy"
+    with pytest.raises(PlatformError, match="has the containers web, proxy"):
+        workloads.container_name(target(container="shop"), stable())
+
+
+def test_a_first_deployment_has_probe_limits_and_no_pull_secret() -> None:
+    body = workloads.stable_deployment(target(cpu=0.25, memory="64Mi"), NEW, None, False, 1.0)
+    pod = body["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"] == {"cpu": "250m", "memory": "64Mi"}
+    assert pod["containers"][0]["readinessProbe"]["httpGet"] == {"path": "/health", "port": 8080}
+    assert "imagePullSecrets" not in pod
+    assert body["spec"]["replicas"] == 2

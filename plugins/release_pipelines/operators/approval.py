@@ -11,8 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.domain.approval import approval_form
 from release_pipelines.domain.values import Artifact
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.operators.base import explained, given
+from release_pipelines.operators.base import explained, given, history_of
 from release_pipelines.operators.lease import RUN
 
 if TYPE_CHECKING:
@@ -124,5 +123,5 @@ class ReleaseApprovalOperator(ApprovalOperator):
 
     def _record(self, context: Context, artifact: Artifact, decision: Decision, by: str | None) -> None:
         context["ti"].xcom_push("decision", decision)
-        HistoryHook().history().record_approval(self.release, artifact.digest, decision, by)
+        history_of(context, self.release, artifact).record_approval(self.release, artifact.digest, decision, by)
         self.log.info("%s: %s by %s.", artifact.digest, decision, by or "nobody")

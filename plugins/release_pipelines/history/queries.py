@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
 from sqlalchemy import ColumnElement, Select, exists, or_, select
 
+from release_pipelines.domain.release import goes_backward, version_fits
 from release_pipelines.domain.values import Artifact
 from release_pipelines.history.tables import approvals, events, releases, verdicts
 from release_pipelines.history.values import Direction
@@ -18,16 +18,15 @@ def direction_of(version: str, last: str | None, *, released_before: bool) -> Di
     """Whether a release goes back to something older (R17).
 
     :param last: the version that was last promoted.
-    :param released_before: the same digest was promoted earlier, and another one since.
+    :param released_before: the same digest was promoted earlier, and another one since: decides where versions have no
+        order, like commits.
     """
     if last is None or version == last:
         return "forward"
-    if "." not in version or "." not in last:  # a commit has no order
-        return "backward" if released_before else "forward"
-    try:
-        return "backward" if Version(version) < Version(last) else "forward"
-    except InvalidVersion:
-        return "backward" if released_before else "forward"
+    for scheme in ("semver", "date"):
+        if version_fits(scheme, version) is None and version_fits(scheme, last) is None:
+            return "backward" if goes_backward(scheme, last, version) else "forward"
+    return "backward" if released_before else "forward"
 
 
 def good(app: str, *, environment: str | None = None, excluding: str | None = None) -> Select[Any]:

@@ -235,13 +235,17 @@ class FakePrometheus:
 
     async def __aenter__(self) -> FakePrometheus:
         app = web.Application()
-        app.router.add_route("*", "/api/v1/query", self._answer)
+        self.routes(app)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
+
+    def routes(self, app: web.Application) -> None:
+        """What it answers."""
+        app.router.add_route("*", "/api/v1/query", self._answer)
 
     async def __aexit__(self, *_: object) -> None:
         assert self._runner

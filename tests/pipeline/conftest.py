@@ -1,0 +1,203 @@
+"""A whole release in one process: Airflow's ``dag.test`` on SQLite, the platform in memory, everything else on a port."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from airflow.sdk import DAG
+
+from release_pipelines.domain.values import Artifact, RouteNote, Route
+from release_pipelines.hooks import platform as platform_hook
+from release_pipelines.hooks.loop import run
+from release_pipelines.operators import deploy
+from release_pipelines.pipeline.release import release_dag
+from release_pipelines.spec.release import load_release
+from release_pipelines.triggers import canary, promote, rollout
+from tests.fakes import GOOD, NEW, FakePrometheus, World
+
+APP = """
+name: shop
+strategy:
+  canary:
+    steps: [{weight: 10, hold: 200ms}, {weight: 50, hold: 200ms}]
+    bake: 200ms
+    retire_after: 50ms
+analysis:
+  interval: 50ms
+  window: 1s
+  patience: 100ms
+  metrics: [{name: errors, source: errors, limit: 1%}]
+"""
+BASE = """
+platform: container_host
+connections: {platform: platform, engine: platform, registry: registry, prometheus: prometheus}
+router: {kind: traefik}
+address: {url: "URL"}
+"""
+TAGS = {"1.0.0": GOOD, "1.1.0": NEW}
+
+
+class Outside(FakePrometheus):
+    """Everything that a release asks over HTTP: metrics, the registry, and the app behind its proxy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.worlds = {"staging": World(), "production": World()}
+
+    def routes(self, app: web.Application) -> None:
+        super().routes(app)
+        app.router.add_route("*", "/v2/{name}/manifests/{tag}", self._manifest)
+        app.router.add_get("/{path:.*}", self._page)
+
+    async def _manifest(self, request: web.Request) -> web.Response:
+        digest = TAGS.get(request.match_info["tag"])
+        if digest is None:
+            return web.Response(status=404)
+        return web.Response(headers={"Docker-Content-Digest": digest})
+
+    async def _page(self, request: web.Request) -> web.Response:
+        world = self.worlds["staging" if "staging" in request.host else "production"]
+        version = world.tracks["stable"].version or ""
+        return web.json_response({"version": version}, headers={"X-App-Version": version})
+
+
+class Releases:
+    """The app ``shop`` and its releases.
+
+    :param answer: what an approver does when asked: ``Approve``, ``Reject``, or None: marks the task as success.
+    """
+
+    def __init__(self, dag: DAG, outside: Outside) -> None:
+        self.dag = dag
+        self.outside = outside
+        self.answer: str | None = "Approve"
+        self.by = "bob"
+        self.production = outside.worlds["production"]
+        self.staging = outside.worlds["staging"]
+
+    def runs(self, version: str) -> None:
+        """Let both environments serve a version, as an earlier release left it."""
+        for world in self.outside.worlds.values():
+            it = Artifact(app="shop", version=version, image=f"{self.outside.host}/shop", digest=TAGS[version])
+            world.runs("stable", it)
+            note = RouteNote(last_good=it, done=True)
+            world.route = Route(weights={"stable": 100, "canary": 0}, note=note)
+
+    def release(self, version: str, **conf: Any) -> Released:
+        """Run the DAG to its end."""
+        # The heartbeat lasts as long as the release, and `dag.test` runs one task after the other.
+        marked = r".*\.hold_lease" + ("" if self.answer else "|approval")
+        made = self.dag.test(run_conf={"version": version, **conf}, mark_success_pattern=marked)
+        return Released(made)
+
+
+class Released:
+    """What a run came to."""
+
+    def __init__(self, dag_run: Any) -> None:
+        self.run = dag_run
+        self.states = {ti.task_id: ti.state for ti in dag_run.get_task_instances()}
+
+    @property
+    def state(self) -> str:
+        """Airflow's word for the run."""
+        return str(self.run.state.value if hasattr(self.run.state, "value") else self.run.state)
+
+    def pushed(self, task: str, key: str = "return_value") -> Any:
+        """What a task pushed."""
+        return self.run.get_task_instance(task).xcom_pull(task_ids=task, key=key)
+
+    @property
+    def outcome(self) -> str:
+        """The outcome in one word."""
+        return str(self.pushed("outcome", "outcome"))
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in one sentence."""
+        return str(self.pushed("outcome", "reason"))
+
+
+@pytest.fixture(scope="session")
+def _database() -> None:
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    """On a free port, served by the process' background loop."""
+    it = Outside()
+    run(it.__aenter__())
+    yield it
+    run(it.__aexit__())
+
+
+@pytest.fixture
+def releases(
+    _database: None, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Releases]:
+    """The app ``shop`` on two environments where nothing runs yet."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.providers.standard.operators.hitl import HITLOperator
+
+    outside.host = outside.url.removeprefix("http://")
+    for name, connection in {
+        "platform": {"conn_type": "generic"},
+        "registry": {"conn_type": "generic", "host": outside.host, "extra": {"insecure": True}},
+        "prometheus": {"conn_type": "generic", "host": outside.url},
+    }.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(connection))
+    monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(platform_hook, "_build", lambda target, *_: outside.worlds[target.environment].platform())
+    for module, name in (
+        (canary, "READY_LOOK_SECONDS"),
+        (canary, "LOOK_SECONDS"),
+        (promote, "LOOK_SECONDS"),
+        (promote, "SETTLE_SECONDS"),
+        (rollout.RolloutTrigger, "LOOK_SECONDS"),
+        (deploy, "LOOK_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.02)
+
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "base.yaml").write_text(BASE.replace("URL", outside.url))
+    (config / "staging.yaml").write_text('name: staging\naddress: {host: "{app}.staging.localhost"}\n')
+    (config / "production.yaml").write_text(
+        'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test]\n'
+    )
+    (tmp_path / "shop.yaml").write_text(APP)
+    dag = release_dag(load_release(tmp_path / "shop.yaml", config, tmp_path))
+    dag.fileloc = str(tmp_path / "shop.py")
+    for task in dag.tasks:
+        task.retry_delay = task.retry_delay * 0
+
+    bag = DagBag(dag_folder=str(tmp_path / "no_dags"))
+    DagBundlesManager().sync_bundles_to_db()
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)
+    made = Releases(dag, outside)
+
+    def answered(operator: Any, context: Any) -> Any:
+        event = {
+            "chosen_options": [made.answer],
+            "params_input": {},
+            "responded_at": datetime.now(timezone.utc),
+            "responded_by_user": {"id": made.by, "name": made.by},
+        }
+        return operator.execute_complete(context, event)
+
+    monkeypatch.setattr(HITLOperator, "execute", answered)
+    yield made
+    with contextlib.suppress(Exception):
+        bag.dags.clear()

@@ -112,6 +112,13 @@ class GitHook(BaseHook):
         with self._environment() as env:
             return self._git(["-C", str(folder), "show", "--no-patch", "--format=%cI", "HEAD"], env).strip()
 
+    def changes(self, since: str, commit: str, limit: int = 20) -> list[str]:
+        """What a commit brings over another: short hash and subject of each commit, newest first, ``limit`` at most."""
+        with tempfile.TemporaryDirectory(prefix="release-") as folder, self._environment() as env:
+            self._git(["clone", "--quiet", "--bare", "--filter=tree:0", "--", self.repository, folder], env)
+            span = [f"--max-count={limit}", f"{since}..{commit}", "--"]
+            return self._git(["-C", folder, "log", "--format=%h %s", *span], env).splitlines()
+
     def _fetch(self, folder: Path, commit: str, env: dict[str, str]) -> None:
         self._git(["init", "--quiet", str(folder)], env)
         fetch = ["-C", str(folder), "fetch", "--quiet", "--no-write-fetch-head"]

@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from release_pipelines.domain.values import Artifact, to_json
 from release_pipelines.hooks.engine import EngineHook, engine_errors, engine_failure
-from release_pipelines.hooks.git import GitHook
+from release_pipelines.hooks.git import Found, GitHook
 from release_pipelines.hooks.registry import RegistryHook
 from release_pipelines.operators.base import ReleaseOperator
 from release_pipelines.platforms.base import Forbidden, PlatformError
@@ -37,25 +37,45 @@ class ResolveCommitOperator(ReleaseOperator):
     :param repository: a Git URL, or a folder that is a Git repository.
     :param branch: its newest commit is taken when the version has no tag (``v1.2.3`` or ``1.2.3``).
     :param version: the version; a commit's hash is taken as such.
+    :param since: the commit that runs now, if it is known.
     :param git_conn_id: connection with the credentials of a private repository.
-    :return: ``{"commit", "ref", "version"}``.
+    :return: ``{"commit", "ref", "version", "changes"}``; ``changes`` lists the commits since ``since``, for people.
     """
 
-    template_fields = ("repository", "branch", "version")
+    template_fields = ("repository", "branch", "version", "since")
 
     def __init__(
-        self, *, repository: str, branch: str = "main", version: str, git_conn_id: str | None = None, **kwargs: Any
+        self,
+        *,
+        repository: str,
+        branch: str = "main",
+        version: str,
+        since: str = "",
+        git_conn_id: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**{**TRY_AGAIN, **kwargs})
         self.repository = repository
         self.branch = branch
         self.version = version
+        self.since = since
         self.git_conn_id = git_conn_id
 
     def work(self, context: Context) -> dict[str, str]:
-        found = GitHook(self.repository, self.git_conn_id).resolve(self.version, self.branch)
+        git = GitHook(self.repository, self.git_conn_id)
+        found = git.resolve(self.version, self.branch)
         self.log.info("%s is %s (%s).", self.version, found.commit, found.ref)
-        return {"commit": found.commit, "ref": found.ref, "version": self.version}
+        return {"commit": found.commit, "ref": found.ref, "version": self.version, "changes": self._changes(git, found)}
+
+    def _changes(self, git: GitHook, found: Found) -> str:
+        """The commits since the one that runs; a history that was rewritten is no reason to stop."""
+        if not self.since:
+            return ""
+        try:
+            return "\n".join(git.changes(self.since, found.commit)) or "none"
+        except PlatformError as error:
+            self.log.warning("The changes since %s cannot be listed: %s", self.since, error)
+            return ""
 
 
 class ImageBuildOperator(ReleaseOperator):

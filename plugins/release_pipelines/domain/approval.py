@@ -22,7 +22,7 @@ def approval_form(
 ) -> str:
     """The form's text in Markdown. Evidence that does not exist is shown as "not checked".
 
-    :param before: ``version`` and ``digest`` that serve now.
+    :param before: ``version``, ``digest`` and ``commit`` that serve now.
     :param evidence: names of checks to their results.
     :param plan: how the traffic moves, in a sentence.
     """
@@ -35,7 +35,7 @@ def approval_form(
         "| --- | --- | --- |",
         f"| Version | {was} | {artifact.version} |",
         f"| Digest | `{before.get('digest') or 'none'}` | `{artifact.digest}` |",
-        f"| Commit | | `{commit}` |",
+        f"| Commit | `{before.get('commit') or NOT_CHECKED}` | `{commit}` |",
         "",
         "| Check | Result |",
         "| --- | --- |",

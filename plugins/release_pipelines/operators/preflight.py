@@ -37,7 +37,7 @@ class PreflightOperator(ReleaseOperator):
 
     :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`.
     :return: ``release`` (id), ``version``, ``known`` (the recorded artifact of that version, or null), ``no_op``,
-        ``before`` (version and digest on stable), ``requester``, ``notes`` and ``way_back``.
+        ``before`` (version, digest and commit on stable), ``requester``, ``notes`` and ``way_back``.
     """
 
     def __init__(self, *, spec: ReleaseSpec, **kwargs: Any) -> None:
@@ -75,6 +75,7 @@ class PreflightOperator(ReleaseOperator):
         self._check_stable(production, observed, urgent)
         known: Artifact | None = history.artifact_of(app, version)
         stable = observed.track("stable")
+        running = history.artifact_of(app, stable.version) if stable.version else None
         no_op = (
             known is not None
             and stable.digest == known.digest
@@ -92,7 +93,11 @@ class PreflightOperator(ReleaseOperator):
             "version": version,
             "known": to_json(known) if known else None,
             "no_op": no_op,
-            "before": {"version": stable.version, "digest": stable.digest},
+            "before": {
+                "version": stable.version,
+                "digest": stable.digest,
+                "commit": running.commit if running else None,
+            },
             "requester": requester,
             "notes": given.get("notes") or "",
             "urgent_reason": urgent,

@@ -18,6 +18,7 @@ from release_pipelines.pipeline.xcom import field
 from release_pipelines.spec.release import ReleaseSpec
 
 VERSION = field("preflight", "version")
+RUNNING_COMMIT = "{{ ((ti.xcom_pull(task_ids='preflight') or {}).get('before') or {}).get('commit') or '' }}"
 
 
 def build_group(spec: ReleaseSpec) -> tuple[Any, Any]:
@@ -35,11 +36,13 @@ def build_group(spec: ReleaseSpec) -> tuple[Any, Any]:
                 registry_conn_id=connections.registry,
             )
         return resolve, resolve
-    source = {"repository": build.repository, "git_conn_id": build.git_connection}
+    source: dict[str, Any] = {"repository": build.repository, "git_conn_id": build.git_connection}
     with TaskGroup(group_id="build", ui_color="#fff7e0"):
-        commit = ResolveCommitOperator(task_id="resolve_commit", version=VERSION, branch=build.branch, **source)
-        at = {"commit": field("build.resolve_commit", "commit"), "context": build.context, **source}
-        engine = {
+        commit = ResolveCommitOperator(
+            task_id="resolve_commit", version=VERSION, since=RUNNING_COMMIT, branch=build.branch, **source
+        )
+        at: dict[str, Any] = {"commit": field("build.resolve_commit", "commit"), "context": build.context, **source}
+        engine: dict[str, Any] = {
             "image": image,
             "version": VERSION,
             "dockerfile": build.dockerfile,

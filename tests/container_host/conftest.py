@@ -87,8 +87,11 @@ def image(stack: Stack) -> Callable[..., Artifact]:
         if (version, mode) not in built:
             repository = f"{stack.registry}/shop"
             args = {"BASE": stack.base_image, "VERSION": version, "MODE": mode}
+            stage = mode if mode == "no-command" else "good"
             # Podman would take the layers of another version from its cache.
-            client.images.build(path=str(APP), tag=f"{repository}:{version}", buildargs=args, rm=True, nocache=True)
+            client.images.build(
+                path=str(APP), tag=f"{repository}:{version}", buildargs=args, target=stage, rm=True, nocache=True
+            )
             digest = ""
             for line in client.images.push(repository, tag=version, stream=True, decode=True):
                 assert "error" not in line, line

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = 30.0
 PULL_SILENCE_SECONDS = 120.0
+USAGE_SECONDS = 1.0
+"""CPU is looked at over this long where the engine itself compares no two readings."""
 STOP_SECONDS = 10
 """How long a container may take to end after SIGTERM before it is killed."""
 
@@ -181,6 +184,8 @@ class Engine:
 
     async def remove(self, name: str) -> None:
         """Remove a container, killing it if it runs; nothing if it is gone."""
+        with suppress(EngineRefusal):  # it has ended; without this Podman's removal would ask it to stop, and wait
+            await self._unless_gone("POST", f"/containers/{name}/kill")
         await self._unless_gone("DELETE", f"/containers/{name}?force=true&v=true")
 
     async def _unless_gone(self, method: str, path: str) -> None:
@@ -203,8 +208,6 @@ class Engine:
 
     async def wait(self, name: str, seconds: float) -> int | None:
         """The exit code of a container once it has ended; None if it still runs after ``seconds``."""
-        import asyncio
-
         import aiohttp
 
         try:
@@ -227,8 +230,13 @@ class Engine:
     async def usage(self, name: str) -> Usage:
         """CPU and memory of a running container as a share of its limits."""
         details = await self.inspect(name)
-        stats = await self._json("GET", f"/containers/{name}/stats?stream=false")
-        return usage(details.get("HostConfig") or {}, stats)
+        before = await self._json("GET", f"/containers/{name}/stats?stream=false")
+        if not _number(before, "precpu_stats", "system_cpu_usage"):  # Podman's first reading has none before it
+            await asyncio.sleep(USAGE_SECONDS)
+            now = await self._json("GET", f"/containers/{name}/stats?stream=false")
+            now["precpu_stats"] = before.get("cpu_stats")
+            return usage(details.get("HostConfig") or {}, now)
+        return usage(details.get("HostConfig") or {}, before)
 
 
 def _refusal(status: int, text: str, what: str) -> PlatformError:

@@ -160,7 +160,9 @@ class ContainerHost:
     async def usage(self, target: Target, track: Track) -> Usage | None:
         """CPU and memory of the track's busiest replica, from the engine's own statistics."""
         names = [
-            c.id for c in await self._containers(target) if c.labels.get(f"{LABEL}track") == track and c.state == "running"
+            c.id
+            for c in await self._containers(target)
+            if c.labels.get(f"{LABEL}track") == track and c.state == "running"
         ]
         found = await asyncio.gather(*(self._engine.usage(name) for name in names))
         return Usage(
@@ -168,7 +170,9 @@ class ContainerHost:
             memory=max((u.memory for u in found if u.memory is not None), default=None),
         )
 
-    async def run(self, target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float) -> str:
+    async def run(
+        self, target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float
+    ) -> str:
         """Run ``command`` in the image, in the host's own network."""
         if not await self._engine.has_image(artifact.reference):
             await self._engine.pull(artifact.reference)
@@ -254,13 +258,19 @@ class ContainerHost:
             return None
         unready = next((r for r in replicas if rollout.is_wanted(want, r) and r.trouble), None)
         said = self._pull_trouble.get(want.reference) or rollout.waiting(want, replicas)
+        if f"pull {want.reference}" in self._jobs:
+            said = f"the registry has not answered for {want.reference}, or is still sending it."
         logs = await self._last_lines(unready.name) if unready else ""
         return f"{want.version} is not ready after {target.workload.ready_timeout:g} s: {said}{logs}"
 
     async def _why_ended(self, want: Want, replica: Replica) -> str:
         state = (await self._engine.inspect(replica.name)).get("State") or {}
         code = state.get("ExitCode")
-        why = "was killed because it ran out of memory (OOMKilled)" if state.get("OOMKilled") else f"ended with exit code {code}"
+        why = (
+            "was killed because it ran out of memory (OOMKilled)"
+            if state.get("OOMKilled")
+            else f"ended with exit code {code}"
+        )
         error = f" ({state['Error']})" if state.get("Error") else ""
         return f"A replica of {want.version} {why}{error}.{await self._last_lines(replica.name)}"
 
@@ -338,4 +348,3 @@ class ContainerHost:
         await self._engine.stop(replica.id)
         await self._engine.remove(replica.id)
         await self._state.forget(target, replica.id)
-

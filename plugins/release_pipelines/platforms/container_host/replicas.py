@@ -17,7 +17,6 @@ PROBE_SECONDS = 3.0
 LABEL = "release-pipelines."
 
 
-
 def container_body(target: Target, track: Track, want: Want, number: int, publish_on: str) -> dict[str, Any]:
     """What the engine is told of one replica; ``publish_on`` is the host's address for its port."""
     workload = target.workload

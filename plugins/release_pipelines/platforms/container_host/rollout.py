@@ -157,4 +157,8 @@ def waiting(want: Want, replicas: list[Replica]) -> str:
     if len(new) < want.replicas:
         return f"{len(new)} of {want.replicas} replicas of {want.version} are started."
     old = len(replicas) - len(new)
-    return f"{old} old replica{'s are' if old > 1 else ' is'} being drained." if old else "The router is told of the replicas."
+    return (
+        f"{old} old replica{'s are' if old > 1 else ' is'} being drained."
+        if old
+        else "The router is told of the replicas."
+    )

@@ -75,7 +75,9 @@ class State:
         except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
             raise Forbidden(f"The state store at {self.where} refuses these credentials: {error}") from error
         except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, OSError) as error:
-            raise PlatformUnavailable(f"The state store at {self.where} does not answer: {type(error).__name__}.") from error
+            raise PlatformUnavailable(
+                f"The state store at {self.where} does not answer: {type(error).__name__}."
+            ) from error
         except exceptions.RedisError as error:
             raise PlatformError(f"The state store at {self.where} refuses: {error}") from error
 

@@ -1,0 +1,106 @@
+"""The `release` command as a terminal and a program see it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from release_pipelines.cli import app
+from release_pipelines.domain.values import Sample, Verdict
+from release_pipelines.history import open_history
+from tests.history.conftest import artifact, digest
+
+run = CliRunner().invoke
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One release that was rolled back and one that runs, where the command looks for them."""
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", f"sqlite:///{tmp_path}/history.db")
+    history = open_history(f"sqlite:///{tmp_path}/history.db")
+    history.begin("release_shop/one#0", "shop", "release_shop", "one", "1.2.0", "ann")
+    history.record_artifact("release_shop/one#0", artifact("1.2.0", "a"))
+    history.record_approval("release_shop/one#0", digest("a"), "approved", "bob")
+    verdict = Verdict(
+        judgement="fail", decided_at=1e9, step="weight_25", weight=25, sentence="4.8 % errors, limit 1 %."
+    )
+    history.record_verdict(
+        "release_shop/one#0", "production", verdict, [Sample(metric="errors", at=1e9, bad=48, total=1000)]
+    )
+    history.finish("release_shop/one#0", "rolled_back", "Rolled back 1.2.0 at 25 %: 4.8 % errors.")
+    history.begin("release_cart/two#0", "cart", "release_cart", "two", "3.0.0", "carol")
+
+
+def test_programs_get_all_that_happened() -> None:
+    newest, oldest = json.loads(run(app, ["history", "--json"]).stdout)
+    assert (newest["app"], newest["outcome"], newest["ended"]) == ("cart", None, None)
+    assert oldest["outcome"] == "rolled_back"
+    assert oldest["digest"] == digest("a")
+    assert oldest["sentence"] == "Rolled back 1.2.0 at 25 %: 4.8 % errors."
+    assert (oldest["requester"], oldest["approver"], oldest["version"]) == ("ann", "bob", "1.2.0")
+    assert oldest["started"].endswith("+00:00")
+
+
+def test_people_get_a_table_of_one_app() -> None:
+    said = run(app, ["history", "shop"]).stdout
+    assert "rolled_back" in said
+    assert "cart" not in said
+    assert run(app, ["history", "nothing"]).stdout == "No release of nothing yet.\n"
+
+
+def test_one_release_is_told_with_its_numbers() -> None:  # R13
+    said = run(app, ["show", "shop"]).stdout
+    assert "weight_25" in said
+    assert "4.8 % errors, limit 1 %." in said
+    assert "approved by bob" in said
+    detail = json.loads(run(app, ["show", "release_shop", "--json"]).stdout)
+    assert detail["measurements"][0]["bad"] == 48
+    assert detail["verdicts"][0]["decided_at"] == "2001-09-09T01:46:40.000+00:00"
+
+
+def test_what_is_not_there_is_a_sentence_and_an_exit_code() -> None:  # R12
+    failed = run(app, ["show", "nothing"])
+    assert failed.exit_code == 1
+    assert failed.stderr == "The history knows no release and no app nothing.\n"
+
+
+def test_pruning_says_how_much_went() -> None:
+    assert run(app, ["prune", "--older-than", "365d"]).stdout == "Removed 0 releases.\n"
+    assert run(app, ["prune", "--older-than", "0s"]).stdout == "Removed 1 release.\n"
+    assert run(app, ["prune", "--older-than", "soon"]).exit_code == 1
+
+
+def test_app_files_are_checked(tmp_path: Path) -> None:  # R12
+    include = tmp_path / "include"
+    for folder in ("apps", "config"):
+        (include / folder).mkdir(parents=True)
+    (include / "config" / "base.yaml").write_text(
+        "platform: container_host\nconnections: {platform: p, engine: e, registry: r, prometheus: m}\n"
+        "address: {url: 'http://127.0.0.1:8000'}\napprovers: [bob]\n"
+    )
+    for name in ("staging", "production"):
+        (include / "config" / f"{name}.yaml").write_text(f"name: {name}\n")
+    file = include / "apps" / "shop.yaml"
+    file.write_text("name: shop\n")
+    assert run(app, ["validate", str(include / "apps")]).stdout == "1 app file, no mistakes.\n"
+    assert run(app, ["validate", str(file)]).stdout == "1 app file, no mistakes.\n"
+    file.write_text("name: shop\nverison_scheme: date\n")
+    for path in (file, include / "apps"):
+        failed = run(app, ["validate", str(path)])
+        assert failed.exit_code == 1
+        assert "verison_scheme" in failed.stderr
+
+
+def test_schemas_are_written(tmp_path: Path) -> None:
+    assert run(app, ["schema", str(tmp_path)]).exit_code == 0
+    assert json.loads((tmp_path / "app.schema.json").read_text())["title"] == "AppSpec"
+
+
+def test_the_command_does_without_airflow() -> None:
+    code = "import sys, release_pipelines.cli, release_pipelines.history; print('airflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -12,7 +12,7 @@ import pytest
 from release_pipelines.domain.values import Artifact, RouteNote, Target, Track, TrackStatus
 from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError
 from release_pipelines.platforms.kubernetes import Kubernetes
-from tests.kubernetes.conftest import apply, deployment, kubectl, service
+from tests.kubernetes.conftest import apply, deployment, kubectl, opened, service
 
 Make = Callable[..., Target]
 Images = Callable[[str], Artifact]
@@ -184,3 +184,41 @@ async def test_only_the_newest_holder_writes(
     assert (await cluster.observe(app)).lease is None
     kubectl("delete", "lease", "release-web", "-n", namespace)
     assert (await cluster.take_lease(app, "third", 60)).fence > second.fence  # the route remembers
+
+
+async def test_an_autoscaled_stable_keeps_the_number_that_its_autoscaler_gave_it(
+    cluster: Kubernetes, target: Make, artifacts: Images, namespace: str
+) -> None:  # R16
+    app, old = target(), artifacts("1.0.0")
+    scaler = {
+        "apiVersion": "autoscaling/v1",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "minReplicas": 1,
+            "maxReplicas": 3,
+        },
+    }
+    apply(deployment(namespace, old, 2), service(namespace), scaler)
+    fence = (await cluster.take_lease(app, "release", 60)).fence
+    await ended(cluster, app, "stable", fence)
+    assert not await cluster.deploy(app, "stable", old, 3, fence)
+    kubectl("delete", "hpa", "web", "-n", namespace)
+    assert await cluster.deploy(app, "stable", old, 3, fence)
+    assert (await ended(cluster, app, "stable", fence)).ready == 3
+
+
+async def test_registry_credentials_reach_the_pods_and_no_message(
+    target: Make, artifacts: Images, namespace: str
+) -> None:  # R11
+    app, good = target(), artifacts("1.0.0")
+    auth = {"serveraddress": "127.0.0.1:5000", "username": "robot", "password": "opensesame"}
+    async with Kubernetes(opened(), registry_auth=auth) as platform:
+        fence = (await platform.take_lease(app, "release", 60)).fence
+        await platform.check(app)
+        await platform.deploy(app, "stable", good, None, fence)
+        status = await ended(platform, app, "stable", fence)
+    spec = json.loads(kubectl("get", "deployment", "web", "-n", namespace, "-o", "json"))["spec"]["template"]["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "release-pipelines-registry"}]
+    assert "opensesame" not in status.model_dump_json()

@@ -14,7 +14,6 @@ from release_pipelines.domain.values import (
     Artifact,
     Lease,
     Observed,
-    Route,
     RouteNote,
     Target,
     Track,
@@ -22,20 +21,17 @@ from release_pipelines.domain.values import (
     Usage,
 )
 from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
-from release_pipelines.platforms.kubernetes import access, jobs, leases, readiness, routers, workloads
+from release_pipelines.platforms.kubernetes import access, jobs, leases, looking, readiness, routers, workloads
 from release_pipelines.platforms.kubernetes.client import (
     DEPLOYMENTS,
-    EVENTS,
     LEASES,
     PODS,
-    REPLICA_SETS,
     SECRETS,
     SERVICES,
     STRATEGIC,
     Client,
     Conflict,
     Object,
-    Resource,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +41,6 @@ T = TypeVar("T")
 
 ATTEMPTS = 50
 """So often a write is tried on fresh state while others keep changing the object."""
-LOG_LINES = 12
 WITHDRAW_SECONDS = 30.0
 
 
@@ -82,16 +77,20 @@ class Kubernetes:
 
     async def check(self, target: Target) -> None:
         """Raise with one sentence unless namespace, router and all needed rights are there."""
-        await access.check(self.client, target, await self._route_kind(target), secrets=self.registry_auth is not None)
+        await access.check(
+            self.client, target, await access.route_kind(self.client, target), secrets=self.registry_auth is not None
+        )
 
     async def observe(self, target: Target) -> Observed:
         """What runs, ready or not and why; weights as the router has them; note and lease."""
-        stable, canary, route, lease = await self._standing(target)
+        stable, canary, route, lease = await looking.standing(self.client, target)
         found: dict[Track, Object | None] = {"stable": stable, "canary": canary}
-        statuses = await asyncio.gather(*(self._status(target, track, it) for track, it in found.items() if it))
+        statuses = await asyncio.gather(
+            *(looking.status(self.client, target, track, it) for track, it in found.items() if it)
+        )
         return Observed(
             tracks={status.track: status for status in statuses},
-            route=await self._route(target, route, stable, canary),
+            route=looking.route_of(target, route, stable, canary),
             lease=leases.lease_of(lease),
         )
 
@@ -99,12 +98,12 @@ class Kubernetes:
         """How the track stands: controllers do the work here."""
         lease, deployment = await asyncio.gather(
             self.client.get(LEASES, target.namespace, leases.lease_name(target)),
-            self.client.get(DEPLOYMENTS, target.namespace, _deployment_name(target, track)),
+            self.client.get(DEPLOYMENTS, target.namespace, workloads.deployment_name(target, track)),
         )
         leases.refuse_older(lease, target, fence)
         if deployment is None:
             return TrackStatus(track=track, waiting="nothing was deployed on this track")
-        return await self._status(target, track, deployment)
+        return await looking.status(self.client, target, track, deployment)
 
     async def usage(self, target: Target, track: Track) -> Usage | None:
         """None: Prometheus has it from the kubelets."""
@@ -129,8 +128,8 @@ class Kubernetes:
 
     async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
         """Become the one writer; ``ttl`` is rounded up to whole seconds."""
-        kind = await self._route_kind(target)
-        name = _route_name(target)
+        kind = await access.route_kind(self.client, target)
+        name = workloads.route_name(target)
 
         async def take() -> Lease:
             route = await self.client.get(kind, target.namespace, name)
@@ -176,67 +175,6 @@ class Kubernetes:
                 await asyncio.sleep(random.uniform(0, 0.05))
         raise PlatformUnavailable(f"{target.app} in {target.environment} keeps being changed by somebody else: {last}.")
 
-    async def _standing(self, target: Target) -> tuple[Object | None, Object | None, Object | None, Object | None]:
-        """Stable, canary, route and lease as they are now."""
-        get, space = self.client.get, target.namespace
-        kind = await self._route_kind(target)
-        return await asyncio.gather(
-            get(DEPLOYMENTS, space, workloads.stable_name(target)),
-            get(DEPLOYMENTS, space, workloads.canary_name(target)),
-            get(kind, space, _route_name(target)),
-            get(LEASES, space, leases.lease_name(target)),
-        )
-
-    async def _status(self, target: Target, track: Track, deployment: Object) -> TrackStatus:
-        replica_sets, pods = await self._owned(target, deployment)
-        restarted = any(
-            it.get("restartCount") for pod in pods for it in pod.get("status", {}).get("containerStatuses") or []
-        )
-        events = []
-        if restarted or not readiness.settled(deployment):
-            events = await self.client.find(EVENTS, target.namespace, fields="involvedObject.kind=Pod")
-        container = workloads.container_name(target, deployment)
-        seen = readiness.Seen(
-            deployment, replica_sets, pods, events, time.time(), target.workload.ready_timeout, container
-        )
-        trouble = readiness.trouble(seen, track)
-        return readiness.status(seen, track, trouble, await self._log(target, trouble))
-
-    async def _owned(self, target: Target, deployment: Object) -> tuple[list[Object], list[Object]]:
-        labels = _selector(deployment["spec"]["selector"])
-        replica_sets, pods = await asyncio.gather(
-            self.client.find(REPLICA_SETS, target.namespace, labels), self.client.find(PODS, target.namespace, labels)
-        )
-        uid = deployment["metadata"]["uid"]
-        own = [it for it in replica_sets if _owned_by(it, {uid})]
-        return own, [pod for pod in pods if _owned_by(pod, {it["metadata"]["uid"] for it in own})]
-
-    async def _log(self, target: Target, trouble: readiness.Trouble | None) -> str:
-        if trouble is None or trouble.pod is None or trouble.container is None:
-            return ""
-        where = (target.namespace, trouble.pod, trouble.container, LOG_LINES)
-        return await self.client.log(*where) or await self.client.log(*where, previous=True)
-
-    async def _route(
-        self, target: Target, route: Object | None, stable: Object | None, canary: Object | None
-    ) -> Route | None:
-        if route is None:
-            return None
-        note = routers.note_of(route)
-        weights = self._router(target).weights(route, _backends(target, stable, canary), note.weight or 0)
-        return Route(
-            weights=weights,
-            fence=routers.fence_of(route),
-            note=note,
-            changed_by=routers.changed_by(route, weights),
-        )
-
-    def _router(self, target: Target) -> routers.Router:
-        return routers.ROUTERS[target.router.kind]
-
-    async def _route_kind(self, target: Target) -> Resource:
-        return await access.route_kind(self.client, target)
-
     async def _guard(self, target: Target, fence: int) -> None:
         leases.refuse_older(await self.client.get(LEASES, target.namespace, leases.lease_name(target)), target, fence)
 
@@ -272,7 +210,7 @@ class Kubernetes:
         return True
 
     async def _stable_service(self, target: Target, stable: Object) -> Object:
-        name = _service_name(target)
+        name = workloads.service_name(target)
         found = await self.client.get(SERVICES, target.namespace, name)
         if found is None:
             body = workloads.stable_service(target, stable)
@@ -281,7 +219,7 @@ class Kubernetes:
         return found
 
     async def _deploy_canary(self, target: Target, artifact: Artifact, replicas: int | None, fence: int) -> bool:
-        stable, canary, route, lease = await self._standing(target)
+        stable, canary, route, lease = await looking.standing(self.client, target)
         leases.refuse_older(lease, target, fence)
         if stable is None:
             raise PlatformError(f"Deployment {workloads.stable_name(target)} in {target.namespace} does not exist: "
@@ -319,8 +257,10 @@ class Kubernetes:
 
     async def _pin(self, target: Target, service: Object, stable: Object, canary: Object | None) -> None:
         """Keep a canary that has no weight yet out of the Service that would pick its pods (router `replicas`)."""
-        backends = _backends(target, stable, canary, await self._stable_pin(target, stable), canary_exists=True)
-        router = self._router(target)
+        backends = looking.backends(
+            target, stable, canary, await looking.stable_pin(self.client, target, stable), canary_exists=True
+        )
+        router = looking.router_of(target)
         if router.weights(service, backends, 0)["canary"] == 0:
             await self._write_selector(target, service, router.spec(service, backends, 0))
 
@@ -331,23 +271,18 @@ class Kubernetes:
         await self.client.patch(SERVICES, target.namespace, service["metadata"]["name"], body)
         return True
 
-    async def _stable_pin(self, target: Target, stable: Object) -> tuple[str, str] | None:
-        replica_sets = await self.client.find(REPLICA_SETS, target.namespace, _selector(stable["spec"]["selector"]))
-        current = readiness.current_replica_set(stable, replica_sets)
-        return workloads.stable_pin(stable, current, readiness.settled(stable))
-
     async def _split(self, target: Target, weight: int, note: RouteNote, fence: int) -> bool:
-        kind = await self._route_kind(target)
-        stable, canary, _, lease = await self._standing(target)
+        kind = await access.route_kind(self.client, target)
+        stable, canary, _, lease = await looking.standing(self.client, target)
         # Read last, so that between this and the write there is as little time for others as can be.
-        route = await self.client.get(kind, target.namespace, _route_name(target))
+        route = await self.client.get(kind, target.namespace, workloads.route_name(target))
         for it in (lease, route):
             leases.refuse_older(it, target, fence)
         pin = None
         if target.router.kind == "replicas" and weight == 0 and stable and canary:
-            pin = await self._stable_pin(target, stable)
-        backends = _backends(target, stable, canary, pin)
-        router = self._router(target)
+            pin = await looking.stable_pin(self.client, target, stable)
+        backends = looking.backends(target, stable, canary, pin)
+        router = looking.router_of(target)
         current = router.weights(route, backends, note.weight or weight) if route else {}
         _refuse_unready(target, weight, current, _ready(stable), _ready(canary))
         if route is None:
@@ -359,21 +294,23 @@ class Kubernetes:
         patch = routers.route_patch(route, router, backends, weight, note, fence)
         if routers.applies(patch, route):
             return False
-        await self.client.patch(kind, target.namespace, _route_name(target), patch)
+        await self.client.patch(kind, target.namespace, workloads.route_name(target), patch)
         return True
 
     async def _new_route(self, target: Target, backends: routers.Backends) -> Object:
         if target.router.kind == "gateway_api":
             gateway = await access.single_gateway(self.client, target)
-            return routers.GatewayApi.new(_route_name(target), backends, target.host, gateway)
+            return routers.GatewayApi.new(workloads.route_name(target), backends, target.host, gateway)
         if target.router.kind == "istio":
-            return routers.Istio.new(_route_name(target), backends, target.host)
-        raise PlatformError(f"Service {_route_name(target)} in {target.namespace} does not exist: deploy stable first.")
+            return routers.Istio.new(workloads.route_name(target), backends, target.host)
+        raise PlatformError(
+            f"Service {workloads.route_name(target)} in {target.namespace} does not exist: deploy stable first."
+        )
 
     async def _retire(self, target: Target, fence: int) -> bool:
-        stable, canary, route, lease = await self._standing(target)
+        stable, canary, route, lease = await looking.standing(self.client, target)
         leases.refuse_older(lease, target, fence)
-        observed = await self._route(target, route, stable, canary)
+        observed = looking.route_of(target, route, stable, canary)
         if observed and observed.weights.get("canary", 0):
             raise PlatformError(
                 f"The canary of {target.app} in {target.environment} is not retired: "
@@ -396,43 +333,10 @@ class Kubernetes:
             if time.time() > deadline:
                 raise PlatformUnavailable(f"Pods of {workloads.canary_name(target)} have not ended yet.")
             await asyncio.sleep(0.2)
-        service = await self.client.get(SERVICES, target.namespace, _service_name(target))
+        service = await self.client.get(SERVICES, target.namespace, workloads.service_name(target))
         free: Object = {"selector": {routers.TRACK: None, routers.HASH: None}}
         freed = await self._write_selector(target, service, free) if service else False
         return gone or freed
-
-
-def _deployment_name(target: Target, track: Track) -> str:
-    return workloads.stable_name(target) if track == "stable" else workloads.canary_name(target)
-
-
-def _route_name(target: Target) -> str:
-    return target.router.route or target.app
-
-
-def _service_name(target: Target) -> str:
-    """The Service that picks stable's pods."""
-    return _route_name(target) if target.router.kind == "replicas" else workloads.stable_name(target)
-
-
-def _backends(
-    target: Target,
-    stable: Object | None,
-    canary: Object | None,
-    pin: tuple[str, str] | None = None,
-    *,
-    canary_exists: bool = False,
-) -> routers.Backends:
-    return routers.Backends(
-        stable=workloads.stable_name(target),
-        canary=workloads.canary_name(target),
-        namespace=target.namespace,
-        port=target.workload.port,
-        stable_pods=(stable or {}).get("spec", {}).get("replicas", 0),
-        canary_pods=(canary or {}).get("spec", {}).get("replicas", 0),
-        canary_exists=canary is not None or canary_exists,
-        stable_pin=pin,
-    )
 
 
 def _ready(deployment: Object | None) -> int:
@@ -450,20 +354,3 @@ def _refuse_unready(target: Target, weight: int, current: dict[Track, int], stab
             raise PlatformError(
                 f"The {track} of {target.app} in {target.environment} has no ready replica: it gets no traffic."
             )
-
-
-def _owned_by(found: Object, uids: set[str]) -> bool:
-    return any(owner.get("uid") in uids for owner in found["metadata"].get("ownerReferences") or [])
-
-
-def _selector(selector: Object) -> str:
-    """A label selector as the API's query wants it."""
-    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
-    for it in selector.get("matchExpressions") or []:
-        values = ",".join(it.get("values") or [])
-        parts.append(
-            {"Exists": it["key"], "DoesNotExist": f"!{it['key']}"}.get(
-                it["operator"], f"{it['key']} {it['operator'].lower()} ({values})"
-            )
-        )
-    return ",".join(parts)

@@ -8,7 +8,7 @@ import json
 import math
 from datetime import datetime, timezone
 
-from release_pipelines.domain.values import Artifact, Target
+from release_pipelines.domain.values import Artifact, Target, Track
 from release_pipelines.platforms.base import PlatformError
 from release_pipelines.platforms.kubernetes.client import Object
 from release_pipelines.platforms.kubernetes.readiness import DIGEST, STATED_AT, VERSION
@@ -26,6 +26,21 @@ def stable_name(target: Target) -> str:
 def canary_name(target: Target) -> str:
     """Name of the canary's Deployment and Service."""
     return f"{stable_name(target)}-canary"
+
+
+def deployment_name(target: Target, track: Track) -> str:
+    """Name of a track's Deployment."""
+    return stable_name(target) if track == "stable" else canary_name(target)
+
+
+def route_name(target: Target) -> str:
+    """Name of what splits the traffic."""
+    return target.router.route or target.app
+
+
+def service_name(target: Target) -> str:
+    """Name of the Service that picks stable's pods."""
+    return route_name(target) if target.router.kind == "replicas" else stable_name(target)
 
 
 def container_name(target: Target, deployment: Object | None) -> str:

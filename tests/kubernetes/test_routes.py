@@ -69,6 +69,22 @@ async def served(port: int, wanted: set[str], within: float = 20) -> None:
         await asyncio.sleep(0.1)
 
 
+async def in_effect(port: int, weight: int, within: float = 20) -> None:
+    """Wait until the proxy itself has the canary's weight."""
+    import aiohttp
+
+    deadline = time.monotonic() + within
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"http://127.0.0.1:{port + 1}/api/http/services") as answer:
+                found = [it["weighted"]["services"] for it in await answer.json() if "weighted" in it]
+            shares = [{"web-canary-8080" in it["name"]: it["weight"] for it in services} for services in found]
+            if shares and all(it.get(True, 0) == weight for it in shares):
+                return
+            assert time.monotonic() < deadline, f"{weight} % expected, {found} found"
+            await asyncio.sleep(0.1)
+
+
 async def test_a_route_splits_real_requests_as_its_weights_say_and_loses_none(
     cluster: Kubernetes, target: Make, artifacts: Images, namespace: str, gateway: int
 ) -> None:  # R5, R18
@@ -85,14 +101,14 @@ async def test_a_route_splits_real_requests_as_its_weights_say_and_loses_none(
     assert set(await answers(gateway, 50)) == {"1.0.0"}  # a canary that is ready has no traffic yet
     for weight in (10, 50):
         assert await cluster.split(app, weight, RouteNote(release="release", weight=weight), fence)
-        await served(gateway, {"1.0.0", "1.1.0"})
+        await in_effect(gateway, weight)
         seen = await answers(gateway, 1000)
         assert abs(seen["1.1.0"] / 10 - weight) <= 3, seen
         assert set(seen) == {"1.0.0", "1.1.0"}
         assert (await cluster.observe(app)).weight("canary") == weight
 
     assert await cluster.split(app, 100, RouteNote(release="release", weight=100), fence)
-    await served(gateway, {"1.1.0"})
+    await in_effect(gateway, 100)
     during = asyncio.create_task(answers(gateway, 3000))
     await cluster.deploy(app, "stable", new, None, fence)
     assert (await ended(cluster, app, "stable", fence)).version == "1.1.0"
@@ -102,7 +118,7 @@ async def test_a_route_splits_real_requests_as_its_weights_say_and_loses_none(
     labels = await metric_labels(gateway)
     assert any(f"{namespace}-web-8080" in label for label in labels), labels
     assert any(f"{namespace}-web-canary-8080" in label for label in labels), labels
-    await asyncio.sleep(1)  # a proxy still draws on what it knew
+    await in_effect(gateway, 0)
     assert await cluster.retire(app, "canary", fence)
     assert set(await answers(gateway, 200)) == {"1.1.0"}
 

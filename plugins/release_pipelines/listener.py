@@ -8,10 +8,15 @@ from airflow.listeners import hookimpl
 
 
 def _note(dag_run: Any) -> None:
-    outcome = dag_run.get_task_instance("outcome") if dag_run.dag_id.startswith("release_") else None
+    from sqlalchemy.orm import object_session
+
+    if not dag_run.dag_id.startswith("release_"):
+        return
+    session = object_session(dag_run)  # one of its own would close the scheduler's, and detach the run
+    outcome = dag_run.get_task_instance("outcome", session=session) if session else None
     if outcome is None or outcome.operator != "RecordOutcomeOperator":
         return
-    sentence = outcome.xcom_pull(task_ids="outcome", key="reason")
+    sentence = outcome.xcom_pull(task_ids="outcome", key="reason", session=session)
     if sentence:
         dag_run.note = sentence
 

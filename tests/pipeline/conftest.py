@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from airflow.sdk import DAG
 
-from release_pipelines.domain.values import Artifact, RouteNote, Route
+from release_pipelines.domain.values import Artifact, Route, RouteNote
 from release_pipelines.hooks import platform as platform_hook
 from release_pipelines.hooks.loop import run
 from release_pipelines.operators import deploy
@@ -125,6 +125,12 @@ class Released:
         return str(self.pushed("outcome", "reason"))
 
 
+def moves(world: World) -> list[int]:
+    """The canary's weights one after the other."""
+    accepted = [what[0] for call, what in world.writes if call == "split"]
+    return [weight for weight, before in zip(accepted, [None, *accepted], strict=False) if weight != before]
+
+
 @pytest.fixture(scope="session")
 def _database() -> None:
     from airflow.utils.db import initdb
@@ -142,9 +148,7 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.fixture
-def releases(
-    _database: None, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Releases]:
+def releases(_database: None, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Releases]:
     """The app ``shop`` on two environments where nothing runs yet."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
@@ -179,6 +183,8 @@ def releases(
     (tmp_path / "shop.yaml").write_text(APP)
     dag = release_dag(load_release(tmp_path / "shop.yaml", config, tmp_path))
     dag.fileloc = str(tmp_path / "shop.py")
+    dag.relative_fileloc = "shop.py"
+    Path(dag.fileloc).write_text("# made by release_dag\n")
     for task in dag.tasks:
         task.retry_delay = task.retry_delay * 0
 

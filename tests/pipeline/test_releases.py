@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from release_pipelines.hooks.history import HistoryHook
 from tests.fakes import GOOD, NEW
-from tests.pipeline.conftest import Releases
+from tests.pipeline.conftest import Releases, moves
 
 
 def test_a_good_version_is_released(releases: Releases) -> None:
@@ -16,7 +18,108 @@ def test_a_good_version_is_released(releases: Releases) -> None:
     assert releases.production.weight == 0
     assert releases.production.lease is None
     assert releases.staging.lease is None
-    assert [what[0] for call, what in releases.production.writes if call == "split"] == [10, 50, 100, 50, 0, 0]
+    assert moves(releases.production) == [10, 50, 100, 50, 0]
     detail = HistoryHook().history().releases("shop")[0]
     assert detail.outcome == "released"
+    assert detail.sentence == "Released 1.1.0: it serves all traffic in production and held."
     assert detail.requester == "dag_test"
+
+
+def test_a_bad_version_is_rolled_back_and_the_run_says_why(releases: Releases) -> None:  # R4, R8, R13
+    releases.runs("1.0.0")
+    releases.outside.bad = 0.05
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back"), done.sentence
+    assert done.sentence.startswith("Rolled back 1.1.0 at 10 %: error rate 5 % over 1,000 requests, limit 1 %")
+    assert done.sentence.endswith("traffic is back on 1.0.0.")
+    assert releases.production.tracks["stable"].digest == GOOD
+    assert set(releases.production.tracks) == {"stable"}
+    assert moves(releases.production) == [10, 0]
+    assert releases.production.lease is None
+    assert done.states["production.step_50"] == "upstream_failed"
+    assert done.states["rollback.verify"] == "success"
+
+
+def test_the_first_release_is_deployed_checked_and_given_all_traffic(releases: Releases) -> None:  # R17
+    done = releases.release("1.0.0")
+    assert (done.state, done.outcome) == ("success", "released"), done.sentence
+    assert releases.production.tracks["stable"].digest == GOOD
+    assert moves(releases.production) == [0]
+    assert releases.production.note.last_good
+    assert releases.production.note.done
+    again = releases.release("1.0.0")  # what serves already
+    assert (again.state, again.outcome) == ("success", "no_op"), again.sentence
+    assert again.states["production.canary_deploy"] == "skipped"
+
+
+def test_a_rejected_version_leaves_production_alone_and_staging_goes_back(releases: Releases) -> None:  # R10
+    releases.runs("1.0.0")
+    releases.answer = "Reject"
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rejected"), done.sentence
+    assert "bob rejected it" in done.sentence
+    assert not releases.production.writes
+    assert releases.staging.tracks["stable"].digest == GOOD
+    assert releases.staging.lease is None
+
+
+def test_an_approval_by_the_requester_is_none(releases: Releases) -> None:  # R10
+    releases.runs("1.0.0")
+    releases.by = "dag_test"
+    done = releases.release("1.1.0")
+    assert done.outcome == "rejected", done.sentence
+    assert "dag_test asked for the release and cannot approve it" in done.sentence
+    assert not releases.production.writes
+
+
+def test_marking_the_approval_as_success_by_hand_is_no_approval(releases: Releases) -> None:  # R1
+    releases.runs("1.0.0")
+    releases.answer = None
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "failed"), done.sentence
+    assert "Nobody has approved 1.1.0" in done.sentence
+    assert not releases.production.writes
+
+
+def test_a_stable_that_cannot_take_the_new_version_leaves_the_traffic_on_the_canary(releases: Releases) -> None:  # R18
+    releases.runs("1.0.0")
+    production = releases.production
+
+    def no_room(call: str) -> None:
+        if production.weight == 100:
+            production.broken[NEW] = "no node has room for it"
+
+    production.after = no_room
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rollback_failed"), done.sentence
+    assert "no node has room for it" in done.sentence
+    assert production.weight == 100
+    assert production.tracks["canary"].ready
+    assert production.lease is None
+
+
+def test_a_release_to_staging_stops_there(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0", stop_at="staging")
+    assert (done.state, done.outcome) == ("success", "no_op"), done.sentence
+    assert releases.staging.tracks["stable"].digest == NEW
+    assert not releases.production.writes
+
+
+@pytest.mark.parametrize(
+    ("version", "conf", "why"),
+    [
+        ("1.1", {}, "no semantic version"),
+        ("", {}, "version is missing"),
+        ("1.1.0", {"verison": "1.1.0"}, "Unknown parameter verison"),
+    ],
+)
+def test_what_cannot_be_released_fails_before_anything_is_changed(
+    releases: Releases, version: str, conf: dict[str, str], why: str
+) -> None:
+    releases.runs("1.0.0")
+    done = releases.release(version, **conf)
+    assert (done.state, done.outcome) == ("failed", "failed")
+    assert why in done.sentence
+    assert not releases.production.writes
+    assert not releases.staging.writes

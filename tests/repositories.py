@@ -21,7 +21,7 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def commit(folder: Path, files: dict[str, str], *tags: str) -> str:
+def commit(folder: Path, files: dict[str, str], *tags: str, message: str = "A change") -> str:
     """Write files, commit them, tag the commit (annotated when the tag begins with v), and give its hash."""
     if not (folder / ".git").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def commit(folder: Path, files: dict[str, str], *tags: str) -> str:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "--allow-empty", "-m", "A change")
+    git(folder, "commit", "--quiet", "--allow-empty", "-m", message)
     for tag in tags:
         git(folder, "tag", *(["-m", tag] if tag.startswith("v") else []), tag)
     return git(folder, "rev-parse", "HEAD")

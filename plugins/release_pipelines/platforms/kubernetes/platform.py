@@ -140,8 +140,8 @@ class Kubernetes:
             leases.refuse_older(route, target, lease.fence)
             if route and routers.fence_of(route) != lease.fence:
                 version = route["metadata"]["resourceVersion"]
-                mark = {"resourceVersion": version, "annotations": {routers.FENCE: str(lease.fence)}}
-                await self.client.patch(kind, target.namespace, name, {"metadata": mark})
+                stated = {"resourceVersion": version, "annotations": {routers.FENCE: str(lease.fence)}}
+                await self.client.patch(kind, target.namespace, name, {"metadata": stated})
 
         lease = await self._retried(target, take)
         await self._retried(target, mark)

@@ -18,7 +18,6 @@ from airflow.sdk.exceptions import (
 from pydantic import ValidationError
 
 from release_pipelines.domain.values import Artifact, Value
-from release_pipelines.history import HistoryUnavailable
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.prometheus import PrometheusError
 from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
@@ -56,6 +55,13 @@ def given(model: type[V], value: Any, what: str) -> V:
     return model.model_validate_json(value) if isinstance(value, str) else model.model_validate(value)
 
 
+def worth_another_try() -> tuple[type[Exception], ...]:
+    """Errors of services that do not answer. The history is imported here: a DAG file is parsed without it."""
+    from release_pipelines.history import HistoryUnavailable
+
+    return PlatformUnavailable, PrometheusError, HistoryUnavailable
+
+
 @contextmanager
 def explained(context: Context) -> Iterator[None]:
     """Turn every failure into one sentence: in the log's last line and in XCom ``reason``.
@@ -68,7 +74,7 @@ def explained(context: Context) -> Iterator[None]:
         yield
     except NO_FAILURE:
         raise
-    except (PlatformUnavailable, PrometheusError, HistoryUnavailable) as error:
+    except worth_another_try() as error:
         _push(context, str(error))
         raise AirflowException(str(error)) from error
     except ValidationError as error:

@@ -121,6 +121,11 @@ class World:
     platform: ContainerHost
     lease: Lease
 
+    def workload(self, **changes: Any) -> None:
+        """Change the app's workload."""
+        workload = self.target.workload.model_copy(update=changes)
+        self.target = self.target.model_copy(update={"workload": workload})
+
     async def settle(self, track: Any, within: float = 30) -> TrackStatus:
         """Advance until settled or failed."""
         async with asyncio.timeout(within):
@@ -205,7 +210,7 @@ async def world(stack: Stack) -> AsyncIterator[World]:
         platform_connection="host",
         registry_connection="registry",
         prometheus_connection="metrics",
-        workload=WorkloadSpec(name=app, replicas=2, ready_timeout=20),
+        workload=WorkloadSpec(name=app, replicas=1, ready_timeout=20),
         router=RouterSpec(kind="traefik", route=app),
         url=stack.web,
         host=host,

@@ -68,7 +68,9 @@ class Stack:
     def start(self, name: str, command: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a process; what it says goes into a file of its name."""
         with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(env or {})})
+            process = subprocess.Popen(
+                command, cwd=self.folder, stdout=log, stderr=log, env={**os.environ, **(env or {})}
+            )
         self.processes.append(process)
         return process
 

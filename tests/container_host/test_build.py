@@ -25,8 +25,9 @@ DOCKERFILE = """\
 ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS app
 ARG NAME=nobody
-RUN ["python3", "-c", "import os; open('/greeting', 'w').write('hello ' + os.environ['NAME'])"]
+ENV NAME=${NAME}
 COPY page /page
+RUN ["python3", "-c", "import os; open('/greeting', 'w').write('hello ' + os.environ['NAME'])"]
 
 FROM app AS test
 RUN ["python3", "-c", "print('looking at the page', flush=True); assert 'good' in open('/page').read()"]
@@ -35,7 +36,7 @@ FROM app
 CMD ["python3", "-m", "http.server"]
 """
 
-READ = ["python3", "-c", "print(open('/greeting').read())"]
+READ = ["python3", "-c", "import os; print(open('/greeting').read(), 'and', os.environ['NAME'])"]
 
 
 class Shop:
@@ -93,7 +94,7 @@ def test_what_was_built_is_pushed_and_known_by_its_digest(shop: Shop, client: An
     pulled = client.images.pull(artifact.reference)
     assert pulled.labels["org.opencontainers.image.revision"] == shop.commit
     assert pulled.labels["org.opencontainers.image.version"] == "1.0.0"
-    assert client.containers.run(artifact.reference, READ, remove=True) == b"hello Ann\n"
+    assert client.containers.run(artifact.reference, READ, remove=True) == b"hello Ann and Ann\n"
     found = run(
         ResolveDigestOperator(
             task_id="resolve", app="shop", image=shop.image, version="1.0.0", registry_conn_id="registry"
@@ -106,7 +107,7 @@ def test_arguments_that_changed_are_not_taken_from_the_cache(shop: Shop, client:
     for name in ("Ann", "Bob"):
         built = shop.build(args={"NAME": name})
         greeting = client.containers.run(built["id"], READ, remove=True)
-        assert greeting == f"hello {name}\n".encode()
+        assert greeting == f"hello {name} and {name}\n".encode()
 
 
 def test_tests_that_fail_stop_the_release_with_their_last_lines(shop: Shop) -> None:  # R12

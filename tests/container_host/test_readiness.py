@@ -24,12 +24,6 @@ async def failing(world: World, artifact: Artifact, track: str = "stable") -> st
     return status.failure
 
 
-def impatient(world: World, **changes: object) -> None:
-    """A workload that does not wait long."""
-    workload = world.target.workload.model_copy(update={"ready_timeout": 3, **changes})
-    world.target = world.target.model_copy(update={"workload": workload})
-
-
 async def test_a_crash_is_explained_and_leaves_the_old_version_alone(world: World, image: Image) -> None:
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
@@ -65,7 +59,7 @@ async def test_an_image_that_does_not_exist_is_named(world: World, image: Image)
 
 
 async def test_a_registry_that_is_away_is_waited_for_until_the_timeout(world: World, image: Image) -> None:
-    impatient(world)
+    world.workload(ready_timeout=3)
     away = image("1.0.0").model_copy(update={"image": "127.0.0.1:9/shop", "digest": "sha256:" + "1" * 64})
     await world.platform.deploy(world.target, "stable", away, None, world.lease.fence)
     first = await world.platform.advance(world.target, "stable", world.lease.fence)
@@ -77,14 +71,14 @@ async def test_a_registry_that_is_away_is_waited_for_until_the_timeout(world: Wo
 
 
 async def test_an_app_that_serves_another_port_is_not_ready(world: World, image: Image) -> None:
-    impatient(world)
+    world.workload(ready_timeout=8)
     failure = await failing(world, image("1.3.0", mode="deaf"))
     assert "does not serve port 8080" in failure
     assert "line 7 of 1.3.0" in failure
 
 
 async def test_an_app_whose_health_path_complains_is_not_ready(world: World, image: Image) -> None:
-    impatient(world)
+    world.workload(ready_timeout=8)
     assert "answers /health with 503" in await failing(world, image("1.4.0", mode="sick"))
 
 
@@ -95,7 +89,7 @@ async def test_a_command_that_does_not_exist_is_explained(world: World, image: I
 
 
 async def test_running_out_of_memory_is_named(world: World, image: Image) -> None:
-    impatient(world, memory="64Mi", ready_timeout=20)
+    world.workload(memory="64Mi")
     failure = await failing(world, image("1.6.0", mode="hungry"))
     assert "OOMKilled" in failure or "exit code 137" in failure
 
@@ -111,11 +105,12 @@ async def test_a_killed_canary_is_seen(world: World, image: Image) -> None:  # R
     assert observed.weight("canary") == 30
     assert observed.track("canary").ready == 0
     assert "exit code 137" in (observed.track("canary").failure or "")
-    assert observed.track("stable").ready == 2
+    assert observed.track("stable").ready == 1
     assert await world.split(0)
 
 
 async def test_a_killed_replica_of_stable_is_replaced_at_the_next_step(world: World, image: Image) -> None:
+    world.workload(replicas=2)
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
     world.containers()[0].kill()
@@ -126,12 +121,13 @@ async def test_a_killed_replica_of_stable_is_replaced_at_the_next_step(world: Wo
 
 
 async def test_fewer_replicas_take_the_others_away(world: World, image: Image) -> None:
-    await world.deploy("stable", image("1.0.0"), replicas=3)
+    await world.deploy("stable", image("1.0.0"), replicas=2)
     status = await world.deploy("stable", image("1.0.0"), replicas=1)
     assert (status.wanted, status.ready, len(world.containers())) == (1, 1, 1)
 
 
 async def test_two_watchers_at_once_do_no_more_than_one(world: World, image: Image) -> None:  # R6
+    world.workload(replicas=2)
     async with ContainerHost(world.stack.engine_url, world.stack.state_url) as other:
         await world.platform.deploy(world.target, "stable", image("1.0.0"), None, world.lease.fence)
         await both_settle(world, other)
@@ -160,7 +156,7 @@ async def both_settle(world: World, other: ContainerHost) -> int:
 
 
 async def test_usage_is_a_share_of_the_limits(world: World, image: Image) -> None:
-    impatient(world, cpu=0.5, memory="128Mi", replicas=1, ready_timeout=20)
+    world.workload(cpu=0.5, memory="128Mi")
     await world.deploy("stable", image("1.0.0"))
     usage = await world.platform.usage(world.target, "stable")
     assert usage is not None

@@ -100,6 +100,10 @@ class Engine:
                     raise _refusal(response.status, await response.text(), f"{method} {path}")
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(getattr(error, "os_error", error), PermissionError):
+                raise Forbidden(
+                    f"The container engine's socket {self._socket} may not be opened by this user."
+                ) from error
             said = str(error) or type(error).__name__
             raise PlatformUnavailable(f"The container engine at {self.url} does not answer: {said}.") from error
 

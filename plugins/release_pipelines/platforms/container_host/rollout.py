@@ -87,7 +87,7 @@ def plan(want: Want, replicas: list[Replica], now: float) -> Plan:
     serving = [r for r in staying if r.ready and r.listed]
     lame = sorted((r for r in staying if r not in serving), key=lambda r: r.listed)
     leave = [r for r in replicas if r.ended and r.listed]
-    if lame and (joined or not lame[0].listed):
+    if lame and (joined or not lame[0].listed or (missing and room <= 0)):
         leave.append(lame[0])
     elif serving and len(joined) + len(serving) > want.replicas:
         leave.append(serving[0])

@@ -26,7 +26,7 @@ class GateOperator(BaseBranchOperator):
     :param watched: ids of the tasks that must have succeeded.
     :param touches: id of the first task that changes something.
     :param go_on: id of the next task.
-    :param roll_back: id of the first rollback task.
+    :param roll_back: id of the first rollback task; None: nothing has been changed so far.
     :param stop_at: name of the environment that ends here; a run whose parameter ``stop_at`` names it goes to ``stop``.
     :param stop: id of the task that ends a run that was to stop here.
     """
@@ -37,7 +37,7 @@ class GateOperator(BaseBranchOperator):
         watched: list[str],
         touches: str,
         go_on: str,
-        roll_back: str,
+        roll_back: str | None,
         stop_at: str | None = None,
         stop: str | None = None,
         **kwargs: Any,

@@ -68,10 +68,13 @@ def release_dag(spec: ReleaseSpec) -> DAG:
             preflight="preflight",
             build=first_build.task_id,
             recorded="artifact",
-            no_op="complete",
+            no_op="nothing_to_do",
         )
-        complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
-        preflight >> gate >> [first_build, artifact, complete]
+        nothing = EmptyOperator(task_id="nothing_to_do")
+        # One of the ways to the end was taken. Gates are upstream only of their own ways, so that a rollback is none.
+        complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.ONE_SUCCESS)
+        preflight >> gate >> [first_build, artifact, nothing]
+        nothing >> complete
         built >> artifact
 
         before: Any = artifact
@@ -170,11 +173,11 @@ def _rolling_environment(spec: ReleaseSpec, name: str, before: Any, complete: An
             go_on=_next(spec, name),
             roll_back=f"{name}.roll_back",
             stop_at=name,
-            stop="complete",
+            stop=f"{name}.stop_here",
         )
         before >> lease.as_setup() >> deploy >> smoke >> test >> gate >> roll_back
         test >> give_back.as_teardown(setups=lease)
-        gate >> complete
+        gate >> EmptyOperator(task_id="stop_here") >> complete
     return gate, roll_back, ids
 
 
@@ -217,7 +220,7 @@ def _approval(spec: ReleaseSpec, names: list[str], undo: list[Any]) -> tuple[Any
         watched=["approval"],
         touches=f"{names[-2]}.deploy" if undo else "approval",
         go_on=f"{production.name}.take_lease",
-        roll_back=f"{names[-2]}.roll_back" if undo else "complete",
+        roll_back=f"{names[-2]}.roll_back" if undo else None,
     )
     return approval, gate
 
@@ -292,7 +295,8 @@ def _production(spec: ReleaseSpec, name: str, before: Any, complete: Any) -> tup
         chain = chain >> step
     chain >> bake >> gate >> promote >> promote_gate >> complete
     [gate, promote_gate] >> plan
-    [complete, cleanup] >> give_back.as_teardown(setups=lease)
+    # `complete` stays out of the lease's scope: a run with nothing to do skips the lease, and all that is in its scope
+    [promote_gate, cleanup] >> give_back.as_teardown(setups=lease)
     return [give_back], [*ids, f"{name}.promote", "rollback.plan", "rollback.switch", "rollback.verify"]
 
 

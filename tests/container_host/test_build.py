@@ -25,7 +25,6 @@ DOCKERFILE = """\
 ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS app
 ARG NAME=nobody
-ENV NAME=${NAME}
 COPY page /page
 RUN ["python3", "-c", "import os; open('/greeting', 'w').write('hello ' + os.environ['NAME'])"]
 
@@ -33,6 +32,8 @@ FROM app AS test
 RUN ["python3", "-c", "print('looking at the page', flush=True); assert 'good' in open('/page').read()"]
 
 FROM app
+ARG NAME
+ENV NAME=${NAME}
 CMD ["python3", "-m", "http.server"]
 """
 

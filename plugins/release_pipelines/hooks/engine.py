@@ -101,6 +101,12 @@ def engine_errors(engine: str) -> Iterator[None]:
         raise PlatformUnavailable(f"The engine does not answer ({engine}): {said}.") from error
 
 
+def is_podman(client: APIClient) -> bool:
+    """Whether the engine is a Podman. Its cache (seen in 4.3) gives ``ENV X=${X}`` the value that X had before."""
+    parts = client.version().get("Components") or []
+    return any("podman" in str(part.get("Name")).lower() for part in parts)
+
+
 AWAY = (
     "connection refused", "connection reset", "no such host", "i/o timeout", "timeout awaiting", "no route to host",
     "network is unreachable", "server misbehaving", "tls handshake timeout", "unexpected eof", "bad gateway",

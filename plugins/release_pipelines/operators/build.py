@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from release_pipelines.domain.values import Artifact, to_json
-from release_pipelines.hooks.engine import EngineHook, engine_errors, engine_failure
+from release_pipelines.hooks.engine import EngineHook, engine_errors, engine_failure, is_podman
 from release_pipelines.hooks.git import Found, GitHook
 from release_pipelines.hooks.registry import RegistryHook
 from release_pipelines.operators.base import ReleaseOperator
@@ -81,7 +81,7 @@ class ResolveCommitOperator(ReleaseOperator):
 class ImageBuildOperator(ReleaseOperator):
     """Build an image from a commit on a container engine; its log lines are the task's.
 
-    Layers that the engine has are used again. Labels name the commit, the version, and when the commit was made.
+    Layers that the engine has are used again, but by Podman only where ``args`` is empty. Labels name the commit, the version, and when the commit was made.
 
     :param repository: a Git URL, or a folder that is a Git repository.
     :param commit: full hash of what is built.
@@ -170,6 +170,7 @@ class ImageBuildOperator(ReleaseOperator):
                 buildargs={**engine.build_args, **self.args},
                 labels=labels,
                 timeout=self.timeout,
+                nocache=bool(self.args) and is_podman(client),
                 rm=True,
                 forcerm=True,
                 decode=True,

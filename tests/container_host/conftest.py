@@ -23,6 +23,8 @@ from tests.container_host import stack as running
 from tests.container_host.stack import Stack
 
 APP = Path(__file__).with_name("app")
+PREFIX = f"shop-{os.getpid()}-"
+"""Of this run: the engine may be another run's too."""
 NUMBERS = itertools.count(1)
 
 
@@ -71,7 +73,7 @@ def remove_containers(stack: Stack) -> None:
 
     client = docker.DockerClient(base_url=stack.engine_url)
     for container in client.containers.list(all=True, filters={"label": "release-pipelines.app"}):
-        if container.labels["release-pipelines.app"].startswith("shop-"):
+        if container.labels["release-pipelines.app"].startswith(PREFIX):
             container.remove(force=True)
 
 
@@ -201,7 +203,7 @@ class World:
 
 @pytest.fixture
 async def world(stack: Stack) -> AsyncIterator[World]:
-    app = f"shop-{next(NUMBERS)}"
+    app = f"{PREFIX}{next(NUMBERS)}"
     host = f"{app}.localhost"
     target = Target(
         app=app,

@@ -22,7 +22,12 @@ GATEWAY_PORT = 8100
 METRICS_PORT = 8102
 ENVIRONMENTS = ("staging", "production")
 CUSTOM_RESOURCES = ("gatewayclasses", "gateways", "httproutes")
-IN_CLUSTER_TEST = "BASE_URL=http://$STOREFRONT_SERVICE_HOST:$STOREFRONT_SERVICE_PORT HOST= exec python3 integration.py"
+IN_CLUSTER_TEST = """\
+import os, runpy
+address = "http://{STOREFRONT_SERVICE_HOST}:{STOREFRONT_SERVICE_PORT}".format(**os.environ)
+os.environ.update(BASE_URL=address, HOST="")
+runpy.run_path("integration.py", run_name="__main__")
+"""
 """Inside the cluster this machine's loopback is somewhere else: the test asks the app's Service."""
 
 
@@ -100,7 +105,7 @@ class Cluster:
         apps = STATE / "apps"
         apps.mkdir(exist_ok=True)
         app = yaml.safe_load((ROOT / "include" / "apps" / f"{APP}.yaml").read_text())
-        app["integration_test"] = ["sh", "-c", IN_CLUSTER_TEST]
+        app["integration_test"] = ["python3", "-c", IN_CLUSTER_TEST]
         (apps / f"{APP}.yaml").write_text(yaml.safe_dump(app, sort_keys=False))
 
     def variables(self) -> dict[str, str]:

@@ -50,7 +50,9 @@ def _look(pod: Object | None) -> tuple[str, str]:
     for it in status.get("containerStatuses") or []:
         state = it.get("state") or {}
         if "terminated" in state:
-            return status.get("phase", "Pending"), f"ended with exit code {state['terminated'].get('exitCode')}"
+            ended = state["terminated"]
+            why = f" ({' '.join(ended['message'].split())})" if ended.get("message") else ""
+            return status.get("phase", "Pending"), f"ended with exit code {ended.get('exitCode')}{why}"
         reason = (state.get("waiting") or {}).get("reason", "")
         said = f"{reason}: {(state.get('waiting') or {}).get('message', '')}".strip(": ")
         if reason in CANNOT_START:

@@ -48,7 +48,7 @@ def test_the_first_release_is_deployed_checked_and_given_all_traffic(releases: R
     assert releases.production.note.last_good
     assert releases.production.note.done
     again = releases.release("1.0.0")  # what serves already
-    assert (again.state, again.outcome) == ("success", "no_op"), again.sentence
+    assert (again.state, again.outcome) == ("success", "no_op"), (again.sentence, again.states)
     assert again.states["production.canary_deploy"] == "skipped"
 
 

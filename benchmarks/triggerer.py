@@ -40,6 +40,7 @@ asyncio.run(main())
 async def watch(count: int) -> tuple[float, int, list[float]]:
     """CPU seconds, measurements and how late each was (seconds) while ``count`` canaries are watched."""
     from release_pipelines.domain.values import to_json
+    from release_pipelines.hooks.prometheus import PrometheusReader
     from release_pipelines.spec.models import AnalysisSpec
     from release_pipelines.triggers.canary import CanaryTrigger
     from tests import fakes
@@ -86,6 +87,7 @@ async def watch(count: int) -> tuple[float, int, list[float]]:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await PrometheusReader._sessions[asyncio.get_running_loop()].close()
     if failed:
         raise Skip(f"{len(failed)} triggers ended early: {failed[0]!r}")
     return used, len(late), list(late)

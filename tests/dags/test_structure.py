@@ -80,8 +80,13 @@ def test_the_outcome_counts_and_comes_last(dag: DAG) -> None:  # R9
     assert outcome.is_teardown
     assert outcome.on_failure_fail_dagrun
     assert not outcome.downstream_task_ids
+
+
+def test_no_gate_stands_right_before_a_teardown_which_it_would_skip(dag: DAG) -> None:  # R2, R9
     gates = {task.task_id for task in dag.tasks if task.task_id.endswith("gate")}
-    assert not gates & outcome.upstream_task_ids
+    for task in dag.tasks:
+        if task.is_teardown:
+            assert not gates & task.upstream_task_ids, task.task_id
 
 
 def test_no_leaf_but_a_teardown_can_turn_a_failed_run_green(dag: DAG) -> None:  # R9

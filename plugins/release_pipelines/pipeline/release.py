@@ -295,8 +295,9 @@ def _production(spec: ReleaseSpec, name: str, before: Any, complete: Any) -> tup
         chain = chain >> step
     chain >> bake >> gate >> promote >> promote_gate >> complete
     [gate, promote_gate] >> plan
-    # `complete` stays out of the lease's scope: a run with nothing to do skips the lease, and all that is in its scope
-    [promote_gate, cleanup] >> give_back.as_teardown(setups=lease)
+    # `complete` stays out of the lease's scope: a run with nothing to do skips the lease, and all that is in its scope.
+    # No gate stands right before the teardown: it would skip it together with the arm that it did not choose.
+    cleanup >> give_back.as_teardown(setups=lease)
     return [give_back], [*ids, f"{name}.promote", "rollback.plan", "rollback.switch", "rollback.verify"]
 
 

@@ -100,7 +100,9 @@ def start() -> str:
         (DIRECTORY / "containers.conf").write_text(CONTAINERS_CONF)
         (DIRECTORY / "registries.conf").write_text(REGISTRIES_CONF)
         SOCKET.unlink(missing_ok=True)
-        processes.start("engine", [*_podman(), "system", "service", "-t", "0", f"unix://{SOCKET}"], _podman_env())
+        # The runtime leaves files where it runs.
+        service = [*_podman(), "system", "service", "-t", "0", f"unix://{SOCKET}"]
+        processes.start("engine", service, _podman_env(), cwd=DIRECTORY)
     processes.wait_until(lambda: _pings(f"unix://{SOCKET}"), "engine", timeout=30)
     return f"unix://{SOCKET}"
 

@@ -21,7 +21,7 @@ RUN = STATE / "run"
 LOG = STATE / "log"
 
 
-def start(name: str, argv: list[str | Path], env: dict[str, str] | None = None) -> bool:
+def start(name: str, argv: list[str | Path], env: dict[str, str] | None = None, cwd: Path = ROOT) -> bool:
     """Start ``argv`` as ``name`` unless it runs; returns whether it was started."""
     if find(name):
         return False
@@ -31,7 +31,7 @@ def start(name: str, argv: list[str | Path], env: dict[str, str] | None = None) 
         process = subprocess.Popen(
             [str(part) for part in argv],
             env={**environment(), **(env or {})},
-            cwd=ROOT,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -141,6 +141,15 @@ def label(metric: MetricSpec) -> str:
     return {"cpu": "CPU", "memory": "memory"}.get(metric.source or "", metric.name)
 
 
+def limits(analysis: AnalysisSpec) -> str:
+    """What the critical metrics must keep, like ``error rate ≤ 1 %, share of requests over 0.5 s ≤ 1 %``."""
+
+    def limit(metric: MetricSpec) -> str:
+        return _share(metric.limit) if metric.counts or metric.source else f"{metric.limit:.4g}"
+
+    return ", ".join(f"{label(metric)} ≤ {limit(metric)}" for metric in analysis.metrics if metric.critical)
+
+
 def _numbers(metric: MetricSpec, sample: Sample) -> str:
     """``error rate 4.8 % over 1,204 requests, limit 1 % (stable: 0.1 %)``"""
     if not metric.counts:

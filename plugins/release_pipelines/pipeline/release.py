@@ -10,6 +10,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
+from release_pipelines.domain.analysis import limits
 from release_pipelines.domain.release import capacity, target
 from release_pipelines.operators.approval import ReleaseApprovalOperator
 from release_pipelines.operators.canary import BakeOperator, CanaryStepOperator, PromoteOperator
@@ -202,7 +203,6 @@ def _approval(spec: ReleaseSpec, names: list[str], undo: list[Any]) -> tuple[Any
     evidence["Release window"] = ""
     canary = app.strategy.canary
     steps = " → ".join(f"{step.weight} % for {step.hold:g} s" for step in canary.steps)
-    limits = ", ".join(f"{metric.name} ≤ {metric.limit:g}" for metric in spec.analysis.metrics if metric.critical)
     approval = ReleaseApprovalOperator(
         task_id="approval",
         artifact=ARTIFACT,
@@ -212,7 +212,7 @@ def _approval(spec: ReleaseSpec, names: list[str], undo: list[Any]) -> tuple[Any
         wait=app.approval.timeout,
         preflight=xcom("preflight"),
         evidence=evidence,
-        plan=f"canary {steps}, then 100 % for {canary.bake:g} s before it is promoted; back at once unless {limits}.",
+        plan=f"canary {steps}, then 100 % for {canary.bake:g} s before it is promoted; back at once unless {limits(spec.analysis)}.",
         release=RELEASE,
     )
     gate = GateOperator(

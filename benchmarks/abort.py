@@ -78,11 +78,9 @@ async def abort(
     from release_pipelines.spec.models import AnalysisSpec
     from release_pipelines.triggers.canary import CanaryTrigger
 
-    analysis = {
-        "interval": 0.5,
-        "window": 5,
-        "metrics": [{"name": "errors", "source": "errors", "limit": 0.01, "failure_limit": 0}],
-    }
+    counts = {kind: f'{kind}_total{{track="{{{{ track }}}}"}}' for kind in ("bad", "all")}
+    metric = {"name": "errors", "bad": counts["bad"], "total": counts["all"], "limit": 0.01, "failure_limit": 0}
+    analysis = {"interval": 0.5, "window": 5, "metrics": [metric]}
     trigger = CanaryTrigger(
         target=to_json(place.target),
         release=APP,
@@ -98,7 +96,7 @@ async def abort(
     failing: list[float] = []
 
     def answered(query: str) -> None:
-        if metrics.bad and "canary" in query and "5.." in query:
+        if metrics.bad and query.startswith("bad") and "canary" in query:
             failing.append(time.time())
 
     metrics.bad, metrics.answered = 0.0, answered
@@ -128,6 +126,8 @@ async def abort(
 
 async def measure(place: Place) -> list[list[str]]:
     """All runs at one place, as two rows of the table."""
+    from benchmarks.triggerer import close_sessions
+    from release_pipelines.domain.values import RouteNote
     from tests.fakes import FakePrometheus
 
     times = []
@@ -135,9 +135,8 @@ async def measure(place: Place) -> list[list[str]]:
         opened.callback(place.clean)
         metrics = await opened.enter_async_context(FakePrometheus())
         os.environ["AIRFLOW_CONN_BENCHMARK_PROMETHEUS"] = json.dumps({"conn_type": "prometheus", "host": metrics.url})
+        opened.push_async_callback(close_sessions)
         platform = await opened.enter_async_context(place.platform())
-        from release_pipelines.domain.values import RouteNote
-
         fence = (await platform.take_lease(place.target, APP, 3600)).fence
         await settle(platform, place, "stable", fence)
         await platform.split(place.target, 0, RouteNote(release=APP, weight=0), fence)

@@ -1,0 +1,103 @@
+"""Releases as people see them: good, rejected, aborted, bad."""
+
+from __future__ import annotations
+
+import pytest
+
+from include.sandbox.settings import SandboxError
+from tests.end_to_end.conftest import Run, Sandbox
+
+HELD = ("production.step_10", "production.step_50", "production.bake", "production.promote", "production.hold_lease")
+
+
+@pytest.fixture(scope="session")
+def serving(sandbox: Sandbox) -> Run:
+    """1.0.0 was released and serves; the requester tried to approve it first."""
+    run = sandbox.start("1.0.0")
+    run.until(lambda: run.asks)
+    with pytest.raises(SandboxError, match="403"):  # R10
+        run.answer("alice", "Approve")
+    run.answer("bob", "Approve")
+    run.until(lambda: run.ended)
+    return run
+
+
+def test_the_first_release_ends_as_released_and_its_note_says_so(sandbox: Sandbox, serving: Run) -> None:  # R9, R17
+    assert serving.state == "success", serving.look()
+    assert sandbox.history(serving)["outcome"] == "released"
+    assert sandbox.serves() == sandbox.serves("staging") == "1.0.0"
+    assert serving.note == "Released 1.0.0: it serves all traffic in production and held."
+    assert sandbox.observe("production").lease is None
+
+
+def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox: Sandbox, serving: Run) -> None:  # R6
+    run = sandbox.start("1.1.0")
+    run.until(lambda: run.asks)
+    assert run.look()["approval"] == "awaiting_input"
+    run.answer("carol", "Approve")
+    run.until(lambda: sandbox.observe("production").weight("canary") == 10)
+    run.until(lambda: run.look().get("production.step_10") == "deferred", seconds=20)
+    run.mark("failed")
+    run.until(lambda: run.look().get("outcome") in ("failed", "success"), seconds=90)
+    observed = sandbox.observe("production")
+    assert run.state == "failed"
+    assert observed.weight("canary") == 0
+    assert observed.lease is None
+    assert sandbox.serves() == "1.0.0"
+    entry = sandbox.history(run)
+    assert entry["outcome"] == "aborted"
+    assert "traffic is back on 1.0.0" in entry["sentence"]
+
+    # Clearing a task of a release that has ended releases nothing (R1).
+    run.clear("production.canary_deploy")
+    run.until(lambda: run.state == "running", seconds=20)
+    run.until(lambda: run.ended, seconds=90)
+    assert run.state == "failed"
+    observed = sandbox.observe("production")
+    assert observed.weight("canary") == 0
+    assert observed.track("canary").wanted == 0
+    assert observed.lease is None
+    assert sandbox.serves() == "1.0.0"
+
+
+def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(sandbox: Sandbox, serving: Run) -> None:
+    before = sandbox.observe("production").route  # R10
+    run = sandbox.start("1.1.0")
+    run.until(lambda: run.asks)
+    assert sandbox.serves("staging") == "1.1.0"
+    run.answer("bob", "Reject")
+    run.until(lambda: run.ended)
+    assert run.state == "failed"
+    assert sandbox.history(run)["outcome"] == "rejected"
+    assert sandbox.observe("production").route == before
+    assert sandbox.serves("staging") == "1.0.0"
+    assert sandbox.observe("staging").lease is None
+
+
+def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox, serving: Run) -> None:  # R4, R8
+    run = sandbox.release("1.2.0")
+    assert run.state == "failed"
+    entry = sandbox.history(run)
+    assert entry["outcome"] == "rolled_back", entry
+    assert "limit 1 %" in entry["sentence"]
+    assert run.note == entry["sentence"]
+    observed = sandbox.observe("production")
+    assert observed.weight("canary") == 0
+    assert observed.track("canary").wanted == 0
+    assert observed.lease is None
+    assert sandbox.serves() == "1.0.0"
+
+
+def test_a_good_version_takes_over_and_its_waits_hold_no_worker(sandbox: Sandbox, serving: Run) -> None:  # R18
+    run = sandbox.release("1.1.0")
+    assert run.state == "success", sandbox.history(run)
+    assert sandbox.serves() == "1.1.0"
+    observed = sandbox.observe("production")
+    assert observed.track("canary").wanted == 0
+    assert observed.lease is None
+    # The waits are deferred: `running` is only the moment before and after.
+    for task in HELD:
+        states = [look.get(task) for look in run.seen]
+        assert "deferred" in states, task
+        assert states.count("running") < states.count("deferred") or states.count("deferred") < 4, task
+    assert {look.get("approval") for look in run.seen} >= {"awaiting_input"}

@@ -7,6 +7,7 @@ fails when a tier that needs an engine or a cluster did not run.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ LINT = {
     "import-linter": ["lint-imports"],
 }
 TAIL_LINES = 60
+CLUSTER_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,26 @@ def pytest(tier: Tier) -> Result:
         return Result(not_run=f"{tier.needs} is not set")
     if not folders:
         return Result(not_run="there are no such tests")
+    if tier.name == "kubernetes" and not cluster_answers(os.environ["KUBERNETES_TEST_CONTEXT"]):
+        return Result(failed=1, said=f"No cluster answers in context {os.environ['KUBERNETES_TEST_CONTEXT']}.")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
         argv = [sys.executable, "-m", "pytest", "-q", *folders, "-o", "junit_family=xunit1", f"--junit-xml={report}"]
         code, said = ended(argv, tier.limit)
         return counted(report.read_text() if report.exists() else None, code, said)
+
+
+def cluster_answers(context: str) -> bool:
+    """Whether the cluster has a node that is ready; in CI, where it may still be starting, it is waited for."""
+    kubectl = shutil.which("kubectl", path=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}")
+    argv = [kubectl or "kubectl", "--context", context, "wait", "--for=condition=Ready", "nodes", "--all"]
+    end = time.monotonic() + (CLUSTER_SECONDS if os.environ.get("CI") == "true" else 0)
+    while True:
+        if subprocess.run([*argv, "--timeout=10s"], capture_output=True, check=False).returncode == 0:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(3)
 
 
 def counted(report: str | None, code: int, said: str) -> Result:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from release_pipelines.platforms.base import Platform
     from tests.fakes import FakePrometheus
 
-RUNS = 3
+RUNS = 20
 POLL = 0.01
 APP = "benchmark"
 
@@ -171,31 +171,25 @@ def target(**where: Any) -> Target:
     )
 
 
-def container_host() -> Place:
-    """The sandbox: its engine, store and proxy, and its sample app as image."""
-    import urllib.request
-
-    from include.sandbox import engine
-    from include.sandbox.settings import APP as SAMPLE
-    from include.sandbox.settings import REGISTRY, STORE_URL, WEB, SandboxError
+def images() -> list[Artifact]:
+    """Two versions of a tiny app, in the registry that the sandbox and the test cluster both pull from."""
     from release_pipelines.domain.values import Artifact
+    from tests.kubernetes import image
+    from tests.kubernetes.conftest import CACHE
+
+    name = f"{image.REGISTRY}/{image.REPOSITORY}"
+    try:
+        return [Artifact(app=APP, version=it, image=name, digest=image.push(it, CACHE)) for it in ("1.0.0", "1.1.0")]
+    except OSError as error:
+        raise Skip(f"the registry {image.REGISTRY} does not answer ({error}): `make up` starts it") from None
+
+
+def container_host() -> Place:
+    """The sandbox: its engine, store and proxy."""
+    from include.sandbox import engine
+    from include.sandbox.settings import STORE_URL, WEB, SandboxError
     from release_pipelines.platforms.container_host import ContainerHost
     from release_pipelines.spec.models import RouterSpec
-
-    def image(version: str) -> Artifact:
-        request = urllib.request.Request(f"http://{REGISTRY}/v2/{SAMPLE}/manifests/{version}", method="HEAD")
-        request.add_header("Accept", "application/vnd.docker.distribution.manifest.v2+json")
-        request.add_header(
-            "Accept", "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                digest = answer.headers["Docker-Content-Digest"]
-        except OSError as error:
-            raise Skip(
-                f"container host: no image of {SAMPLE} {version} in the sandbox ({error}): `make demo` makes it"
-            ) from None
-        return Artifact(app=APP, version=version, image=f"{REGISTRY}/{SAMPLE}", digest=digest)
 
     try:
         engine_url = engine.url()
@@ -218,8 +212,7 @@ def container_host() -> Place:
         "container host",
         lambda: ContainerHost(engine_url, STORE_URL),
         target(platform="container_host", router=RouterSpec(route=APP), url=WEB, host=f"{APP}.localhost"),
-        image("1.0.0"),
-        image("1.1.0"),
+        *images(),
         clean,
     )
 
@@ -228,19 +221,11 @@ def kubernetes() -> Place:
     """A namespace of its own in the test cluster, without a mesh; requests by the Service's port on the node."""
     if not os.environ.get("KUBERNETES_TEST_CONTEXT"):
         raise Skip("Kubernetes: KUBERNETES_TEST_CONTEXT names no context")
-    from release_pipelines.domain.values import Artifact
     from release_pipelines.platforms.kubernetes import Kubernetes
     from release_pipelines.spec.models import RouterSpec
-    from tests.kubernetes import image
-    from tests.kubernetes.conftest import CACHE, apply, kubectl, opened
+    from tests.kubernetes.conftest import apply, kubectl, opened
 
-    namespace = f"release-benchmark-{os.getpid()}"
-    artifacts = [
-        Artifact(
-            app=APP, version=version, image=f"{image.REGISTRY}/{image.REPOSITORY}", digest=image.push(version, CACHE)
-        )
-        for version in ("1.0.0", "1.1.0")
-    ]
+    artifacts, namespace = images(), f"release-benchmark-{os.getpid()}"
     service = {"type": "NodePort", "selector": {"app": APP}, "ports": [{"port": 8080, "targetPort": 8080}]}
     labels = {"release-pipelines/test": "true"}
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})

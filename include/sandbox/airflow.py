@@ -120,8 +120,10 @@ def start(values: dict[str, str]) -> None:
     (HOME / "passwords.json").write_text(json.dumps({name: name for name in USERS}))
     if not all(processes.find(f"airflow-{component}") for component in COMPONENTS):
         migrated = subprocess.run(
-            [str(VENV_BIN / "airflow"), "db", "migrate"], env={**processes.environment(), **values},
-            capture_output=True, text=True,
+            [str(VENV_BIN / "airflow"), "db", "migrate"],
+            env={**processes.environment(), **values},
+            capture_output=True,
+            text=True,
         )
         if migrated.returncode:
             raise SandboxError(f"airflow db migrate failed:\n{migrated.stderr[-1500:]}")

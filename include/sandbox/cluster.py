@@ -58,12 +58,15 @@ class Cluster:
             try:
                 self._kubectl("get", "crd", f"{name}.gateway.networking.k8s.io", "-o", "name")
             except SandboxError:
-                raise SandboxError(f"The cluster of context {self.context} has no Gateway API ({name}): "
-                                   "install its CRDs first.") from None
+                raise SandboxError(
+                    f"The cluster of context {self.context} has no Gateway API ({name}): install its CRDs first."
+                ) from None
         server = urllib.parse.urlsplit(config["clusters"][0]["cluster"]["server"]).hostname or ""
         if self.own_registry and not _on_this_machine(server):
-            raise SandboxError(f"The cluster at {server} cannot pull from {REGISTRY}: say REGISTRY=host:port, "
-                               "a registry that this machine and the cluster both reach.")
+            raise SandboxError(
+                f"The cluster at {server} cannot pull from {REGISTRY}: say REGISTRY=host:port, "
+                "a registry that this machine and the cluster both reach."
+            )
         if not self.own_registry and not any(
             processes.answers(f"{scheme}://{self.registry}/v2/") for scheme in ("https", "http")
         ):

@@ -148,7 +148,9 @@ def base_image(engine_url: str) -> str:
         packages = "--include=python3-minimal,libpython3-stdlib,ca-certificates,libc-bin"
         made = subprocess.run(
             ["mmdebstrap", "--variant=extract", packages, "bookworm", str(unfinished)],
-            env=environment(), capture_output=True, text=True,
+            env=environment(),
+            capture_output=True,
+            text=True,
         )
         if made.returncode:
             raise SandboxError(f"mmdebstrap made no base image:\n{made.stderr[-600:]}")

@@ -55,8 +55,11 @@ def _reactions(releases: Iterable[Release]) -> Iterable[str]:
             yield (
                 f"{release.version}: weight 0 was in effect at the proxy {release.weight_zero_after * 1000:.0f} ms "
                 "after the answer that decided the verdict"
-                + (f"; its last answer to a user came after {release.last_answer_after * 1000:.0f} ms."
-                   if release.last_answer_after is not None else ".")
+                + (
+                    f"; its last answer to a user came after {release.last_answer_after * 1000:.0f} ms."
+                    if release.last_answer_after is not None
+                    else "."
+                )
             )
 
 

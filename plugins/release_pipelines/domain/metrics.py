@@ -34,9 +34,7 @@ def queries(target: Target, metric: MetricSpec, track: Track, window: float) -> 
     return MetricQuery(metric=metric, bad=bad, total=total)
 
 
-def sample_of(
-    metric: MetricSpec, at: float, bad: float | None, total: float | None, value: float | None
-) -> Sample:
+def sample_of(metric: MetricSpec, at: float, bad: float | None, total: float | None, value: float | None) -> Sample:
     """The answers as a sample taken ``at`` (Unix time in seconds); for counts the value is bad out of total."""
     if metric.counts:
         known = bad is not None and total is not None and math.isfinite(bad) and math.isfinite(total) and total > 0

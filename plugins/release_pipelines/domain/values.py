@@ -126,8 +126,12 @@ class TrackStatus(Value):
     version: str | None = None
     wanted: int = 0
     ready: int = 0
-    settled: bool = Field(False, description="All wanted replicas run the wanted digest, are ready, and no other replica is left")
-    failure: str | None = Field(None, description="R7: cannot become ready; a sentence with the event and the last log lines")
+    settled: bool = Field(
+        False, description="All wanted replicas run the wanted digest, are ready, and no other replica is left"
+    )
+    failure: str | None = Field(
+        None, description="R7: cannot become ready; a sentence with the event and the last log lines"
+    )
     waiting: str | None = Field(None, description="Not ready yet: what it waits for")
 
 
@@ -145,7 +149,9 @@ class RouteNote(Value):
     schema_version: int = 1
     release: str | None = None
     step: str | None = None
-    weight: int | None = Field(None, description="Canary weight that the release wants: another one in the route is drift")
+    weight: int | None = Field(
+        None, description="Canary weight that the release wants: another one in the route is drift"
+    )
     started_at: float | None = Field(None, description="Unix time at which this step's weight was accepted: its clock")
     verdict: Verdict | None = None
     last_good: Artifact | None = Field(None, description="Newest artifact that was promoted and held")

@@ -50,7 +50,9 @@ class RollbackPlanOperator(ReleaseOperator):
         before = hook.call(lambda platform: platform.observe(target))
         if not _belongs(before, self.release):
             # a task of an old run that was cleared: it must not take a newer release's traffic away (R1)
-            raise AirflowSkipException(f"Another release has changed {target.environment} since; nothing is rolled back.")
+            raise AirflowSkipException(
+                f"Another release has changed {target.environment} since; nothing is rolled back."
+            )
         good = HistoryHook().history().last_good(target.app, target.environment, excluding=bad.digest)
         lease = hook.call(lambda platform: platform.take_lease(target, self.release, LEASE_SECONDS, force=True))
         observed = hook.call(lambda platform: platform.observe(target))

@@ -86,7 +86,9 @@ class Platform(Protocol):
     async def usage(self, target: Target, track: Track) -> Usage | None:
         """CPU and memory as the engine itself reports them; None where Prometheus has them instead."""
 
-    async def run(self, target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float) -> str:
+    async def run(
+        self, target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float
+    ) -> str:
         """Run ``command`` once in the image beside the app, and return its output's end.
 
         Raises :class:`PlatformError` with the last lines when it exits with anything but 0 or takes longer than ``timeout`` s.

@@ -266,7 +266,7 @@ class RouterSpec(Spec):
         None, description="Name of the HTTPRoute, VirtualService or Service; default: the app's name"
     )
     metrics_selector: str | None = Field(
-        None, description="Extra PromQL label matchers for the router's metrics, like `cluster=\"eu\"`"
+        None, description='Extra PromQL label matchers for the router\'s metrics, like `cluster="eu"`'
     )
 
 

@@ -74,7 +74,8 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
 def _relaxed_steps(app: AppSpec) -> AppSpec:
     canary = app.strategy.canary
     steps = [
-        step.model_copy(update={"analysis": relaxed(step.analysis, app)}) if step.analysis else step for step in canary.steps
+        step.model_copy(update={"analysis": relaxed(step.analysis, app)}) if step.analysis else step
+        for step in canary.steps
     ]
     strategy = app.strategy.model_copy(update={"canary": canary.model_copy(update={"steps": steps})})
     return app.model_copy(update={"strategy": strategy})

@@ -1,0 +1,110 @@
+"""The abort guard: what a run that was ended leaves behind (R6, R2)."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+
+from release_pipelines.domain.values import Lease, Route, RouteNote, to_json
+from release_pipelines.hooks import platform as hook
+from release_pipelines.operators.lease import GiveBackLeaseOperator
+from tests.fakes import GOOD, NEW, World, artifact, target
+
+RELEASE = "release_shop/run#0"
+
+
+class Ti:
+    task_id = "give_back_lease"
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """A canary of ``RELEASE`` has 10 % of the traffic."""
+    it = World()
+    monkeypatch.setattr(hook, "_build", lambda *_: it.platform())
+    for name in ("PLATFORM", "REGISTRY"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
+    it.runs("stable", artifact("1.0.0", GOOD))
+    it.runs("canary", artifact(), 1)
+    note = RouteNote(release=RELEASE, step="step_10", weight=10, last_good=artifact("1.0.0", GOOD))
+    it.route = Route(weights={"stable": 90, "canary": 10}, fence=1, note=note)
+    it.fence, it.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
+    return it
+
+
+def give_back(world: World) -> tuple[Any, Ti]:
+    """Run the task; a deferral is taken to its end."""
+    lease = Lease(holder=RELEASE, fence=1, expires_at=0)
+    task = GiveBackLeaseOperator(
+        task_id="give_back_lease", target=target(), lease=to_json(lease), release=RELEASE, retire_after=0
+    )
+    ti = Ti()
+    context: Any = {"ti": ti}
+    try:
+        return task.execute(context), ti
+    except TaskDeferred as deferred:
+        assert world.weight == 0  # safe before anything waits
+        assert world.lease
+        [event] = events(deferred.trigger)
+        return getattr(task, deferred.method_name)(context, event, **deferred.kwargs), ti
+
+
+def events(trigger: Any) -> list[Any]:
+    from release_pipelines.hooks.loop import run
+
+    async def all_of_them() -> list[Any]:
+        return [event.payload async for event in trigger.run()]
+
+    return run(all_of_them())
+
+
+def test_an_unfinished_canary_loses_its_traffic_then_goes_and_then_the_lease_is_free(world: World) -> None:
+    result, ti = give_back(world)
+    assert [call for call, _ in world.writes] == ["split", "retire", "give_back_lease"]
+    assert world.weight == 0
+    assert world.lease is None
+    assert result == {"returned": "1.0.0"}
+    assert ti.pushed["returned"] == "1.0.0"
+
+
+def test_a_finished_release_only_gives_the_lease_back(world: World) -> None:
+    world.runs("stable", artifact())
+    del world.tracks["canary"]
+    done = RouteNote(release=RELEASE, step="promoted", weight=0, done=True, last_good=artifact())
+    world.route = Route(weights={"stable": 100, "canary": 0}, fence=1, note=done)
+    result, _ = give_back(world)
+    assert [call for call, _ in world.writes] == ["give_back_lease"]
+    assert result == {"returned": None}
+
+
+def test_a_lease_that_a_newer_release_holds_is_left_alone(world: World) -> None:  # R2
+    world.fence, world.lease = 2, Lease(holder="release_shop/newer#0", fence=2, expires_at=time.time() + 60)
+    result, _ = give_back(world)
+    assert not world.writes
+    assert result == {"returned": None}
+
+
+def test_while_stable_is_being_changed_the_traffic_stays_on_the_canary(world: World) -> None:  # R18
+    world.runs("stable", artifact("1.1.0", NEW))
+    world.route = Route(weights={"stable": 0, "canary": 100}, fence=1, note=RouteNote(release=RELEASE))
+    give_back(world)
+    assert world.weight == 100
+    assert "canary" in world.tracks
+    assert world.lease is None
+
+
+def test_a_fence_that_a_rollback_renewed_is_no_obstacle(world: World) -> None:  # R2
+    world.fence, world.lease = 3, Lease(holder=RELEASE, fence=3, expires_at=time.time() + 60)
+    give_back(world)
+    assert world.weight == 0
+    assert world.lease is None

@@ -33,7 +33,7 @@ class Place:
     target: Target
     good: Artifact
     new: Artifact
-    clean: Callable[[], None]
+    clean: Callable[[], object]
 
 
 async def settle(platform: Platform, place: Place, track: Any, fence: int) -> None:
@@ -171,7 +171,7 @@ def target(**where: Any) -> Target:
     )
 
 
-def images() -> list[Artifact]:
+def images() -> tuple[Artifact, Artifact]:
     """Two versions of a tiny app, in the registry that the sandbox and the test cluster both pull from."""
     from release_pipelines.domain.values import Artifact
     from tests.kubernetes import image
@@ -179,9 +179,12 @@ def images() -> list[Artifact]:
 
     name = f"{image.REGISTRY}/{image.REPOSITORY}"
     try:
-        return [Artifact(app=APP, version=it, image=name, digest=image.push(it, CACHE)) for it in ("1.0.0", "1.1.0")]
+        good, new = (
+            Artifact(app=APP, version=it, image=name, digest=image.push(it, CACHE)) for it in ("1.0.0", "1.1.0")
+        )
     except OSError as error:
         raise Skip(f"the registry {image.REGISTRY} does not answer ({error}): `make up` starts it") from None
+    return good, new
 
 
 def container_host() -> Place:
@@ -242,7 +245,7 @@ def kubernetes() -> Place:
         lambda: Kubernetes(opened()),
         where,
         *artifacts,
-        lambda: kubectl("delete", "namespace", namespace, "--wait=false") and None,
+        lambda: kubectl("delete", "namespace", namespace, "--wait=false"),
     )
 
 
@@ -256,5 +259,5 @@ def main() -> None:
             why.append(str(reason))
     if rows:
         table(f"From the first failing answer, milliseconds ({RUNS} runs)", ["", "median", "most", "target"], rows)
-    for reason in why:
-        print(f"  did not run: {reason}")
+    for sentence in why:
+        print(f"  did not run: {sentence}")

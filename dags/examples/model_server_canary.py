@@ -7,6 +7,8 @@ sample app stands in for a model server. Judging needs requests: send some to ht
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import DAG, Param
 
 from release_pipelines.domain.values import Target
@@ -56,9 +58,9 @@ with DAG(
     )
     lease = TakeLeaseOperator(task_id="take_lease", target=server)
     hold_lease = HoldLeaseOperator(task_id="hold_lease", target=server, lease=lease.output)
-    release = {"target": server, "artifact": artifact.output, "lease": lease.output}
+    release: dict[str, Any] = {"target": server, "artifact": artifact.output, "lease": lease.output}
     deploy = CanaryDeployOperator(task_id="deploy", **release)
-    watch = {**release, "deployment": deploy.output, "hold": 20.0, "analysis": analysis}
+    watch: dict[str, Any] = {**release, "deployment": deploy.output, "hold": 20.0, "analysis": analysis}
     step = CanaryStepOperator(task_id="step_20", weight=20, **watch)
     bake = BakeOperator(task_id="bake", **watch)
     promote = PromoteOperator(task_id="promote", retire_after=5.0, **release)

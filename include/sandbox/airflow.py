@@ -7,6 +7,7 @@ import json
 import secrets
 import shlex
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -193,9 +194,20 @@ def forget_runs() -> None:
     except SandboxError:
         return  # no such DAG yet
     for run in runs:
+        path = run_path(DAG_ID, run["dag_run_id"])
         if run["state"] in ("queued", "running"):
-            admin.call("PATCH", run_path(DAG_ID, run["dag_run_id"]), {"state": "failed"})
-        admin.call("DELETE", run_path(DAG_ID, run["dag_run_id"]))
+            admin.call("PATCH", path, {"state": "failed"})
+            _wait_for_teardowns(admin, path)
+        admin.call("DELETE", path)
+
+
+def _wait_for_teardowns(admin: Client, path: str, timeout: float = 90) -> None:
+    """A run that is marked as failed first returns its traffic and its lease, and is running until then."""
+    deadline = time.monotonic() + timeout
+    while admin.call("GET", path)["state"] in ("queued", "running"):
+        if time.monotonic() > deadline:
+            raise SandboxError(f"A release does not end although it was marked as failed: {AIRFLOW}{path}")
+        time.sleep(0.5)
 
 
 def run_path(dag_id: str, run_id: str) -> str:

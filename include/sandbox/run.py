@@ -19,6 +19,10 @@ SHOWN = ("running", "deferred", "awaiting_input", "success", "failed", "upstream
 WAIT_BEFORE_APPROVAL = 3.0
 """Seconds: an answer that comes sooner can overtake the process that asked."""
 
+UNFINISHED = ("scheduled", "queued", "running", "deferred", "awaiting_input", "up_for_retry")
+LONGEST = 900.0
+"""Seconds until a release that nobody has to think about is given up."""
+
 
 @dataclass
 class Release:
@@ -122,6 +126,9 @@ def follow(
     weights.start()
     try:
         while release.state not in ("success", "failed"):
+            if approver and time.time() - release.started > LONGEST:
+                unfinished = ", ".join(f"{name} ({state})" for name, state in states.items() if state in UNFINISHED)
+                raise SandboxError(f"{version} has not ended after {LONGEST:.0f} s: {unfinished or 'nothing runs'}.")
             time.sleep(0.7)
             release.state = alice.call("GET", path)["state"]
             for task in alice.call("GET", f"{path}/taskInstances?limit=200")["task_instances"]:

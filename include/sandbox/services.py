@@ -180,6 +180,13 @@ def start_traffic(entry: Entry | None = None) -> None:
     processes.wait_until(TRAFFIC_STATE.exists, "traffic")
 
 
+def keep_traffic(entry: Entry | None = None) -> None:
+    """The same without counting anew, when it goes there already."""
+    running = processes.find("traffic")
+    if running is None or (entry or Entry()).url not in running.cmdline():
+        start_traffic(entry)
+
+
 # --- database -------------------------------------------------------------------------------------------------
 
 

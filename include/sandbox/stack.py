@@ -25,8 +25,7 @@ def up(place: cluster.Cluster | None = None) -> None:
     if place:
         place.start()
     sample.make()
-    if not processes.find("traffic"):
-        services.start_traffic(place.entry if place else None)
+    services.keep_traffic(place.entry if place else None)
     print("Airflow")
     airflow.start(airflow.variables(engine_url, image, place.variables() if place else None))
     print(f"Everything runs. Airflow: {AIRFLOW}")

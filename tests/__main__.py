@@ -48,7 +48,7 @@ class Tier:
 
 TIERS = [
     Tier("lint"),
-    Tier("unit", ("spec", "domain", "history", "platforms", "sandbox", "runner")),
+    Tier("unit", ("cli", "spec", "domain", "history", "platforms", "sandbox", "runner")),
     Tier("airflow", ("operators", "sensors", "triggers", "hooks", "pipeline", "dags")),
     Tier("container host", ("container_host",), required=True),
     Tier("end to end", ("end_to_end",), limit=1500, required=True),

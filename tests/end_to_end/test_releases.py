@@ -30,6 +30,20 @@ def test_the_first_release_ends_as_released_and_its_note_says_so(sandbox: Sandbo
     assert sandbox.observe("production").lease is None
 
 
+def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(sandbox: Sandbox, serving: Run) -> None:
+    before, staging = sandbox.observe("production").route, sandbox.serves("staging")  # R10
+    run = sandbox.start("1.1.0")
+    run.until(lambda: run.asks)
+    assert sandbox.serves("staging") == "1.1.0"
+    run.answer("bob", "Reject")
+    run.until(lambda: run.ended)
+    assert run.state == "failed"
+    assert sandbox.history(run)["outcome"] == "rejected"
+    assert sandbox.observe("production").route == before
+    assert sandbox.serves("staging") == staging
+    assert sandbox.observe("staging").lease is None
+
+
 def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox: Sandbox, serving: Run) -> None:  # R6
     run = sandbox.start("1.1.0")
     run.until(lambda: run.asks)
@@ -58,20 +72,6 @@ def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox:
     assert observed.track("canary").wanted == 0
     assert observed.lease is None
     assert sandbox.serves() == "1.0.0"
-
-
-def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(sandbox: Sandbox, serving: Run) -> None:
-    before = sandbox.observe("production").route  # R10
-    run = sandbox.start("1.1.0")
-    run.until(lambda: run.asks)
-    assert sandbox.serves("staging") == "1.1.0"
-    run.answer("bob", "Reject")
-    run.until(lambda: run.ended)
-    assert run.state == "failed"
-    assert sandbox.history(run)["outcome"] == "rejected"
-    assert sandbox.observe("production").route == before
-    assert sandbox.serves("staging") == "1.0.0"
-    assert sandbox.observe("staging").lease is None
 
 
 def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox, serving: Run) -> None:  # R4, R8

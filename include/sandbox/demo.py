@@ -23,10 +23,15 @@ def demo(context: str, registry: str) -> int:
     :param registry: registry that this machine and the cluster both reach; empty: the sandbox's own.
     :return: the exit code: 1 when an outcome is not as expected or a request was lost.
     """
-    begun = time.time()
     place = cluster.Cluster(context, registry) if context else None
     if place:
         place.check()
+    with stack.alone():
+        return _demo(place)
+
+
+def _demo(place: cluster.Cluster | None) -> int:
+    begun = time.time()
     stack.up(place)
     print("Forgetting earlier releases")
     stack.empty(place)

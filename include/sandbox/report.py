@@ -57,8 +57,8 @@ def _reactions(releases: Iterable[Release]) -> Iterable[str]:
                 "after the answer that decided the verdict"
                 + (
                     f"; its last answer to a user came after {release.last_answer_after * 1000:.0f} ms."
-                    if release.last_answer_after is not None
-                    else "."
+                    if release.last_answer_after and release.last_answer_after > 0
+                    else "; no user got an answer from it after that one."
                 )
             )
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from include.sandbox import airflow, cluster, engine, processes, sample, services
 from include.sandbox.settings import AIRFLOW, PROMETHEUS, ROOT, STATE, TRAEFIK_API, SandboxError
 
-KEPT = {"cache", "tools"}
-"""What `down` leaves in .sandbox/: downloads, and uv."""
+KEPT = {"cache", "tools", "lock"}
+"""What `down` leaves in .sandbox/: downloads, uv, and who uses it alone."""
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Use the sandbox alone: a demo and a test run would forget each other's releases. Waits until it is free."""
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting until another demo or test run is done with the sandbox")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def up(place: cluster.Cluster | None = None) -> None:
@@ -35,7 +50,10 @@ def down() -> None:
     """End everything that was started, and remove what it left."""
     with suppress(SandboxError):  # no engine, no containers
         engine.remove_app_containers(engine.url())
-    cluster.remove()
+    try:
+        cluster.remove()
+    except SandboxError as error:  # the cluster may be gone
+        print(error)
     airflow.stop()
     processes.stop(*(name for name in processes.names() if name != "engine"))
     engine.stop()

@@ -161,12 +161,13 @@ def sandbox() -> Iterator[Sandbox]:
     reason = missing()
     if reason:
         pytest.skip(reason)
-    ours = processes.find("airflow-scheduler") is None
-    try:
-        stack.up()
-        stack.empty()
-        demo._wait_for_dag()
-        yield Sandbox()
-    finally:
-        if ours:
-            stack.down()
+    with stack.alone():
+        ours = processes.find("airflow-scheduler") is None
+        try:
+            stack.up()
+            stack.empty()
+            demo._wait_for_dag()
+            yield Sandbox()
+        finally:
+            if ours:
+                stack.down()

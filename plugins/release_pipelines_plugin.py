@@ -1,5 +1,10 @@
-"""Registers the package's plugin where it is used as a folder, not installed as a wheel."""
+"""Registers the package's plugin where it is used as a folder; where it is installed, its entry point does."""
 
-from release_pipelines.plugin import ReleasePipelinesPlugin
+from importlib.metadata import PackageNotFoundError, distribution
 
-__all__ = ["ReleasePipelinesPlugin"]
+try:
+    distribution("release-pipelines")
+except PackageNotFoundError:
+    from release_pipelines.plugin import ReleasePipelinesPlugin
+
+    __all__ = ["ReleasePipelinesPlugin"]

@@ -85,3 +85,18 @@ def test_an_app_whose_file_is_gone_has_no_dag(apps: Path) -> None:
     shutil.rmtree(apps)
     apps.mkdir()
     assert not bag().dags
+
+
+def test_the_plugin_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its folder or by its entry point; both would be shown to everybody as a plugin import error."""
+    script = "from airflow.plugins_manager import _get_plugins as get; p, e = get(); print([it.name for it in p], e)"
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins")},
+        capture_output=True,
+        text=True,
+    )
+    said = process.stdout.strip().splitlines()[-1]
+    assert said.count("'release_pipelines'") == 1, process.stderr
+    assert said.endswith("{}")

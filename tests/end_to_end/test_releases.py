@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from include.sandbox.settings import SandboxError
+from tests.end_to_end import browser
 from tests.end_to_end.conftest import Run, Sandbox
 
 HELD = ("production.step_10", "production.step_50", "production.bake", "production.promote", "production.hold_lease")
@@ -44,10 +47,30 @@ def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(sandbo
     assert sandbox.observe("staging").lease is None
 
 
-def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox: Sandbox, serving: Run) -> None:  # R6
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="chromium is not installed")
+def test_an_approver_sees_what_changes_and_rejects_it_in_the_browser(
+    sandbox: Sandbox, serving: Run, tmp_path: Path
+) -> None:  # R10
     run = sandbox.start("1.1.0")
     run.until(lambda: run.asks)
-    assert run.look()["approval"] == "awaiting_input"
+    with browser.signed_in("bob") as page:
+        page.goto(browser.run_page(run.run_id))
+        page.get_by_text("rollback").first.wait_for()
+        page.screenshot(path=tmp_path / "graph.png")
+        page.goto(browser.run_page(run.run_id, "/tasks/approval/required_actions"))
+        page.get_by_text("Release storefront 1.1.0 to production?").first.wait_for()
+        page.get_by_text("sha256:").first.wait_for()
+        page.screenshot(path=tmp_path / "approval.png", full_page=True)
+        page.get_by_role("button", name="Reject").click()
+        run.until(lambda: run.look()["approval"] == "failed", seconds=60)
+    run.until(lambda: run.ended)
+    assert sandbox.history(run)["outcome"] == "rejected"
+
+
+def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox: Sandbox, serving: Run) -> None:  # R6
+    before = sandbox.serves()
+    run = sandbox.start("1.1.0")
+    run.until(lambda: run.asks)
     run.answer("carol", "Approve")
     run.until(lambda: sandbox.observe("production").weight("canary") == 10)
     run.until(lambda: run.look().get("production.step_10") == "deferred", seconds=20)
@@ -57,10 +80,10 @@ def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox:
     assert run.state == "failed"
     assert observed.weight("canary") == 0
     assert observed.lease is None
-    assert sandbox.serves() == "1.0.0"
+    assert sandbox.serves() == before
     entry = sandbox.history(run)
     assert entry["outcome"] == "aborted"
-    assert "traffic is back on 1.0.0" in entry["sentence"]
+    assert f"traffic is back on {before}" in entry["sentence"]
 
     # Clearing a task of a release that has ended releases nothing (R1).
     run.clear("production.canary_deploy")
@@ -71,10 +94,11 @@ def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox:
     assert observed.weight("canary") == 0
     assert observed.track("canary").wanted == 0
     assert observed.lease is None
-    assert sandbox.serves() == "1.0.0"
+    assert sandbox.serves() == before
 
 
 def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox, serving: Run) -> None:  # R4, R8
+    before = sandbox.serves()
     run = sandbox.release("1.2.0")
     assert run.state == "failed"
     entry = sandbox.history(run)
@@ -85,7 +109,7 @@ def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox, 
     assert observed.weight("canary") == 0
     assert observed.track("canary").wanted == 0
     assert observed.lease is None
-    assert sandbox.serves() == "1.0.0"
+    assert sandbox.serves() == before
 
 
 def test_a_good_version_takes_over_and_its_waits_hold_no_worker(sandbox: Sandbox, serving: Run) -> None:  # R18

@@ -79,7 +79,9 @@ def stable_deployment(target: Target, artifact: Artifact, replicas: int | None, 
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
     }
     if limits:
-        container["resources"] = {"limits": limits}
+        # Asked for less CPU than the limit: stable and canary stand side by side, and a limit is for bursts.
+        asked = {"cpu": f"{math.ceil(workload.cpu * 250)}m"} if workload.cpu else {}
+        container["resources"] = {"limits": limits, "requests": asked}
     pod: Object = {"containers": [container]}
     if secret:
         pod["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]

@@ -35,7 +35,7 @@ MISTAKES = {
     ),
     "a weight above 100": (
         "strategy: {canary: {steps: [{weight: 5, hold: 1m}, {weight: 120, hold: 1m}]}}",
-        "storefront.yaml: strategy.canary.steps[1].weight: found 120, expected less than or equal to 99",
+        "storefront.yaml: strategy.canary.steps[1].weight: found 120, expected 99 or less",
     ),
     "weights on the way back that rise": (
         "strategy: {canary: {return_weights: [10, 50]}}",
@@ -57,7 +57,7 @@ MISTAKES = {
     "an analysis of the wrong type": ("analysis: 3", "storefront.yaml: analysis: found 3, expected text"),
     "a step's analysis with a mistake": (
         "strategy: {canary: {steps: [{weight: 5, hold: 1m, analysis: {metrics: [{name: x, source: error, limit: 1}]}}]}}",
-        "strategy.canary.steps[0].analysis.metrics[0].source: found `error`, expected one of 'errors', 'slow_requests'",
+        "strategy.canary.steps[0].analysis.metrics[0].source: found `error`, expected one of `errors`, `slow_requests`",
     ),
     "a step whose analysis is missing": (
         "strategy: {canary: {steps: [{weight: 5, hold: 1m, analysis: }]}}\nanalysis: nowhere",
@@ -89,10 +89,10 @@ MISTAKES = {
         "workloads: [{kind: StatefulSet}]",
         "workloads[0].kind: found `StatefulSet`, expected `Deployment`: other kinds cannot share traffic by weight",
     ),
-    "two workloads": ("workloads: [{}, {}]", "storefront.yaml: workloads: found 2 items, expected at most 1"),
-    "no step": ("strategy: {canary: {steps: []}}", "strategy.canary.steps: found 0 items, expected at least 1"),
+    "two workloads": ("workloads: [{}, {}]", "storefront.yaml: workloads: found a list of 2, expected at most 1"),
+    "no step": ("strategy: {canary: {steps: []}}", "strategy.canary.steps: found a list of 0, expected at least 1"),
     "a key that is given twice": ("owner: a\nowner: b", "storefront.yaml: line 3: found the key `owner` a second time"),
-    "broken YAML": ("owner: [a", "storefront.yaml: line "),
+    "broken YAML": ("owner: [a", "found something that is not YAML ("),
     "a date that does not exist": ("owner: 2026-13-45", "storefront.yaml: found a value that cannot be read"),
     "an environment without a file": (
         "environments: [prodution]",
@@ -102,7 +102,22 @@ MISTAKES = {
         "environments: [staging, staging]",
         "environments: found staging, staging, expected",
     ),
-    "a future schema": ("schema_version: 2", "schema_version: found 2, expected one of 1"),
+    "a future schema": ("schema_version: 2", "schema_version: found 2, expected 1"),
+    "a port that is none": ("workloads: [{port: 0}]", "workloads[0].port: found 0, expected 1 or more"),
+    "a hold of nothing": (
+        "strategy: {canary: {steps: [{weight: 5, hold: 0s}]}}",
+        "strategy.canary.steps[0].hold: found 0, expected a number above 0",
+    ),
+    "a path that is none": ("workloads: [{health: up}]", "health: found `up`, expected a path that begins with /"),
+    "a size that is none": ("workloads: [{memory: 1 GB}]", "memory: found `1 GB`, expected a size like 256Mi or 1Gi"),
+    "a name that is none": (
+        "workloads: [{name: My_App}]",
+        "workloads[0].name: found `My_App`, expected at most 40 lower-case letters, digits and dashes, a letter first",
+    ),
+    "an analysis of a step by name": (
+        "strategy: {canary: {steps: [{weight: 5, hold: 1m, analysis: strict}]}}",
+        "strategy.canary.steps[0].analysis: found `strict`, expected a mapping (key: value)",
+    ),
 }
 
 
@@ -160,7 +175,7 @@ def test_a_mistake_in_an_environment_is_told_once_and_names_the_file_it_stands_i
     project.app(name="two")
     project.environment("base", "platform: mainframe\n")
     said = [str(error) for error in app_errors(project.apps, project.config)]
-    assert "base.yaml: platform: found `mainframe`, expected one of 'container_host', 'kubernetes'" in said
+    assert "base.yaml: platform: found `mainframe`, expected one of `container_host`, `kubernetes`" in said
     assert len(said) == len(set(said))
 
 

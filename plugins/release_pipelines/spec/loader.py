@@ -247,6 +247,8 @@ def _shown(value: Any) -> str:
         return f"the keys {', '.join(map(str, value))}" if value else "no keys"
     if isinstance(value, list):
         return f"a list of {len(value)}"
+    if isinstance(value, float):
+        return f"{value:g}"
     text = str(value).lower() if isinstance(value, bool) else str(value)
     text = text if len(text) <= 80 else text[:77] + "…"
     return f"`{text}`" if isinstance(value, str) else text

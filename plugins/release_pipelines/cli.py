@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -80,6 +80,8 @@ def validate(
     errors: list[SpecError] = []
     if apps.is_dir():
         files = app_files(apps)
+        if not files:
+            _fail(f"{apps} has no app files: files called <name>.yaml are expected.")
         config = config_folder(apps.parent.parent)
         errors = list(app_errors(apps, config))
     else:
@@ -100,7 +102,11 @@ def schema(
     """Write JSON Schemas of the files, for editors."""
     from release_pipelines.spec.schema import write
 
-    for path in write(folder):
+    try:
+        written = write(folder)
+    except OSError as error:
+        _fail(f"{error.filename or folder} cannot be written: {error.strerror}. A folder is expected.")
+    for path in written:
         print(path)
 
 
@@ -112,8 +118,12 @@ def prune(
     """Remove old releases from the history; the last good one of every app stays."""
     from release_pipelines.spec.models import parse_duration
 
+    try:
+        seconds = parse_duration(older_than)
+    except ValueError:
+        _fail(f"--older-than: found `{older_than}`, expected a time like 365d.")
     with _told():
-        gone = _history(database).prune(parse_duration(older_than) / 86400)
+        gone = _history(database).prune(seconds / 86400)
     print(f"Removed {gone} release{'s' if gone != 1 else ''}.")
 
 
@@ -137,7 +147,7 @@ def _told() -> Iterator[None]:
         _fail(str(error))
 
 
-def _fail(sentence: str) -> None:
+def _fail(sentence: str) -> NoReturn:
     print(sentence, file=sys.stderr)
     raise typer.Exit(1)
 

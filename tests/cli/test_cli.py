@@ -72,7 +72,9 @@ def test_what_is_not_there_is_a_sentence_and_an_exit_code() -> None:  # R12
 def test_pruning_says_how_much_went() -> None:
     assert run(app, ["prune", "--older-than", "365d"]).stdout == "Removed 0 releases.\n"
     assert run(app, ["prune", "--older-than", "0s"]).stdout == "Removed 1 release.\n"
-    assert run(app, ["prune", "--older-than", "soon"]).exit_code == 1
+    failed = run(app, ["prune", "--older-than", "soon"])
+    assert failed.exit_code == 1
+    assert failed.stderr == "--older-than: found `soon`, expected a time like 365d.\n"
 
 
 def test_app_files_are_checked(tmp_path: Path) -> None:  # R12
@@ -89,6 +91,11 @@ def test_app_files_are_checked(tmp_path: Path) -> None:  # R12
     file.write_text("name: shop\n")
     assert run(app, ["validate", str(include / "apps")]).stdout == "1 app file, no mistakes.\n"
     assert run(app, ["validate", str(file)]).stdout == "1 app file, no mistakes.\n"
+    failed = run(app, ["validate", str(include / "config" / "nothing")])
+    assert (failed.exit_code, "does not exist" in failed.stderr) == (1, True)
+    (tmp_path / "empty").mkdir()
+    failed = run(app, ["validate", str(tmp_path / "empty")])  # the wrong folder must not look like a right one
+    assert (failed.exit_code, "has no app files" in failed.stderr) == (1, True)
     file.write_text("name: shop\nverison_scheme: date\n")
     for path in (file, include / "apps"):
         failed = run(app, ["validate", str(path)])
@@ -99,6 +106,13 @@ def test_app_files_are_checked(tmp_path: Path) -> None:  # R12
 def test_schemas_are_written(tmp_path: Path) -> None:
     assert run(app, ["schema", str(tmp_path)]).exit_code == 0
     assert json.loads((tmp_path / "app.schema.json").read_text())["title"] == "AppSpec"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:  # R12
+    (tmp_path / "file").write_text("")
+    failed = run(app, ["schema", str(tmp_path / "file")])
+    assert failed.exit_code == 1
+    assert failed.stderr == f"{tmp_path}/file cannot be written: File exists. A folder is expected.\n"
 
 
 def test_the_command_does_without_airflow() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.spec.frozen import frozen
 from tests.fakes import GOOD, NEW
 from tests.pipeline.conftest import Releases, moves
 
@@ -123,3 +124,12 @@ def test_what_cannot_be_released_fails_before_anything_is_changed(
     assert why in done.sentence
     assert not releases.production.writes
     assert not releases.staging.writes
+
+
+def test_a_check_that_fails_ends_the_release_and_lets_a_corrected_file_count(releases: Releases) -> None:  # R6, R9
+    releases.runs("1.0.0")
+    releases.production.breaks("stable", "it crashes")
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "failed"), done.sentence
+    assert frozen("shop") is None
+    assert HistoryHook().history().releases("shop")[0].outcome == "failed"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
+BEGUN = "release"
+"""XCom key of the release's id, pushed as soon as the history knows it."""
 
 
 def release_id(context: Context) -> str:
@@ -64,6 +66,7 @@ class PreflightOperator(ReleaseOperator):
             reason=urgent or None,
             notes=given.get("notes") or None,
         )
+        context["ti"].xcom_push(BEGUN, release)  # the outcome must end what begins here, also when a check fails below
         freeze(release, self.spec)
         targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]
         for target in targets:

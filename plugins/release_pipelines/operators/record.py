@@ -12,6 +12,7 @@ from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.operators.base import REASON, ReleaseOperator, given
 from release_pipelines.operators.gate import task_states
 from release_pipelines.operators.lease import RUN
+from release_pipelines.operators.preflight import BEGUN
 from release_pipelines.spec.frozen import thaw
 
 if TYPE_CHECKING:
@@ -66,10 +67,10 @@ class RecordOutcomeOperator(ReleaseOperator):
         preflight = self._pull(context, self.roles["preflight"]) or {}
         facts = self._facts(context, preflight)
         outcome, sentence = outcome_of(facts)
-        release = preflight.get("release")
+        release = preflight.get("release") or self._pull(context, self.roles["preflight"], BEGUN)
         if release:
+            thaw(release)  # first: a history that is away must not keep an old specification in force
             HistoryHook().history().finish(release, outcome, sentence)
-            thaw(release)
         context["ti"].xcom_push("outcome", outcome)
         context["ti"].xcom_push(REASON, sentence)
         if outcome not in ("released", "no_op"):

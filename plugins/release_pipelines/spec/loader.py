@@ -40,6 +40,19 @@ _EXPECTED = {
     "model_attributes_type": "a mapping (key: value)",
     "string_type": "text (put it in quotes)",
 }
+_PATTERNS = {
+    r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$": "at most 40 lower-case letters, digits and dashes, a letter first",
+    "^/": "a path that begins with /",
+    r"^\d+(Ki|Mi|Gi)$": "a size like 256Mi or 1Gi",
+    "^https?://": "an address that begins with http:// or https://",
+}
+"""The patterns of the models in words."""
+_BOUNDS = {
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "{le:g} or less",
+}
 _BRANCHES = ("AnalysisSpec", "str")
 """Names by which pydantic marks the branches of `analysis: AnalysisSpec | str`; they are no keys of the file."""
 
@@ -92,10 +105,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SpecError(path.name, "", error.strerror or "an unreadable file", "a file that can be read") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "something that is not YAML"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
         line = f"line {mark.line + 1}" if mark else ""
-        expected = "each key once" if "a second time" in problem else "YAML"
-        raise SpecError(path.name, line, problem, expected) from error
+        if "a second time" in problem:
+            raise SpecError(path.name, line, problem, "each key once") from error
+        raise SpecError(path.name, line, f"something that is not YAML ({problem})", "YAML") from error
     except (ValueError, RecursionError) as error:  # a date like 2026-13-45, a list that holds itself
         raise SpecError(path.name, "", f"a value that cannot be read ({error})", "YAML") from error
     if not isinstance(data, dict):
@@ -199,12 +213,15 @@ def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecEr
         expected = expected.replace(" is expected", "").replace(" are expected", "")
         return SpecError(file, path, said or found, expected)
     if kind == "string_pattern_mismatch":
-        return SpecError(file, path, found, f"text that fits `{context['pattern']}`")
+        return SpecError(file, path, found, _PATTERNS.get(context["pattern"], f"text that fits `{context['pattern']}`"))
     if kind == "literal_error":
-        return SpecError(file, path, found, f"one of {context['expected']}".replace(" or ", ", "))
+        known = str(context["expected"]).replace("'", "`").replace(" or ", ", ")
+        return SpecError(file, path, found, f"one of {known}" if "," in known else known)
+    if kind in _BOUNDS:
+        return SpecError(file, path, found, _BOUNDS[kind].format(**context))
     if kind in ("too_long", "too_short"):
         expected = f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
-        return SpecError(file, path, f"{context['actual_length']} items", expected)
+        return SpecError(file, path, f"a list of {context['actual_length']}", expected)
     message = error["msg"].removeprefix("Input should be ")
     return SpecError(file, path, found, _EXPECTED.get(kind, message[:1].lower() + message[1:]))
 

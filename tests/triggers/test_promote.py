@@ -43,12 +43,21 @@ async def test_a_stable_that_does_not_become_ready_leaves_the_traffic_on_the_can
     assert not weights(held)
 
 
-async def test_a_stable_that_dies_while_its_traffic_returns_gets_no_more_of_it(held: World) -> None:  # R5, R18
-    held.after = lambda call: held.breaks("stable") if call == "split" and held.weight == 50 else None
+@pytest.mark.parametrize("weight", [50, 0])
+async def test_a_stable_that_dies_while_its_traffic_returns_gives_it_to_the_canary(
+    held: World, weight: int
+) -> None:  # R5, R18
+    held.after = lambda call: held.breaks("stable") if call == "split" and held.weight == weight else None
     said = await event(promotion())
     assert "stable lost its last ready replica" in said["failure"]
-    assert held.weight == 50
+    assert held.weight == 100
     assert "canary" in held.tracks
+
+
+async def test_a_canary_that_dies_while_stable_is_rolled_gives_it_the_traffic_early(held: World) -> None:  # R5
+    held.after = lambda call: held.breaks("canary") if call == "deploy" else None
+    assert await event(promotion()) == {"promoted": True}
+    assert weights(held)[0] == 0
 
 
 async def test_a_promotion_that_lost_its_fence_writes_nothing(held: World) -> None:  # R2

@@ -25,8 +25,8 @@ class PromoteTrigger(PlatformTrigger):
     :param return_weights: falling canary weights on the way; 0 comes last by itself.
     :param retire_after: seconds that the canary keeps running after it lost its traffic (R15).
 
-    Event: ``{"promoted": true}``, or ``{"failure": sentence}``: stable did not become ready, and the traffic stays where
-    it was, on the healthy canary.
+    Event: ``{"promoted": true}``, or ``{"failure": sentence}``: stable did not become or stay ready, and the healthy
+    canary has the traffic.
     """
 
     def __init__(
@@ -54,20 +54,10 @@ class PromoteTrigger(PlatformTrigger):
         self.retire_after = retire_after
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
-        failure = await self._roll_stable(platform)
-        if failure:
-            return {"failure": failure}
-        for weight in [*self.return_weights, 0]:
-            observed = await self.insist(lambda: platform.observe(self.target))
-            if observed.track("stable").ready == 0:
-                return {"failure": "stable lost its last ready replica while its traffic was being returned"}
-            if weight < observed.weight("canary"):  # a restart never raises what was lowered before it
-                note = self._note(f"return_{100 - weight}", weight)
-                await self.insist(lambda: platform.split(self.target, weight, note, self.fence))  # noqa: B023
-                self.log.info("stable has %s %% of the traffic again.", 100 - weight)
-                await asyncio.sleep(SETTLE_SECONDS)
-        await self._retire(platform)
-        return {"promoted": True}
+        failure = (
+            await self._roll_stable(platform) or await self._return_traffic(platform) or await self._retire(platform)
+        )
+        return {"failure": failure} if failure else {"promoted": True}
 
     def _note(self, step: str, weight: int, *, done: bool = False) -> RouteNote:
         return RouteNote(
@@ -79,6 +69,7 @@ class PromoteTrigger(PlatformTrigger):
         said = None
         while True:
             status = await self.insist(lambda: platform.advance(self.target, "stable", self.fence))
+            await self._leave_dead_canary(platform)
             if status.settled or status.failure:
                 return status.failure
             if (status.ready, status.waiting) != said:
@@ -86,13 +77,51 @@ class PromoteTrigger(PlatformTrigger):
                 self.log.info("stable: %s of %s ready. %s", status.ready, status.wanted, status.waiting or "")
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _retire(self, platform: Platform) -> None:
-        note = (await self.insist(lambda: platform.observe(self.target))).route
-        since = (note.note.started_at if note else None) or time.time()
-        await asyncio.sleep(max(0.0, since + self.retire_after - time.time()))
+    async def _leave_dead_canary(self, platform: Platform) -> None:
+        """R5: a canary that loses its last ready replica while it serves gives its traffic to what stable has."""
+        observed = await self.insist(lambda: platform.observe(self.target))
+        stable, canary = observed.track("stable"), observed.track("canary")
+        if observed.weight("canary") and stable.ready and not canary.ready:
+            self.log.warning("The canary has no ready replica any more: stable takes its traffic early.")
+            await self.insist(lambda: platform.split(self.target, 0, self._note("canary_lost", 0), self.fence))
+
+    async def _return_traffic(self, platform: Platform) -> str | None:
+        for weight in [*self.return_weights, 0]:
+            failure = await self._lost_stable(platform)
+            if failure:
+                return failure
+            await self._leave_dead_canary(platform)
+            observed = await self.insist(lambda: platform.observe(self.target))
+            if weight < observed.weight("canary"):  # a restart never raises what was lowered before it
+                note = self._note(f"return_{100 - weight}", weight)
+                await self.insist(lambda: platform.split(self.target, weight, note, self.fence))  # noqa: B023
+                self.log.info("stable has %s %% of the traffic again.", 100 - weight)
+                await asyncio.sleep(SETTLE_SECONDS)
+        return None
+
+    async def _lost_stable(self, platform: Platform) -> str | None:
+        """R5, R18: a stable that breaks under its traffic gives it to the canary that held, as long as that is there."""
+        observed = await self.insist(lambda: platform.observe(self.target))
+        if observed.track("stable").ready:
+            return None
+        if observed.track("canary").ready and observed.weight("canary") < 100:
+            await self.insist(lambda: platform.split(self.target, 100, self._note("stable_lost", 100), self.fence))
+        return "stable lost its last ready replica while its traffic was being returned"
+
+    async def _retire(self, platform: Platform) -> str | None:
+        route = (await self.insist(lambda: platform.observe(self.target))).route
+        end = ((route.note.started_at if route else None) or time.time()) + self.retire_after
+        while True:
+            failure = await self._lost_stable(platform)
+            if failure:
+                return failure
+            if time.time() >= end:
+                break
+            await asyncio.sleep(max(0.0, min(SETTLE_SECONDS, end - time.time())))
         await self.insist(lambda: platform.retire(self.target, "canary", self.fence))
         done = self._note("promoted", 0, done=True)
         await self.insist(lambda: platform.split(self.target, 0, done, self.fence))
+        return None
 
 
 class RetireTrigger(PlatformTrigger):

@@ -92,6 +92,11 @@ class Cluster:
         self._write_configuration()
 
     def _apply(self) -> None:
+        for name in map(_namespace, ENVIRONMENTS):  # an earlier `make down` does not wait for what it removes
+            phase = ("get", "namespace", name, "--ignore-not-found", "-o", "jsonpath={.status.phase}")
+            if self._kubectl(*phase) == "Terminating":
+                print(f"Waiting until the namespace {name} of an earlier demo is gone")
+                self._kubectl("wait", "--for=delete", f"namespace/{name}", "--timeout=180s")
         objects = manifests.demo([_namespace(name) for name in ENVIRONMENTS], GATEWAY_PORT)
         self._kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import json
 import math
+import os
+import re
+import socket
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -40,24 +45,62 @@ def headers(connection: Connection) -> dict[str, str]:
     return {"Authorization": f"Basic {pair}"}
 
 
+def shown(url: str) -> str:
+    """The service in a sentence: its address without the credentials that may stand in it."""
+    return "Prometheus at " + re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
 def number(answer: Any) -> float | None:
-    """The one number in an instant query's answer; None when it is empty or not a number.
+    """The one number in an instant query's answer, or in its bare result; None when it is empty or not a number.
 
     :raises PrometheusError: when the answer holds several series, or none that can be read.
     """
-    data = answer.get("data", answer) if isinstance(answer, dict) else {"resultType": "vector", "result": answer}
-    result = data.get("result", [])
-    if data.get("resultType") == "scalar":
-        value = float(result[1])
-    elif not result:
+    result = answer.get("data", answer).get("result", []) if isinstance(answer, dict) else answer
+    if not result:
         return None
-    elif len(result) > 1:
+    try:
+        if not isinstance(result[0], dict):  # a scalar: time and value
+            value = float(result[1])
+        elif len(result) == 1:
+            value = float(result[0]["value"][1])
+        else:
+            raise PrometheusError(
+                f"one number is expected, the query gives {len(result)} series: aggregate it, for example with sum()"
+            )
+    except (KeyError, ValueError):
         raise PrometheusError(
-            f"one number is expected, the query gives {len(result)} series: aggregate it, for example with sum()"
-        )
-    else:
-        value = float(result[0]["value"][1])
+            "one number is expected, the query gives text or a range: use a function like increase() over it"
+        ) from None
     return value if math.isfinite(value) else None
+
+
+def refused(url: str, status: int, content: bytes | str) -> PrometheusError:
+    """The error behind an answer that is no success: Prometheus' own words where it says any."""
+    try:
+        said = json.loads(content)["error"]
+    except (ValueError, KeyError, TypeError):
+        return PrometheusError(f"{shown(url)} answers with status {status}, where numbers are expected")
+    return PrometheusError(f"{shown(url)} cannot answer the query: {' '.join(str(said).split())}")
+
+
+def away(url: str, error: BaseException) -> PrometheusError:
+    """The error behind a request that got no answer, by its first cause that says something to people."""
+    why, at = type(error).__name__, error
+    while True:
+        if "Timeout" in type(at).__name__:
+            why = f"no answer within {TIMEOUT:g} s"
+            break
+        if isinstance(at, socket.gaierror):
+            why = "its host name is not known"
+            break
+        if isinstance(at, OSError) and at.errno:
+            why = os.strerror(at.errno).lower()
+            break
+        cause = at.__cause__ or at.__context__
+        if cause is None:
+            break
+        at = cause
+    return PrometheusError(f"{shown(url)} does not answer: {why}")
 
 
 class PrometheusHook(BaseHook):
@@ -79,21 +122,33 @@ class PrometheusHook(BaseHook):
     def get_conn(self) -> PrometheusConnect:
         """A client with a timeout; it has none by itself."""
         from prometheus_api_client import PrometheusConnect
+        from urllib3.util.retry import Retry
 
         connection = self.get_connection(self.prometheus_conn_id)
-        return PrometheusConnect(url=base_url(connection), headers=headers(connection), timeout=TIMEOUT)
+        # Tasks are tried again by Airflow; a retry here would only hide the answer behind "too many".
+        return PrometheusConnect(
+            url=base_url(connection), headers=headers(connection), timeout=TIMEOUT, retry=Retry(total=0)
+        )
 
     def query(self, promql: str) -> float | None:
         """The query's one number now; None when the answer is empty or not finite.
 
         :raises PrometheusError: when the service does not answer, or answers with an error.
         """
+        from prometheus_api_client.exceptions import PrometheusApiClientException
+        from requests import JSONDecodeError, RequestException
+
+        client = self.get_conn()
         try:
-            return number(self.get_conn().custom_query(promql))
-        except PrometheusError:
-            raise
-        except Exception as error:
-            raise PrometheusError(f"Prometheus ({self.prometheus_conn_id}): {error}") from error
+            return number(client.custom_query(promql))
+        except PrometheusApiClientException as error:
+            told = re.fullmatch(r"HTTP Status Code (\d+) \((b.*)\)", str(error), re.DOTALL)
+            status, content = (int(told[1]), ast.literal_eval(told[2])) if told else (0, b"")
+            raise refused(client.url, status, content) from error
+        except (JSONDecodeError, KeyError, TypeError) as error:
+            raise refused(client.url, 200, b"") from error
+        except RequestException as error:
+            raise away(client.url, error) from error
 
     def check(self) -> None:
         """Raise :class:`PrometheusError` unless the service answers a trivial query."""
@@ -159,11 +214,14 @@ class PrometheusReader:
             async with self._session().post(
                 f"{self.url}/api/v1/query", data={"query": promql, "time": f"{at:.3f}"}, headers=self.headers
             ) as response:
-                if response.content_type != "application/json":
-                    raise PrometheusError(f"Prometheus answered with status {response.status}")
-                answer = await response.json()
+                content = await response.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise PrometheusError(f"Prometheus does not answer: {error or type(error).__name__}") from error
-        if answer.get("status") != "success":
-            raise PrometheusError(f"Prometheus says: {answer.get('error', 'unknown error')}")
+            raise away(self.url, error) from error
+        try:
+            answer = json.loads(content)
+            success = answer["status"] == "success"
+        except (ValueError, KeyError, TypeError):
+            success = False
+        if not success:
+            raise refused(self.url, response.status, content)
         return number(answer)

@@ -9,7 +9,7 @@ import pytest
 
 from release_pipelines.domain.values import Usage
 from release_pipelines.platforms.base import Forbidden, PlatformUnavailable
-from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact
+from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact, target
 from tests.triggers.helpers import again, event, released, run_with_a_crash, step, until
 
 
@@ -164,6 +164,49 @@ async def test_who_lost_the_fence_ends_with_an_error_and_writes_nothing(
     assert said["kind"] == "FenceLost"
     assert "rollback" in said["error"]
     assert len(world.writes) == before
+
+
+async def test_a_step_whose_release_went_back_meanwhile_sets_no_weight_again(
+    world: World, prometheus: FakePrometheus
+) -> None:  # R6: its task was marked as failed, and the rollback was faster than the triggerer
+    released(world, canary=True)
+    watching = asyncio.create_task(event(step(hold=30)))
+    await until(lambda: world.weight == 10)
+    back = world.note.model_copy(update={"step": "rollback", "weight": 0, "verdict": None})
+    await world.platform().split(target(), 0, back, 1)
+    said = await asyncio.wait_for(watching, 5)
+    assert said["kind"] == "FenceLost"
+    assert "gone on from step_10 to rollback" in said["error"]
+    assert world.weight == 0
+
+
+async def test_a_canary_that_dies_while_its_capacity_is_raised_goes_back(
+    world: World, prometheus: FakePrometheus
+) -> None:  # R5
+    released(world, canary=True, weight=5, step="step_5")
+
+    def dies(call: str) -> None:
+        if call == "advance":  # which starts one replica, and it dies as the others did
+            world.tracks["canary"] = world.tracks["canary"].model_copy(update={"ready": -1, "settled": False})
+
+    world.before = dies
+    said = await asyncio.wait_for(event(step(replicas=9)), 5)
+    assert said["verdict"]["judgement"] == "fail"
+    assert world.weight == 0
+
+
+async def test_a_canary_that_failed_before_its_step_began_is_said_again_without_old_measurements(
+    world: World, prometheus: FakePrometheus
+) -> None:  # R6
+    released(world)
+    long_ago = world.note.model_copy(update={"release": "release_shop/older#0", "started_at": 1_000_000.0})
+    await world.platform().split(target(), 0, long_ago, 1)
+    world.broken[NEW] = "the image does not start"
+    trigger = step(analysis={"interval": 3600})
+    assert (await event(trigger))["verdict"]["sentence"] == "the image does not start"
+    said = await event(again(trigger))
+    assert said["verdict"]["sentence"] == "the image does not start"
+    assert said["samples"] == []
 
 
 async def test_a_platform_that_is_away_is_asked_again(world: World, prometheus: FakePrometheus) -> None:  # R6

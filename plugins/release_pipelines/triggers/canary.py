@@ -99,9 +99,11 @@ class CanaryTrigger(PlatformTrigger):
         observed = await self._look(platform)
         note = observed.route.note if observed.route else RouteNote()
         if not self._mine(note) or note.started_at is None:
-            failure = await self._raise_capacity(platform)
+            failure = await self._raise_capacity(platform, serving=observed.weight(self.track) > 0)
             if failure:
-                return await self._decide(platform, note, self._failed(failure))
+                # The clock is this step's own, so that a restart asks for no measurements of an earlier one.
+                own = note.model_copy(update={"started_at": time.time()})
+                return await self._decide(platform, own, self._failed(failure))
             note = RouteNote(
                 release=self.release,
                 step=self.step,
@@ -150,8 +152,17 @@ class CanaryTrigger(PlatformTrigger):
             )
         return observed
 
-    async def _raise_capacity(self, platform: Platform) -> str | None:
-        """R5: capacity before weight. Returns the reason why the replicas cannot become ready."""
+    def _still_mine(self, observed: Observed) -> None:
+        """Raise FenceLost when the release has gone on to another step, or back: a person may have marked the task.
+
+        The fence is the release's, and Airflow takes a moment to stop a trigger whose task is no longer deferred.
+        """
+        note = observed.route.note if observed.route else RouteNote()
+        if note.release == self.release and note.step != self.step:
+            raise FenceLost(f"{self.release} has gone on from {self.step} to {note.step}: this step changes nothing more.")
+
+    async def _raise_capacity(self, platform: Platform, *, serving: bool) -> str | None:
+        """R5: capacity before weight. Returns the reason why the replicas cannot become ready, or serve no more."""
         if self.track == "stable":
             return None
         await self.insist(lambda: platform.deploy(self.target, "canary", self.artifact, self.replicas, self.fence))
@@ -159,11 +170,14 @@ class CanaryTrigger(PlatformTrigger):
             status = await self.insist(lambda: platform.advance(self.target, "canary", self.fence))
             if status.settled or status.failure:
                 return status.failure
+            if serving and not status.ready:
+                return f"no replica of {self.artifact.version} is ready any more"
             await asyncio.sleep(READY_LOOK_SECONDS)
 
     async def _check(self, platform: Platform, note: RouteNote) -> Verdict | None:
         """Replicas, lease and weights. A failing verdict when the track died or the drift policy says so."""
         observed = await self._look(platform)
+        self._still_mine(observed)
         status = observed.track(self.track)
         if status.failure or status.ready == 0:
             return self._failed(status.failure or f"no replica of {self.artifact.version} is ready any more")
@@ -228,7 +242,10 @@ class CanaryTrigger(PlatformTrigger):
 
     async def _decide(self, platform: Platform, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
         """R4: the verdict, and the weights that follow from it, in one write; only then Airflow is told."""
-        verdict = await self._write(platform, note, verdict, give_back=action(self.analysis, verdict) != "go_on")
+        give_back = action(self.analysis, verdict) != "go_on"
+        if not give_back:  # measuring may have taken a while
+            self._still_mine(await self._look(platform))
+        verdict = await self._write(platform, note, verdict, give_back=give_back)
         return self._event(verdict)
 
     async def _write(self, platform: Platform, note: RouteNote, verdict: Verdict, *, give_back: bool) -> Verdict:
@@ -259,7 +276,9 @@ class CanaryTrigger(PlatformTrigger):
         )
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            status = (await self._look(platform)).track(self.track)
+            observed = await self._look(platform)
+            self._still_mine(observed)
+            status = observed.track(self.track)
             if keeps_traffic and (status.failure or status.ready == 0):
                 failed = self._failed(status.failure or "no replica is ready")
                 if not self.wait_for_person:

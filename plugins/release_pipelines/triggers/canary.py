@@ -159,7 +159,9 @@ class CanaryTrigger(PlatformTrigger):
         """
         note = observed.route.note if observed.route else RouteNote()
         if note.release == self.release and note.step != self.step:
-            raise FenceLost(f"{self.release} has gone on from {self.step} to {note.step}: this step changes nothing more.")
+            raise FenceLost(
+                f"{self.release} has gone on from {self.step} to {note.step}: this step changes nothing more."
+            )
 
     async def _raise_capacity(self, platform: Platform, *, serving: bool) -> str | None:
         """R5: capacity before weight. Returns the reason why the replicas cannot become ready, or serve no more."""

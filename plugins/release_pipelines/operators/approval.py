@@ -69,6 +69,7 @@ class ReleaseApprovalOperator(ApprovalOperator):
         self.evidence = evidence
         self.plan = plan
         self.self_approval = self_approval
+        self.wait = wait
         self.release = release
 
     def _asked(self) -> tuple[Artifact, dict[str, Any]]:
@@ -76,6 +77,11 @@ class ReleaseApprovalOperator(ApprovalOperator):
 
         found = json.loads(self.preflight) if isinstance(self.preflight, str) else self.preflight
         return given(Artifact, self.artifact, "the artifact"), found or {}
+
+    def _may(self, requester: str | None) -> str:
+        """Who may answer, in words."""
+        named = [name for name in self.approvers if self.self_approval or name != requester]
+        return " or ".join(named) or "anybody"
 
     def execute(self, context: Context) -> Any:
         """Open the form."""
@@ -85,7 +91,8 @@ class ReleaseApprovalOperator(ApprovalOperator):
             named = [name for name in self.approvers if self.self_approval or name != requester]
             if not named and not self.self_approval:
                 raise AirflowFailException(
-                    f"Nobody is left who may approve: {requester} asked for the release and is the only approver."
+                    f"Nobody is left who may approve: {requester} asked for the release and is the only approver. "
+                    f"Name another one in `approvers` of {self.environment}."
                 )
             self.assigned_users = [{"id": name, "name": name} for name in named] or None
             self.subject = f"Release {artifact.app} {artifact.version} to {self.environment}?"
@@ -114,10 +121,14 @@ class ReleaseApprovalOperator(ApprovalOperator):
                 raise AirflowFailException(f"{name} rejected it") from None
             except HITLTimeoutError:
                 self._record(context, artifact, "expired", None)
-                raise AirflowFailException("nobody answered in time") from None
+                raise AirflowFailException(
+                    f"no answer by {self._may(found.get('requester'))} within {_span(self.wait)}"
+                ) from None
             if name == found.get("requester") and not self.self_approval:
                 self._record(context, artifact, "rejected", name)
-                raise AirflowFailException(f"{name} asked for the release and cannot approve it")
+                raise AirflowFailException(
+                    f"{name} asked for the release and cannot approve it: {self._may(name)} is expected"
+                )
             self._record(context, artifact, "approved", name)
             return {"decision": "approved", "by": name, "digest": artifact.digest}
 
@@ -125,3 +136,9 @@ class ReleaseApprovalOperator(ApprovalOperator):
         context["ti"].xcom_push("decision", decision)
         history_of(context, self.release, artifact).record_approval(self.release, artifact.digest, decision, by)
         self.log.info("%s: %s by %s.", artifact.digest, decision, by or "nobody")
+
+
+def _span(seconds: float) -> str:
+    """``30 min``, ``1 d``"""
+    unit, size = next((it for it in (("d", 86400), ("h", 3600), ("min", 60)) if seconds >= it[1]), ("s", 1))
+    return f"{seconds / size:.3g} {unit}"

@@ -103,6 +103,14 @@ def test_while_stable_is_being_changed_the_traffic_stays_on_the_canary(world: Wo
     assert world.lease is None
 
 
+def test_traffic_that_an_earlier_release_left_on_the_canary_stays_where_it_is(world: World) -> None:  # R18
+    note = RouteNote(release="release_shop/earlier#0", step="bake", weight=100)
+    world.route = Route(weights={"stable": 0, "canary": 100}, fence=1, note=note)
+    give_back(world)
+    assert world.weight == 100
+    assert world.lease is None
+
+
 def test_a_fence_that_a_rollback_renewed_is_no_obstacle(world: World) -> None:  # R2
     world.fence, world.lease = 3, Lease(holder=RELEASE, fence=3, expires_at=time.time() + 60)
     give_back(world)

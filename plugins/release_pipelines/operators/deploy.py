@@ -23,6 +23,7 @@ from release_pipelines.domain.values import (
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.operators.base import ReleaseOperator, explained, given, history_of
 from release_pipelines.operators.lease import RUN
+from release_pipelines.platforms.base import PlatformError
 from release_pipelines.triggers.rollout import RolloutTrigger
 
 if TYPE_CHECKING:
@@ -78,12 +79,16 @@ class DeployOperator(ReleaseOperator):
         """The track, and how many replicas it gets (None: as many as the workload has)."""
         return self.track, None
 
+    async def prepare(self, platform: Platform, target: Target, lease: Lease) -> None:
+        """What must be so before the track is changed; a refusal here leaves nothing to roll back."""
+
     def work(self, context: Context) -> dict[str, Any]:
         target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
         artifact = given(Artifact, self.artifact, "artifact")
         hook = PlatformHook(target)
         observed = hook.call(lambda platform: platform.observe(target))
         track, replicas = self.choose(observed, target)
+        hook.call(lambda platform: self.prepare(platform, target, lease))
         stable = observed.track("stable")
         deployment = Deployment(
             environment=target.environment,
@@ -236,6 +241,23 @@ class CanaryDeployOperator(DeployOperator):
     def choose(self, observed: Observed, target: Target) -> tuple[Track, int | None]:
         """Stable for a first release; the canary for every other."""
         return ("stable", None) if first_release(observed) else ("canary", self.replicas)
+
+    async def prepare(self, platform: Platform, target: Target, lease: Lease) -> None:
+        """A canary that an earlier release left with traffic (R18) must lose it first: what is deployed here is new."""
+        observed = await platform.observe(target)
+        if not observed.weight("canary"):
+            return
+        stable = observed.track("stable")
+        if stable.ready < max(1, stable.wanted) or stable.failure:
+            raise PlatformError(
+                f"The canary that an earlier release left in {target.environment} has {observed.weight('canary')} % of the "
+                f"traffic, and stable cannot take it: {stable.ready} of {stable.wanted} replicas are ready. "
+                "Nothing was changed."
+            )
+        self.log.warning("An earlier release left traffic on the canary: stable takes all of it.")
+        kept = observed.route.note.last_good if observed.route else None
+        note = RouteNote(release=self.release, step="cleared", weight=0, started_at=time.time(), last_good=kept)
+        await platform.split(target, 0, note, lease.fence)
 
 
 def first_release(observed: Observed) -> bool:

@@ -210,4 +210,6 @@ def unfinished(observed: Observed, release: str) -> bool:
     note = observed.route.note if observed.route else None
     if observed.track("canary").wanted == 0 and not observed.weight("canary"):
         return False
+    if observed.weight("canary") and note and note.release not in (None, release):
+        return False  # an earlier release left it so, for a person to decide (R18)
     return note is None or not (note.release == release and note.done)

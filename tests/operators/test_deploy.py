@@ -7,13 +7,13 @@ import time
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from release_pipelines.domain.values import Lease, Route, RouteNote
+from release_pipelines.domain.values import Deployment, Lease, Route, RouteNote, to_json
 from release_pipelines.hooks import platform as hook
 from release_pipelines.operators import deploy
-from release_pipelines.operators.deploy import CanaryDeployOperator
-from tests.fakes import GOOD, World, artifact, target
+from release_pipelines.operators.deploy import CanaryDeployOperator, RollBackUpdateOperator
+from tests.fakes import GOOD, NEW, World, artifact, target
 
 RELEASE = "release_shop/run#0"
 NEWER = "sha256:" + "c" * 64
@@ -85,3 +85,59 @@ def test_a_canary_that_serves_beside_a_broken_stable_is_left_alone(world: World)
         deploy_canary(world, ti)
     assert not world.writes
     assert "deployment" not in ti.pushed  # nothing to roll back
+
+
+def roll_back(world: World) -> Any:
+    """Undo the deployment of 1.1.0 in place of 1.0.0."""
+    done = Deployment(
+        environment="staging",
+        platform="container_host",
+        track="stable",
+        digest=NEW,
+        version="1.1.0",
+        previous_digest=GOOD,
+        previous_version="1.0.0",
+    )
+    task = RollBackUpdateOperator(
+        task_id="roll_back",
+        target=target(environment="staging"),
+        deployment=to_json(done),
+        image="registry.example/shop",
+        release=RELEASE,
+    )
+    context: Any = {"ti": Ti()}
+    return task.execute(context)
+
+
+def test_a_rejected_version_goes_and_the_lease_is_free(world: World) -> None:  # R10
+    world.lease = None
+    world.runs("stable", artifact())
+    roll_back(world)
+    assert world.tracks["stable"].digest == GOOD
+    assert world.lease is None
+
+
+def test_what_a_later_release_put_in_staging_stays_when_an_earlier_one_is_rejected(world: World) -> None:  # R2
+    world.lease = None
+    world.runs("stable", artifact("1.2.0", NEWER))
+    with pytest.raises(AirflowSkipException, match=r"put 1\.2\.0 in staging since"):
+        roll_back(world)
+    assert world.tracks["stable"].digest == NEWER
+    assert world.lease is None
+
+
+def test_a_release_that_is_busy_in_staging_is_not_disturbed_by_a_rollback(world: World) -> None:  # R2
+    world.lease = Lease(holder="release_shop/later#0", fence=1, expires_at=time.time() + 60)
+    world.runs("stable", artifact())
+    with pytest.raises(AirflowSkipException, match="later#0"):
+        roll_back(world)
+    assert not world.writes
+
+
+def test_a_way_back_that_fails_leaves_no_lease(world: World) -> None:  # R2
+    world.lease = None
+    world.runs("stable", artifact())
+    world.broken[GOOD] = "its configuration is gone"
+    with pytest.raises(AirflowFailException, match="its configuration is gone"):
+        roll_back(world)
+    assert world.lease is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from release_pipelines.domain.values import (
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.operators.base import ReleaseOperator, explained, given, history_of
 from release_pipelines.operators.lease import RUN
-from release_pipelines.platforms.base import PlatformError
+from release_pipelines.platforms.base import LeaseHeld, PlatformError
 from release_pipelines.triggers.rollout import RolloutTrigger
 
 if TYPE_CHECKING:
@@ -178,7 +180,7 @@ class RollBackUpdateOperator(RollingUpdateOperator):
 
     :param target: the app in its environment.
     :param deployment: what :class:`RollingUpdateOperator` pushed under ``deployment``; where it is missing, or nothing ran
-        before, the task is skipped.
+        before, or another release has changed the environment since or is doing so, the task is skipped.
     :param image: repository of the app's images, without tag and digest.
     :param release: the release's id.
     """
@@ -200,22 +202,42 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         self.artifact = Artifact(
             app=target.app, version=done.previous_version or "unknown", image=self.image, digest=done.previous_digest
         )
-        hook = PlatformHook(target)
-        self.lease = hook.call(
-            lambda platform: platform.take_lease(target, self.release, 10 * target.workload.ready_timeout)
-        )
-        result: dict[str, Any] = super().work(context)
+        self._take(target)
+        with self._freed_on_failure(target):
+            running = PlatformHook(target).call(lambda platform: platform.observe(target)).track("stable")
+            if running.digest not in (done.digest, done.previous_digest):
+                raise AirflowSkipException(
+                    f"Another release has put {running.version or running.digest} in {target.environment} since: it stays."
+                )
+            result: dict[str, Any] = super().work(context)
         return self._give_back(target, result)
 
     def ready(self, context: Context, event: dict[str, Any], deployment: dict[str, Any]) -> dict[str, Any]:
         """The way back has ended; the lease is the holder's own, so it can be taken again to learn its fence."""
-        target, back = given(Target, self.target, "target"), Deployment.model_validate(deployment)
-        self.artifact = Artifact(app=target.app, version=back.version, image=self.image, digest=back.digest)
-        hook = PlatformHook(target)
-        self.lease = hook.call(
-            lambda platform: platform.take_lease(target, self.release, 10 * target.workload.ready_timeout)
-        )
-        return self._give_back(target, super().ready(context, event, deployment))
+        with explained(context):
+            target, back = given(Target, self.target, "target"), Deployment.model_validate(deployment)
+            self.artifact = Artifact(app=target.app, version=back.version, image=self.image, digest=back.digest)
+            self._take(target)
+            with self._freed_on_failure(target):
+                result = super().ready(context, event, deployment)
+            return self._give_back(target, result)
+
+    def _take(self, target: Target) -> None:
+        ttl = 10 * target.workload.ready_timeout
+        try:
+            self.lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, ttl))
+        except LeaseHeld as held:
+            raise AirflowSkipException(f"{held} What it deploys there stays.") from None
+
+    @contextmanager
+    def _freed_on_failure(self, target: Target) -> Iterator[None]:
+        """Whatever goes wrong, nobody has to wait until the lease expires."""
+        try:
+            yield
+        except Exception:  # a deferral is none
+            with suppress(PlatformError):
+                self._give_back(target, {})
+            raise
 
     def _give_back(self, target: Target, result: dict[str, Any]) -> dict[str, Any]:
         lease = given(Lease, self.lease, "lease")

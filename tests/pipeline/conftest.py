@@ -50,7 +50,7 @@ class Outside(FakePrometheus):
 
     def __init__(self) -> None:
         super().__init__()
-        self.worlds = {"staging": World(), "production": World()}
+        self.worlds = {"dev": World(), "staging": World(), "production": World()}
 
     def routes(self, app: web.Application) -> None:
         super().routes(app)
@@ -64,7 +64,7 @@ class Outside(FakePrometheus):
         return web.Response(headers={"Docker-Content-Digest": digest})
 
     async def _page(self, request: web.Request) -> web.Response:
-        world = self.worlds["staging" if "staging" in request.host else "production"]
+        world = self.worlds[next((name for name in self.worlds if name in request.host), "production")]
         version = world.tracks["stable"].version or ""
         return web.json_response({"version": version}, headers={"X-App-Version": version})
 
@@ -72,7 +72,8 @@ class Outside(FakePrometheus):
 class Releases:
     """The app ``shop`` and its releases.
 
-    :param answer: what an approver does when asked: ``Approve``, ``Reject``, or None: marks the task as success.
+    :param answer: what an approver does when asked: ``Approve``, ``Reject``, or None: marks the task as success. ``late``: nobody
+        answers in time.
     """
 
     def __init__(self, dag: DAG, outside: Outside) -> None:
@@ -80,8 +81,10 @@ class Releases:
         self.outside = outside
         self.answer: str | None = "Approve"
         self.by = "bob"
+        self.late = False
         self.production = outside.worlds["production"]
         self.staging = outside.worlds["staging"]
+        self.dev = outside.worlds["dev"]
 
     def runs(self, version: str) -> None:
         """Let both environments serve a version, as an earlier release left it."""
@@ -149,8 +152,14 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.fixture
-def releases(_database: None, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Releases]:
-    """The app ``shop`` on two environments where nothing runs yet."""
+def releases(
+    _database: None,
+    outside: Outside,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Iterator[Releases]:
+    """The app ``shop`` on two environments where nothing runs yet; a parameter adds to its file."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.providers.standard.operators.hitl import HITLOperator
@@ -177,11 +186,12 @@ def releases(_database: None, outside: Outside, tmp_path: Path, monkeypatch: pyt
     config = tmp_path / "config"
     config.mkdir()
     (config / "base.yaml").write_text(BASE.replace("URL", outside.url))
+    (config / "dev.yaml").write_text('name: dev\naddress: {host: "{app}.dev.localhost"}\n')
     (config / "staging.yaml").write_text('name: staging\naddress: {host: "{app}.staging.localhost"}\n')
     (config / "production.yaml").write_text(
         'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test]\n'
     )
-    (tmp_path / "shop.yaml").write_text(APP)
+    (tmp_path / "shop.yaml").write_text(APP + getattr(request, "param", ""))
     dag = release_dag(load_release(tmp_path / "shop.yaml", config, tmp_path))
     dag.fileloc = str(tmp_path / "shop.py")
     dag.relative_fileloc = "shop.py"
@@ -198,12 +208,14 @@ def releases(_database: None, outside: Outside, tmp_path: Path, monkeypatch: pyt
     made = Releases(dag, outside)
 
     def answered(operator: Any, context: Any) -> Any:
-        event = {
+        event: dict[str, Any] = {
             "chosen_options": [made.answer],
             "params_input": {},
             "responded_at": datetime.now(timezone.utc),
             "responded_by_user": {"id": made.by, "name": made.by},
         }
+        if made.late:
+            event = {"error": "late", "error_type": "timeout"}
         return operator.execute_complete(context, event)
 
     monkeypatch.setattr(HITLOperator, "execute", answered)

@@ -1,0 +1,122 @@
+"""What is away, refused or broken: the run fails, says so in one sentence (R12), and leaves nothing half-done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from release_pipelines.platforms.base import Forbidden, PlatformError, PlatformUnavailable
+from tests.fakes import GOOD, NEW
+from tests.history.conftest import free_port
+from tests.pipeline.conftest import Releases, moves
+
+NO_RIGHTS = "The connection's account may not do this in namespace shop: patch deployments.apps."
+NO_CLUSTER = "Kubernetes at https://127.0.0.1:6443 does not answer: connection refused."
+
+
+def untouched(releases: Releases) -> bool:
+    """Nothing was changed anywhere, and nobody holds a lease."""
+    worlds = (releases.staging, releases.production)
+    return not any(world.writes for world in worlds) and all(world.lease is None for world in worlds)
+
+
+@pytest.mark.parametrize("error", [Forbidden(NO_RIGHTS), PlatformUnavailable(NO_CLUSTER)], ids=["rights", "cluster"])
+def test_a_platform_that_is_away_or_refuses_stops_a_release_before_it_begins(
+    releases: Releases, error: PlatformError
+) -> None:
+    def refuse(call: str) -> None:
+        if call == "check":
+            raise error
+
+    releases.runs("1.0.0")
+    releases.production.before = refuse
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "failed")
+    assert done.sentence == f"Failed 1.1.0 before production was changed: {error}"
+    assert untouched(releases)
+
+
+def test_metrics_that_are_away_from_the_start_stop_a_release_before_it_begins(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R3
+    port = free_port()
+    connection = {"conn_type": "generic", "host": f"http://127.0.0.1:{port}"}
+    monkeypatch.setenv("AIRFLOW_CONN_PROMETHEUS", json.dumps(connection))
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert done.sentence == (
+        "Failed 1.1.0 before production was changed: "
+        f"Prometheus at http://127.0.0.1:{port} does not answer: connection refused."
+    )
+    assert untouched(releases)
+
+
+def at_10(releases: Releases, happens: Callable[[], None]) -> None:
+    """Let something happen when the canary has its 10 %."""
+
+    def look(call: str) -> None:
+        if releases.production.weight == 10:
+            happens()
+
+    releases.production.after = look
+
+
+def test_metrics_that_go_away_in_mid_step_send_the_release_back(releases: Releases) -> None:  # R3
+    releases.runs("1.0.0")
+    at_10(releases, lambda: setattr(releases.outside, "away", True))
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back")
+    assert done.sentence == (
+        "Rolled back 1.1.0 at 10 %: could not measure error rate: "
+        f"Prometheus at {releases.outside.url} answers with status 503, where numbers are expected, "
+        "traffic is back on 1.0.0."
+    )
+    assert moves(releases.production) == [10, 0]
+
+
+def test_a_version_that_the_registry_does_not_have_is_named(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("9.9.9")
+    assert done.sentence == (
+        f"Failed 9.9.9 before production was changed: The registry has no image {releases.outside.host}/shop:9.9.9: "
+        "push it, or name another version."
+    )
+    assert untouched(releases)
+
+
+def test_a_version_that_cannot_run_in_staging_goes_no_further(releases: Releases) -> None:  # R7
+    releases.runs("1.0.0")
+    why = "shop-staging-stable-0 does not serve port 8080"
+    releases.staging.broken[NEW] = why
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "failed")
+    assert done.sentence == f"Failed 1.1.0 before production was changed: 1.1.0 did not become ready: {why}."
+    assert releases.staging.tracks["stable"].digest == GOOD
+    assert releases.staging.lease is None
+    assert not releases.production.writes
+
+
+def test_a_version_that_cannot_run_in_production_gets_no_traffic(releases: Releases) -> None:  # R5, R7
+    releases.runs("1.0.0")
+    releases.production.broken[NEW] = "keeps ending: exit code 1, restarted 3 times"
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back")
+    assert done.sentence == (
+        "Rolled back 1.1.0: 1.1.0 did not become ready: keeps ending: exit code 1, restarted 3 times, "
+        "traffic is back on 1.0.0."
+    )
+    assert set(moves(releases.production)) <= {0}
+    assert set(releases.production.tracks) == {"stable"}
+    assert releases.production.lease is None
+
+
+def test_an_approval_that_nobody_gives_leaves_production_alone(releases: Releases) -> None:  # R10
+    releases.runs("1.0.0")
+    releases.late = True
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "expired")
+    assert done.sentence == "Expired 1.1.0: no answer by bob within 1 d."
+    assert not releases.production.writes
+    assert releases.staging.tracks["stable"].digest == GOOD

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ GOOD_DOCKERFILE = 'FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nCMD ["python3"
 BAD_DOCKERFILE = "FROM python:3.12-slim\nWORKDIR app\nRUN cd /tmp && ls\n"
 BAD_CODE = "import subprocess\n\ndef run(name):\n    subprocess.call('ls ' + name, shell=True)\n"
 
+PATHS = (None, str(Path(sys.executable).parent))
 needs = {
-    name: pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed")
+    name: pytest.mark.skipif(not any(shutil.which(name, path=path) for path in PATHS), reason=f"{name} is not installed")
     for name in ("hadolint", "bandit")
 }
 

@@ -209,9 +209,8 @@ def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecEr
     found = _shown(error["input"])
     if kind == "value_error":
         # A validator's own sentence; it may say itself what it found.
-        expected, _, said = str(context["error"]).partition(", found ")
-        expected = expected.replace(" is expected", "").replace(" are expected", "")
-        return SpecError(file, path, said or found, expected)
+        sentence, _, said = str(context["error"]).partition(", found ")
+        return SpecError(file, path, said or found, sentence.replace(" is expected", "").replace(" are expected", ""))
     if kind == "string_pattern_mismatch":
         return SpecError(file, path, found, _PATTERNS.get(context["pattern"], f"text that fits `{context['pattern']}`"))
     if kind == "literal_error":

@@ -214,8 +214,8 @@ def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecEr
     if kind == "string_pattern_mismatch":
         return SpecError(file, path, found, _PATTERNS.get(context["pattern"], f"text that fits `{context['pattern']}`"))
     if kind == "literal_error":
-        known = str(context["expected"]).replace("'", "`").replace(" or ", ", ")
-        return SpecError(file, path, found, f"one of {known}" if "," in known else known)
+        choices = str(context["expected"]).replace("'", "`").replace(" or ", ", ")
+        return SpecError(file, path, found, f"one of {choices}" if "," in choices else choices)
     if kind in _BOUNDS:
         return SpecError(file, path, found, _BOUNDS[kind].format(**context))
     if kind in ("too_long", "too_short"):

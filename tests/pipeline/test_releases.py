@@ -133,3 +133,43 @@ def test_a_check_that_fails_ends_the_release_and_lets_a_corrected_file_count(rel
     assert (done.state, done.outcome) == ("failed", "failed"), done.sentence
     assert frozen("shop") is None
     assert HistoryHook().history().releases("shop")[0].outcome == "failed"
+
+
+three_environments = pytest.mark.parametrize(
+    "releases", ["environments: [dev, staging, production]\n"], indirect=True, ids=[""]
+)
+
+
+@three_environments
+def test_a_release_that_stops_at_the_second_of_three_environments_stays_in_both(releases: Releases) -> None:  # R9
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0", stop_at="staging")
+    assert (done.state, done.outcome) == ("success", "no_op"), done.sentence
+    assert releases.dev.tracks["stable"].digest == releases.staging.tracks["stable"].digest == NEW
+
+
+@three_environments
+def test_a_rejected_version_goes_from_all_of_three_environments(releases: Releases) -> None:  # R10
+    releases.runs("1.0.0")
+    releases.answer = "Reject"
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rejected"), done.sentence
+    assert releases.dev.tracks["stable"].digest == releases.staging.tracks["stable"].digest == GOOD
+    assert releases.dev.lease is None
+    assert releases.staging.lease is None
+
+
+@three_environments
+def test_a_good_version_is_released_through_three_environments(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("success", "released"), done.sentence
+    assert releases.dev.tracks["stable"].digest == releases.staging.tracks["stable"].digest == NEW
+
+
+@pytest.mark.parametrize("releases", ["environments: [production]\n"], indirect=True, ids=[""])
+@pytest.mark.parametrize(("answer", "outcome"), [("Approve", "released"), ("Reject", "rejected")])
+def test_an_app_with_production_alone(releases: Releases, answer: str, outcome: str) -> None:
+    releases.runs("1.0.0")
+    releases.answer = answer
+    assert releases.release("1.1.0").outcome == outcome

@@ -26,7 +26,7 @@ class GateOperator(BaseBranchOperator):
     :param watched: ids of the tasks that must have succeeded.
     :param touches: id of the first task that changes something.
     :param go_on: id of the next task.
-    :param roll_back: id of the first rollback task; None: nothing has been changed so far.
+    :param roll_back: ids of the first tasks of the ways back; empty: nothing has been changed so far.
     :param stop_at: name of the environment that ends here; a run whose parameter ``stop_at`` names it goes to ``stop``.
     :param stop: id of the task that ends a run that was to stop here.
     """
@@ -37,7 +37,7 @@ class GateOperator(BaseBranchOperator):
         watched: list[str],
         touches: str,
         go_on: str,
-        roll_back: str | None,
+        roll_back: list[str],
         stop_at: str | None = None,
         stop: str | None = None,
         **kwargs: Any,
@@ -51,8 +51,8 @@ class GateOperator(BaseBranchOperator):
         self.stop_at = stop_at
         self.stop = stop
 
-    def choose_branch(self, context: Context) -> str | None:
-        """The next task's id."""
+    def choose_branch(self, context: Context) -> str | list[str] | None:
+        """The next task's id, or those of the ways back."""
         states = task_states(context, [*self.watched, self.touches])
         bad = [task_id for task_id in self.watched if states[task_id] != "success"]
         if not bad:
@@ -61,7 +61,7 @@ class GateOperator(BaseBranchOperator):
                 return self.stop
             return self.go_on
         self.log.info("Not passed: %s.", ", ".join(f"{task_id} is {states[task_id]}" for task_id in bad))
-        return self.roll_back if touched(states[self.touches]) else None
+        return self.roll_back or None if touched(states[self.touches]) else None
 
 
 class PreflightGateOperator(BaseBranchOperator):

@@ -82,8 +82,7 @@ def release_dag(spec: ReleaseSpec) -> DAG:
         order = ["preflight", *_build_ids(spec), "artifact"]
         undo: list[Any] = []
         for environment in names[:-1]:
-            last, roll_back, ids = _rolling_environment(spec, environment, before, complete)
-            undo.append(roll_back)
+            last, ids = _rolling_environment(spec, environment, before, complete, undo)
             order += ids
             before = last
         approval, approval_gate = _approval(spec, names, undo)
@@ -91,8 +90,8 @@ def release_dag(spec: ReleaseSpec) -> DAG:
         order += ["approval"]
         end, ids = _production(spec, names[-1], approval_gate, complete)
         order += ids
-        for roll_back in undo:
-            approval_gate >> roll_back
+        if undo:
+            approval_gate >> undo
         outcome = RecordOutcomeOperator(
             task_id="outcome",
             production=names[-1],
@@ -120,8 +119,14 @@ def _build_ids(spec: ReleaseSpec) -> list[str]:
     return ["build.resolve_commit", *tests, *scans, "build.build_image", "build.push_image"]
 
 
-def _rolling_environment(spec: ReleaseSpec, name: str, before: Any, complete: Any) -> tuple[Any, Any, list[str]]:
-    """Every environment but the last: a rolling update, checked; undone when a later decision says no."""
+def _rolling_environment(
+    spec: ReleaseSpec, name: str, before: Any, complete: Any, undo: list[Any]
+) -> tuple[Any, list[str]]:
+    """Every environment but the last: a rolling update, checked; undone when a later decision says no.
+
+    :param undo: the ways back of the environments before; this one's is added. A gate is upstream of them all, so that
+        it decides about all: one that it does not know would run when the gate's other ways are skipped.
+    """
     where, queue = target(spec, name), _queue(spec, name)
     with TaskGroup(group_id=name, prefix_group_id=True, ui_color=COLOURS["staging"]):
         lease = TakeLeaseOperator(
@@ -167,19 +172,21 @@ def _rolling_environment(spec: ReleaseSpec, name: str, before: Any, complete: An
             **queue,
         )
         ids = [f"{name}.{task}" for task in ("take_lease", "deploy", "smoke_test", "integration_test")]
+        undo.append(roll_back)
         gate = GateOperator(
             task_id="gate",
             watched=ids,
-            touches=f"{name}.deploy",
+            touches=f"{spec.environments[0].name}.deploy",
             go_on=_next(spec, name),
-            roll_back=f"{name}.roll_back",
+            roll_back=[it.task_id for it in undo],
             stop_at=name,
             stop=f"{name}.stop_here",
         )
-        before >> lease.as_setup() >> deploy >> smoke >> test >> gate >> roll_back
-        test >> give_back.as_teardown(setups=lease)
+        before >> lease.as_setup() >> deploy >> smoke >> test >> gate >> undo
+        # The way back takes the lease itself, under the same name: not before it has been given back.
+        test >> give_back.as_teardown(setups=lease) >> roll_back
         gate >> EmptyOperator(task_id="stop_here") >> complete
-    return gate, roll_back, ids
+    return gate, ids
 
 
 def _next(spec: ReleaseSpec, name: str) -> str:
@@ -218,9 +225,9 @@ def _approval(spec: ReleaseSpec, names: list[str], undo: list[Any]) -> tuple[Any
     gate = GateOperator(
         task_id="approval_gate",
         watched=["approval"],
-        touches=f"{names[-2]}.deploy" if undo else "approval",
+        touches=f"{names[0]}.deploy" if undo else "approval",
         go_on=f"{production.name}.take_lease",
-        roll_back=f"{names[-2]}.roll_back" if undo else None,
+        roll_back=[it.task_id for it in undo],
     )
     return approval, gate
 
@@ -268,7 +275,7 @@ def _production(spec: ReleaseSpec, name: str, before: Any, complete: Any) -> tup
             watched=ids,
             touches=f"{name}.canary_deploy",
             go_on=f"{name}.promote",
-            roll_back="rollback.plan",
+            roll_back=["rollback.plan"],
         )
         promote = PromoteOperator(
             task_id="promote",
@@ -283,7 +290,7 @@ def _production(spec: ReleaseSpec, name: str, before: Any, complete: Any) -> tup
             watched=[f"{name}.promote"],
             touches=f"{name}.promote",
             go_on="complete",
-            roll_back="rollback.plan",
+            roll_back=["rollback.plan"],
         )
         give_back = GiveBackLeaseOperator(
             task_id="give_back_lease", lease=lease_xcom, retire_after=canary.retire_after, **common

@@ -99,7 +99,7 @@ class Engine:
                 if response.status >= 400:
                     raise _refusal(response.status, await response.text(), f"{method} {path}")
                 yield response
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if isinstance(getattr(error, "os_error", error), PermissionError):
                 raise Forbidden(
                     f"The container engine's socket {self._socket} may not be opened by this user."
@@ -215,11 +215,9 @@ class Engine:
         import aiohttp
 
         try:
-            async with asyncio.timeout(seconds):
-                answer = await self._json(
-                    "POST", f"/containers/{name}/wait", timeout=aiohttp.ClientTimeout(total=None, sock_connect=5)
-                )
-        except TimeoutError:
+            patient = aiohttp.ClientTimeout(total=None, sock_connect=5)
+            answer = await asyncio.wait_for(self._json("POST", f"/containers/{name}/wait", timeout=patient), seconds)
+        except asyncio.TimeoutError:
             return None
         return int(answer["StatusCode"])
 

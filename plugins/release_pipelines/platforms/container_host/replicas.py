@@ -73,7 +73,7 @@ class Prober:
             async with self._opened().get(f"{url}{workload.health}", allow_redirects=False) as response:
                 ready = 200 <= response.status < 300
                 return None if ready else f"answers {workload.health} with {response.status}"
-        except TimeoutError:
+        except asyncio.TimeoutError:
             return f"does not answer {workload.health} on port {workload.port} within {PROBE_SECONDS:g} s"
         except (aiohttp.ClientError, OSError):
             return f"does not serve port {workload.port}"
@@ -97,5 +97,5 @@ class Prober:
         try:
             async with self._opened().get(url, allow_redirects=False):
                 pass
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise PlatformUnavailable(f"The proxy at {url} does not answer: {type(error).__name__}.") from error

@@ -129,7 +129,8 @@ def start(values: dict[str, str]) -> None:
         if migrated.returncode:
             raise SandboxError(f"airflow db migrate failed:\n{migrated.stderr[-1500:]}")
         for component in COMPONENTS:
-            processes.start(f"airflow-{component}", [VENV_BIN / "airflow", component], values)
+            address = AIRFLOW if component == "api-server" else ""
+            processes.start(f"airflow-{component}", [VENV_BIN / "airflow", component], values, address=address)
     processes.wait_until(_healthy, "airflow-api-server", timeout=180, pause=0.5)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -21,10 +22,22 @@ RUN = STATE / "run"
 LOG = STATE / "log"
 
 
-def start(name: str, argv: list[str | Path], env: dict[str, str] | None = None, cwd: Path = ROOT) -> bool:
-    """Start ``argv`` as ``name`` unless it runs; returns whether it was started."""
+def start(
+    name: str,
+    argv: list[str | Path],
+    env: dict[str, str] | None = None,
+    cwd: Path = ROOT,
+    address: str = "",
+) -> bool:
+    """Start ``argv`` as ``name`` unless it runs; returns whether it was started.
+
+    :param address: where it is going to listen, as ``host:port`` or a URL.
+    :raises SandboxError: when something else listens there.
+    """
     if find(name):
         return False
+    if address and _taken(address):
+        raise SandboxError(f"{name} needs {address}, and something else listens there: stop that first.")
     RUN.mkdir(parents=True, exist_ok=True)
     LOG.mkdir(parents=True, exist_ok=True)
     with (LOG / f"{name}.log").open("ab") as log:
@@ -41,6 +54,13 @@ def start(name: str, argv: list[str | Path], env: dict[str, str] | None = None, 
         json.dumps({"pid": process.pid, "created": psutil.Process(process.pid).create_time()})
     )
     return True
+
+
+def _taken(address: str) -> bool:
+    host, port = address.split("://")[-1].split(":")
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def find(name: str) -> psutil.Process | None:

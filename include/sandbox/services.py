@@ -64,7 +64,7 @@ def start_registry() -> None:
         f"http: {{addr: {REGISTRY}}}\n"
         "log: {level: warn}\n"
     )
-    processes.start("registry", [_binary("docker-registry"), "serve", config])
+    processes.start("registry", [_binary("docker-registry"), "serve", config], address=REGISTRY)
     processes.wait_until(lambda: processes.answers(f"http://{REGISTRY}/v2/"), "registry")
 
 
@@ -85,7 +85,7 @@ def start_store() -> None:
     folder = _folder("store")
     options = ["--bind", "127.0.0.1", "--port", str(STORE_PORT), "--dir", str(folder)]
     options += ["--notify-keyspace-events", "KEA", "--save", "", "--appendonly", "yes"]
-    processes.start("store", [get_binary_path(), *options])
+    processes.start("store", [get_binary_path(), *options], address=f"127.0.0.1:{STORE_PORT}")
     processes.wait_until(_store_answers, "store")
 
 
@@ -124,7 +124,8 @@ def start_proxy() -> None:
         "global.sendAnonymousUsage": "false",
         "log.level": "INFO",
     }
-    processes.start("proxy", [_binary("traefik"), *(f"--{key}={value}" for key, value in options.items())])
+    arguments = [f"--{key}={value}" for key, value in options.items()]
+    processes.start("proxy", [_binary("traefik"), *arguments], address=WEB)
     processes.wait_until(lambda: processes.answers(f"{TRAEFIK_API}/ping"), "proxy")
 
 
@@ -142,7 +143,8 @@ def start_metrics(more: dict[str, int] | None = None) -> None:
     if running:
         running.send_signal(signal.SIGHUP)
     options = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", "--storage.tsdb.retention.time=2d"]
-    processes.start("metrics", [_binary("prometheus"), *options, f"--web.listen-address={_address(PROMETHEUS)}"])
+    options.append(f"--web.listen-address={_address(PROMETHEUS)}")
+    processes.start("metrics", [_binary("prometheus"), *options], address=PROMETHEUS)
     processes.wait_until(lambda: processes.answers(f"{PROMETHEUS}/-/ready"), "metrics")
 
 
@@ -209,7 +211,8 @@ def start_database() -> None:
         if made.returncode:
             raise SandboxError(f"PostgreSQL made no database in {folder}:\n{made.stderr[-600:]}")
     options = ["-h", "127.0.0.1", "-p", str(DATABASE_PORT), "-k", "", "-c", "max_connections=200", "-c", "fsync=off"]
-    processes.start("database", [*_not_root(), binaries / "postgres", "-D", folder, *options])
+    command = [*_not_root(), binaries / "postgres", "-D", folder, *options]
+    processes.start("database", command, address=f"127.0.0.1:{DATABASE_PORT}")
     processes.wait_until(lambda: _sql("postgres", "SELECT 1"), "database", timeout=30)
     for name in DATABASES:
         if not _sql("postgres", f"SELECT FROM pg_database WHERE datname = '{name}'", want_rows=True):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,3 +46,11 @@ def test_a_process_that_ends_early_is_explained_by_its_log() -> None:
     processes.start("broken", [sys.executable, "-c", "raise SystemExit('no such folder')"])
     with pytest.raises(SandboxError, match="no such folder"):
         processes.wait_until(lambda: False, "broken", timeout=30)
+
+
+def test_a_port_that_something_else_has_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(SandboxError, match=address):
+            processes.start("sleeper", SLEEPER, address=address)
+    assert processes.start("sleeper", SLEEPER, address=address)

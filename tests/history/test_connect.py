@@ -115,5 +115,34 @@ def test_a_connection_in_a_variable_is_read_without_airflow(given: str) -> None:
 
 def test_a_file_in_a_variable() -> None:
     assert url_from_connection("sqlite:////data/history.db").database == "/data/history.db"
-    with pytest.raises(ValueError, match="no valid JSON"):
-        url_from_connection("{oops")
+
+
+@pytest.mark.parametrize(
+    "given", ["{oops", '{"port": "hunter2"}', '{"extra": "hunter2"}', "postgres://db:hunter2/x", "hunter2", "[1]"]
+)
+def test_a_connection_that_cannot_be_read_is_not_shown(given: str) -> None:  # R11, R12
+    with pytest.raises(ValueError, match="cannot be read: JSON or a URI like") as caught:
+        url_from_connection(given)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("hunter2", "cannot be read; postgresql://… or sqlite:///… is expected"),
+        ("postgresql://ann:secret@db:hunter2/x", "cannot be read; postgresql://… or sqlite:///… is expected"),
+        ("mysql://ann:hunter2@db/x", "kept in PostgreSQL or SQLite, not in mysql; postgresql://…"),
+        (
+            "postgresql+nodriver://ann:hunter2@db/x",
+            r"The driver postgresql\+nodriver of the release history is not inst",
+        ),
+        (
+            "sqlite:////dev/null/x/history.db",
+            "The folder /dev/null/x of the release history cannot be made: Not a direc",
+        ),
+    ],
+)
+def test_an_address_where_no_history_can_be_is_a_sentence(address: str, said: str) -> None:  # R11, R12
+    with pytest.raises(ValueError, match=said) as caught:
+        open_history(address)
+    assert "hunter2" not in str(caught.value)

@@ -72,31 +72,40 @@ def url_from_connection(text_or_uri: str) -> URL:
 
     :raises ValueError: when it is neither.
     """
-    if text_or_uri.lstrip().startswith("{"):
-        try:
-            parts = json.loads(text_or_uri)
-        except ValueError:
-            raise ValueError("The connection of the release history is no valid JSON.") from None
-        extra = parts.get("extra") or {}
-        names = ("host", "login", "password", "schema")
-        return sqlalchemy_url(
-            conn_type=str(parts.get("conn_type") or ""),
-            port=int(parts["port"]) if parts.get("port") else None,
-            extra=json.loads(extra) if isinstance(extra, str) else extra,
-            **{name: parts.get(name) for name in names},
-        )
-    found = urlsplit(text_or_uri)
+    try:
+        parts = _json_parts(text_or_uri) if text_or_uri.lstrip().startswith("{") else _uri_parts(text_or_uri)
+    except (ValueError, TypeError, AttributeError):  # its words may hold the password
+        raise ValueError(
+            "The connection of the release history cannot be read: JSON or a URI like postgresql://… is expected, "
+            "with a number as its port."
+        ) from None
+    return sqlalchemy_url(**parts)
+
+
+def _json_parts(text_: str) -> dict[str, Any]:
+    parts = json.loads(text_)
+    extra = parts.get("extra") or {}
+    return {
+        "conn_type": str(parts.get("conn_type") or ""),
+        "port": int(parts["port"]) if parts.get("port") else None,
+        "extra": json.loads(extra) if isinstance(extra, str) else extra,
+        **{name: parts.get(name) for name in ("host", "login", "password", "schema")},
+    }
+
+
+def _uri_parts(uri: str) -> dict[str, Any]:
+    found = urlsplit(uri)
     if not found.scheme:
-        raise ValueError("The connection of the release history is neither JSON nor a URI like postgresql://…")
-    return sqlalchemy_url(
-        conn_type=found.scheme,
-        host=unquote(found.hostname) if found.hostname else None,
-        login=unquote(found.username) if found.username else None,
-        password=unquote(found.password) if found.password else None,
-        schema=unquote(found.path[1:]) or None,
-        port=found.port,
-        extra=dict(parse_qsl(found.query)),
-    )
+        raise ValueError("no scheme")
+    return {
+        "conn_type": found.scheme,
+        "host": unquote(found.hostname) if found.hostname else None,
+        "login": unquote(found.username) if found.username else None,
+        "password": unquote(found.password) if found.password else None,
+        "schema": unquote(found.path[1:]) or None,
+        "port": found.port,
+        "extra": dict(parse_qsl(found.query)),
+    }
 
 
 def open_history(url: str | URL) -> History:
@@ -106,12 +115,14 @@ def open_history(url: str | URL) -> History:
     :raises HistoryUnavailable: when the database cannot be reached.
     :raises ValueError: when the address is none, or a newer version of this package wrote the history.
     """
+    expected = "postgresql://… or sqlite:///… is expected"
     try:
         address = make_url(url)
-    except ArgumentError:
-        raise ValueError(
-            "The address of the release history cannot be read; postgresql://… or sqlite:///… is expected."
-        ) from None
+    except (ArgumentError, ValueError):
+        raise ValueError(f"The address of the release history cannot be read; {expected}.") from None
+    kind = address.get_backend_name()
+    if kind not in ("postgresql", "sqlite"):
+        raise ValueError(f"The release history is kept in PostgreSQL or SQLite, not in {kind}; {expected}.")
     engine = _engine(address)
     with reachable(engine):
         if _revision(engine) != REVISION:
@@ -121,12 +132,20 @@ def open_history(url: str | URL) -> History:
 
 def _engine(address: URL) -> Engine:
     # No pool: task processes are forked, and a connection must not be shared over a fork.
-    engine = create_engine(address, poolclass=NullPool)
+    try:
+        engine = create_engine(address, poolclass=NullPool)
+    except (ArgumentError, ImportError):
+        raise ValueError(f"The driver {address.drivername} of the release history is not installed here.") from None
     if engine.dialect.name != "sqlite":
         return engine
     if not address.database or address.database == ":memory:":
         raise ValueError("A release history in SQLite is a file; its path is missing.")
-    Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(address.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = error.strerror
+        raise ValueError(f"The folder {folder} of the release history cannot be made: {said}.") from error
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:

@@ -49,10 +49,12 @@ class RollbackPlanOperator(ReleaseOperator):
         hook = PlatformHook(target)
         before = hook.call(lambda platform: platform.observe(target))
         if not _belongs(before, self.release):
-            # a task of an old run that was cleared: it must not take a newer release's traffic away (R1)
+            # a task of an old run that was cleared: it must not take a newer release's traffic away, nor its own (R1)
             raise AirflowSkipException(
-                f"Another release has changed {target.environment} since; nothing is rolled back."
+                f"This release has been promoted in {target.environment}, or another one has changed it since: nothing is "
+                "rolled back. To go back, release an older version."
             )
+        self._keep_verdict(context, target, before)
         good = HistoryHook().history().last_good(target.app, target.environment, excluding=bad.digest)
         lease = hook.call(lambda platform: platform.take_lease(target, self.release, LEASE_SECONDS, force=True))
         observed = hook.call(lambda platform: platform.observe(target))
@@ -64,11 +66,20 @@ class RollbackPlanOperator(ReleaseOperator):
         self.log.info("Plan: %s.", plan.sentence)
         return {"plan": to_json(plan), "lease": to_json(lease)}
 
+    def _keep_verdict(self, context: Context, target: Target, before: Observed) -> None:
+        """A step that was ended while it waited for a person could not tell its verdict: it stands on the route (R13)."""
+        note = before.route.note if before.route else RouteNote()
+        if note.release == self.release and note.verdict and note.verdict.judgement != "pass":
+            context["ti"].xcom_push("verdict", to_json(note.verdict))
+            HistoryHook().history().record_verdict(self.release, target.environment, note.verdict, [])
+
 
 def _belongs(observed: Observed, release: str) -> bool:
-    """Whether what stands in the environment is still this release's work."""
-    holds = observed.lease is not None and observed.lease.holder == release
-    return holds or (observed.route is not None and observed.route.note.release == release)
+    """Whether what stands in the environment is this release's unfinished work."""
+    if observed.lease is not None and observed.lease.holder == release:
+        return True
+    note = observed.route.note if observed.route else RouteNote()
+    return note.release == release and not note.done
 
 
 class _Planned(ReleaseOperator):

@@ -10,7 +10,8 @@ class Facts(Value):
 
     ``states`` maps the names below to Airflow's task states: ``complete``, ``approval``, ``deploy`` (the first task that
     changes production), ``plan``, ``switch``, ``verify`` (of the rollback). ``failed_task`` and ``reason`` are those
-    of the first task that failed.
+    of the first task that failed. ``deployed``: something was put in production; ``promoted``: the history knows that it
+    held; ``rollback_reason``: why the way back did not end.
     """
 
     version: str
@@ -24,6 +25,9 @@ class Facts(Value):
     weight: int | None = None
     returned_to: str | None = None
     marked_by_person: bool = False
+    deployed: bool = True
+    promoted: bool = True
+    rollback_reason: str | None = None
 
 
 def touched(state: str | None) -> bool:
@@ -41,8 +45,10 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
             return "no_op", f"{facts.version} already serves all traffic in {facts.production}; nothing was changed."
         if facts.stopped_at:
             return "no_op", f"{facts.version} was checked up to {facts.stopped_at} and stopped there, as asked."
-        return "released", f"Released {facts.version}: it serves all traffic in {facts.production} and held."
-    if not touched(state("deploy")):
+        if facts.promoted:
+            return "released", f"Released {facts.version}: it serves all traffic in {facts.production} and held."
+        why = "it was marked as complete by hand, and was never promoted"
+    if not touched(state("deploy")) or not facts.deployed:
         if facts.approval == "rejected":
             return "rejected", f"Rejected {facts.version}: {why}."
         if facts.approval == "expired":
@@ -61,4 +67,7 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
             else "see the run's log for where the traffic is"
         )
         return "aborted", f"Aborted {facts.version}: {why}; {to}."
+    if facts.rollback_reason and facts.rollback_reason != facts.reason:
+        failed = facts.rollback_reason.rstrip(".")
+        return "rollback_failed", f"Rollback of {facts.version} failed: {failed}. It was to go back because: {why}."
     return "rollback_failed", f"Rollback of {facts.version} failed: {why}."

@@ -65,11 +65,12 @@ class RecordOutcomeOperator(ReleaseOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         preflight = self._pull(context, self.roles["preflight"]) or {}
-        facts = self._facts(context, preflight)
-        outcome, sentence = outcome_of(facts)
         release = preflight.get("release") or self._pull(context, self.roles["preflight"], BEGUN)
         if release:
             thaw(release)  # first: a history that is away must not keep an old specification in force
+        promoted = bool(release and HistoryHook().history().release(release).promoted_at)
+        outcome, sentence = outcome_of(self._facts(context, preflight, promoted))
+        if release:
             HistoryHook().history().finish(release, outcome, sentence)
         context["ti"].xcom_push("outcome", outcome)
         context["ti"].xcom_push(REASON, sentence)
@@ -82,15 +83,19 @@ class RecordOutcomeOperator(ReleaseOperator):
     def _pull(context: Context, task_id: str, key: str = "return_value") -> Any:
         return context["ti"].xcom_pull(task_ids=task_id, key=key)
 
-    def _facts(self, context: Context, preflight: dict[str, Any]) -> Facts:
+    def _facts(self, context: Context, preflight: dict[str, Any], promoted: bool) -> Facts:
         states = task_states(context, [*self.tasks, *self.roles.values()])
         failed = next((task_id for task_id in self.tasks if states[task_id] == "failed"), None)
         params: Any = context["params"]
         reason = self._pull(context, failed, REASON) if failed else None
+        verdict = self._pull(context, failed, "verdict") if failed else None
         if failed and reason is None:
             reason = f"{failed} was ended from outside (by a person, or its process died)"
-        verdict = self._pull(context, failed, "verdict") if failed else None
+            verdict = self._pull(context, self.roles["plan"], "verdict")
+            if verdict:
+                reason = f"{verdict['sentence']}; {reason}"
         switched = self._pull(context, self.roles["switch"]) or {}
+        back = next((self.roles[it] for it in ("plan", "switch", "verify") if states[self.roles[it]] == "failed"), None)
         return Facts(
             version=preflight.get("version") or str(params.get("version") or "unknown"),
             production=self.production,
@@ -103,4 +108,7 @@ class RecordOutcomeOperator(ReleaseOperator):
             weight=(verdict or {}).get("weight"),
             returned_to=switched.get("version") or self._pull(context, self.roles["give_back"], "returned"),
             marked_by_person=failed is None,
+            deployed=self._pull(context, self.roles["deploy"], "deployment") is not None,
+            promoted=promoted,
+            rollback_reason=self._pull(context, back, REASON) if back else None,
         )

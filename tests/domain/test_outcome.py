@@ -1,0 +1,40 @@
+"""What a release came to: the truth, in one sentence (R9, R13)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from release_pipelines.domain.outcome import Facts, outcome_of
+
+DONE = {"complete": "success", "approval": "success", "deploy": "success", "plan": "skipped"}
+
+
+def facts(states: dict[str, str | None] | None = None, **given: Any) -> Facts:
+    return Facts(**{"version": "1.1.0", "production": "production", "states": {**DONE, **(states or {})}, **given})
+
+
+def test_a_version_that_held_is_released() -> None:  # R9
+    assert outcome_of(facts())[0] == "released"
+
+
+def test_marking_the_end_as_success_by_hand_releases_nothing() -> None:  # R1, R9
+    outcome, sentence = outcome_of(facts(promoted=False, returned_to="1.0.0"))
+    assert outcome == "aborted"
+    assert sentence == (
+        "Aborted 1.1.0: it was marked as complete by hand, and was never promoted; traffic is back on 1.0.0."
+    )
+
+
+def test_a_deploy_that_failed_before_it_changed_anything_left_production_alone() -> None:  # R9
+    states = {"complete": "skipped", "deploy": "failed"}
+    outcome, sentence = outcome_of(facts(states, deployed=False, failed_task="deploy", reason="The lease is missing."))
+    assert (outcome, sentence) == ("failed", "Failed 1.1.0 before production was changed: The lease is missing.")
+
+
+def test_a_rollback_that_failed_says_why_it_failed_and_why_it_was_to_be() -> None:  # R13
+    states: dict[str, str | None] = {"complete": "skipped", "plan": "failed"}
+    outcome, sentence = outcome_of(
+        facts(states, failed_task="bake", reason="error rate 5 %", rollback_reason="Nothing good is known.")
+    )
+    assert outcome == "rollback_failed"
+    assert sentence == ("Rollback of 1.1.0 failed: Nothing good is known. It was to go back because: error rate 5 %.")

@@ -22,7 +22,9 @@ BAD_CODE = "import subprocess\n\ndef run(name):\n    subprocess.call('ls ' + nam
 
 PATHS = (None, str(Path(sys.executable).parent))
 needs = {
-    name: pytest.mark.skipif(not any(shutil.which(name, path=path) for path in PATHS), reason=f"{name} is not installed")
+    name: pytest.mark.skipif(
+        not any(shutil.which(name, path=path) for path in PATHS), reason=f"{name} is not installed"
+    )
     for name in ("hadolint", "bandit")
 }
 

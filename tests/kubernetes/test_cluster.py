@@ -182,6 +182,8 @@ async def test_only_the_newest_holder_writes(
     assert not await cluster.give_back_lease(app, first)
     assert await cluster.give_back_lease(app, second)
     assert (await cluster.observe(app)).lease is None
+    with pytest.raises(FenceLost, match="given back"):
+        await cluster.split(app, 0, RouteNote(weight=0), second.fence)
     kubectl("delete", "lease", "release-web", "-n", namespace)
     assert (await cluster.take_lease(app, "third", 60)).fence > second.fence  # the route remembers
 

@@ -38,6 +38,15 @@ def refuse_older(found: Object | None, target: Target, fence: int) -> None:
         )
 
 
+def refuse_others(lease: Object | None, target: Target, fence: int) -> None:
+    """The same for the Lease itself; also when nobody holds it any more: a fence ends with the lease that it came with."""
+    refuse_older(lease, target, fence)
+    if lease is not None and lease_of(lease) is None:
+        raise FenceLost(
+            f"The lease of {target.app} in {target.environment} has been given back: this writer changes nothing any more."
+        )
+
+
 def _stated(holder: str | None, fence: int, ttl: float, found: Object | None) -> Object:
     """What the Lease shall say; valid only for the object that it was made from. Ends are kept in whole seconds."""
     now = time.time()

@@ -100,7 +100,7 @@ class Kubernetes:
             self.client.get(LEASES, target.namespace, leases.lease_name(target)),
             self.client.get(DEPLOYMENTS, target.namespace, workloads.deployment_name(target, track)),
         )
-        leases.refuse_older(lease, target, fence)
+        leases.refuse_others(lease, target, fence)
         if deployment is None:
             return TrackStatus(track=track, waiting="nothing was deployed on this track")
         return await looking.status(self.client, target, track, deployment)
@@ -176,7 +176,7 @@ class Kubernetes:
         raise PlatformUnavailable(f"{target.app} in {target.environment} keeps being changed by somebody else: {last}.")
 
     async def _guard(self, target: Target, fence: int) -> None:
-        leases.refuse_older(await self.client.get(LEASES, target.namespace, leases.lease_name(target)), target, fence)
+        leases.refuse_others(await self.client.get(LEASES, target.namespace, leases.lease_name(target)), target, fence)
 
     async def _state_secret(self, target: Target) -> None:
         if self.registry_auth is None:
@@ -220,7 +220,7 @@ class Kubernetes:
 
     async def _deploy_canary(self, target: Target, artifact: Artifact, replicas: int | None, fence: int) -> bool:
         stable, canary, route, lease = await looking.standing(self.client, target)
-        leases.refuse_older(lease, target, fence)
+        leases.refuse_others(lease, target, fence)
         if stable is None:
             raise PlatformError(f"Deployment {workloads.stable_name(target)} in {target.namespace} does not exist: "
                                 "a canary is a copy of it.")  # fmt: skip
@@ -276,8 +276,8 @@ class Kubernetes:
         stable, canary, _, lease = await looking.standing(self.client, target)
         # Read last, so that between this and the write there is as little time for others as can be.
         route = await self.client.get(kind, target.namespace, workloads.route_name(target))
-        for it in (lease, route):
-            leases.refuse_older(it, target, fence)
+        leases.refuse_others(lease, target, fence)
+        leases.refuse_older(route, target, fence)
         pin = None
         if target.router.kind == "replicas" and weight == 0 and stable and canary:
             pin = await looking.stable_pin(self.client, target, stable)
@@ -309,7 +309,7 @@ class Kubernetes:
 
     async def _retire(self, target: Target, fence: int) -> bool:
         stable, canary, route, lease = await looking.standing(self.client, target)
-        leases.refuse_older(lease, target, fence)
+        leases.refuse_others(lease, target, fence)
         observed = looking.route_of(target, route, stable, canary)
         if observed and observed.weights.get("canary", 0):
             raise PlatformError(

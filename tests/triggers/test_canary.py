@@ -209,6 +209,28 @@ async def test_a_canary_that_failed_before_its_step_began_is_said_again_without_
     assert said["samples"] == []
 
 
+async def test_a_bad_canary_goes_back_while_its_replicas_cannot_be_seen(
+    world: World, prometheus: FakePrometheus
+) -> None:  # R4
+    released(world, canary=True)
+    looked = 0
+
+    def called(call: str) -> None:
+        nonlocal looked
+        if call == "split" and world.weight == 0:
+            prometheus.bad = 0.2
+        if call in ("observe", "usage"):
+            looked += 1
+            if looked > 1:
+                raise PlatformUnavailable("The engine does not answer.")
+
+    world.before = called
+    said = await event(step(hold=30))
+    assert said["verdict"]["judgement"] == "fail"
+    assert "error rate" in said["verdict"]["sentence"]
+    assert world.weight == 0
+
+
 async def test_a_platform_that_is_away_is_asked_again(world: World, prometheus: FakePrometheus) -> None:  # R6
     released(world, canary=True)
     away = {"observe": 2, "split": 2, "deploy": 1, "advance": 1}

@@ -19,7 +19,7 @@ from release_pipelines.domain.values import (
     to_json,
 )
 from release_pipelines.hooks.prometheus import PrometheusError, PrometheusReader
-from release_pipelines.platforms.base import FenceLost, Platform
+from release_pipelines.platforms.base import FenceLost, Platform, PlatformError, PlatformUnavailable
 from release_pipelines.spec.models import AnalysisSpec, MetricSpec
 from release_pipelines.triggers.base import PlatformTrigger
 
@@ -96,7 +96,7 @@ class CanaryTrigger(PlatformTrigger):
         self.notes: list[str] = []
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
-        observed = await self._look(platform)
+        observed = await self.insist(lambda: self._look(platform))
         note = observed.route.note if observed.route else RouteNote()
         if not self._mine(note) or note.started_at is None:
             failure = await self._raise_capacity(platform, serving=observed.weight(self.track) > 0)
@@ -123,7 +123,12 @@ class CanaryTrigger(PlatformTrigger):
             return self._event(note.verdict)
         started_at = note.started_at or time.time()
         while True:
-            verdict = await self._check(platform, note) or await self._judge(platform, reader, started_at)
+            try:
+                verdict = await self._check(platform, note)
+            except PlatformUnavailable as error:  # what can be measured still decides: the router may answer in time
+                self.log.warning("%s Judging on.", error)
+                verdict = None
+            verdict = verdict or await self._judge(platform, reader, started_at)
             if verdict is not None:
                 if self._needs_person(verdict):
                     return await self._wait_for_person(platform, note, verdict)
@@ -143,7 +148,7 @@ class CanaryTrigger(PlatformTrigger):
 
     async def _look(self, platform: Platform) -> Observed:
         """What stands now; raises FenceLost when the lease is not this release's any more."""
-        observed = await self.insist(lambda: platform.observe(self.target))
+        observed = await platform.observe(self.target)
         if observed.lease is None or observed.lease.fence != self.fence:
             holder = observed.lease.holder if observed.lease else "nobody"
             raise FenceLost(
@@ -217,7 +222,10 @@ class CanaryTrigger(PlatformTrigger):
         self, platform: Platform, reader: PrometheusReader, metric: MetricSpec, window: float, tick: float
     ) -> Sample:
         if metric.source in ("cpu", "memory"):
-            usage = await self.insist(lambda: platform.usage(self.target, self.track))
+            try:
+                usage = await platform.usage(self.target, self.track)
+            except PlatformError as error:  # a replica that has just gone, or an engine that is away: no measurement
+                return Sample(metric=metric.name, at=tick, error=str(error))
             if usage is not None:
                 value = usage.cpu if metric.source == "cpu" else usage.memory
                 return sample_of(metric, tick, None, None, value)
@@ -246,7 +254,7 @@ class CanaryTrigger(PlatformTrigger):
         """R4: the verdict, and the weights that follow from it, in one write; only then Airflow is told."""
         give_back = action(self.analysis, verdict) != "go_on"
         if not give_back:  # measuring may have taken a while
-            self._still_mine(await self._look(platform))
+            self._still_mine(await self.insist(lambda: self._look(platform)))
         verdict = await self._write(platform, note, verdict, give_back=give_back)
         return self._event(verdict)
 
@@ -278,7 +286,7 @@ class CanaryTrigger(PlatformTrigger):
         )
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            observed = await self._look(platform)
+            observed = await self.insist(lambda: self._look(platform))
             self._still_mine(observed)
             status = observed.track(self.track)
             if keeps_traffic and (status.failure or status.ready == 0):

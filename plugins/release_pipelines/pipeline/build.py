@@ -37,32 +37,32 @@ def build_group(spec: ReleaseSpec) -> tuple[Any, Any]:
             )
         return resolve, resolve
     source: dict[str, Any] = {"repository": build.repository, "git_conn_id": build.git_connection}
+    # Commit and push stand outside of the groups: a group that another one leads back into is drawn after it.
+    commit = ResolveCommitOperator(
+        task_id="resolve_commit", version=VERSION, since=RUNNING_COMMIT, branch=build.branch, **source
+    )
+    at: dict[str, Any] = {"commit": field("resolve_commit", "commit"), "context": build.context, **source}
+    engine: dict[str, Any] = {
+        "image": image,
+        "version": VERSION,
+        "dockerfile": build.dockerfile,
+        "args": build.args,
+        "engine_conn_id": connections.engine,
+        "registry_conn_id": connections.registry,
+        "timeout": build.timeout,
+        **at,
+    }
+    push = ImagePushOperator(
+        task_id="push_image",
+        app=app.name,
+        image=image,
+        version=VERSION,
+        commit=at["commit"],
+        engine_conn_id=connections.engine,
+        registry_conn_id=connections.registry,
+    )
     with TaskGroup(group_id="build", ui_color="#fff7e0"):
-        commit = ResolveCommitOperator(
-            task_id="resolve_commit", version=VERSION, since=RUNNING_COMMIT, branch=build.branch, **source
-        )
-        at: dict[str, Any] = {"commit": field("build.resolve_commit", "commit"), "context": build.context, **source}
-        engine: dict[str, Any] = {
-            "image": image,
-            "version": VERSION,
-            "dockerfile": build.dockerfile,
-            "args": build.args,
-            "engine_conn_id": connections.engine,
-            "registry_conn_id": connections.registry,
-            "timeout": build.timeout,
-            **at,
-        }
-        image_task = ImageBuildOperator(task_id="build_image", target=build.target, **engine)
-        push = ImagePushOperator(
-            task_id="push_image",
-            app=app.name,
-            image=image,
-            version=VERSION,
-            commit=at["commit"],
-            engine_conn_id=connections.engine,
-            registry_conn_id=connections.registry,
-        )
-        commit >> image_task >> push
+        commit >> ImageBuildOperator(task_id="build_image", target=build.target, **engine) >> push
         if build.test_target:
             commit >> ImageTestOperator(task_id="test", target=build.test_target, **engine) >> push
     with TaskGroup(group_id="scan", ui_color="#fff7e0"):

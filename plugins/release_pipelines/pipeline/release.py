@@ -107,7 +107,7 @@ def release_dag(spec: ReleaseSpec) -> DAG:
                 "plan": "rollback.plan",
                 "switch": "rollback.switch",
                 "verify": "rollback.verify",
-                "give_back": f"{names[-1]}.give_back_lease",
+                "give_back": "give_back_lease",
             },
         )
         [*end, complete, *undo] >> outcome.as_teardown(on_failure_fail_dagrun=True)
@@ -119,7 +119,7 @@ def _build_ids(spec: ReleaseSpec) -> list[str]:
         return ["build.resolve_digest"]
     scans = [f"scan.{scanner}" for scanner in spec.app.scan.scanners]
     tests = ["build.test"] if spec.app.build.test_target else []
-    return ["build.resolve_commit", *tests, *scans, "build.build_image", "build.push_image"]
+    return ["resolve_commit", *tests, *scans, "build.build_image", "push_image"]
 
 
 def _rolling_environment(
@@ -131,6 +131,17 @@ def _rolling_environment(
         it decides about all: one that it does not know would run when the gate's other ways are skipped.
     """
     where, queue = target(spec, name), _queue(spec, name)
+    # Outside of the group: a group that later tasks lead back into is drawn after them.
+    roll_back = RollBackUpdateOperator(
+        task_id=f"roll_back_{name}",
+        target=where,
+        deployment=xcom(f"{name}.deploy", "deployment"),
+        image=field("artifact", "image"),
+        release=RELEASE,
+        trigger_rule=TriggerRule.ALL_DONE,
+        **queue,
+    )
+    undo.append(roll_back)
     with TaskGroup(group_id=name, prefix_group_id=True, ui_color=COLOURS["staging"]):
         lease = TakeLeaseOperator(
             task_id="take_lease",
@@ -165,17 +176,7 @@ def _rolling_environment(
         give_back = GiveBackLeaseOperator(
             task_id="give_back_lease", target=where, lease=xcom(f"{name}.take_lease"), release=RELEASE, **queue
         )
-        roll_back = RollBackUpdateOperator(
-            task_id="roll_back",
-            target=where,
-            deployment=xcom(f"{name}.deploy", "deployment"),
-            image=field("artifact", "image"),
-            release=RELEASE,
-            trigger_rule=TriggerRule.ALL_DONE,
-            **queue,
-        )
         ids = [f"{name}.{task}" for task in ("take_lease", "deploy", "smoke_test", "integration_test")]
-        undo.append(roll_back)
         gate = GateOperator(
             task_id="gate",
             watched=ids,
@@ -204,7 +205,7 @@ def _approval(spec: ReleaseSpec, names: list[str], undo: list[Any]) -> tuple[Any
     evidence = {f"Scan by {scanner}": field(f"scan.{scanner}", "sentence") for scanner in scans}
     if app.build:
         evidence = {"App's tests": passed("build.test"), **evidence} if app.build.test_target else evidence
-        evidence["Changes since"] = field("build.resolve_commit", "changes")
+        evidence["Changes since"] = field("resolve_commit", "changes")
     for name in names[:-1]:
         evidence[f"Smoke test in {name}"] = passed(f"{name}.smoke_test")
         evidence[f"Integration test in {name}"] = (
@@ -295,9 +296,9 @@ def _production(spec: ReleaseSpec, name: str, before: Any, complete: Any) -> tup
             go_on="complete",
             roll_back=["rollback.plan"],
         )
-        give_back = GiveBackLeaseOperator(
-            task_id="give_back_lease", lease=lease_xcom, retire_after=canary.retire_after, **common
-        )
+    give_back = GiveBackLeaseOperator(
+        task_id="give_back_lease", lease=lease_xcom, retire_after=canary.retire_after, **common
+    )
     plan, cleanup = _rollback(spec, name, common)
     chain: Any = before >> lease.as_setup() >> deploy
     lease >> hold

@@ -75,7 +75,7 @@ async def abort(
 ) -> tuple[float, float]:
     """One canary at 50 % that turns bad. Milliseconds from the first failing answer to weight 0 accepted; in effect."""
     from release_pipelines.domain.values import Verdict, to_json
-    from release_pipelines.spec.models import AnalysisSpec
+    from release_pipelines.spec.analysis import AnalysisSpec
     from release_pipelines.triggers.canary import CanaryTrigger
 
     counts = {kind: f'{kind}_total{{track="{{{{ track }}}}"}}' for kind in ("bad", "all")}

@@ -58,7 +58,7 @@ async def close_sessions() -> None:
 async def watch(count: int) -> tuple[float, int, list[float]]:
     """CPU seconds, measurements and how late each was (seconds) while ``count`` canaries are watched."""
     from release_pipelines.domain.values import to_json
-    from release_pipelines.spec.models import AnalysisSpec
+    from release_pipelines.spec.analysis import AnalysisSpec
     from release_pipelines.triggers.canary import CanaryTrigger
     from tests import fakes
 

@@ -16,7 +16,8 @@ from release_pipelines.operators.build import ResolveDigestOperator
 from release_pipelines.operators.canary import BakeOperator, CanaryStepOperator, PromoteOperator
 from release_pipelines.operators.deploy import CanaryDeployOperator
 from release_pipelines.operators.lease import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
-from release_pipelines.spec.models import AnalysisSpec, RouterSpec, WorkloadSpec
+from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.spec.models import RouterSpec, WorkloadSpec
 
 server = Target(
     app="model-server",

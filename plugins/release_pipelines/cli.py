@@ -116,7 +116,7 @@ def prune(
     database: Database = None,
 ) -> None:
     """Remove old releases from the history; the last good one of every app stays."""
-    from release_pipelines.spec.models import parse_duration
+    from release_pipelines.spec.base import parse_duration
 
     try:
         seconds = parse_duration(older_than)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from release_pipelines.domain.analysis import action, judge, metric_verdict, step_verdict, ticks, window_at
 from release_pipelines.domain.values import Sample
-from release_pipelines.spec.models import AnalysisSpec, MetricSpec
+from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
 
 ERRORS = MetricSpec(name="errors", source="errors", limit=0.01, min_requests=20, failure_limit=1)
 SLOW = MetricSpec(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)

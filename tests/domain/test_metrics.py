@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from release_pipelines.domain.metrics import duration, escaped, memory_bytes, queries, sample_of
 from release_pipelines.domain.values import Target
-from release_pipelines.spec.models import MetricSpec, RouterSpec, WorkloadSpec
+from release_pipelines.spec.analysis import MetricSpec
+from release_pipelines.spec.models import RouterSpec, WorkloadSpec
 
 ERRORS = MetricSpec(name="errors", source="errors", limit=0.01)
 SLOW = MetricSpec(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Literal, TypeGuard
 
 from release_pipelines.domain.values import Judgement, Measurement, MetricVerdict, Sample, Verdict
-from release_pipelines.spec.models import Action, AnalysisSpec, MetricSpec
+from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
+from release_pipelines.spec.base import Action
 
 _ACTIONS: dict[Action, Literal["go_on", "rollback", "hold"]] = {
     "continue": "go_on",

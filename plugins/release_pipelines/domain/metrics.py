@@ -10,7 +10,7 @@ import math
 import re
 
 from release_pipelines.domain.values import MetricQuery, Sample, Target, Track
-from release_pipelines.spec.models import MetricSpec
+from release_pipelines.spec.analysis import MetricSpec
 from release_pipelines.spec.promql import fill
 
 _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}

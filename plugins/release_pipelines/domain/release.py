@@ -6,8 +6,9 @@ import re
 from datetime import date
 
 from release_pipelines.domain.replicas import pods_for_weight
-from release_pipelines.domain.values import Target
+from release_pipelines.domain.values import Target, Update
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.strategy import BlueGreenSpec, RollingSpec
 
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _SEMVER = re.compile(
@@ -35,6 +36,12 @@ def target(spec: ReleaseSpec, environment: str) -> Target:
         }
     )
 
+    chosen = app.strategy.chosen
+    rolling = chosen if isinstance(chosen, RollingSpec) else None
+    router = where.router
+    if isinstance(chosen, BlueGreenSpec) and chosen.switch == "selector":
+        router = router.model_copy(update={"kind": "replicas"})
+
     def filled(text: str | None) -> str | None:
         return text and text.replace("{app}", app.name).replace("{namespace}", where.namespace)
 
@@ -47,9 +54,11 @@ def target(spec: ReleaseSpec, environment: str) -> Target:
         prometheus_connection=where.connections.prometheus,
         namespace=where.namespace,
         workload=workload,
-        router=where.router.model_copy(update={"route": filled(where.router.route) or app.name}),
+        router=router.model_copy(update={"route": filled(router.route) or app.name}),
         url=filled(where.address.url) or "",
         host=filled(where.address.host),
+        preview_host=filled(where.address.preview or (where.address.host and f"preview.{where.address.host}")),
+        update=Update(max_surge=rolling.max_surge, max_unavailable=rolling.max_unavailable) if rolling else None,
         version_header=app.version_header,
     )
 

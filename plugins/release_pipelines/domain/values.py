@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from release_pipelines.spec.models import MetricSpec, RouterSpec, WorkloadSpec
+from release_pipelines.spec.analysis import MetricSpec
+from release_pipelines.spec.models import RouterSpec, WorkloadSpec
 
-Track = Literal["stable", "canary", "preview"]
+Track = Literal["stable", "canary", "preview", "baseline"]
+BESIDE: tuple[Track, ...] = ("canary", "preview", "baseline")
+"""Tracks that come and go with a release."""
 Outcome = Literal[
     "released", "no_op", "rolled_back", "rejected", "expired", "superseded", "aborted", "failed", "rollback_failed"
 ]
@@ -37,6 +40,13 @@ class Artifact(Value):
         return f"{self.image}@{self.digest}"
 
 
+class Update(Value):
+    """How many replicas a rolling update replaces at a time: numbers, or shares like ``25%``."""
+
+    max_surge: int | str = 1
+    max_unavailable: int | str = 0
+
+
 class Target(Value):
     """One app in one environment: all that a platform, a metric query or a smoke test needs to know. Frozen at preflight."""
 
@@ -51,6 +61,8 @@ class Target(Value):
     router: RouterSpec = Field(description="With its route filled in")
     url: str = Field(description="Where the traffic enters, like http://127.0.0.1:8000")
     host: str | None = Field(None, description="Host header that selects the app")
+    preview_host: str | None = Field(None, description="Host header that selects the preview of a blue-green release")
+    update: Update | None = Field(None, description="How stable is rolled; None: as the platform does by itself")
     version_header: str = "X-App-Version"
 
 
@@ -126,6 +138,7 @@ class TrackStatus(Value):
     version: str | None = None
     wanted: int = 0
     ready: int = 0
+    updated: int = Field(0, description="Ready replicas that run the wanted digest")
     settled: bool = Field(
         False, description="All wanted replicas run the wanted digest, are ready, and no other replica is left"
     )
@@ -143,25 +156,74 @@ class Lease(Value):
     expires_at: float
 
 
+class Match(Value):
+    """Requests of testers: a header, or a cookie, with exactly this value."""
+
+    kind: Literal["header", "cookie"]
+    name: str
+    value: str
+
+
+class Traffic(Value):
+    """Who gets which requests. The weights of all tracks add up to 100; a track that is not named has none."""
+
+    weights: dict[Track, int]
+    testers: Match | None = Field(None, description="Requests that match go to the canary, whatever the weights")
+    mirror: int = Field(0, ge=0, le=100, description="Percent of the requests that the canary gets a copy of")
+    sticky: bool = Field(False, description="A client stays with the track that answered it first")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Traffic:
+        if sum(self.weights.values()) != 100 or min(self.weights.values()) < 0:
+            raise ValueError(f"weights of 0 or more that add up to 100 are expected, found {self.weights}")
+        return self
+
+    def weight(self, track: Track) -> int:
+        """The track's share in percent."""
+        return self.weights.get(track, 0)
+
+
+ALL_TO_STABLE = Traffic(weights={"stable": 100})
+
+
+def share_with(track: Track, weight: int, **more: Any) -> Traffic:
+    """``weight`` percent for ``track``, the rest for stable."""
+    return Traffic(weights={"stable": 100 - weight, track: weight} if track != "stable" else {"stable": 100}, **more)
+
+
 class RouteNote(Value):
     """What a release keeps with the traffic: whoever looks can tell where it is, and any restart can pick it up (R6)."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     release: str | None = None
     step: str | None = None
-    weight: int | None = Field(
-        None, description="Canary weight that the release wants: another one in the route is drift"
-    )
-    started_at: float | None = Field(None, description="Unix time at which this step's weight was accepted: its clock")
+    traffic: Traffic | None = Field(None, description="What the release wants: another split in the route is drift")
+    started_at: float | None = Field(None, description="Unix time at which this step's traffic was accepted: its clock")
+    paused_at: float | None = Field(None, description="Unix time since which a person has stopped the step's clock")
+    paused_for: float = Field(0, description="Seconds of pauses that have ended")
     verdict: Verdict | None = None
+    evidence: dict[str, Any] = Field(
+        default_factory=dict, description="What the sequential tests know from the steps before, by metric"
+    )
     last_good: Artifact | None = Field(None, description="Newest artifact that was promoted and held")
     done: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _version_1(cls, found: Any) -> Any:
+        """Notes of version 1 knew a canary's weight only."""
+        if isinstance(found, dict) and "weight" in found:
+            weight = found["weight"]
+            found = {key: value for key, value in found.items() if key not in ("weight", "schema_version")}
+            if weight is not None:
+                found["traffic"] = {"weights": {"stable": 100 - weight, "canary": weight}}
+        return found
 
 
 class Route(Value):
     """How the traffic is split now, read from the router itself."""
 
-    weights: dict[Track, int]
+    traffic: Traffic
     fence: int = 0
     note: RouteNote = Field(default_factory=RouteNote)
     changed_by: str | None = Field(None, description="Who wrote the route last, when it was not this package")
@@ -180,7 +242,19 @@ class Observed(Value):
 
     def weight(self, track: Track) -> int:
         """The track's share of the traffic in percent."""
-        return self.route.weights.get(track, 0) if self.route else 0
+        return self.route.traffic.weight(track) if self.route else 0
+
+    @property
+    def beside(self) -> list[Track]:
+        """Tracks beside stable that run something, or have traffic."""
+        return [it for it in BESIDE if self.track(it).wanted or self.weight(it)]
+
+
+class Answer(Value):
+    """What a track answered to one request."""
+
+    status: int
+    version: str | None = Field(None, description="Of the version header")
 
 
 class Usage(Value):

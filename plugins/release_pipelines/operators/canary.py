@@ -22,7 +22,7 @@ from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.operators.base import REASON, ReleaseOperator, explained, given, history_of
 from release_pipelines.operators.lease import RUN
 from release_pipelines.platforms.base import FenceLost
-from release_pipelines.spec.models import AnalysisSpec
+from release_pipelines.spec.analysis import AnalysisSpec
 from release_pipelines.triggers.canary import CanaryTrigger
 from release_pipelines.triggers.promote import PromoteTrigger
 

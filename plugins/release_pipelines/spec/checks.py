@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec
+from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.spec.models import AppSpec, EnvironmentSpec
 from release_pipelines.spec.promql import PLACEHOLDERS, unknown_placeholders
 
 Mistake = tuple[str, str, str]

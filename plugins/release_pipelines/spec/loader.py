@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec, Spec
+from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.spec.base import Spec
+from release_pipelines.spec.models import AppSpec, EnvironmentSpec
 
 S = TypeVar("S", bound=Spec)
 

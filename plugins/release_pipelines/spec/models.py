@@ -1,118 +1,14 @@
-"""What a team writes: app, environment and analysis files as pydantic models."""
+"""What a team writes: app and environment files as pydantic models. Analyses and strategies have modules of their own."""
 
 from __future__ import annotations
 
-import math
-import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-SCHEMA_VERSION = 1
-
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-
-
-def parse_duration(value: Any) -> float:
-    """Turn ``500ms``, ``30s``, ``5m``, ``1h30m`` or ``2d`` into seconds; a bare number is taken as seconds."""
-    if isinstance(value, bool):
-        raise ValueError("a duration like 30s, 5m or 1h30m is expected")
-    if isinstance(value, (int, float)):
-        seconds = float(value)
-    else:
-        match = _DURATION.fullmatch(str(value).strip())
-        if not match or not any(match.groups()):
-            raise ValueError("a duration like 30s, 5m or 1h30m is expected")
-        days, hours, minutes, secs, millis = (float(part or 0) for part in match.groups())
-        seconds = days * 86400 + hours * 3600 + minutes * 60 + secs + millis / 1000
-    if not 0 <= seconds < math.inf:
-        raise ValueError("a duration of zero or more is expected")
-    return seconds
-
-
-def parse_share(value: Any) -> float:
-    """Turn ``1%`` or ``0.01`` into the fraction 0.01."""
-    percent = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
-    if percent:
-        return float(percent[1]) / 100
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError("a share like 1% or 0.01 is expected")
-    return float(value)
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
-Limit = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)]
-DnsName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]
-Action = Literal["rollback", "hold", "continue"]
-
-
-class Spec(BaseModel):
-    """Base of everything that is read from YAML: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-# --- analysis -------------------------------------------------------------------------------------------------
-
-
-class MetricSpec(Spec):
-    """One thing that is measured on the canary.
-
-    Exactly one of ``source`` (ready-made), ``bad`` with ``total`` (own counts in PromQL) or ``query`` (own gauge).
-    """
-
-    name: DnsName
-    source: Literal["errors", "slow_requests", "cpu", "memory"] | None = Field(
-        None,
-        description="Ready-made: failed requests, requests slower than `slower_than`, CPU or memory against the limit",
-    )
-    bad: str | None = Field(None, description="PromQL that counts bad events in {{ window }}")
-    total: str | None = Field(None, description="PromQL that counts all events in {{ window }}")
-    query: str | None = Field(None, description="PromQL that gives one number (a gauge)")
-    limit: Limit = Field(description="Highest allowed value: a share like 1% for counts, a number for gauges")
-    slower_than: Duration = Field(0.5, description="For slow_requests: a request that takes longer is slow")
-    min_requests: int = Field(20, ge=1, description="Fewer events in the window than this: inconclusive")
-    failure_limit: int = Field(1, ge=0, description="Consecutive failures that are tolerated; one more fails the step")
-    critical: bool = Field(True, description="A metric that is not critical is reported but decides nothing")
-
-    @property
-    def counts(self) -> bool:
-        """Whether the metric is bad events out of all events (else a gauge)."""
-        return self.source in ("errors", "slow_requests") or self.bad is not None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> MetricSpec:
-        given = [self.source is not None, self.bad is not None or self.total is not None, self.query is not None]
-        if sum(given) != 1 or (self.bad is None) != (self.total is None):
-            raise ValueError("exactly one of `source`, `bad` with `total`, or `query` is expected")
-        return self
-
-
-class AnalysisSpec(Spec):
-    """How a step is judged (R3)."""
-
-    interval: Duration = Field(10, gt=0, description="Time between two measurements")
-    window: Duration = Field(30, gt=0, description="How far each measurement looks back; never past the step's start")
-    min_measurements: int = Field(1, ge=1, description="So many must pass before a step can pass")
-    error_limit: int = Field(5, ge=0, description="Consecutive errors of the metrics service that are tolerated")
-    patience: Duration = Field(60, description="How long an inconclusive step waits beyond its hold")
-    on_inconclusive: Action = "rollback"
-    on_error: Action = "rollback"
-    metrics: list[MetricSpec] = Field(min_length=1)
-
-    @field_validator("metrics")
-    @classmethod
-    def _names_differ(cls, metrics: list[MetricSpec]) -> list[MetricSpec]:
-        names = [metric.name for metric in metrics]
-        if len(set(names)) != len(names):
-            raise ValueError("metric names that differ are expected")
-        if not any(metric.critical for metric in metrics):
-            raise ValueError("at least one critical metric is expected")
-        return metrics
-
-
-# --- app ------------------------------------------------------------------------------------------------------
+from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.spec.base import DnsName, Duration, Spec
+from release_pipelines.spec.strategy import StrategySpec
 
 
 class BuildSpec(Spec):
@@ -156,43 +52,6 @@ class WorkloadSpec(Spec):
         if kind != "Deployment":
             raise ValueError("`Deployment` is expected: other kinds cannot share traffic by weight")
         return kind
-
-
-class StepSpec(Spec):
-    """Give the canary a share of the traffic and watch it."""
-
-    weight: int = Field(ge=1, le=99, description="Percent of the traffic; 100 is the bake")
-    hold: Duration = Field(gt=0, description="How long the canary is watched at this weight")
-    analysis: AnalysisSpec | None = Field(None, description="Default: the app's analysis")
-
-
-class CanarySpec(Spec):
-    """Canary: rising weights, each judged; a bake at 100 %; then promotion (R18)."""
-
-    steps: list[StepSpec] = Field(
-        default_factory=lambda: [StepSpec(weight=weight, hold=300) for weight in (5, 25, 50)], min_length=1
-    )
-    bake: Duration = Field(600, gt=0, description="How long the canary is watched at 100 % before it is promoted")
-    return_weights: list[int] = Field(
-        default_factory=lambda: [50], description="Canary weights on the way back to stable during promotion"
-    )
-    retire_after: Duration = Field(30, description="The old track keeps running so long after it lost its traffic")
-    auto_rollback: bool = Field(True, description="false: a failing verdict returns traffic and waits for a person")
-    on_drift: Literal["reassert", "abort"] = "reassert"
-
-    @field_validator("steps")
-    @classmethod
-    def _rising(cls, steps: list[StepSpec]) -> list[StepSpec]:
-        weights = [step.weight for step in steps]
-        if weights != sorted(set(weights)):
-            raise ValueError(f"rising weights are expected, found {weights}")
-        return steps
-
-
-class StrategySpec(Spec):
-    """How the new version takes over. One key names the strategy."""
-
-    canary: CanarySpec = Field(default_factory=CanarySpec)
 
 
 class ApprovalSpec(Spec):
@@ -275,6 +134,9 @@ class AddressSpec(Spec):
 
     url: str = Field(pattern=r"^https?://")
     host: str | None = Field(None, description="Host header, when it differs from the URL")
+    preview: str | None = Field(
+        None, description="Host of the preview in a blue-green release; default: `preview.` before `host`"
+    )
 
 
 class EnvironmentSpec(Spec):

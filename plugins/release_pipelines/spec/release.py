@@ -7,7 +7,10 @@ from pathlib import Path
 
 from release_pipelines.spec.checks import check, relaxed
 from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment
-from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec, Spec, StepSpec
+from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.spec.base import Spec
+from release_pipelines.spec.models import AppSpec, EnvironmentSpec
+from release_pipelines.spec.strategy import StepSpec
 
 
 class ReleaseSpec(Spec):

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from release_pipelines.spec.models import AnalysisSpec, AppSpec, EnvironmentSpec, Spec
+from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.spec.base import Spec
+from release_pipelines.spec.models import AppSpec, EnvironmentSpec
 
 MODELS: dict[str, type[Spec]] = {"app": AppSpec, "environment": EnvironmentSpec, "analysis": AnalysisSpec}
 

@@ -20,7 +20,7 @@ from release_pipelines.domain.values import (
 )
 from release_pipelines.hooks.prometheus import PrometheusError, PrometheusReader
 from release_pipelines.platforms.base import FenceLost, Platform, PlatformError, PlatformUnavailable
-from release_pipelines.spec.models import AnalysisSpec, MetricSpec
+from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
 from release_pipelines.triggers.base import PlatformTrigger
 
 LOOK_SECONDS = 5.0

@@ -1,0 +1,102 @@
+"""How a version is judged: an analysis file, or the part of an app file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from release_pipelines.spec.base import Action, DnsName, Duration, Limit, Spec
+
+
+class MetricSpec(Spec):
+    """One thing that is measured on the canary.
+
+    Exactly one of ``source`` (ready-made), ``bad`` with ``total`` (own counts in PromQL) or ``query`` (own gauge).
+    """
+
+    name: DnsName
+    source: Literal["errors", "slow_requests", "cpu", "memory"] | None = Field(
+        None,
+        description="Ready-made: failed requests, requests slower than `slower_than`, CPU or memory against the limit",
+    )
+    bad: str | None = Field(None, description="PromQL that counts bad events in {{ window }}")
+    total: str | None = Field(None, description="PromQL that counts all events in {{ window }}")
+    query: str | None = Field(None, description="PromQL that gives one number (a gauge)")
+    limit: Limit = Field(description="Highest allowed value: a share like 1% for counts, a number for gauges")
+    slower_than: Duration = Field(0.5, description="For slow_requests: a request that takes longer is slow")
+    min_requests: int = Field(20, ge=1, description="Fewer events in the window than this: inconclusive")
+    failure_limit: int = Field(1, ge=0, description="Consecutive failures that are tolerated; one more fails the step")
+    critical: bool = Field(True, description="A metric that is not critical is reported but decides nothing")
+    tolerance: float = Field(
+        1.5, ge=1, description="Sequential judge: the odds of a bad event may be so many times stable's"
+    )
+    margin: Limit | None = Field(
+        None,
+        gt=0,
+        description="A hold with `min` and `max` ends early when the share of bad events is surely not more than this above "
+        "stable's; default: half the limit",
+    )
+    direction: Literal["increase", "decrease", "either"] = Field(
+        "increase", description="Kayenta's judge: which change against the baseline is bad"
+    )
+    group: str = Field("default", description="Kayenta's judge: the group whose score this metric counts for")
+
+    @property
+    def counts(self) -> bool:
+        """Whether the metric is bad events out of all events (else a gauge)."""
+        return self.source in ("errors", "slow_requests") or self.bad is not None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> MetricSpec:
+        given = [self.source is not None, self.bad is not None or self.total is not None, self.query is not None]
+        if sum(given) != 1 or (self.bad is None) != (self.total is None):
+            raise ValueError("exactly one of `source`, `bad` with `total`, or `query` is expected")
+        return self
+
+
+class KayentaSpec(Spec):
+    """Settings of Kayenta's judge; the defaults are those that its documentation advises."""
+
+    baseline: Literal["stable", "fresh"] = Field(
+        "stable", description="fresh: a track of the old version with the canary's size and weight, started with it"
+    )
+    pass_score: float = Field(95, ge=0, le=100, description="From this score on the canary passes")
+    marginal_score: float = Field(75, ge=0, le=100, description="Below this score it fails at the next measurement")
+    group_weights: dict[str, float] = Field(
+        default_factory=dict, description="Points of 100 per group; groups that are not named share the rest"
+    )
+    confidence: float = Field(0.98, gt=0.5, lt=1, description="Of the interval around the Hodges-Lehmann estimate")
+    tolerance: float = Field(0.25, ge=0, description="Share of the estimate that counts as no change")
+    effect_size: float = Field(1.0, ge=1, description="Least ratio of means for a change to count; 1: any")
+    min_points: int = Field(10, ge=2, description="Fewer measurements than this: inconclusive")
+
+
+class AnalysisSpec(Spec):
+    """How a step is judged (R3)."""
+
+    judge: Literal["sequential", "threshold", "kayenta"] = Field(
+        "sequential", description="How counts are judged; gauges always have a threshold, but for `kayenta`"
+    )
+    alpha: float = Field(
+        0.001, gt=0, lt=0.5, description="Sequential judge: highest chance that a good canary fails, over all metrics"
+    )
+    kayenta: KayentaSpec = Field(default_factory=KayentaSpec)
+    interval: Duration = Field(10, gt=0, description="Time between two measurements")
+    window: Duration = Field(30, gt=0, description="How far each measurement looks back; never past the step's start")
+    min_measurements: int = Field(1, ge=1, description="So many must pass before a step can pass")
+    error_limit: int = Field(5, ge=0, description="Consecutive errors of the metrics service that are tolerated")
+    patience: Duration = Field(60, description="How long an inconclusive step waits beyond its hold")
+    on_inconclusive: Action = "rollback"
+    on_error: Action = "rollback"
+    metrics: list[MetricSpec] = Field(min_length=1)
+
+    @field_validator("metrics")
+    @classmethod
+    def _names_differ(cls, metrics: list[MetricSpec]) -> list[MetricSpec]:
+        names = [metric.name for metric in metrics]
+        if len(set(names)) != len(names):
+            raise ValueError("metric names that differ are expected")
+        if not any(metric.critical for metric in metrics):
+            raise ValueError("at least one critical metric is expected")
+        return metrics

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from release_pipelines.domain.values import Match, Track, Traffic, Value, share_with
+from release_pipelines.domain.release import capacity
+from release_pipelines.domain.values import Match, Target, Track, Traffic, Value, share_with
 from release_pipelines.spec.analysis import AnalysisSpec
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.strategy import (
@@ -33,6 +34,7 @@ class Stage(Value):
     on_drift: OnDrift = "reassert"
     wait_for_person: bool = Field(False, description="A failing verdict returns the traffic and waits for a person (R18)")
     last: bool = Field(False, description="The bake: what `promote now` goes on to")
+    replicas: int | None = Field(None, description="Fixed capacity of the track; None: it follows the traffic")
 
     @property
     def weight(self) -> int:
@@ -55,6 +57,18 @@ class Question(Value):
 
 
 StageKind = Stage | Check | Question
+
+
+def capacity_of(stage: Stage, target: Target, stable_replicas: int) -> int:
+    """Replicas that the stage's track needs before it gets the stage's traffic; at least one (R5).
+
+    :param stable_replicas: replicas of stable, whose capacity is the measure.
+    :raises ValueError: when whole pods cannot make the weight.
+    """
+    if stage.replicas:
+        return stage.replicas
+    percent = stage.weight or (stage.traffic.mirror if stage.traffic else 0)
+    return capacity(target, stable_replicas, percent) if percent else 1
 
 
 def strategy_name(spec: ReleaseSpec) -> Literal["canary", "blue_green", "rolling"]:
@@ -84,6 +98,7 @@ def _canary(spec: ReleaseSpec, canary: CanarySpec) -> list[StageKind]:
         name="bake",
         track="canary",
         traffic=share_with("canary", 100, sticky=canary.affinity),
+        replicas=canary.replicas,
         hold=canary.bake,
         analysis=spec.analysis,
         on_drift=canary.on_drift,
@@ -116,6 +131,7 @@ def _step(spec: ReleaseSpec, canary: CanarySpec, step: StepSpec, number: int) ->
         name=name,
         track="canary",
         traffic=traffic,
+        replicas=canary.replicas,
         hold=step.hold,
         analysis=analysis,
         on_drift=canary.on_drift,

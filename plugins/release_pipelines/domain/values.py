@@ -76,6 +76,8 @@ class Deployment(Value):
     version: str
     previous_digest: str | None = None
     previous_version: str | None = None
+    first: bool = Field(False, description="Nothing ran before that could take the traffic back (R17): it is on stable")
+    good: Artifact | None = Field(None, description="What a rollback of stable goes back to, as known before the change")
     changed: bool = True
 
 

@@ -13,9 +13,10 @@ from airflow.sdk import DAG, Param
 
 from release_pipelines.domain.values import Target
 from release_pipelines.operators.build import ResolveDigestOperator
-from release_pipelines.operators.canary import BakeOperator, CanaryStepOperator, PromoteOperator
+from release_pipelines.operators.canary import BakeOperator, CanaryStepOperator
 from release_pipelines.operators.deploy import CanaryDeployOperator
 from release_pipelines.operators.lease import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
+from release_pipelines.operators.promote import PromoteOperator
 from release_pipelines.spec.analysis import AnalysisSpec
 from release_pipelines.spec.models import RouterSpec, WorkloadSpec
 

@@ -34,7 +34,7 @@ class Stage(Value):
     on_drift: OnDrift = "reassert"
     wait_for_person: bool = Field(False, description="A failing verdict returns the traffic and waits for a person (R18)")
     last: bool = Field(False, description="The bake: what `promote now` goes on to")
-    replicas: int | None = Field(None, description="Fixed capacity of the track; None: it follows the traffic")
+    replicas: int | None = Field(None, description="Fixed capacity of the track; None: it follows the traffic, as it always does at 100 %")
 
     @property
     def weight(self) -> int:
@@ -84,6 +84,12 @@ def track_of(spec: ReleaseSpec) -> Track:
     return tracks[strategy_name(spec)]
 
 
+def retire_after(spec: ReleaseSpec) -> float:
+    """Seconds that a track goes on running after it lost its traffic (R15); a rolling release has none beside stable."""
+    chosen = spec.app.strategy.chosen
+    return 0.0 if isinstance(chosen, RollingSpec) else chosen.retire_after
+
+
 def stages(spec: ReleaseSpec) -> list[StageKind]:
     """All stages in production, in order; the last one is the bake."""
     chosen = spec.app.strategy.chosen
@@ -98,7 +104,6 @@ def _canary(spec: ReleaseSpec, canary: CanarySpec) -> list[StageKind]:
         name="bake",
         track="canary",
         traffic=share_with("canary", 100, sticky=canary.affinity),
-        replicas=canary.replicas,
         hold=canary.bake,
         analysis=spec.analysis,
         on_drift=canary.on_drift,

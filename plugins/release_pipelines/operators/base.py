@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,10 +17,10 @@ from airflow.sdk.exceptions import (
 )
 from pydantic import ValidationError
 
-from release_pipelines.domain.values import Artifact, Value
+from release_pipelines.domain.values import Artifact, Lease, Observed, Target, Value
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.prometheus import PrometheusError
-from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
+from release_pipelines.platforms.base import FenceLost, PlatformError, PlatformUnavailable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -32,8 +32,27 @@ V = TypeVar("V", bound=Value)
 REASON = "reason"
 """XCom key under which a failing task says why, in one sentence."""
 
+ABORTED = "aborted"
+"""XCom key under which a task that a person aborted says ``{"by", "reason"}``."""
+
+RUN = "{{ dag.dag_id }}/{{ run_id }}"
+"""The id of a release that is one DAG run."""
+
 NO_FAILURE = (AirflowSkipException, AirflowRescheduleException, DagRunTriggerException, DownstreamTasksSkipped)
 """Airflow's own signals that happen to be AirflowExceptions."""
+
+
+class AbortedByPerson(AirflowFailException):
+    """Somebody said that the release shall end.
+
+    :param by: who.
+    :param reason: why, in that person's words.
+    """
+
+    def __init__(self, by: str, reason: str) -> None:
+        super().__init__(f"{by} aborted it: {reason}")
+        self.by = by
+        self.reason = reason
 
 
 def misfit(error: ValidationError) -> str:
@@ -43,6 +62,11 @@ def misfit(error: ValidationError) -> str:
     return f"{error.title}{f' at {where}' if where else ''} does not fit: {first['msg']}."
 
 
+def blank(value: Any) -> bool:
+    """Whether another task gave nothing: None, or a template that rendered to nothing."""
+    return value in (None, "", "null", "None")
+
+
 def given(model: type[V], value: Any, what: str) -> V:
     """An operator's argument as a value: a model, a dict (another task's ``.output``) or JSON (a rendered template).
 
@@ -50,7 +74,7 @@ def given(model: type[V], value: Any, what: str) -> V:
     """
     if isinstance(value, model):
         return value
-    if value in (None, "", "null", "None"):
+    if blank(value):
         raise ValueError(f"{what} is missing: the task that gives it has not run, or gave nothing.")
     return model.model_validate_json(value) if isinstance(value, str) else model.model_validate(value)
 
@@ -81,6 +105,8 @@ def explained(context: Context) -> Iterator[None]:
         _push(context, misfit(error))
         raise AirflowFailException(misfit(error)) from None
     except AirflowException as error:
+        if isinstance(error, AbortedByPerson):
+            context["ti"].xcom_push(ABORTED, {"by": error.by, "reason": error.reason})
         _push(context, str(error))
         raise
     except (PlatformError, ValueError) as error:
@@ -91,12 +117,51 @@ def explained(context: Context) -> Iterator[None]:
         raise
 
 
+def went_well(event: dict[str, Any]) -> dict[str, Any]:
+    """A trigger's event, unless it tells that the wait ended badly.
+
+    :raises AbortedByPerson: when a person ended it.
+    :raises AirflowFailException: when the platform refused.
+    """
+    if event.get("aborted"):
+        raise AbortedByPerson(event["aborted"]["by"], event["aborted"]["reason"])
+    if event.get("error"):
+        raise AirflowFailException(event["error"])
+    return event
+
+
+def mine(observed: Observed, lease: Lease, target: Target) -> Observed:
+    """The observation, if the lease still is this release's.
+
+    :raises FenceLost: otherwise.
+    """
+    if observed.lease is None or observed.lease.fence != lease.fence:
+        holder = f"{observed.lease.holder} holds it" if observed.lease else "nobody holds it"
+        raise FenceLost(f"The lease of {target.app} in {target.environment} is not this release's any more: {holder}.")
+    return observed
+
+
 def history_of(context: Context, release: str, artifact: Artifact) -> History:
     """The history, in which ``release`` has begun: operators that are used alone have no preflight that began it."""
     run: Any = context["dag_run"]
     history = HistoryHook().history()
     history.begin(release, artifact.app, run.dag_id, run.run_id, artifact.version, run.triggering_user_name)
     return history
+
+
+def abort_watch(history: History, release: str) -> Callable[[], None]:
+    """A look for somebody who aborts the release, for tasks that work in a worker (waiting triggers look by themselves).
+
+    :return: a function that raises :class:`AbortedByPerson`, having answered the command, when there is such a command.
+    """
+
+    def look() -> None:
+        for command in history.commands(release, open_only=True):
+            if command.kind == "abort":
+                history.answer(command.id, "Ended what was being done; what was changed goes back.")
+                raise AbortedByPerson(command.by, command.reason or "no reason given")
+
+    return look
 
 
 def _push(context: Context, reason: str) -> None:

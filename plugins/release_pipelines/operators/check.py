@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from release_pipelines.domain.values import Artifact, Target
+from release_pipelines.domain.values import Artifact, Deployment, Target, to_json
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.hooks.prometheus import PrometheusHook
-from release_pipelines.operators.base import ReleaseOperator, given
+from release_pipelines.operators.base import RUN, ReleaseOperator, explained, given, went_well
+from release_pipelines.spec.strategy import VerifySpec
+from release_pipelines.triggers.check import CheckTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,6 +49,16 @@ def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
             time.sleep(0.3)
 
 
+def check_env(target: Target, artifact: Artifact) -> dict[str, str]:
+    """What a check finds in its environment: ``BASE_URL``, ``HOST``, ``PREVIEW_HOST`` and ``VERSION``."""
+    return {
+        "BASE_URL": target.url,
+        "HOST": target.host or "",
+        "PREVIEW_HOST": target.preview_host or "",
+        "VERSION": artifact.version,
+    }
+
+
 class SmokeTestOperator(ReleaseOperator):
     """Ask the app over HTTP, through its proxy, and expect 2xx from the right version.
 
@@ -78,8 +90,42 @@ class SmokeTestOperator(ReleaseOperator):
         return [target.url.rstrip("/") + path for path in self.paths]
 
 
+class PreviewTestOperator(ReleaseOperator):
+    """Ask the new version itself, past the traffic's weights, before anybody else does, and expect 2xx from it.
+
+    :param target: the app in its environment.
+    :param deployment: what the deploying task returned: its track is asked.
+    :param paths: paths to GET.
+    :return: what answered, like ``preview: /, /cart``.
+    """
+
+    template_fields = ("deployment", "paths")
+
+    def __init__(
+        self, *, target: Target | dict[str, Any], deployment: Any, paths: list[str] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.deployment = deployment
+        self.paths = paths or ["/"]
+
+    def work(self, context: Context) -> str:
+        target, deployment = given(Target, self.target, "target"), given(Deployment, self.deployment, "deployment")
+        hook = PlatformHook(target)
+        for path in self.paths:
+            answer = hook.call(lambda platform: platform.ask(target, deployment.track, path))  # noqa: B023
+            if not 200 <= answer.status < 300 or answer.version != deployment.version:
+                raise AirflowFailException(
+                    f"{path} on the {deployment.track}: {answer.status} from version {answer.version or 'unknown'}; "
+                    f"2xx from version {deployment.version} was expected."
+                )
+        asked = f"{deployment.track}: {', '.join(self.paths)}"
+        self.log.info("%s answered as %s.", asked, deployment.version)
+        return asked
+
+
 class IntegrationTestOperator(ReleaseOperator):
-    """Run a command in the new image beside the app, with ``BASE_URL`` and ``HOST`` in its environment.
+    """Run a command in the new image beside the app, with the environment of :func:`check_env`.
 
     :param target: the app in its environment.
     :param artifact: the image that the command runs in.
@@ -110,12 +156,66 @@ class IntegrationTestOperator(ReleaseOperator):
             self.log.info("The app has no integration test.")
             return "not checked"
         target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
-        env = {"BASE_URL": target.url, "HOST": target.host or "", "VERSION": artifact.version}
         output = PlatformHook(target).call(
-            lambda platform: platform.run(target, artifact, self.command, env, self.timeout)
+            lambda platform: platform.run(
+                target, artifact.reference, self.command, check_env(target, artifact), self.timeout
+            )
         )
         self.log.info(output)
         return output
+
+
+class CheckOperator(ReleaseOperator):
+    """Run a command of the team's own as a stage of a release; it passes when it ends with 0. Deferred: holds no worker slot.
+
+    A person who aborts the release ends it at once, with XCom ``aborted``.
+
+    :param target: the app in its environment.
+    :param artifact: the artifact that is released.
+    :param verify: image (default: the artifact's), command and timeout in seconds: a
+        :class:`~release_pipelines.spec.strategy.VerifySpec` or its dict. Its environment is that of :func:`check_env`.
+    :param release: the release's id.
+    :return: the end of its output.
+    """
+
+    template_fields = ("artifact", "release")
+
+    def __init__(
+        self,
+        *,
+        target: Target | dict[str, Any],
+        artifact: Any,
+        verify: VerifySpec | dict[str, Any],
+        release: str = RUN,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.artifact = artifact
+        self.verify = verify
+        self.release = release
+
+    def work(self, context: Context) -> None:
+        target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
+        verify = VerifySpec.model_validate(self.verify)
+        self.defer(
+            trigger=CheckTrigger(
+                target=to_json(target),
+                release=self.release,
+                image=verify.image or artifact.reference,
+                command=verify.command,
+                env=check_env(target, artifact),
+                timeout=verify.timeout,
+            ),
+            method_name="ended",
+        )
+
+    def ended(self, context: Context, event: dict[str, Any]) -> str:
+        """The command has ended, or somebody ended it."""
+        with explained(context):
+            output = str(went_well(event)["output"])
+            self.log.info(output)
+            return output
 
 
 class MetricGateOperator(ReleaseOperator):

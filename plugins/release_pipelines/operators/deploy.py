@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.domain.values import (
+    ALL_TO_STABLE,
     Artifact,
     Deployment,
     Lease,
@@ -23,25 +23,43 @@ from release_pipelines.domain.values import (
     to_json,
 )
 from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.operators.base import ReleaseOperator, explained, given, history_of
-from release_pipelines.operators.lease import RUN
-from release_pipelines.platforms.base import LeaseHeld, PlatformError
+from release_pipelines.operators.base import (
+    RUN,
+    ReleaseOperator,
+    abort_watch,
+    explained,
+    given,
+    history_of,
+    went_well,
+)
+from release_pipelines.platforms.base import PlatformError
 from release_pipelines.triggers.rollout import RolloutTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from release_pipelines.history import History
     from release_pipelines.platforms.base import Platform
 
 WORKER_SECONDS = 8.0
 """A rollout that is ready sooner is waited for in the worker: a deferral costs about 3 s of its own."""
 LOOK_SECONDS = 0.5
+COMMAND_SECONDS = 1.0
+"""Pause between two looks for a person who aborts."""
 
 
-async def settle(platform: Platform, target: Target, track: Track, fence: int, seconds: float) -> TrackStatus:
-    """Advance a track until it is settled, cannot get there, or ``seconds`` have passed."""
-    end = time.monotonic() + seconds
+async def settle(
+    platform: Platform, target: Target, track: Track, fence: int, seconds: float, look: Callable[[], None] | None = None
+) -> TrackStatus:
+    """Advance a track until it is settled, cannot get there, or ``seconds`` have passed.
+
+    :param look: called about once a second, in a thread of its own; what it raises ends the wait.
+    """
+    end, looked = time.monotonic() + seconds, 0.0
     while True:
+        if look is not None and time.monotonic() - looked >= COMMAND_SECONDS:
+            await asyncio.to_thread(look)
+            looked = time.monotonic()
         status = await platform.advance(target, track, fence)
         if status.settled or status.failure or time.monotonic() > end:
             return status
@@ -56,11 +74,13 @@ class DeployOperator(ReleaseOperator):
     :param lease: the lease, from :class:`~release_pipelines.operators.lease.TakeLeaseOperator`.
     :param release: the release's id.
     :return: a :class:`~release_pipelines.domain.values.Deployment` as a dict; also pushed as ``deployment`` before anything
-        changes, so that a rollback knows what was there.
+        changes, so that a rollback knows what was there. A person who aborts the release ends it, with XCom ``aborted``.
     """
 
     template_fields = ("artifact", "lease", "release")
     track: Track = "stable"
+    way_back = False
+    """A way back restores the configuration that the version ran with, and nobody can abort it."""
 
     def __init__(
         self,
@@ -81,17 +101,61 @@ class DeployOperator(ReleaseOperator):
         """The track, and how many replicas it gets (None: as many as the workload has)."""
         return self.track, None
 
-    async def prepare(self, platform: Platform, target: Target, lease: Lease) -> None:
+    def prepare(self, hook: PlatformHook, target: Target, lease: Lease) -> None:
         """What must be so before the track is changed; a refusal here leaves nothing to roll back."""
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def begins(self, deployment: Deployment) -> bool:
+        """Whether this task starts the version; otherwise it only notes what was there."""
+        return True
+
+    def work(self, context: Context) -> Any:
         target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
         artifact = given(Artifact, self.artifact, "artifact")
         hook = PlatformHook(target)
         observed = hook.call(lambda platform: platform.observe(target))
         track, replicas = self.choose(observed, target)
-        hook.call(lambda platform: self.prepare(platform, target, lease))
+        self.prepare(hook, target, lease)
+        history = history_of(context, self.release, artifact)
+        look = None if self.way_back else abort_watch(history, self.release)
+        if look:
+            look()
+        deployment = self._noted(context, target, artifact, observed, track, history)
+        if deployment.track != track:  # a retry of a first release finds its own half-done work on stable
+            track, replicas = deployment.track, None
+        said = f"{artifact.version} on {track}, in place of {deployment.previous_version or 'nothing'}"
+        history.record_event(self.release, "deployed", said, target.environment, to_json(deployment))
+        if not self.begins(deployment):
+            return to_json(deployment)
+
+        async def begin(platform: Platform) -> TrackStatus:
+            await platform.deploy(target, track, artifact, replicas, lease.fence, restore=self.way_back)
+            return await settle(platform, target, track, lease.fence, WORKER_SECONDS, look)
+
+        self.log.info("%s: %s (%s) on %s.", target.environment, artifact.version, artifact.digest, track)
+        status = hook.call(begin)
+        if status.settled or status.failure:
+            return self._finish(target, deployment, status, lease, artifact)
+        self.defer(
+            trigger=RolloutTrigger(
+                target=to_json(target),
+                track=track,
+                fence=lease.fence,
+                release=None if self.way_back else self.release,
+            ),
+            method_name="ready",
+            kwargs={"deployment": to_json(deployment)},
+            timeout=timedelta(seconds=10 * target.workload.ready_timeout + 600),
+        )
+
+    def _noted(
+        self, context: Context, target: Target, artifact: Artifact, observed: Observed, track: Track, history: History
+    ) -> Deployment:
+        """What there was before, kept in XCom. A retry that finds its own half-done work takes its first try's note."""
+        noted = context["ti"].xcom_pull(task_ids=self.task_id, key="deployment")
+        if noted and noted["digest"] == artifact.digest and noted["previous_digest"] != artifact.digest:
+            return Deployment.model_validate(noted)
         stable = observed.track("stable")
+        recorded = history.last_good(target.app, target.environment, excluding=artifact.digest)
         deployment = Deployment(
             environment=target.environment,
             platform=target.platform,
@@ -100,43 +164,20 @@ class DeployOperator(ReleaseOperator):
             version=artifact.version,
             previous_digest=stable.digest,
             previous_version=stable.version,
+            first=first_release(observed),
+            good=good_before(observed, artifact, recorded),
             changed=observed.track(track).digest != artifact.digest,
         )
-        # A retry finds its own half-done work: what was there before it is what its first try noted.
-        noted = context["ti"].xcom_pull(task_ids=self.task_id, key="deployment")
-        if noted and noted["digest"] == artifact.digest and noted["previous_digest"] != artifact.digest:
-            deployment = Deployment.model_validate(noted)
         context["ti"].xcom_push("deployment", to_json(deployment))
-
-        said = f"{artifact.version} on {track}, in place of {deployment.previous_version or 'nothing'}"
-        history_of(context, self.release, artifact).record_event(
-            self.release, "deployed", said, target.environment, to_json(deployment)
-        )
-
-        async def begin(platform: Platform) -> TrackStatus:
-            await platform.deploy(target, track, artifact, replicas, lease.fence)
-            return await settle(platform, target, track, lease.fence, WORKER_SECONDS)
-
-        self.log.info("%s: %s (%s) on %s.", target.environment, artifact.version, artifact.digest, track)
-        status = hook.call(begin)
-        if status.settled or status.failure:
-            return self._finish(target, deployment, status, lease, artifact)
-        self.defer(
-            trigger=RolloutTrigger(target=to_json(target), track=track, fence=lease.fence),
-            method_name="ready",
-            kwargs={"deployment": to_json(deployment)},
-            timeout=timedelta(seconds=10 * target.workload.ready_timeout + 600),
-        )
+        return deployment
 
     def ready(self, context: Context, event: dict[str, Any], deployment: dict[str, Any]) -> dict[str, Any]:
         """The rollout has ended."""
         with explained(context):
-            if event.get("error"):
-                raise AirflowFailException(event["error"])
             return self._finish(
                 given(Target, self.target, "target"),
                 Deployment.model_validate(deployment),
-                TrackStatus.model_validate(event["status"]),
+                TrackStatus.model_validate(went_well(event)["status"]),
                 given(Lease, self.lease, "lease"),
                 given(Artifact, self.artifact, "artifact"),
             )
@@ -148,17 +189,17 @@ class DeployOperator(ReleaseOperator):
             raise AirflowFailException(f"{deployment.version} did not become ready: {status.failure}")
         self.log.info("%s: %s of %s replicas ready.", deployment.track, status.ready, status.wanted)
         if deployment.track == "stable":
-            self._give_traffic(target, lease, artifact)
+            self._give_traffic(target, lease)
         return to_json(deployment)
 
-    def _give_traffic(self, target: Target, lease: Lease, artifact: Artifact) -> None:
+    def _give_traffic(self, target: Target, lease: Lease) -> None:
         """A stable that is ready has all traffic; a first release (R17) gets its route here."""
-        note = RouteNote(release=self.release, step="deployed", weight=0, started_at=time.time())
+        note = RouteNote(release=self.release, step="deployed", traffic=ALL_TO_STABLE, started_at=time.time())
 
         async def give(platform: Platform) -> None:
             observed = await platform.observe(target)
             kept = observed.route.note.last_good if observed.route else None
-            await platform.split(target, 0, note.model_copy(update={"last_good": kept}), lease.fence)
+            await platform.split(target, ALL_TO_STABLE, note.model_copy(update={"last_good": kept}), lease.fence)
 
         PlatformHook(target).call(give)
 
@@ -175,111 +216,86 @@ class RollingUpdateOperator(DeployOperator):
     """
 
 
-class RollBackUpdateOperator(RollingUpdateOperator):
-    """Undo a rolling update: deploy what ran before. Takes the lease itself, and gives it back.
+class JudgedDeployOperator(DeployOperator):
+    """Begin a judged release: with nothing good running yet (a first release, R17) the artifact goes on stable, and gets all
+    traffic. Traffic that an earlier release left beside stable goes back to it before anything is deployed.
 
-    :param target: the app in its environment.
-    :param deployment: what :class:`RollingUpdateOperator` pushed under ``deployment``; where it is missing, or nothing ran
-        before, or another release has changed the environment since or is doing so, the task is skipped.
-    :param image: repository of the app's images, without tag and digest.
-    :param release: the release's id.
+    Parameters, XCom and errors as :class:`DeployOperator`; the returned ``first`` says whether it was the first release.
     """
 
-    template_fields = ("deployment", "image", "release")
+    def choose(self, observed: Observed, target: Target) -> tuple[Track, int | None]:
+        """Stable for a first release; its own track for every other."""
+        return ("stable", None) if first_release(observed) else (self.track, self.capacity(observed))
 
-    def __init__(self, *, deployment: Any, image: str, **kwargs: Any) -> None:
-        super().__init__(artifact=None, lease=None, **kwargs)
-        self.deployment = deployment
-        self.image = image
+    def capacity(self, observed: Observed) -> int | None:
+        """Replicas that the version starts with."""
+        return None
 
-    def work(self, context: Context) -> dict[str, Any]:
-        if self.deployment in (None, "", "null", "None"):
-            raise AirflowSkipException("Nothing was deployed here.")
-        done = given(Deployment, self.deployment, "deployment")
-        if not done.previous_digest or done.previous_digest == done.digest:
-            raise AirflowSkipException("Nothing else ran here before.")
-        target = given(Target, self.target, "target")
-        self.artifact = Artifact(
-            app=target.app, version=done.previous_version or "unknown", image=self.image, digest=done.previous_digest
+    def prepare(self, hook: PlatformHook, target: Target, lease: Lease) -> None:
+        """A track that an earlier release left with traffic (R18) must lose it first: what is deployed here is new."""
+        observed = hook.call(lambda platform: platform.observe(target))
+        left = next((track for track in observed.beside if observed.weight(track)), None)
+        if left is None:
+            return
+        stable = observed.track("stable")
+        if stable.ready < max(1, stable.wanted) or stable.failure:
+            raise PlatformError(
+                f"The {left} that an earlier release left in {target.environment} has {observed.weight(left)} % of the "
+                f"traffic, and stable cannot take it: {stable.ready} of {stable.wanted} replicas are ready. "
+                "Nothing was changed."
+            )
+        self.log.warning("An earlier release left traffic on the %s: stable takes all of it.", left)
+        note = RouteNote(
+            release=self.release,
+            step="cleared",
+            traffic=ALL_TO_STABLE,
+            started_at=time.time(),
+            last_good=observed.route.note.last_good if observed.route else None,
         )
-        self._take(target)
-        with self._freed_on_failure(target):
-            running = PlatformHook(target).call(lambda platform: platform.observe(target)).track("stable")
-            if running.digest not in (done.digest, done.previous_digest):
-                raise AirflowSkipException(
-                    f"Another release has put {running.version or running.digest} in {target.environment} since: it stays."
-                )
-            result: dict[str, Any] = super().work(context)
-        return self._give_back(target, result)
-
-    def ready(self, context: Context, event: dict[str, Any], deployment: dict[str, Any]) -> dict[str, Any]:
-        """The way back has ended; the lease is the holder's own, so it can be taken again to learn its fence."""
-        with explained(context):
-            target, back = given(Target, self.target, "target"), Deployment.model_validate(deployment)
-            self.artifact = Artifact(app=target.app, version=back.version, image=self.image, digest=back.digest)
-            self._take(target)
-            with self._freed_on_failure(target):
-                result = super().ready(context, event, deployment)
-            return self._give_back(target, result)
-
-    def _take(self, target: Target) -> None:
-        ttl = 10 * target.workload.ready_timeout
-        try:
-            self.lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, ttl))
-        except LeaseHeld as held:
-            raise AirflowSkipException(f"{held} What it deploys there stays.") from None
-
-    @contextmanager
-    def _freed_on_failure(self, target: Target) -> Iterator[None]:
-        """Whatever goes wrong, nobody has to wait until the lease expires."""
-        try:
-            yield
-        except Exception:  # a deferral is none
-            with suppress(PlatformError):
-                self._give_back(target, {})
-            raise
-
-    def _give_back(self, target: Target, result: dict[str, Any]) -> dict[str, Any]:
-        lease = given(Lease, self.lease, "lease")
-        PlatformHook(target).call(lambda platform: platform.give_back_lease(target, lease))
-        return result
+        hook.call(lambda platform: platform.split(target, ALL_TO_STABLE, note, lease.fence))
 
 
-class CanaryDeployOperator(DeployOperator):
+class CanaryDeployOperator(JudgedDeployOperator):
     """Start the new version beside the running one, without traffic.
-
-    With nothing good running yet (a first release, R17) the artifact goes on stable and gets all traffic. The
-    returned ``track`` says which of both it was.
 
     :param replicas: replicas the canary starts with.
 
-    Other parameters, XCom and errors as :class:`DeployOperator`.
+    Other parameters, XCom and errors as :class:`JudgedDeployOperator`.
     """
+
+    track: Track = "canary"
 
     def __init__(self, *, replicas: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.replicas = replicas
 
-    def choose(self, observed: Observed, target: Target) -> tuple[Track, int | None]:
-        """Stable for a first release; the canary for every other."""
-        return ("stable", None) if first_release(observed) else ("canary", self.replicas)
+    def capacity(self, observed: Observed) -> int | None:
+        """As given."""
+        return self.replicas
 
-    async def prepare(self, platform: Platform, target: Target, lease: Lease) -> None:
-        """A canary that an earlier release left with traffic (R18) must lose it first: what is deployed here is new."""
-        observed = await platform.observe(target)
-        if not observed.weight("canary"):
-            return
-        stable = observed.track("stable")
-        if stable.ready < max(1, stable.wanted) or stable.failure:
-            raise PlatformError(
-                f"The canary that an earlier release left in {target.environment} has {observed.weight('canary')} % of the "
-                f"traffic, and stable cannot take it: {stable.ready} of {stable.wanted} replicas are ready. "
-                "Nothing was changed."
-            )
-        self.log.warning("An earlier release left traffic on the canary: stable takes all of it.")
-        kept = observed.route.note.last_good if observed.route else None
-        note = RouteNote(release=self.release, step="cleared", weight=0, started_at=time.time(), last_good=kept)
-        await platform.split(target, 0, note, lease.fence)
+
+class PreviewDeployOperator(JudgedDeployOperator):
+    """Start the new version beside the running one with full capacity, reachable at its own address only.
+
+    Parameters, XCom and errors as :class:`JudgedDeployOperator`.
+    """
+
+    track: Track = "preview"
+
+    def capacity(self, observed: Observed) -> int | None:
+        """As much as stable has: it will take all traffic at once."""
+        return max(1, observed.track("stable").wanted)
+
+
+class RollingDeployOperator(JudgedDeployOperator):
+    """Note what runs before the stages of a rolling release replace it, batch by batch. Deploys only a first release.
+
+    Parameters, XCom and errors as :class:`JudgedDeployOperator`.
+    """
+
+    def begins(self, deployment: Deployment) -> bool:
+        """The first stage deploys by itself."""
+        return deployment.first
 
 
 def first_release(observed: Observed) -> bool:
@@ -287,3 +303,18 @@ def first_release(observed: Observed) -> bool:
     stable = observed.track("stable")
     known_good = observed.route.note.last_good if observed.route else None
     return stable.digest is None or (stable.ready == 0 and known_good is None)
+
+
+def good_before(observed: Observed, artifact: Artifact, recorded: Artifact | None) -> Artifact | None:
+    """What a rollback of stable goes back to: what held before; else what runs and is ready, though no release put it there.
+
+    :param recorded: the newest artifact that the history knows as good.
+    """
+    stable = observed.track("stable")
+    noted = observed.route.note.last_good if observed.route else None
+    ran = None
+    if stable.digest and stable.ready:
+        ran = artifact.model_copy(
+            update={"digest": stable.digest, "version": stable.version or "unknown", "commit": None, "evidence": {}}
+        )
+    return next((it for it in (noted, recorded, ran) if it is not None and it.digest != artifact.digest), None)

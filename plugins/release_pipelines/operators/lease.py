@@ -8,19 +8,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.domain.values import Artifact, Lease, Observed, RouteNote, Target, to_json
+from release_pipelines.domain.values import (
+    ALL_TO_STABLE,
+    Artifact,
+    Deployment,
+    Lease,
+    Observed,
+    RouteNote,
+    Target,
+    to_json,
+)
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.operators.base import ReleaseOperator, explained, given
+from release_pipelines.operators.base import RUN, ReleaseOperator, abort_watch, blank, explained, given
 from release_pipelines.platforms.base import FenceLost, LeaseHeld
+from release_pipelines.triggers.base import PlatformTrigger
 from release_pipelines.triggers.lease import HoldLeaseTrigger, LeaseFreeTrigger
 from release_pipelines.triggers.promote import RetireTrigger
+from release_pipelines.triggers.rollout import RolloutTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-RUN = "{{ dag.dag_id }}/{{ run_id }}"
-"""The id of a release that is one DAG run."""
 LEASE_SECONDS = 120.0
 
 
@@ -88,6 +97,7 @@ class TakeLeaseOperator(ReleaseOperator):
         approval = history.approval(self.release)
         if approval is None or approval.decision != "approved" or approval.digest != artifact.digest:
             raise AirflowFailException(f"Nobody has approved {artifact.version} ({artifact.digest}) for this release.")
+        abort_watch(history, self.release)()
 
 
 class HoldLeaseOperator(ReleaseOperator):
@@ -131,18 +141,24 @@ class GiveBackLeaseOperator(ReleaseOperator):
 
     :param target: the app in its environment.
     :param lease: the lease, from :class:`TakeLeaseOperator`.
+    :param deployment: what the deploying task pushed under ``deployment``: a stable that was left half rolled gets back what it
+        names as good.
+    :param plan: what :class:`~release_pipelines.operators.rollback.RollbackPlanOperator` pushed under ``plan``, if it ran: then
+        the rollback has left stable as it should be.
     :param release: the release's id.
-    :param retire_after: seconds that a canary keeps running after it lost its traffic (R15).
+    :param retire_after: seconds that a track beside stable keeps running after it lost its traffic (R15).
     :return: ``{"returned": version that has the traffic again, or null}``.
     """
 
-    template_fields = ("lease", "release")
+    template_fields = ("lease", "deployment", "plan", "release")
 
     def __init__(
         self,
         *,
         target: Target | dict[str, Any],
         lease: Any,
+        deployment: Any = None,
+        plan: Any = None,
         release: str = RUN,
         retire_after: float = 30.0,
         **kwargs: Any,
@@ -150,6 +166,8 @@ class GiveBackLeaseOperator(ReleaseOperator):
         super().__init__(**kwargs)
         self.target = target
         self.lease = lease
+        self.deployment = deployment
+        self.plan = plan
         self.release = release
         self.retire_after = retire_after
 
@@ -165,35 +183,66 @@ class GiveBackLeaseOperator(ReleaseOperator):
         if unfinished(observed, self.release):
             returned = self._return_traffic(hook, target, observed, lease)
             context["ti"].xcom_push("returned", returned)
-            if returned and observed.track("canary").wanted:
-                self.defer(
-                    trigger=RetireTrigger(
-                        target=to_json(target), track="canary", fence=lease.fence, at=time.time() + self.retire_after
-                    ),
-                    method_name="retired",
-                    kwargs={"returned": returned, "lease": to_json(lease)},
-                    timeout=timedelta(seconds=self.retire_after + 60),
+            if returned and observed.beside:
+                self._then(
+                    RetireTrigger(target=to_json(target), fence=lease.fence, at=time.time() + self.retire_after),
+                    returned,
+                    lease,
+                    self.retire_after + 60,
                 )
+        elif good := self._left_rolling(observed):
+            self.log.warning("The release was left unfinished: stable gets %s back.", good.version)
+            hook.call(lambda platform: platform.deploy(target, "stable", good, None, lease.fence, restore=True))
+            context["ti"].xcom_push("returned", good.version)
+            trigger = RolloutTrigger(target=to_json(target), track="stable", fence=lease.fence)
+            self._then(trigger, good.version, lease, 10 * target.workload.ready_timeout + 600)
         return self._give_back(hook, target, lease, returned)
+
+    def _then(self, trigger: PlatformTrigger, returned: str, lease: Lease, seconds: float) -> None:
+        """Wait for the trigger, then give the lease back."""
+        self.defer(
+            trigger=trigger,
+            method_name="done",
+            kwargs={"returned": returned, "lease": to_json(lease)},
+            timeout=timedelta(seconds=seconds),
+        )
 
     def _return_traffic(self, hook: PlatformHook, target: Target, observed: Observed, lease: Lease) -> str | None:
         stable = observed.track("stable")
-        if observed.route is None or not observed.weight("canary"):
+        serving = next((track for track in observed.beside if observed.weight(track)), None)
+        if observed.route is None or serving is None:
             return stable.version if observed.weight("stable") else None
-        if stable.ready == 0 or stable.digest == observed.track("canary").digest:
-            self.log.error("stable is being changed or has no ready replica: the traffic stays on the canary (R18).")
+        if stable.ready == 0 or stable.digest == observed.track(serving).digest:
+            self.log.error("stable is being changed or has no ready replica: the traffic stays on %s (R18).", serving)
             return None
-        note = RouteNote(release=self.release, step="aborted", weight=0, started_at=time.time())
-        note = note.model_copy(update={"last_good": observed.route.note.last_good})
-        hook.call(lambda platform: platform.split(target, 0, note, lease.fence))
+        note = RouteNote(
+            release=self.release,
+            step="aborted",
+            traffic=ALL_TO_STABLE,
+            started_at=time.time(),
+            last_good=observed.route.note.last_good,
+        )
+        hook.call(lambda platform: platform.split(target, ALL_TO_STABLE, note, lease.fence))
         self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.version or stable.digest)
         return stable.version or stable.digest
 
-    def retired(self, context: Context, event: dict[str, Any], returned: str | None, lease: dict[str, Any]) -> Any:
-        """The canary is gone: now the lease."""
+    def _left_rolling(self, observed: Observed) -> Artifact | None:
+        """What stable gets back when a rolling release ended half-way and no rollback has seen to it."""
+        if blank(self.deployment) or not blank(self.plan):
+            return None
+        note = observed.route.note if observed.route else RouteNote()
+        begun = given(Deployment, self.deployment, "deployment")
+        stable = observed.track("stable")
+        if begun.track != "stable" or stable.digest != begun.digest or (note.release == self.release and note.done):
+            return None
+        return begun.good
+
+    def done(self, context: Context, event: dict[str, Any], returned: str | None, lease: dict[str, Any]) -> Any:
+        """What was left is gone, or stable runs what it ran before: now the lease."""
         with explained(context):
-            if event.get("error"):
-                self.log.warning("The canary was not retired: %s", event["error"])
+            failure = event.get("error") or (event.get("status") or {}).get("failure")
+            if failure:
+                self.log.warning("What the release left was not cleaned up: %s", failure)
             target = given(Target, self.target, "target")
             return self._give_back(PlatformHook(target), target, Lease.model_validate(lease), returned)
 
@@ -206,10 +255,10 @@ class GiveBackLeaseOperator(ReleaseOperator):
 
 
 def unfinished(observed: Observed, release: str) -> bool:
-    """Whether ``release`` left the traffic or a canary behind: neither promoted nor rolled back to its end."""
+    """Whether ``release`` left traffic or a track beside stable: neither promoted nor rolled back to its end."""
     note = observed.route.note if observed.route else None
-    if observed.track("canary").wanted == 0 and not observed.weight("canary"):
+    if not observed.beside:
         return False
-    if observed.weight("canary") and note and note.release not in (None, release):
+    if observed.weight("stable") < 100 and note and note.release not in (None, release):
         return False  # an earlier release left it so, for a person to decide (R18)
     return note is None or not (note.release == release and note.done)

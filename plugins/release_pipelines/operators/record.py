@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.domain.outcome import Facts, outcome_of
-from release_pipelines.domain.values import Artifact, to_json
+from release_pipelines.domain.values import Artifact, Outcome, to_json
 from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.operators.base import REASON, ReleaseOperator, given
+from release_pipelines.operators.base import ABORTED, REASON, RUN, ReleaseOperator, blank, given
 from release_pipelines.operators.gate import task_states
-from release_pipelines.operators.lease import RUN
 from release_pipelines.operators.preflight import BEGUN
+from release_pipelines.operators.rollback import TAKEN_OVER, is_rollback
 from release_pipelines.spec.frozen import thaw
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+HURRIED = {"skip": "cut a hold short", "promote": "had it promoted before its time"}
+"""What a person did who gave such a command."""
 
 
 class RecordArtifactOperator(ReleaseOperator):
@@ -38,7 +41,7 @@ class RecordArtifactOperator(ReleaseOperator):
         self.release = release
 
     def work(self, context: Context) -> dict[str, Any]:
-        recorded = self.known not in (None, "", "null", "None")
+        recorded = not blank(self.known)
         artifact = given(Artifact, self.known if recorded else self.artifact, "the artifact")
         HistoryHook().history().record_artifact(self.release, artifact)
         self.log.info("%s is %s%s.", artifact.version, artifact.reference, ", as recorded" if recorded else "")
@@ -52,8 +55,8 @@ class RecordOutcomeOperator(ReleaseOperator):
 
     :param production: name of the environment that counts.
     :param tasks: ids of the tasks of the run in the order in which they work: the first one that failed gives the reason.
-    :param roles: ids of ``preflight``, ``complete``, ``approval``, ``deploy``, ``plan``, ``switch``, ``verify`` and
-        ``give_back``.
+    :param roles: ids of ``preflight``, ``complete``, ``approval``, ``deploy``, ``plan``, ``prepare``,
+        ``switch``, ``verify`` and ``give_back``.
     :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
     """
 
@@ -69,9 +72,9 @@ class RecordOutcomeOperator(ReleaseOperator):
         if release:
             thaw(release)  # first: a history that is away must not keep an old specification in force
         promoted = bool(release and HistoryHook().history().release(release).promoted_at)
-        outcome, sentence = outcome_of(self._facts(context, preflight, promoted))
+        outcome, sentence = outcome_of(self._facts(context, preflight, release, promoted))
         if release:
-            HistoryHook().history().finish(release, outcome, sentence)
+            self._end(release, outcome, sentence)
         context["ti"].xcom_push("outcome", outcome)
         context["ti"].xcom_push(REASON, sentence)
         if outcome not in ("released", "no_op"):
@@ -80,22 +83,32 @@ class RecordOutcomeOperator(ReleaseOperator):
         return {"outcome": outcome, "sentence": sentence}
 
     @staticmethod
+    def _end(release: str, outcome: Outcome, sentence: str) -> None:
+        """Nobody waits for an answer to a command that came too late."""
+        history = HistoryHook().history()
+        history.finish(release, outcome, sentence)
+        for command in history.commands(release, open_only=True):
+            history.answer(command.id, f"Came too late: the release has ended ({outcome}).")
+
+    @staticmethod
     def _pull(context: Context, task_id: str, key: str = "return_value") -> Any:
         return context["ti"].xcom_pull(task_ids=task_id, key=key)
 
-    def _facts(self, context: Context, preflight: dict[str, Any], promoted: bool) -> Facts:
+    def _facts(self, context: Context, preflight: dict[str, Any], release: str | None, promoted: bool) -> Facts:
         states = task_states(context, [*self.tasks, *self.roles.values()])
         failed = next((task_id for task_id in self.tasks if states[task_id] == "failed"), None)
         params: Any = context["params"]
         reason = self._pull(context, failed, REASON) if failed else None
-        verdict = self._pull(context, failed, "verdict") if failed else None
+        verdict = self._verdict(context, failed)
         if failed and reason is None:
             reason = f"{failed} was ended from outside (by a person, or its process died)"
-            verdict = self._pull(context, self.roles["plan"], "verdict")
-            if verdict:
-                reason = f"{verdict['sentence']}; {reason}"
+            kept = self._pull(context, self.roles["plan"], "verdict")
+            if kept:
+                verdict, reason = kept, f"{kept['sentence']}; {reason}"
         switched = self._pull(context, self.roles["switch"]) or {}
-        back = next((self.roles[it] for it in ("plan", "switch", "verify") if states[self.roles[it]] == "failed"), None)
+        critical = ("plan", "prepare", "switch", "verify")
+        back = next((self.roles[it] for it in critical if states[self.roles[it]] == "failed"), None)
+        owner = self._pull(context, self.roles["plan"], TAKEN_OVER)
         return Facts(
             version=preflight.get("version") or str(params.get("version") or "unknown"),
             production=self.production,
@@ -111,4 +124,37 @@ class RecordOutcomeOperator(ReleaseOperator):
             deployed=self._pull(context, self.roles["deploy"], "deployment") is not None,
             promoted=promoted,
             rollback_reason=self._pull(context, back, REASON) if back else None,
+            aborted=self._pull(context, failed, ABORTED) if failed else None,
+            taken_over=self._who(owner) if owner else None,
+            hurried=self._hurried(release) if release and promoted else [],
         )
+
+    def _verdict(self, context: Context, failed: str | None) -> Any:
+        """The failed task's verdict, else that of the stage before it: it says how far the version was."""
+        if failed is None:
+            return None
+        for task_id in reversed(self.tasks[: self.tasks.index(failed) + 1]):
+            verdict = self._pull(context, task_id, "verdict")
+            if verdict:
+                return verdict
+        return None
+
+    def _who(self, owner: str) -> str:
+        """Who took the environment away, and why."""
+        try:
+            other = HistoryHook().history().release(owner)
+        except ValueError:
+            return f"{owner} has taken over"
+        if not is_rollback(owner):
+            return f"{owner} ({other.version}, by {other.requester or 'nobody'}) has taken over"
+        return f"{other.requester} rolled {other.app} back: {other.reason}"
+
+    @staticmethod
+    def _hurried(release: str) -> list[str]:
+        """Who let a hold end before its time, in sentences."""
+        commands = HistoryHook().history().commands(release, open_only=False)
+        return [
+            f"{it.by} {HURRIED[it.kind]}{f': {it.reason}' if it.reason else ''}"
+            for it in commands
+            if it.kind in HURRIED and it.answered_at
+        ]

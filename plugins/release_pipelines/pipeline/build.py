@@ -14,6 +14,7 @@ from release_pipelines.operators.build import (
     ResolveDigestOperator,
 )
 from release_pipelines.operators.scan import ScanOperator
+from release_pipelines.pipeline.common import COLOURS
 from release_pipelines.pipeline.xcom import field
 from release_pipelines.spec.release import ReleaseSpec
 
@@ -27,7 +28,7 @@ def build_group(spec: ReleaseSpec) -> tuple[Any, Any]:
     image = app.image or app.name
     build = app.build
     if build is None:
-        with TaskGroup(group_id="build", ui_color="#fff7e0"):
+        with TaskGroup(group_id="build", ui_color=COLOURS["build"]):
             resolve = ResolveDigestOperator(
                 task_id="resolve_digest",
                 app=app.name,
@@ -61,11 +62,11 @@ def build_group(spec: ReleaseSpec) -> tuple[Any, Any]:
         engine_conn_id=connections.engine,
         registry_conn_id=connections.registry,
     )
-    with TaskGroup(group_id="build", ui_color="#fff7e0"):
+    with TaskGroup(group_id="build", ui_color=COLOURS["build"]):
         commit >> ImageBuildOperator(task_id="build_image", target=build.target, **engine) >> push
         if build.test_target:
             commit >> ImageTestOperator(task_id="test", target=build.test_target, **engine) >> push
-    with TaskGroup(group_id="scan", ui_color="#fff7e0"):
+    with TaskGroup(group_id="scan", ui_color=COLOURS["build"]):
         for scanner in app.scan.scanners:
             scan = ScanOperator(
                 task_id=scanner,

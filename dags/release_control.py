@@ -1,0 +1,12 @@
+"""The DAG `release_control`: pause, resume, promote, skip or abort a running release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from release_pipelines.pipeline.control import control_dag
+from release_pipelines.spec.settings import apps_folder, config_folder
+
+project = Path(__file__).parents[1]
+
+dag = control_dag(apps_folder(project), config_folder(project))

@@ -1,0 +1,12 @@
+"""The DAG `release_rollback`: back to a version that was good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from release_pipelines.pipeline.rollback import rollback_dag
+from release_pipelines.spec.settings import apps_folder, config_folder
+
+project = Path(__file__).parents[1]
+
+dag = rollback_dag(apps_folder(project), config_folder(project))

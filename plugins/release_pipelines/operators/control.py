@@ -1,0 +1,92 @@
+"""A person steers a running release: pause, resume, promote, skip, abort."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.domain.control import refusal
+from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.operators.base import ReleaseOperator
+from release_pipelines.operators.manual_rollback import spec_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+KINDS = ["pause", "resume", "promote", "skip", "abort"]
+LOOK_SECONDS = 0.2
+
+
+class ReleaseControlOperator(ReleaseOperator):
+    """Give the app's running release a command, and say what it did. Recorded with who gave it.
+
+    :param apps: folder of the app files.
+    :param config: folder of the environment files.
+    :param app: the app's name.
+    :param action: ``pause`` (the hold's clock stops), ``resume``, ``skip`` (this hold ends now, as passed), ``promote`` (all
+        holds end now, as passed) or ``abort`` (all traffic goes back at once).
+    :param reason: why, in a person's words; an abort needs one.
+    :param requested_by: who asks, for runs that no signed-in user triggered.
+    :param wait: seconds that the answer is waited for.
+    :return: ``{"release", "action", "by", "effect"}``. Refused in one sentence where nothing runs, or that person may not.
+    """
+
+    template_fields = ("app", "action", "reason", "requested_by")
+
+    def __init__(
+        self,
+        *,
+        apps: Path,
+        config: Path,
+        app: str,
+        action: str,
+        reason: str = "",
+        requested_by: str = "",
+        wait: float = 5.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.apps = apps
+        self.config = config
+        self.app = app
+        self.action = action
+        self.reason = reason
+        self.requested_by = requested_by
+        self.wait = wait
+
+    def work(self, context: Context) -> dict[str, str]:
+        run: Any = context["dag_run"]
+        by = run.triggering_user_name or self.requested_by.strip()
+        if not by:
+            raise AirflowFailException("Nobody is named who asks for this: give `requested_by`.")
+        if self.action not in KINDS:
+            raise AirflowFailException(f"There is no action `{self.action}`: one of {', '.join(KINDS)} is expected.")
+        spec, history = spec_of(self.app.strip(), self.apps, self.config), HistoryHook().history()
+        running = history.running(spec.app.name)
+        no = refusal(
+            self.action,
+            by,
+            self.reason.strip(),
+            running,
+            spec.production.approvers,
+            spec.app.approval.self_approval,
+        )
+        if no or running is None:
+            raise AirflowFailException(no or f"No release of {spec.app.name} is running.")
+        command = history.command(running.id, self.action, by, self.reason.strip() or None)
+        effect = self._effect(history, running.id, command.id)
+        self.log.info("%s: %s by %s: %s", running.id, self.action, by, effect)
+        return {"release": running.id, "action": self.action, "by": by, "effect": effect}
+
+    def _effect(self, history: Any, release: str, command_id: int) -> str:
+        end = time.monotonic() + self.wait
+        while True:
+            found = next(it for it in history.commands(release, open_only=False) if it.id == command_id)
+            if found.answered_at:
+                return str(found.effect)
+            if time.monotonic() > end:
+                return "Not answered yet: the release takes it up as soon as it waits for something again."
+            time.sleep(LOOK_SECONDS)

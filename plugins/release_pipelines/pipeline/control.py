@@ -1,0 +1,57 @@
+"""The DAG with which a person steers a running release."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from airflow.sdk import DAG, Param
+
+from release_pipelines.operators.control import KINDS, ReleaseControlOperator
+from release_pipelines.spec.release import app_files
+
+
+def control_dag(apps: Path, config: Path) -> DAG:
+    """The DAG ``release_control``: pause, resume, promote, skip or abort the running release of an app.
+
+    :param apps: folder of the app files.
+    :param config: folder of the environment files.
+    """
+    with DAG(
+        dag_id="release_control",
+        description="Steers a running release: pause, resume, promote, skip, abort",
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,
+        tags=["release"],
+        default_args={"owner": "release-managers", "retries": 3, "retry_delay": 1.0},
+        params={
+            "app": Param("", type="string", title="App", examples=[path.stem for path in app_files(apps)]),
+            "action": Param(
+                "pause",
+                type="string",
+                enum=KINDS,
+                title="Action",
+                description="pause: the hold's clock stops, the traffic stays. skip: this hold ends now, as passed. "
+                "promote: all holds end now, as passed. abort: all traffic goes back at once.",
+            ),
+            "reason": Param("", type="string", title="Reason", description="Kept in the history; an abort needs one."),
+            "requested_by": Param(
+                "",
+                type="string",
+                title="Requested by",
+                description="Only for runs that no signed-in user triggers.",
+                section="Urgent",
+            ),
+        },
+        doc_md="# Control\n\nGives a command to the running release of an app, and says what it did.",
+    ) as dag:
+        ReleaseControlOperator(
+            task_id="control",
+            apps=apps,
+            config=config,
+            app="{{ params.app }}",
+            action="{{ params.action }}",
+            reason="{{ params.reason }}",
+            requested_by="{{ params.requested_by }}",
+        )
+    return dag

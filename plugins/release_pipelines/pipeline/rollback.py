@@ -1,0 +1,95 @@
+"""The way back as a group of tasks, and as a DAG for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param, TaskGroup
+
+from release_pipelines.operators.manual_rollback import ManualRollbackPlanOperator, RecordRollbackOperator
+from release_pipelines.operators.rollback import (
+    ROLLBACK_DAG,
+    RollbackCleanupOperator,
+    RollbackGiveBackOperator,
+    RollbackPrepareOperator,
+    RollbackSwitchOperator,
+    RollbackVerifyOperator,
+)
+from release_pipelines.pipeline.common import COLOURS, TRIES, TRY_SECONDS
+from release_pipelines.pipeline.xcom import xcom
+from release_pipelines.spec.release import app_files
+
+
+def rollback_group(plan: Any, **common: Any) -> tuple[Any, Any]:
+    """``plan → prepare → switch → verify → clean_up`` in a group ``rollback``.
+
+    :param plan: makes the planning task inside the group when it is called with its ``task_id``.
+    :param common: arguments of all tasks, like ``queue``.
+    :return: the first task and the last.
+    """
+    with TaskGroup(group_id="rollback", prefix_group_id=True, ui_color=COLOURS["rollback"]):
+        first, made = plan(task_id="plan"), {"plan": xcom("rollback.plan"), **common}
+        prepare = RollbackPrepareOperator(task_id="prepare", **made)
+        switch = RollbackSwitchOperator(task_id="switch", **made)
+        verify = RollbackVerifyOperator(task_id="verify", **{"retries": 3, **made})
+        clean_up = RollbackCleanupOperator(task_id="clean_up", **made)
+        first >> prepare >> switch >> verify >> clean_up
+    return first, clean_up
+
+
+def rollback_dag(apps: Path, config: Path) -> DAG:
+    """The DAG ``release_rollback``: a person goes back to a version that was good.
+
+    :param apps: folder of the app files.
+    :param config: folder of the environment files.
+    """
+    with DAG(
+        dag_id=ROLLBACK_DAG,
+        description="Goes back to a version that was good",
+        schedule=None,
+        catchup=False,
+        is_paused_upon_creation=False,
+        tags=["release"],
+        default_args={"owner": "release-managers", "retries": TRIES, "retry_delay": TRY_SECONDS},
+        params=_form(apps),
+        doc_md=(
+            "# Rollback\n\nPuts an app back to a version that was promoted and held. A rollback takes precedence: "
+            "a release that is running ends, and its outcome says who took over."
+        ),
+    ) as dag:
+        plan, clean_up = rollback_group(
+            lambda task_id: ManualRollbackPlanOperator(
+                task_id=task_id,
+                apps=apps,
+                config=config,
+                app="{{ params.app }}",
+                environment="{{ params.environment }}",
+                version="{{ params.version }}",
+                reason="{{ params.reason }}",
+                requested_by="{{ params.requested_by }}",
+            )
+        )
+        give_back = RollbackGiveBackOperator(task_id="give_back_lease", plan=xcom("rollback.plan"))
+        outcome = RecordRollbackOperator(task_id="outcome", group="rollback")
+        clean_up >> give_back.as_teardown(setups=plan.as_setup()) >> outcome.as_teardown(on_failure_fail_dagrun=True)
+    return dag
+
+
+def _form(apps: Path) -> dict[str, Param]:
+    names = [path.stem for path in app_files(apps)]
+    return {
+        "app": Param("", type="string", title="App", examples=names),
+        "environment": Param("", type="string", title="Environment", description="Empty: the app's last one."),
+        "version": Param(
+            "", type="string", title="Version", description="Empty: the newest that was promoted and held."
+        ),
+        "reason": Param("", type="string", title="Reason", description="Kept in the history, with who gave it."),
+        "requested_by": Param(
+            "",
+            type="string",
+            title="Requested by",
+            description="Only for runs that no signed-in user triggers.",
+            section="Urgent",
+        ),
+    }

@@ -38,3 +38,40 @@ def test_a_rollback_that_failed_says_why_it_failed_and_why_it_was_to_be() -> Non
     )
     assert outcome == "rollback_failed"
     assert sentence == ("Rollback of 1.1.0 failed: Nothing good is known. It was to go back because: error rate 5 %.")
+
+
+ALICE = {"by": "alice", "reason": "wrong price list."}
+BACK: dict[str, str | None] = {"complete": "skipped", "plan": "success", "verify": "success"}
+
+
+def test_an_abort_names_who_and_why_and_where_the_traffic_is() -> None:  # R13
+    found = outcome_of(facts(BACK, aborted=ALICE, weight=10, returned_to="1.0.0", failed_task="production.step_10"))
+    assert found == ("aborted", "Aborted 1.1.0 at 10 %: alice: wrong price list; traffic is back on 1.0.0.")
+
+
+def test_an_abort_before_production_was_changed_leaves_it_alone() -> None:
+    found = outcome_of(facts({"complete": "skipped", "deploy": "skipped"}, aborted=ALICE, approval="rejected"))
+    assert found == ("aborted", "Aborted 1.1.0 before production was changed: alice: wrong price list.")
+
+
+def test_an_abort_whose_rollback_fails_is_a_failed_rollback() -> None:  # R8
+    states: dict[str, str | None] = {"complete": "skipped", "plan": "success", "verify": "failed"}
+    outcome, sentence = outcome_of(facts(states, aborted=ALICE, rollback_reason="1.0.0 did not become ready."))
+    assert outcome == "rollback_failed"
+    assert sentence == (
+        "Rollback of 1.1.0 failed: 1.0.0 did not become ready. It was to go back because: alice: wrong price list."
+    )
+
+
+def test_a_release_that_a_rollback_took_over_says_who_did() -> None:  # R2
+    states: dict[str, str | None] = {"complete": "skipped", "plan": "skipped"}
+    found = outcome_of(facts(states, taken_over="bob rolled shop back: prices are wrong", weight=50))
+    assert found == ("superseded", "Superseded 1.1.0 at 50 %: bob rolled shop back: prices are wrong.")
+
+
+def test_a_release_that_a_person_hurried_says_so() -> None:  # R13
+    outcome, sentence = outcome_of(facts(hurried=["bob had it promoted before its time: hotfix"]))
+    assert outcome == "released"
+    assert sentence == (
+        "Released 1.1.0: it serves all traffic in production and held. bob had it promoted before its time: hotfix."
+    )

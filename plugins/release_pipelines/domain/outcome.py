@@ -58,7 +58,10 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
             return "no_op", f"{facts.version} was checked up to {facts.stopped_at} and stopped there, as asked."
         if facts.promoted:
             hurried = "".join(f" {sentence.rstrip('.')}." for sentence in facts.hurried)
-            return "released", f"Released {facts.version}: it serves all traffic in {facts.production} and held.{hurried}"
+            return (
+                "released",
+                f"Released {facts.version}: it serves all traffic in {facts.production} and held.{hurried}",
+            )
         why = "it was marked as complete by hand, and was never promoted"
     if not touched(state("deploy")) or not facts.deployed:
         return _before_production(facts, why)

@@ -32,9 +32,13 @@ class Stage(Value):
     hold: HoldSpec
     analysis: AnalysisSpec
     on_drift: OnDrift = "reassert"
-    wait_for_person: bool = Field(False, description="A failing verdict returns the traffic and waits for a person (R18)")
+    wait_for_person: bool = Field(
+        False, description="A failing verdict returns the traffic and waits for a person (R18)"
+    )
     last: bool = Field(False, description="The bake: what `promote now` goes on to")
-    replicas: int | None = Field(None, description="Fixed capacity of the track; None: it follows the traffic, as it always does at 100 %")
+    replicas: int | None = Field(
+        None, description="Fixed capacity of the track; None: it follows the traffic, as it always does at 100 %"
+    )
 
     @property
     def weight(self) -> int:

@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.operators.approval import ReleaseApprovalOperator
-from tests.fakes import NEW, artifact
-from tests.operators.test_base import Ti
+from tests.fakes import NEW, artifact, target
+from tests.operators.helpers import Ti
 
 RELEASE = "release_shop/approval#0"
 LATE = {"error": "The timeout has passed.", "error_type": "timeout"}
@@ -33,7 +33,7 @@ def ask(event: dict[str, Any] | None, approvers: list[str] | None = None, **kwar
     operator = ReleaseApprovalOperator(
         task_id="approval",
         artifact=artifact(),
-        environment="production",
+        target=target(),
         approvers=approvers or ["alice", "bob", "carol"],
         preflight={"requester": "alice"},
         evidence={},

@@ -9,18 +9,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from release_pipelines.domain.values import Artifact
 from release_pipelines.hooks.prometheus import PrometheusError
-from release_pipelines.operators.base import ReleaseOperator, given
+from release_pipelines.operators.base import AbortedByPerson, ReleaseOperator, given, went_well
 from release_pipelines.platforms.base import FenceLost, PlatformUnavailable
-
-
-class Ti:
-    task_id = "work"
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
+from tests.operators.helpers import Ti
 
 
 def run(error: Exception) -> tuple[Exception, dict[str, Any]]:
@@ -28,7 +19,7 @@ def run(error: Exception) -> tuple[Exception, dict[str, Any]]:
         def work(self, context: Any) -> None:
             raise error
 
-    ti = Ti()
+    ti = Ti("work")
     with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is what the tests look at
         Failing(task_id="work").execute({"ti": ti})  # type: ignore[arg-type]
     return caught.value, ti.pushed
@@ -67,3 +58,20 @@ def test_a_value_that_does_not_fit_is_named_without_being_shown() -> None:  # R1
     _, pushed = run(caught.value)
     assert pushed["reason"].startswith("Artifact at digest does not fit")
     assert "hunter2" not in pushed["reason"]
+
+
+def test_a_person_who_aborts_is_named_and_nothing_is_tried_again() -> None:  # R13
+    raised, pushed = run(AbortedByPerson("alice", "wrong price list"))
+    assert isinstance(raised, AirflowFailException)
+    assert pushed == {
+        "aborted": {"by": "alice", "reason": "wrong price list"},
+        "reason": "alice aborted it: wrong price list",
+    }
+
+
+def test_an_event_that_tells_of_an_abort_or_a_refusal_is_no_success() -> None:
+    with pytest.raises(AbortedByPerson, match="alice aborted it: no"):
+        went_well({"aborted": {"by": "alice", "reason": "no"}, "error": None})
+    with pytest.raises(AirflowFailException, match="is held by"):
+        went_well({"error": "The lease is held by somebody.", "kind": "FenceLost"})
+    assert went_well({"promoted": True, "aborted": None}) == {"promoted": True, "aborted": None}

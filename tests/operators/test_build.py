@@ -24,7 +24,7 @@ from release_pipelines.operators.build import (
 )
 from release_pipelines.platforms.base import Forbidden, PlatformError, PlatformUnavailable
 from tests.history.conftest import digest, free_port
-from tests.operators.test_base import Ti
+from tests.operators.helpers import Ti
 from tests.repositories import commit
 
 IMAGE_ID = digest("e")

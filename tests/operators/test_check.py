@@ -15,7 +15,7 @@ from release_pipelines.operators import check
 from release_pipelines.operators.check import MetricGateOperator, SmokeTestOperator
 from tests.fakes import target
 from tests.history.conftest import free_port
-from tests.operators.test_base import Ti
+from tests.operators.helpers import Ti
 
 
 class App(BaseHTTPRequestHandler):

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from release_pipelines.domain.values import Deployment, Lease, Route, RouteNote, to_json
+from release_pipelines.domain.values import ALL_TO_STABLE, Deployment, Lease, Route, RouteNote, share_with, to_json
 from release_pipelines.hooks import platform as hook
 from release_pipelines.operators import deploy
-from release_pipelines.operators.deploy import CanaryDeployOperator, RollBackUpdateOperator
+from release_pipelines.operators.deploy import (
+    CanaryDeployOperator,
+    DeployOperator,
+    PreviewDeployOperator,
+    RollingDeployOperator,
+)
+from release_pipelines.operators.undo import RollBackUpdateOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
+from tests.operators.helpers import Ti, on_stable
 
 RELEASE = "release_shop/run#0"
 NEWER = "sha256:" + "c" * 64
-
-
-class Ti:
-    task_id = "task"
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
-
-    def xcom_pull(self, task_ids: str, key: str) -> Any:
-        return self.pushed.get(key)
 
 
 class Silent:
@@ -37,6 +32,12 @@ class Silent:
 
     def record_event(self, *_: Any) -> None:
         pass
+
+    def last_good(self, *_: Any, **__: Any) -> None:
+        return None
+
+    def commands(self, *_: Any, **__: Any) -> list[Any]:
+        return []
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     for name in ("PLATFORM", "REGISTRY"):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
     it.runs("stable", artifact("1.0.0", GOOD))
-    it.route = Route(weights={"stable": 100, "canary": 0}, fence=1, note=RouteNote(last_good=artifact("1.0.0", GOOD)))
+    it.route = Route(traffic=ALL_TO_STABLE, fence=1, note=RouteNote(last_good=artifact("1.0.0", GOOD)))
     it.fence, it.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
     return it
 
@@ -65,15 +66,20 @@ def deploy_canary(world: World, ti: Ti | None = None) -> Any:
 def left_behind(world: World) -> None:
     """An earlier release could not promote: its healthy canary kept all traffic (R18)."""
     world.runs("canary", artifact("1.0.9", NEWER))
-    note = RouteNote(release="release_shop/earlier#0", step="bake", weight=100, last_good=artifact("1.0.0", GOOD))
-    world.route = Route(weights={"stable": 0, "canary": 100}, fence=1, note=note)
+    note = RouteNote(
+        release="release_shop/earlier#0",
+        step="bake",
+        traffic=share_with("canary", 100),
+        last_good=artifact("1.0.0", GOOD),
+    )
+    world.route = Route(traffic=share_with("canary", 100), fence=1, note=note)
 
 
 def test_a_new_version_never_replaces_a_canary_that_has_traffic(world: World) -> None:  # R5, R18
     left_behind(world)
     deploy_canary(world)
     assert [call for call, _ in world.writes] == ["split", "deploy"]
-    assert world.weight == 0
+    assert on_stable(world)
     assert world.note.last_good == artifact("1.0.0", GOOD)
 
 
@@ -85,6 +91,85 @@ def test_a_canary_that_serves_beside_a_broken_stable_is_left_alone(world: World)
         deploy_canary(world, ti)
     assert not world.writes
     assert "deployment" not in ti.pushed  # nothing to roll back
+
+
+def start(world: World, kind: type[DeployOperator], ti: Ti | None = None) -> dict[str, Any]:
+    """Deploy 1.1.0 in a strategy's way."""
+    task = kind(task_id="deploy", target=target(), artifact=artifact(), lease=world.lease, release=RELEASE)
+    context: Any = {"ti": ti or Ti()}
+    done: dict[str, Any] = task.execute(context)
+    return done
+
+
+def test_a_preview_starts_with_full_capacity_and_no_traffic(world: World) -> None:  # R5
+    done = start(world, PreviewDeployOperator)
+    assert (done["track"], done["previous_version"], done["good"]["version"]) == ("preview", "1.0.0", "1.0.0")
+    assert world.tracks["preview"].ready == world.tracks["stable"].wanted
+    assert on_stable(world)
+
+
+def test_a_rolling_release_only_notes_what_runs(world: World) -> None:
+    done = start(world, RollingDeployOperator)
+    assert (done["track"], done["first"], done["good"]["digest"]) == ("stable", False, GOOD)
+    assert not world.writes
+
+
+@pytest.mark.parametrize("kind", [CanaryDeployOperator, PreviewDeployOperator, RollingDeployOperator])
+def test_a_first_release_goes_on_stable_and_gets_all_traffic(world: World, kind: type[DeployOperator]) -> None:  # R17
+    world.tracks.clear()
+    world.route = None
+    done = start(world, kind)
+    assert (done["track"], done["first"], done["good"]) == ("stable", True, None)
+    assert world.tracks["stable"].digest == NEW
+    assert on_stable(world)
+
+
+def test_a_first_release_that_is_tried_again_stays_the_first(world: World) -> None:  # R6, R17
+    world.tracks.clear()
+    world.route = None
+    ti = Ti()
+    assert start(world, CanaryDeployOperator, ti) == start(world, CanaryDeployOperator, ti)
+    assert set(world.tracks) == {"stable"}
+
+
+def test_what_ran_without_a_release_of_its_own_is_a_way_back_too(world: World) -> None:  # R8
+    world.route = Route(traffic=ALL_TO_STABLE, fence=1)
+    assert start(world, RollingDeployOperator)["good"]["digest"] == GOOD
+
+
+def test_a_person_who_aborts_stops_a_deployment_that_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = Steered()
+    monkeypatch.setattr(deploy, "history_of", lambda *_: history)
+    monkeypatch.setattr(deploy, "COMMAND_SECONDS", 0)
+
+    def command(call: str) -> None:
+        if call == "deploy":
+            history.given = "abort"
+
+    world.after = command
+    ti = Ti()
+    with pytest.raises(AirflowFailException, match="alice aborted it: wrong price list"):
+        start(world, PreviewDeployOperator, ti)
+    assert ti.pushed["aborted"] == {"by": "alice", "reason": "wrong price list"}
+    assert ti.pushed["deployment"]  # the rollback knows what to take away
+    assert history.answered
+    assert not world.tracks["preview"].settled
+
+
+class Steered(Silent):
+    """A history in which alice gives a command."""
+
+    def __init__(self) -> None:
+        self.given: str | None = None
+        self.answered: list[int] = []
+
+    def commands(self, *_: Any, **__: Any) -> list[Any]:
+        if self.given is None or self.answered:
+            return []
+        return [SimpleNamespace(id=1, kind=self.given, by="alice", reason="wrong price list")]
+
+    def answer(self, command: int, effect: str) -> None:
+        self.answered.append(command)
 
 
 def roll_back(world: World) -> Any:

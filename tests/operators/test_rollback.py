@@ -9,24 +9,32 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from release_pipelines.domain.values import Artifact, Deployment, Lease, Route, RouteNote, Verdict, to_json
+from release_pipelines.domain.rollback import RollbackPlan
+from release_pipelines.domain.values import (
+    ALL_TO_STABLE,
+    Artifact,
+    Deployment,
+    Lease,
+    Route,
+    RouteNote,
+    Verdict,
+    share_with,
+    to_json,
+)
 from release_pipelines.hooks import platform as hook
+from release_pipelines.operators import deploy as operators_deploy
 from release_pipelines.operators import rollback
-from release_pipelines.operators.rollback import RollbackPlanOperator
-from tests.fakes import GOOD, NEW, World, artifact, target
+from release_pipelines.operators.rollback import (
+    Planned,
+    RollbackPlanOperator,
+    RollbackPrepareOperator,
+    RollbackSwitchOperator,
+)
+from tests.fakes import GOOD, NEW, FakePlatform, World, artifact, target
+from tests.operators.helpers import Ti, on_stable
 
 RELEASE = "release_shop/run#0"
 VERDICT = Verdict(judgement="fail", decided_at=1.0, step="step_10", weight=10, sentence="error rate 5 %, limit 1 %")
-
-
-class Ti:
-    task_id = "rollback.plan"
-
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
 
 
 class Told:
@@ -64,9 +72,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return it
 
 
-def plan() -> Ti:
-    done = Deployment(environment="production", platform="container_host", track="canary", digest=NEW, version="1.1.0")
-    ti = Ti()
+def plan(ti: Ti | None = None, good: Artifact | None = None) -> Ti:
+    done = Deployment(
+        environment="production", platform="container_host", track="canary", digest=NEW, version="1.1.0", good=good
+    )
+    ti = ti or Ti()
     context: Any = {"ti": ti}
     RollbackPlanOperator(task_id="plan", target=target(), deployment=to_json(done), release=RELEASE).execute(context)
     return ti
@@ -74,8 +84,8 @@ def plan() -> Ti:
 
 def test_clearing_the_plan_of_a_release_that_was_promoted_changes_nothing(world: World, told: Told) -> None:  # R1
     world.runs("stable", artifact())
-    note = RouteNote(release=RELEASE, step="promoted", weight=0, done=True, last_good=artifact())
-    world.route = Route(weights={"stable": 100, "canary": 0}, fence=1, note=note)
+    note = RouteNote(release=RELEASE, step="promoted", traffic=ALL_TO_STABLE, done=True, last_good=artifact())
+    world.route = Route(traffic=ALL_TO_STABLE, fence=1, note=note)
     with pytest.raises(AirflowSkipException, match="release an older version"):
         plan()
     assert not world.writes
@@ -86,8 +96,91 @@ def test_a_verdict_after_which_a_person_ended_the_step_is_kept(world: World, tol
     world.runs("stable", artifact("1.0.0", GOOD))
     world.runs("canary", artifact(), 1)
     world.fence, world.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
-    note = RouteNote(release=RELEASE, step="step_10", weight=0, verdict=VERDICT)
-    world.route = Route(weights={"stable": 100, "canary": 0}, fence=1, note=note)
+    note = RouteNote(release=RELEASE, step="step_10", traffic=ALL_TO_STABLE, verdict=VERDICT)
+    world.route = Route(traffic=ALL_TO_STABLE, fence=1, note=note)
     ti = plan()
     assert ti.pushed["verdict"]["sentence"] == VERDICT.sentence
-    assert told.kept == [VERDICT.sentence, "rollback"]
+    assert told.kept == [VERDICT.sentence, "back_up", "rollback"]
+
+
+def bad_canary(world: World) -> None:
+    """The canary of ``RELEASE`` has 10 % of the traffic."""
+    world.runs("stable", artifact("1.0.0", GOOD))
+    world.runs("canary", artifact(), 1)
+    note = RouteNote(release=RELEASE, step="step_10", traffic=share_with("canary", 10))
+    world.route = Route(traffic=share_with("canary", 10), fence=1, note=note)
+
+
+def test_a_rollback_by_a_person_is_not_fought_over(world: World, told: Told) -> None:  # R2, R8
+    bad_canary(world)
+    world.fence, world.lease = 2, Lease(holder="release_rollback/manual#0", fence=2, expires_at=time.time() + 60)
+    ti = Ti()
+    with pytest.raises(AirflowSkipException):
+        plan(ti)
+    assert ti.pushed["taken_over"] == "release_rollback/manual#0"
+    assert not world.writes
+
+
+def test_a_rollback_by_a_person_that_has_ended_is_not_repeated(world: World, told: Told) -> None:  # R2, R8
+    world.runs("stable", artifact("1.0.0", GOOD))
+    note = RouteNote(release="release_rollback/manual#0", step="rollback", traffic=ALL_TO_STABLE)
+    world.route = Route(traffic=ALL_TO_STABLE, fence=2, note=note)
+    ti = Ti()
+    with pytest.raises(AirflowSkipException):
+        plan(ti)
+    assert ti.pushed["taken_over"] == "release_rollback/manual#0"
+
+
+def test_a_rollback_takes_precedence_over_a_release(world: World, told: Told) -> None:  # R2
+    bad_canary(world)
+    world.fence, world.lease = 2, Lease(holder="release_shop/later#0", fence=2, expires_at=time.time() + 60)
+    plan()
+    assert world.lease.holder == RELEASE
+
+
+def test_a_history_that_is_away_takes_no_way_back_away(
+    world: World, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R8
+    from release_pipelines.history import HistoryUnavailable
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise HistoryUnavailable("The release history does not answer.")
+
+    monkeypatch.setattr(told, "history", away)
+    world.runs("stable", artifact())
+    world.fence, world.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
+    ti = plan(good=artifact("1.0.0", GOOD))
+    assert (ti.pushed["plan"]["kind"], ti.pushed["plan"]["version"]) == ("redeploy", "1.0.0")
+
+
+def test_a_good_version_that_runs_no_more_comes_back_with_its_configuration(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R8
+    world.runs("stable", artifact())
+    world.fence, world.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
+    seen: list[bool] = []
+    deploys = FakePlatform.deploy
+
+    async def deploy(self: FakePlatform, *given: Any, restore: bool = False, **more: Any) -> bool:
+        seen.append(restore)
+        return await deploys(self, *given, restore=restore, **more)
+
+    monkeypatch.setattr(FakePlatform, "deploy", deploy)
+    monkeypatch.setattr(operators_deploy, "LOOK_SECONDS", 0.01)
+    planned = Planned(
+        target=target(),
+        release=RELEASE,
+        plan=RollbackPlan(
+            kind="redeploy", digest=GOOD, version="1.0.0", artifact=artifact("1.0.0", GOOD), sentence="it comes back"
+        ),
+        lease=world.lease,
+        paths=["/"],
+        retire_after=0,
+    )
+    context: Any = {"ti": Ti()}
+    RollbackPrepareOperator(task_id="prepare", plan=to_json(planned)).execute(context)
+    assert seen == [True]
+    assert world.tracks["stable"].digest == GOOD
+    RollbackSwitchOperator(task_id="switch", plan=to_json(planned)).execute(context)
+    assert on_stable(world)
+    assert world.note.last_good == artifact("1.0.0", GOOD)

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.operators.scan import Bandit, Finding, Hadolint, ScanOperator, ScanResult
-from tests.operators.test_base import Ti
+from tests.operators.helpers import Ti
 from tests.repositories import commit
 
 GOOD_DOCKERFILE = 'FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nCMD ["python3", "server.py"]\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,36 @@ import pytest
 from aiohttp import web
 from airflow.sdk import DAG
 
-from release_pipelines.domain.values import Artifact, Route, RouteNote
+from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Route, RouteNote, Track
 from release_pipelines.hooks import platform as platform_hook
+from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.loop import run
 from release_pipelines.operators import deploy
+from release_pipelines.pipeline.control import control_dag
 from release_pipelines.pipeline.release import release_dag
+from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import load_release
-from release_pipelines.triggers import canary, promote, rollout
+from release_pipelines.triggers import promote, rollout, stage
 from tests.fakes import GOOD, NEW, FakePrometheus, World
 
 APP = """
 name: shop
-strategy:
-  canary:
-    steps: [{weight: 10, hold: 200ms}, {weight: 50, hold: 200ms}]
-    bake: 200ms
-    retire_after: 50ms
 analysis:
+  judge: threshold
   interval: 50ms
   window: 1s
   patience: 100ms
   metrics: [{name: errors, source: errors, limit: 1%}]
 """
+CANARY = """
+strategy:
+  canary:
+    steps: [{weight: 10, hold: 200ms}, {weight: 50, hold: 200ms}]
+    bake: 200ms
+    retire_after: 50ms
+"""
+BLUE_GREEN = "strategy: {blue_green: {bake: 200ms, retire_after: 50ms}}\n"
+ROLLING = "strategy: {rolling: {batches: [50], hold: 200ms, bake: 200ms}}\n"
 BASE = """
 platform: container_host
 connections: {platform: platform, engine: platform, registry: registry, prometheus: prometheus}
@@ -68,6 +76,14 @@ class Outside(FakePrometheus):
         version = world.tracks["stable"].version or ""
         return web.json_response({"version": version}, headers={"X-App-Version": version})
 
+    def _value(self, query: str) -> float | None:
+        """Bad events are the new version's, wherever it runs."""
+        stable = self.worlds["production"].tracks.get("stable")
+        renamed = query.replace("preview", "canary")
+        if stable and stable.digest == NEW and "canary" not in renamed:
+            renamed += " # canary"
+        return super()._value(renamed)
+
 
 class Releases:
     """The app ``shop`` and its releases.
@@ -76,8 +92,11 @@ class Releases:
         answers in time.
     """
 
-    def __init__(self, dag: DAG, outside: Outside) -> None:
+    def __init__(self, dag: DAG, others: dict[str, DAG], outside: Outside, apps: Path, config: Path) -> None:
         self.dag = dag
+        self.others = others
+        self.apps = apps
+        self.config = config
         self.outside = outside
         self.answer: str | None = "Approve"
         self.by = "bob"
@@ -92,7 +111,14 @@ class Releases:
             it = Artifact(app="shop", version=version, image=f"{self.outside.host}/shop", digest=TAGS[version])
             world.runs("stable", it)
             note = RouteNote(last_good=it, done=True)
-            world.route = Route(weights={"stable": 100, "canary": 0}, note=note)
+            world.route = Route(traffic=ALL_TO_STABLE, note=note)
+        history = HistoryHook().history()
+        it = Artifact(app="shop", version=version, image=f"{self.outside.host}/shop", digest=TAGS[version])
+        release = f"release_shop/before-{version}#0"
+        history.begin(release, "shop", "release_shop", f"before-{version}", version, "carol")
+        history.record_artifact(release, it)
+        history.promoted(release)
+        history.finish(release, "released", f"Released {version}.")
 
     def release(self, version: str, **conf: Any) -> Released:
         """Run the DAG to its end, which `dag.test` only looks for every second."""
@@ -100,6 +126,26 @@ class Releases:
         marked = r".*\.hold_lease" + ("" if self.answer else "|approval")
         made = self.dag.test(run_conf={"version": version, **conf}, mark_success_pattern=marked)
         return Released(made)
+
+    def roll_back(self, **conf: Any) -> Released:
+        """Run the DAG ``release_rollback``, as a person does."""
+        return Released(self.others["release_rollback"].test(run_conf=conf))
+
+    def command(self, kind: str, by: str = "alice", reason: str = "wrong price list") -> None:
+        """Give the running release a command, behind the back of the DAG ``release_control``."""
+        history = HistoryHook().history()
+        history.command(history.releases("shop")[0].id, kind, by, reason)
+
+    def when(self, happened: Callable[[World], bool], then: Callable[[], None]) -> None:
+        """Let something happen once, as soon as production has come so far."""
+        done: list[bool] = []
+
+        def look(call: str) -> None:
+            if not done and happened(self.production):
+                done.append(True)
+                then()
+
+        self.production.after = look
 
 
 class Released:
@@ -129,9 +175,9 @@ class Released:
         return str(self.pushed("outcome", "reason"))
 
 
-def moves(world: World) -> list[int]:
-    """The canary's weights one after the other."""
-    accepted = [what[0] for call, what in world.writes if call == "split"]
+def moves(world: World, track: Track = "canary") -> list[int]:
+    """A track's weights one after the other."""
+    accepted = [what[0].weight(track) for call, what in world.writes if call == "split"]
     return [weight for weight, before in zip(accepted, [None, *accepted], strict=False) if weight != before]
 
 
@@ -174,8 +220,8 @@ def releases(
     monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(platform_hook, "_build", lambda target, *_: outside.worlds[target.environment].platform())
     for module, name in (
-        (canary, "READY_LOOK_SECONDS"),
-        (canary, "LOOK_SECONDS"),
+        (stage, "READY_LOOK_SECONDS"),
+        (stage, "LOOK_SECONDS"),
         (promote, "LOOK_SECONDS"),
         (promote, "SETTLE_SECONDS"),
         (rollout.RolloutTrigger, "LOOK_SECONDS"),
@@ -191,21 +237,24 @@ def releases(
     (config / "production.yaml").write_text(
         'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test]\n'
     )
-    (tmp_path / "shop.yaml").write_text(APP + getattr(request, "param", ""))
-    dag = release_dag(load_release(tmp_path / "shop.yaml", config, tmp_path))
-    dag.fileloc = str(tmp_path / "shop.py")
-    dag.relative_fileloc = "shop.py"
-    Path(dag.fileloc).write_text("# made by release_dag\n")
+    apps = tmp_path / "apps"
+    apps.mkdir()
+    more = getattr(request, "param", "")
+    (apps / "shop.yaml").write_text(APP + ("" if "strategy:" in more else CANARY) + more)
+    dag = release_dag(load_release(apps / "shop.yaml", config, tmp_path))
+    others = {it.dag_id: it for it in (rollback_dag(apps, config), control_dag(apps, config))}
     really = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: really(min(seconds, 0.05)))
-    for task in dag.tasks:
-        task.retry_delay = task.retry_delay * 0
-
     bag = DagBag(dag_folder=str(tmp_path / "no_dags"))
     DagBundlesManager().sync_bundles_to_db()
-    bag.bag_dag(dag)
+    for it in (dag, *others.values()):
+        it.fileloc, it.relative_fileloc = str(tmp_path / f"{it.dag_id}.py"), f"{it.dag_id}.py"
+        Path(it.fileloc).write_text("# made by the fixture\n")
+        for task in it.tasks:
+            task.retry_delay = task.retry_delay * 0
+        bag.bag_dag(it)
     sync_bag_to_db(bag, "dags-folder", None)
-    made = Releases(dag, outside)
+    made = Releases(dag, others, outside, apps, config)
 
     def answered(operator: Any, context: Any) -> Any:
         event: dict[str, Any] = {

@@ -57,7 +57,8 @@ def at_10(releases: Releases, happens: Callable[[], None]) -> None:
     """Let something happen when the canary has its 10 %."""
 
     def look(call: str) -> None:
-        if releases.production.weight == 10:
+        route = releases.production.route
+        if route and route.traffic.weight("canary") == 10:
             happens()
 
     releases.production.after = look

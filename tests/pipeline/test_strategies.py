@@ -1,0 +1,87 @@
+"""Whole releases by blue-green and by rolling: good, bad, and broken ones (R9)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from release_pipelines.domain.values import Answer
+from tests.fakes import GOOD, NEW, FakePlatform
+from tests.pipeline.conftest import BLUE_GREEN, ROLLING, Releases, moves
+
+blue_green = pytest.mark.parametrize("releases", [BLUE_GREEN], indirect=True, ids=["blue_green"])
+rolling = pytest.mark.parametrize("releases", [ROLLING], indirect=True, ids=["rolling"])
+both = pytest.mark.parametrize("releases", [BLUE_GREEN, ROLLING], indirect=True, ids=["blue_green", "rolling"])
+
+
+@both
+def test_a_good_version_is_released(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("success", "released"), done.sentence
+    assert set(releases.production.tracks) == {"stable"}
+    assert releases.production.tracks["stable"].digest == NEW
+    assert releases.production.note.done
+    assert releases.production.lease is None
+
+
+@both
+def test_a_bad_version_is_rolled_back(releases: Releases) -> None:  # R4, R8, R13
+    releases.runs("1.0.0")
+    releases.outside.bad = 0.05
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back"), done.sentence
+    assert "error rate 5 %" in done.sentence
+    assert done.sentence.endswith("traffic is back on 1.0.0.")
+    assert set(releases.production.tracks) == {"stable"}
+    assert releases.production.tracks["stable"].digest == GOOD
+    assert releases.production.lease is None
+
+
+@both
+def test_a_first_release_is_deployed_checked_and_given_all_traffic(releases: Releases) -> None:  # R17
+    done = releases.release("1.0.0")
+    assert (done.state, done.outcome) == ("success", "released"), done.sentence
+    assert set(releases.production.tracks) == {"stable"}
+    assert releases.production.note.last_good
+
+
+@both
+def test_a_version_that_cannot_run_goes_back(releases: Releases) -> None:  # R5, R7
+    releases.runs("1.0.0")
+    releases.production.broken[NEW] = "keeps ending: exit code 1, restarted 3 times"
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back"), done.sentence
+    assert "keeps ending: exit code 1, restarted 3 times" in done.sentence
+    assert releases.production.tracks["stable"].digest == GOOD
+    assert set(releases.production.tracks) == {"stable"}
+
+
+@blue_green
+def test_a_preview_gets_all_traffic_at_once(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    releases.release("1.1.0")
+    assert moves(releases.production, "preview") == [100, 0]
+
+
+@blue_green
+def test_a_preview_that_answers_wrongly_gets_no_traffic(releases: Releases, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(*_: Any) -> Answer:
+        return Answer(status=500, version="1.1.0")
+
+    releases.runs("1.0.0")
+    monkeypatch.setattr(FakePlatform, "ask", ask)
+    done = releases.release("1.1.0")
+    assert done.outcome == "rolled_back", done.sentence
+    assert "/ on the preview: 500 from version 1.1.0; 2xx from version 1.1.0 was expected" in done.sentence
+    assert set(moves(releases.production, "preview")) <= {0}
+    assert set(releases.production.tracks) == {"stable"}
+
+
+@rolling
+def test_a_rolling_release_is_judged_between_its_batches(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert done.states["production.batch_50"] == "success"
+    assert [done.pushed(f"production.{it}", "verdict")["weight"] for it in ("batch_50", "bake")] == [50, 100]

@@ -9,4 +9,5 @@ from release_pipelines.spec.settings import apps_folder, config_folder
 
 project = Path(__file__).parents[1]
 
+# Airflow looks only into files in which its name stands.
 dag = control_dag(apps_folder(project), config_folder(project))

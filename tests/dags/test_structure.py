@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, TriggerRule
 
+from release_pipelines.pipeline.control import control_dag
 from release_pipelines.pipeline.release import release_dag
+from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import load_release
 
 ROOT = Path(__file__).parents[2]
@@ -27,9 +29,38 @@ def dag_of(tmp_path: Path, text: str) -> DAG:
     return release_dag(load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses"))
 
 
-@pytest.fixture
-def dag(tmp_path: Path) -> DAG:
-    return dag_of(tmp_path, ALL_PARTS)
+STRATEGIES = {
+    "canary": "",
+    "every kind of step": """
+strategy:
+  canary:
+    steps:
+      - {match: {header: X-Tester, value: "yes"}, hold: 1m}
+      - {weight: 10, hold: {min: 1m, max: 10m}}
+      - {verify: {command: [python3, check.py]}}
+      - {approval: {}}
+""",
+    "blue_green": "strategy: {blue_green: {auto_promote: false}}\n",
+    "rolling": "strategy: {rolling: {batches: [25, 50]}}\n",
+}
+DEPLOYS = {
+    "canary": "canary_deploy",
+    "every kind of step": "canary_deploy",
+    "blue_green": "preview_deploy",
+    "rolling": "rolling_deploy",
+}
+
+
+@pytest.fixture(params=STRATEGIES)
+def dag(tmp_path: Path, request: pytest.FixtureRequest) -> DAG:
+    return dag_of(tmp_path, ALL_PARTS + STRATEGIES[request.param])
+
+
+def stages_of(dag: DAG) -> list[str]:
+    """The tasks of production between its deployment and its gate."""
+    between = dag.task_dict["production.gate"].get_flat_relative_ids(upstream=True)
+    deploy = next(f"production.{it}" for it in DEPLOYS.values() if f"production.{it}" in dag.task_dict)
+    return sorted(between & dag.task_dict[deploy].get_flat_relative_ids(upstream=False))
 
 
 @pytest.mark.parametrize("gate", ["staging.gate", "approval_gate", "production.gate", "production.promote_gate"])
@@ -55,10 +86,12 @@ def test_everything_that_works_needs_what_came_before_it(dag: DAG) -> None:
 
 
 def test_a_database_or_cluster_that_is_away_for_half_a_minute_ends_no_release(dag: DAG) -> None:  # R6
-    names = ["take_lease", "hold_lease", "canary_deploy", "step_5", "bake", "promote"]
+    names = ["take_lease", "hold_lease", "bake", "promote"]
     for name in [
         *(f"production.{it}" for it in names),
+        *stages_of(dag),
         "rollback.plan",
+        "rollback.prepare",
         "rollback.switch",
         "give_back_lease",
         "approval",
@@ -115,6 +148,36 @@ def test_no_run_has_a_timeout_because_that_skips_teardowns(dag: DAG) -> None:  #
     assert dag.dagrun_timeout is None
 
 
+@pytest.mark.parametrize(
+    ("strategy", "stages"),
+    [
+        ("canary", ["bake", "step_25", "step_5", "step_50"]),
+        ("every kind of step", ["approval_4", "bake", "step_10", "testers_1", "verify_3"]),
+        ("blue_green", ["bake", "let_over", "preview_test"]),
+        ("rolling", ["bake", "batch_25", "batch_50"]),
+    ],
+)
+def test_a_strategy_is_its_stages(tmp_path: Path, strategy: str, stages: list[str]) -> None:
+    dag = dag_of(tmp_path, ALL_PARTS + STRATEGIES[strategy])
+    assert stages_of(dag) == [f"production.{it}" for it in stages]
+    assert f"production.{DEPLOYS[strategy]}" in dag.task_dict
+
+
+def test_the_outcome_looks_at_every_task_that_can_fail_in_production(dag: DAG) -> None:  # R13
+    outcome: Any = dag.task_dict["outcome"]
+    marks = {"production.hold_lease", "production.gate", "production.promote_gate", "rollback.clean_up"}
+    work = {it for it in dag.task_dict if it.startswith(("production.", "rollback."))} - marks
+    assert work <= set(outcome.tasks)
+    assert set(outcome.roles.values()) <= set(dag.task_dict)
+
+
+def test_a_person_in_the_middle_is_one_of_the_approvers_of_production(tmp_path: Path) -> None:  # R10
+    dag = dag_of(tmp_path, ALL_PARTS + STRATEGIES["every kind of step"])
+    question: Any = dag.task_dict["production.approval_4"]
+    assert question.approvers == ["bob", "carol"]
+    assert question.stage.name == "step_10"  # goes on being judged meanwhile
+
+
 def test_a_release_has_at_most_thirty_tasks_on_its_critical_path(dag: DAG) -> None:
     longest: dict[str, int] = {}
 
@@ -124,6 +187,24 @@ def test_a_release_has_at_most_thirty_tasks_on_its_critical_path(dag: DAG) -> No
         return longest[task.task_id]
 
     assert max(length(task) for task in dag.tasks) <= 30
+
+
+def test_a_rollback_by_a_person_ends_like_a_release(tmp_path: Path) -> None:  # R2, R9
+    dag = rollback_dag(tmp_path, CONFIG)
+    assert not dag.is_paused_upon_creation
+    plan, give_back, outcome = (dag.task_dict[it] for it in ("rollback.plan", "give_back_lease", "outcome"))
+    assert plan.is_setup
+    assert give_back.is_teardown
+    assert plan.task_id in give_back.upstream_task_ids
+    assert outcome.is_teardown
+    assert outcome.on_failure_fail_dagrun
+    assert not outcome.downstream_task_ids
+
+
+def test_a_release_can_be_steered_from_a_form(tmp_path: Path) -> None:
+    dag = control_dag(tmp_path, CONFIG)
+    assert not dag.is_paused_upon_creation
+    assert dag.params.get_param("action").schema["enum"] == ["pause", "resume", "promote", "skip", "abort"]
 
 
 def test_an_app_that_is_built_elsewhere_has_its_digest_resolved(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class AskingOperator(ApprovalOperator):
     :param release: the release's id.
     """
 
-    template_fields = ("subject", "body", "artifact", "preflight", "release")
+    template_fields: tuple[str, ...] = ("subject", "body", "artifact", "preflight", "release")
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class ReleaseApprovalOperator(AskingOperator):
     Other parameters, XCom and errors as :class:`AskingOperator`.
     """
 
-    template_fields = (*AskingOperator.template_fields, "evidence")
+    template_fields: tuple[str, ...] = (*AskingOperator.template_fields, "evidence")
 
     def __init__(self, *, evidence: dict[str, str], plan: str, **kwargs: Any) -> None:
         super().__init__(subject="Release?", **kwargs)
@@ -200,7 +200,7 @@ class StepApprovalOperator(AskingOperator):
     Other parameters, XCom and errors as :class:`AskingOperator`.
     """
 
-    template_fields = (*AskingOperator.template_fields, "lease", "deployment")
+    template_fields: tuple[str, ...] = (*AskingOperator.template_fields, "lease", "deployment")
 
     def __init__(self, *, lease: Any, deployment: Any, stage: Stage | None = None, **kwargs: Any) -> None:
         super().__init__(subject="Go on?", **kwargs)

@@ -17,7 +17,7 @@ from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.operators.base import REASON, ReleaseOperator
 from release_pipelines.operators.gate import task_states
 from release_pipelines.operators.preflight import release_id
-from release_pipelines.operators.rollback import Planned, keep
+from release_pipelines.operators.rollback import Planned, is_rollback, keep, owner_of
 from release_pipelines.platforms.base import PlatformError
 from release_pipelines.spec.frozen import dag_specs
 from release_pipelines.spec.release import ReleaseSpec, app_files
@@ -99,6 +99,9 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         target = self._target(spec)
         hook, history = PlatformHook(target), HistoryHook().history()
         observed = hook.call(lambda platform: platform.observe(target))
+        release, owner = release_id(context), owner_of(observed)
+        if is_rollback(owner) and owner != release and observed.lease is not None and observed.lease.holder == owner:
+            raise AirflowFailException(f"{target.app} in {target.environment} is being rolled back already by {owner}.")
         bad = leaving(observed)
         if bad is None:
             raise AirflowFailException(f"Nothing of {target.app} runs in {target.environment}: nothing was changed.")
@@ -106,7 +109,6 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         if serves(observed, good):
             raise AirflowSkipException(f"{good.version} already serves all traffic in {target.environment}.")
         plan = _possible(plan_rollback(observed, bad.digest or "", good))
-        release = release_id(context)
         self._begin(context, history, release, target, bad, good, by, reason)
 
         lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))

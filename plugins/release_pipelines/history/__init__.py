@@ -9,16 +9,21 @@ from release_pipelines.history.connect import (
 from release_pipelines.history.store import History, HistoryUnavailable, UnknownRelease, VersionTaken
 from release_pipelines.history.values import (
     Approval,
+    Attachment,
+    Command,
     Decision,
     Event,
     RecordedSample,
     RecordedVerdict,
     Release,
     ReleaseDetail,
+    Stability,
 )
 
 __all__ = [
     "Approval",
+    "Attachment",
+    "Command",
     "Decision",
     "Event",
     "History",
@@ -27,6 +32,7 @@ __all__ = [
     "RecordedVerdict",
     "Release",
     "ReleaseDetail",
+    "Stability",
     "UnknownRelease",
     "VersionTaken",
     "default_url",

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from release_pipelines.history.store import History, reachable
 
-REVISION = "0001"
+REVISION = "0002"
 """Newest migration. Revisions are numbers, so that an older package can tell that a database is newer than itself."""
 
 VERSION_TABLE = "release_alembic_version"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, get_args
 
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from release_pipelines.domain.control import KINDS, ControlKind
 from release_pipelines.domain.values import Artifact, Outcome, Sample, Verdict, to_json
 from release_pipelines.history.queries import (
     artifact_in,
@@ -21,9 +22,27 @@ from release_pipelines.history.queries import (
     reached,
     release_in,
     releases_of,
+    stability_of,
 )
-from release_pipelines.history.tables import SCHEMA_VERSION, approvals, events, measurements, releases, verdicts
-from release_pipelines.history.values import Approval, Decision, Release, ReleaseDetail
+from release_pipelines.history.tables import (
+    SCHEMA_VERSION,
+    approvals,
+    commands,
+    events,
+    measurements,
+    releases,
+    reports,
+    verdicts,
+)
+from release_pipelines.history.values import (
+    Approval,
+    Attachment,
+    Command,
+    Decision,
+    Release,
+    ReleaseDetail,
+    Stability,
+)
 
 
 class HistoryUnavailable(ConnectionError):
@@ -165,7 +184,7 @@ class History:
         here = {"release_id": release_id, "environment": environment, "step": verdict.step}
         with self._write() as connection:
             self._known(connection, release_id)
-            row = to_json(verdict) | here
+            row = verdict.model_dump(mode="json", exclude={"evidence"}) | here
             self._add(connection, verdicts, [row])
             self._add(connection, measurements, [to_json(sample) | here for sample in samples])
 
@@ -214,6 +233,80 @@ class History:
                 .values(outcome=outcome, sentence=sentence, ended_at=time.time())
             )
 
+    # --- people steer -------------------------------------------------------------------------------------------
+
+    def command(self, release_id: str, kind: ControlKind, by: str, reason: str | None = None) -> Command:
+        """A person tells a running release to do something; the same while it is not answered is one command.
+
+        :raises ValueError: when ``kind`` is none of the commands.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"A command is one of {', '.join(KINDS)}, found {kind!r}.")
+        same = select(commands).where(
+            commands.c.release_id == release_id,
+            commands.c.kind == kind,
+            commands.c.by == by,
+            commands.c.answered_at.is_(None),
+        )
+        with self._write() as connection:
+            self._known(connection, release_id)
+            row = connection.execute(same).first()
+            if row is None:
+                new = insert(commands).values(release_id=release_id, kind=kind, by=by, reason=reason, at=time.time())
+                connection.execute(new)
+                row = connection.execute(same).one()
+        return Command.model_validate(dict(row._mapping))
+
+    def commands(self, release_id: str | None = None, *, open_only: bool = False) -> list[Command]:
+        """Commands, oldest first.
+
+        :param release_id: of one release; None: of all.
+        :param open_only: only those that nobody has taken up yet.
+        """
+        query = select(commands).order_by(commands.c.id)
+        if release_id is not None:
+            query = query.where(commands.c.release_id == release_id)
+        if open_only:
+            query = query.where(commands.c.answered_at.is_(None))
+        with self._read() as connection:
+            return [Command.model_validate(dict(row._mapping)) for row in connection.execute(query)]
+
+    def commands_of(self, release_ids: Collection[str]) -> list[Command]:
+        """All commands of these releases, oldest first, in one query."""
+        query = select(commands).where(commands.c.release_id.in_(release_ids)).order_by(commands.c.id)
+        with self._read() as connection:
+            return [Command.model_validate(dict(row._mapping)) for row in connection.execute(query)]
+
+    def answer(self, command_id: int, effect: str) -> None:
+        """What a command did, also told in the release's story; the first answer stays."""
+        with self._write() as connection:
+            row = connection.execute(select(commands).where(commands.c.id == command_id).with_for_update()).first()
+            if row is None or row.answered_at is not None:
+                return
+            answered = update(commands).where(commands.c.id == command_id)
+            connection.execute(answered.values(answered_at=time.time(), effect=effect))
+            said = f"{row.kind} by {row.by}{f' ({row.reason})' if row.reason else ''}: {effect}"
+            told = {"kind": "control", "environment": None, "sentence": said, "data": {"by": row.by, "kind": row.kind}}
+            self._append(connection, events, row.release_id, told)
+
+    # --- reports ------------------------------------------------------------------------------------------------
+
+    def attach(self, release_id: str, name: str, media_type: str, content: str) -> None:
+        """Keep a text with the release; one of the same name is replaced."""
+        with self._write() as connection:
+            self._known(connection, release_id)
+            here = (reports.c.release_id == release_id, reports.c.name == name)
+            connection.execute(delete(reports).where(*here))
+            row = {"release_id": release_id, "name": name, "media_type": media_type, "content": content}
+            connection.execute(insert(reports).values(at=time.time(), **row))
+
+    def attachments(self, release_id: str) -> list[Attachment]:
+        """What was attached to the release, by name."""
+        query = select(reports).where(reports.c.release_id == release_id).order_by(reports.c.name)
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        return [Attachment(name=row.name, media_type=row.media_type, at=row.at, content=row.content) for row in rows]
+
     # --- questions ----------------------------------------------------------------------------------------------
 
     def artifact_of(self, app: str, version: str) -> Artifact | None:
@@ -237,6 +330,48 @@ class History:
         """
         with self._read() as connection:
             return artifact_in(connection.execute(good(app, environment=environment, excluding=excluding)).first())
+
+    def good_version(self, app: str, environment: str, version: str) -> Artifact:
+        """The artifact of a version that a rollback may go back to.
+
+        :raises UnknownRelease: one sentence: the version was never released, never held, or went wrong since.
+        """
+        for it in self.stability(app, environment):
+            if it.version != version:
+                continue
+            found = self.artifact_of(app, version)
+            if it.good and found:
+                return found
+            raise UnknownRelease(f"{app} {version} is nothing to go back to: {it.why}")
+        raise UnknownRelease(f"The history knows no release of {app} {version}.")
+
+    def stability(self, app: str, environment: str | None = None) -> list[Stability]:
+        """Every version with what became of its releases, newest first (R8).
+
+        :param environment: a rollback in this environment counts as going wrong, whatever came of the release.
+        """
+        with self._read() as connection:
+            rows = connection.execute(releases_of(app, releases.c.digest.is_not(None))).all()
+            ids = [row.id for row in rows]
+            aborts = connection.execute(
+                select(commands.c.release_id, commands.c.by).where(
+                    commands.c.release_id.in_(ids), commands.c.kind == "abort"
+                )
+            ).all()
+            back = set()
+            if environment is not None:
+                went = select(events.c.release_id).where(
+                    events.c.release_id.in_(ids), events.c.kind == "rollback", events.c.environment == environment
+                )
+                back = set(connection.scalars(went))
+        return stability_of(rows, aborts, back)
+
+    def running(self, app: str) -> Release | None:
+        """The app's newest release that has not ended; None where none runs."""
+        query = listed().where(releases.c.app == app, releases.c.outcome.is_(None))
+        with self._read() as connection:
+            row = connection.execute(query.order_by(releases.c.started_at.desc()).limit(1)).first()
+        return Release.model_validate(release_in(row)) if row else None
 
     def releases(self, app: str | None = None, limit: int = 50) -> list[Release]:
         """Releases, newest first."""
@@ -263,6 +398,8 @@ class History:
                 "measurements": of(measurements, "at", "metric"),
                 "approvals": of(approvals, "id"),
             }
+            given = select(commands).where(commands.c.release_id == release_id).order_by(commands.c.id)
+            found["commands"] = [dict(it._mapping) for it in connection.execute(given)]
         for name in ("events", "verdicts", "measurements"):
             for it in found[name]:
                 del it["release_id"]

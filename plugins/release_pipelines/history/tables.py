@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData(
     naming_convention={
@@ -115,4 +115,29 @@ approvals = Table(
     Column("by", String(255)),
     Column("at", Double, nullable=False),
     Column("note", Text),
+)
+
+commands = Table(
+    "release_commands",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("kind", String(16), nullable=False),
+    Column("by", String(255), nullable=False),
+    Column("reason", Text),
+    Column("at", Double, nullable=False),
+    Column("answered_at", Double, index=True),
+    Column("effect", Text),
+)
+
+reports = Table(
+    "release_reports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("name", String(128), nullable=False),
+    Column("media_type", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("content", Text, nullable=False),
+    UniqueConstraint("release_id", "name"),
 )

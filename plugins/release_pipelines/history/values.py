@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from release_pipelines.domain.control import ControlKind
 from release_pipelines.domain.values import Outcome, Sample, Value, Verdict
 
 Decision = Literal["approved", "rejected", "expired"]
@@ -31,6 +32,44 @@ class Approval(Value):
     by: str | None = Field(None, description="None: nobody answered")
     at: float
     note: str | None = None
+
+
+class Command(Value):
+    """What a person told a running release to do."""
+
+    id: int
+    release_id: str
+    kind: ControlKind
+    by: str
+    reason: str | None = None
+    at: float
+    answered_at: float | None = Field(None, description="None: nobody has taken it up yet")
+    effect: str | None = Field(None, description="What it did, in a sentence")
+
+
+class Attachment(Value):
+    """A text that belongs to a release: the incident report, or a metric's plot."""
+
+    name: str = Field(description="Like incident.md or production-step_10-errors.svg")
+    media_type: str
+    at: float
+    content: str
+
+
+class Stability(Value):
+    """How one version did over all of its releases."""
+
+    version: str
+    digest: str
+    promoted: int = Field(0, description="Times that it was promoted")
+    held: int = Field(0, description="Times that it serves or served to the end of its release")
+    rolled_back: int = 0
+    aborted: int = 0
+    aborted_by: list[str] = Field(default_factory=list)
+    last_outcome: Outcome | None = None
+    last_at: float
+    good: bool = Field(False, description="A rollback may go back to it (R8)")
+    why: str = Field("", description="Why it may, or may not, in a sentence")
 
 
 class RecordedVerdict(Verdict):
@@ -77,3 +116,4 @@ class ReleaseDetail(Release):
     verdicts: list[RecordedVerdict] = Field(default_factory=list)
     measurements: list[RecordedSample] = Field(default_factory=list)
     approvals: list[Approval] = Field(default_factory=list)
+    commands: list[Command] = Field(default_factory=list)

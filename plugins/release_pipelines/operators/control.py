@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.domain.control import refusal
+from release_pipelines.domain.release import target as target_of
 from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.operators.base import ReleaseOperator
 from release_pipelines.operators.manual_rollback import spec_of
+from release_pipelines.operators.rollback import is_rollback
+from release_pipelines.spec.release import ReleaseSpec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-KINDS = ["pause", "resume", "promote", "skip", "abort"]
+    from release_pipelines.history import History
+    from release_pipelines.history.values import Release
+
 LOOK_SECONDS = 0.2
 
 
@@ -62,26 +68,18 @@ class ReleaseControlOperator(ReleaseOperator):
         by = run.triggering_user_name or self.requested_by.strip()
         if not by:
             raise AirflowFailException("Nobody is named who asks for this: give `requested_by`.")
-        if self.action not in KINDS:
-            raise AirflowFailException(f"There is no action `{self.action}`: one of {', '.join(KINDS)} is expected.")
         spec, history = spec_of(self.app.strip(), self.apps, self.config), HistoryHook().history()
-        running = history.running(spec.app.name)
-        no = refusal(
-            self.action,
-            by,
-            self.reason.strip(),
-            running,
-            spec.production.approvers,
-            spec.app.approval.self_approval,
-        )
+        running, reason = running_release(history, spec), self.reason.strip()
+        approvers, alone = spec.production.approvers, spec.app.approval.self_approval
+        no = refusal(self.action, by, reason, running, approvers, alone)
         if no or running is None:
-            raise AirflowFailException(no or f"No release of {spec.app.name} is running.")
-        command = history.command(running.id, self.action, by, self.reason.strip() or None)
+            raise AirflowFailException(f"{spec.app.name}: {no}")
+        command = history.command(running.id, self.action, by, reason or None)  # type: ignore[arg-type]
         effect = self._effect(history, running.id, command.id)
         self.log.info("%s: %s by %s: %s", running.id, self.action, by, effect)
         return {"release": running.id, "action": self.action, "by": by, "effect": effect}
 
-    def _effect(self, history: Any, release: str, command_id: int) -> str:
+    def _effect(self, history: History, release: str, command_id: int) -> str:
         end = time.monotonic() + self.wait
         while True:
             found = next(it for it in history.commands(release, open_only=False) if it.id == command_id)
@@ -90,3 +88,13 @@ class ReleaseControlOperator(ReleaseOperator):
             if time.monotonic() > end:
                 return "Not answered yet: the release takes it up as soon as it waits for something again."
             time.sleep(LOOK_SECONDS)
+
+
+def running_release(history: History, spec: ReleaseSpec) -> Release | None:
+    """The app's release that has begun and not ended; where others wait for it, the one that holds production."""
+    running = [it for it in history.releases(spec.app.name) if it.outcome is None and not is_rollback(it.id)]
+    if len(running) > 1:
+        target = target_of(spec, spec.production.name)
+        lease = PlatformHook(target).call(lambda platform: platform.observe(target)).lease
+        running = [it for it in running if lease and it.id == lease.holder] or running
+    return running[0] if running else None

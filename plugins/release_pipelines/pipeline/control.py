@@ -6,7 +6,8 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
-from release_pipelines.operators.control import KINDS, ReleaseControlOperator
+from release_pipelines.domain.control import KINDS
+from release_pipelines.operators.control import ReleaseControlOperator
 from release_pipelines.spec.release import app_files
 
 
@@ -29,7 +30,7 @@ def control_dag(apps: Path, config: Path) -> DAG:
             "action": Param(
                 "pause",
                 type="string",
-                enum=KINDS,
+                enum=list(KINDS),
                 title="Action",
                 description="pause: the hold's clock stops, the traffic stays. skip: this hold ends now, as passed. "
                 "promote: all holds end now, as passed. abort: all traffic goes back at once.",

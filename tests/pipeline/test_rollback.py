@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from release_pipelines.domain.values import Lease
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.operators.manual_rollback import ManualRollbackPlanOperator
 from release_pipelines.operators.rollback import RollbackSwitchOperator
@@ -77,6 +79,29 @@ def test_what_cannot_be_rolled_back_is_refused_in_a_sentence(
     assert (done.state, done.outcome) == ("failed", "failed")
     assert why in done.sentence
     assert not releases.production.writes
+
+
+def test_two_people_do_not_roll_back_at_once(releases: Releases) -> None:  # R2
+    releases.runs("1.0.0")
+    releases.release("1.1.0")
+    releases.production.fence += 1
+    releases.production.lease = Lease(
+        holder="release_rollback/other#0", fence=releases.production.fence, expires_at=time.time() + 60
+    )
+    done = releases.roll_back(app="shop", reason="prices are wrong")
+    assert done.outcome == "failed"
+    assert "shop in production is being rolled back already by release_rollback/other#0." in done.sentence
+    assert releases.production.tracks["stable"].digest == NEW
+
+
+def test_a_rollback_that_fails_half_way_leaves_the_traffic_and_says_so(releases: Releases) -> None:  # R8
+    releases.runs("1.0.0")
+    releases.release("1.1.0")
+    releases.production.broken[GOOD] = "its configuration is gone"
+    done = releases.roll_back(app="shop", reason="prices are wrong")
+    assert (done.state, done.outcome) == ("failed", "rollback_failed")
+    assert done.sentence == "Rollback of 1.1.0 failed: 1.0.0 did not become ready: its configuration is gone."
+    assert releases.production.lease is None
 
 
 def beside(releases: Releases) -> None:

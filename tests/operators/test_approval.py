@@ -7,11 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, TaskDeferred
 
+from release_pipelines.domain.strategy import Stage
+from release_pipelines.domain.values import Deployment, Lease, Verdict, share_with, to_json
 from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.operators.approval import ReleaseApprovalOperator
-from tests.fakes import NEW, artifact, target
+from release_pipelines.operators.approval import AskingOperator, ReleaseApprovalOperator, StepApprovalOperator
+from tests.fakes import GOOD, NEW, artifact, target
 from tests.operators.helpers import Ti
 
 RELEASE = "release_shop/approval#0"
@@ -28,16 +31,21 @@ def said(option: str, by: str) -> dict[str, Any]:
     }
 
 
-def ask(event: dict[str, Any] | None, approvers: list[str] | None = None, **kwargs: Any) -> tuple[Any, Ti]:
+def ask(
+    event: dict[str, Any] | None,
+    approvers: list[str] | None = None,
+    kind: type[AskingOperator] = ReleaseApprovalOperator,
+    **kwargs: Any,
+) -> tuple[Any, Ti]:
     """Open the form, or let ``event`` answer it, for a release that alice asked for; gives the result or the failure."""
-    operator = ReleaseApprovalOperator(
+    if kind is ReleaseApprovalOperator:
+        kwargs = {"evidence": {}, "plan": "at once", **kwargs}
+    operator = kind(
         task_id="approval",
-        artifact=artifact(),
         target=target(),
+        artifact=artifact(),
         approvers=approvers or ["alice", "bob", "carol"],
         preflight={"requester": "alice"},
-        evidence={},
-        plan="at once",
         wait=1800,
         release=RELEASE,
         **kwargs,
@@ -89,3 +97,60 @@ def test_a_release_that_nobody_else_may_approve_fails_before_it_asks() -> None:
         "Nobody is left who may approve: alice asked for the release and is the only approver. "
         "Name another one in `approvers` of production."
     )
+
+
+BY_ALICE = {"by": "alice", "reason": "wrong price list"}
+STEP = Stage(
+    name="step_10",
+    track="canary",
+    traffic=share_with("canary", 10),
+    hold={"min": 1, "max": 1},
+    analysis={"metrics": [{"name": "errors", "source": "errors", "limit": "1%"}]},
+)
+DEPLOYED = Deployment(
+    environment="production",
+    platform="container_host",
+    track="canary",
+    digest=NEW,
+    version="1.1.0",
+    previous_version="1.0.0",
+    good=artifact("1.0.0", GOOD),
+)
+
+
+def middle(event: dict[str, Any] | None, deployment: Deployment = DEPLOYED) -> tuple[Any, Ti]:
+    """Ask while the canary has 10 % of the traffic."""
+    lease = Lease(holder=RELEASE, fence=7, expires_at=0)
+    return ask(event, kind=StepApprovalOperator, lease=lease, deployment=deployment, stage=STEP)
+
+
+@pytest.mark.parametrize("asked", [ask, middle])
+def test_a_person_who_aborts_ends_the_wait(asked: Any) -> None:
+    failure, ti = asked({"aborted": BY_ALICE})
+    assert str(failure) == "alice aborted it: wrong price list"
+    assert ti.pushed["aborted"] == BY_ALICE
+    assert "decision" not in ti.pushed  # nobody has rejected it
+
+
+def test_a_version_that_turns_bad_while_a_person_thinks_ends_the_wait() -> None:  # R4
+    verdict = Verdict(judgement="fail", decided_at=1.0, step="step_10", weight=10, sentence="error rate 5 %, limit 1 %")
+    failure, ti = middle({"verdict": to_json(verdict), "samples": []})
+    assert str(failure) == "error rate 5 %, limit 1 %"
+    assert ti.pushed["verdict"]["weight"] == 10
+
+
+def test_a_wait_in_the_middle_goes_on_watching_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(*_: Any) -> None:
+        raise TaskAwaitingInput(method_name="execute_complete", timeout=None)
+
+    monkeypatch.setattr(HITLOperator, "execute", waits)
+    with pytest.raises(TaskDeferred) as caught:
+        middle(None)
+    given = caught.value.trigger.serialize()[1]
+    assert (given["stage"]["name"], given["fence"], given["release"]) == ("step_10", 7, RELEASE)
+    with pytest.raises(TaskDeferred):
+        ask(None)
+
+
+def test_a_first_release_asks_nobody_in_the_middle() -> None:  # R17
+    assert middle(None, DEPLOYED.model_copy(update={"first": True}))[0] == {"decision": "approved", "by": None}

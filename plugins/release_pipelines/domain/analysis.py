@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Literal, TypeGuard
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple, TypeGuard
 
+from release_pipelines.domain import sequential
 from release_pipelines.domain.values import Judgement, Measurement, MetricVerdict, Sample, Verdict
 from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
 from release_pipelines.spec.base import Action
@@ -62,8 +63,7 @@ def metric_verdict(metric: MetricSpec, samples: Iterable[Sample], analysis: Anal
     nor end it); later samples change nothing. ``error``: more than ``error_limit`` errors in a row, and still no answer.
     ``pass``: ``min_measurements`` passed, and no row of failures is open. Everything else is ``inconclusive``.
     """
-    own = {sample.at: sample for sample in samples if sample.metric == metric.name}
-    measured = [judge(metric, own[at]) for at in sorted(own)]
+    measured = [judge(metric, sample) for sample in _of(metric, samples)]
     failures = errors = passes = 0
     for n, it in enumerate(measured):
         errors = errors + 1 if it.judgement == "error" else 0
@@ -88,40 +88,175 @@ def metric_verdict(metric: MetricSpec, samples: Iterable[Sample], analysis: Anal
     return _verdict(metric, "inconclusive", measured, numbers, f"could not measure {label(metric)}: {why}")
 
 
-def step_verdict(
-    step: str, weight: int, analysis: AnalysisSpec, samples: list[Sample], now: float, started_at: float, hold: float
+def stage_verdict(
+    name: str,
+    weight: int,
+    analysis: AnalysisSpec,
+    samples: list[Sample],
+    now: float,
+    earliest: float,
+    latest: float,
+    evidence: Mapping[str, Any],
 ) -> Verdict | None:
-    """What a step amounts to; None: go on measuring.
+    """What a stage amounts to; None: go on measuring.
 
-    A failing critical metric decides at once. A pass comes at the end of the hold at the earliest. What could not be
-    measured by then waits for ``patience``, and is then ``error`` or ``inconclusive``: never "the app is bad".
+    A failing critical metric decides at once. A pass comes at ``latest``; between ``earliest`` and ``latest`` it comes as soon
+    as the sequential judge is sure enough of every count. What could not be measured by ``latest`` waits for
+    ``patience``, and is then ``error`` or ``inconclusive``: never "the app is bad".
 
-    :param step: the step's name, for the verdict.
-    :param weight: percent of the traffic that the canary has.
-    :param samples: all samples of this step, in any order.
+    :param name: the stage's name, for the verdict.
+    :param weight: percent of the traffic that the new version has.
+    :param samples: all samples of this stage, in any order.
     :param now: Unix time in seconds of the newest answer; the verdict's ``decided_at``.
-    :param started_at: Unix time in seconds at which the weight was accepted.
-    :param hold: seconds that the step lasts at least.
+    :param earliest: Unix time in seconds at which the hold may end; infinite while it is paused.
+    :param latest: Unix time in seconds at which it ends.
+    :param evidence: ``Verdict.evidence`` of the stages before, from the note.
     """
-    metrics = [metric_verdict(metric, samples, analysis) for metric in analysis.metrics]
-    deciding = [metric for metric in metrics if metric.critical]
-    found: dict[Judgement, list[str]] = {}
-    for metric in deciding:
-        found.setdefault(metric.judgement, []).append(metric.sentence)
+    found = judged(analysis, samples, evidence, weight)
+    metrics = [it.verdict for it in found]
+    said: dict[Judgement, list[str]] = {}
+    for metric in metrics:
+        if metric.critical:
+            said.setdefault(metric.judgement, []).append(metric.sentence)
+    sure = all(it.sure for it in found if it.verdict.critical)
 
     judgement: Judgement
-    if "fail" in found:
+    if "fail" in said:
         judgement = "fail"
-    elif now < started_at + hold:
+    elif now < earliest:
         return None
-    elif found.keys() == {"pass"}:
+    elif said.keys() == {"pass"}:
+        if now < latest and not sure:
+            return None
         judgement = "pass"
-    elif now < started_at + hold + analysis.patience:
+    elif now < latest + analysis.patience:
         return None
     else:
-        judgement = "error" if "error" in found else "inconclusive"
-    sentence = "; ".join(found.get(judgement, []))
-    return Verdict(judgement=judgement, decided_at=now, step=step, weight=weight, metrics=metrics, sentence=sentence)
+        judgement = "error" if "error" in said else "inconclusive"
+    return Verdict(
+        judgement=judgement,
+        decided_at=now,
+        step=name,
+        weight=weight,
+        metrics=metrics,
+        evidence={it.verdict.metric: it.state for it in found if it.state},
+        sentence="; ".join(said.get(judgement, [])),
+    )
+
+
+class Judged(NamedTuple):
+    """One metric's verdict so far."""
+
+    verdict: MetricVerdict
+    sure: bool = False
+    """Good enough for a hold to end early."""
+    state: dict[str, Any] | None = None
+    """What the next stage goes on with."""
+
+
+def judged(analysis: AnalysisSpec, samples: list[Sample], evidence: Mapping[str, Any], weight: int) -> list[Judged]:
+    """Every metric's verdict by the judge that the analysis names."""
+    if analysis.judge == "kayenta" and weight < 100:
+        from release_pipelines.domain.kayenta import verdicts
+
+        return [Judged(verdict) for verdict in verdicts(analysis, samples)]
+    if analysis.judge != "sequential":
+        return [Judged(metric_verdict(metric, samples, analysis)) for metric in analysis.metrics]
+    tests = sum(2 for metric in analysis.metrics if metric.counts and metric.critical)
+    found = []
+    for metric in analysis.metrics:
+        if metric.counts:
+            alpha = analysis.alpha / max(2, tests)
+            found.append(_sequential(metric, samples, analysis, sequential.from_json(evidence.get(metric.name)), alpha))
+        else:
+            verdict = metric_verdict(metric, samples, analysis)
+            found.append(Judged(verdict, sure=verdict.judgement == "pass"))
+    return found
+
+
+def curve(metric: MetricSpec, samples: Iterable[Sample], evidence: object = None) -> list[tuple[float, float, float]]:
+    """How the evidence of a count grew: Unix time, and the natural logarithms of both e-values (stable, limit)."""
+    state, points = sequential.from_json(evidence), []
+    for sample in _of(metric, samples):
+        counts = _counts(sample)
+        if counts:
+            state = sequential.add(state, counts, tolerance=metric.tolerance, limit=metric.limit)
+            points.append((sample.at, *sequential.evidence(state)))
+    return points
+
+
+def _sequential(
+    metric: MetricSpec, samples: Iterable[Sample], analysis: AnalysisSpec, state: sequential.State, alpha: float
+) -> Judged:
+    """``fail`` as soon as one e-value passes 1/alpha; later samples change nothing."""
+    total = errors = measured = 0
+    last: Sample | None = None
+    for sample in _of(metric, samples):
+        last, counts = sample, _counts(sample)
+        errors = errors + 1 if sample.error is not None else 0
+        if counts is None:
+            continue
+        total, measured = total + counts.total, measured + 1
+        state = sequential.add(state, counts, tolerance=metric.tolerance, limit=metric.limit)
+        against_stable, against_limit = sequential.evidence(state)
+        if max(against_stable, against_limit) > -math.log(alpha):
+            how = "surely above the limit"
+            if against_stable > against_limit:
+                how = f"surely more than {metric.tolerance:g} times stable's"
+            return _judged(metric, "fail", state, measured, f"{_seen(metric, state)}, {how}")
+    if last is not None and errors > analysis.error_limit:
+        return _judged(metric, "error", state, measured, f"could not measure {label(metric)}: {last.error}")
+    if total < metric.min_requests or measured < analysis.min_measurements:
+        why = f"{_count(total)} requests, at least {metric.min_requests} are needed"
+        if total >= metric.min_requests:
+            why = f"{measured} of {analysis.min_measurements} measurements"
+        elif last is not None and _finite(last.total) and not _finite(last.bad):
+            why = judge(metric, last.model_copy(update={"total": max(last.total, metric.min_requests)})).reason
+        return _judged(metric, "inconclusive", state, measured, f"could not measure {label(metric)}: {why}")
+    return _judged(metric, "pass", state, measured, _seen(metric, state))
+
+
+def _judged(metric: MetricSpec, judgement: Judgement, state: sequential.State, measured: int, sentence: str) -> Judged:
+    seen, excess = state.seen, sequential.excess(state)
+    upper = sequential.bound(seen.bad, seen.total, sequential.BOUND_ALPHA, upper=True) if seen.total else 1.0
+    margin = metric.limit / 2 if metric.margin is None else metric.margin
+    sure = judgement == "pass" and upper <= metric.limit and excess is not None
+    if sure and seen.stable_total:
+        sure = (excess or 0.0) <= margin
+    verdict = MetricVerdict(
+        metric=metric.name,
+        judgement=judgement,
+        value=seen.bad / seen.total if seen.total else None,
+        limit=metric.limit,
+        measurements=measured,
+        critical=metric.critical,
+        evidence=max(sequential.evidence(state)),
+        sentence=sentence,
+    )
+    return Judged(verdict, sure, sequential.to_json(state))
+
+
+def _seen(metric: MetricSpec, state: sequential.State) -> str:
+    bad, total, stable_bad, stable_total = state.seen
+    sample = Sample(metric=metric.name, at=0, bad=bad, total=total)
+    beside = {"stable_bad": stable_bad, "stable_total": stable_total} if stable_total else {}
+    return _numbers(metric, sample.model_copy(update=beside))
+
+
+def _of(metric: MetricSpec, samples: Iterable[Sample]) -> list[Sample]:
+    own = {sample.at: sample for sample in samples if sample.metric == metric.name}
+    return [own[at] for at in sorted(own)]
+
+
+def _counts(sample: Sample) -> sequential.Counts | None:
+    """Whole events; None where the canary's could not be counted. Where only stable's could not, the limit still holds."""
+    if not _finite(sample.bad) or not _finite(sample.total) or sample.total <= 0:
+        return None
+    total, stable_bad, stable_total = round(sample.total), 0, 0
+    if _finite(sample.stable_bad) and _finite(sample.stable_total):
+        stable_total = max(0, round(sample.stable_total))
+        stable_bad = min(max(0, round(sample.stable_bad)), stable_total)
+    return sequential.Counts(min(max(0, round(sample.bad)), total), total, stable_bad, stable_total)
 
 
 def action(analysis: AnalysisSpec, verdict: Verdict) -> Literal["go_on", "rollback", "hold"]:

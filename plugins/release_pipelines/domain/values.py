@@ -114,6 +114,9 @@ class MetricVerdict(Value):
     limit: float
     measurements: int = 0
     critical: bool = True
+    evidence: float | None = Field(
+        None, description="Sequential judge: natural logarithm of the larger e-value; Kayenta's: the canary's score"
+    )
     sentence: str
 
 
@@ -126,6 +129,7 @@ class Verdict(Value):
     step: str
     weight: int
     metrics: list[MetricVerdict] = Field(default_factory=list)
+    evidence: dict[str, Any] = Field(default_factory=dict, description="For the next stage's note, by metric")
     sentence: str
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from release_pipelines.domain.values import MetricQuery, Sample, Target, Track
 from release_pipelines.spec.analysis import MetricSpec
@@ -32,6 +34,52 @@ def queries(target: Target, metric: MetricSpec, track: Track, window: float) -> 
         return MetricQuery(metric=metric)
     bad, total = _requests(target, metric, track, duration(window))
     return MetricQuery(metric=metric, bad=bad, total=total)
+
+
+class Counter(NamedTuple):
+    """Two selectors of raw counters whose growth is counted exactly, series by series."""
+
+    total: str
+    """All events."""
+    part: str
+    """Bad ones; or good ones, where ``part_is_good``."""
+    part_is_good: bool
+
+
+def counter(target: Target, metric: MetricSpec, track: Track) -> Counter | None:
+    """What the sequential judge reads of a ready-made count; None where a team's own PromQL counts.
+
+    Raw counters instead of ``increase()``, which extrapolates to the window's edges and misses a new series' first events.
+    """
+    if metric.source not in ("errors", "slow_requests") or target.router.kind == "replicas":
+        return None
+    names = _names(target, metric, track)
+    if metric.source == "errors":
+        return Counter(names.of(names.counter), names.of(names.counter, names.failed), part_is_good=False)
+    fast = names.of(f"{names.histogram}_bucket", _bucket(names.bound))
+    return Counter(names.of(f"{names.histogram}_count"), fast, part_is_good=True)
+
+
+Series = Mapping[str, float]
+"""Values of a selector's series at one moment, by labels."""
+
+
+def growth(known: Series, now: Series, *, born_at_zero: bool) -> float:
+    """Events between two looks at a counter's series.
+
+    A series that fell was reset, and counts from 0 again; one that is gone adds nothing.
+
+    :param known: each series' last known value.
+    :param born_at_zero: a series that was not there before began at 0; else it only becomes known.
+    """
+    grown = 0.0
+    for name, value in now.items():
+        before = known.get(name)
+        if before is None:
+            grown += value if born_at_zero else 0.0
+        else:
+            grown += value - before if value >= before else value
+    return grown
 
 
 def sample_of(metric: MetricSpec, at: float, bad: float | None, total: float | None, value: float | None) -> Sample:
@@ -60,6 +108,32 @@ def _requests(target: Target, metric: MetricSpec, track: Track, window: str) -> 
     Failed: no 5xx means no series, hence ``or vector(0)``. Slow: all minus those in the bucket that ends at the limit;
     a bucket that does not exist leaves the answer empty, which is inconclusive and must stay so.
     """
+    names = _names(target, metric, track)
+
+    def counted(name: str, *more: str) -> str:
+        return f"sum(increase({names.of(name, *more)}[{window}]))"
+
+    if metric.source == "errors":
+        return f"{counted(names.counter, names.failed)} or vector(0)", counted(names.counter)
+    everything = counted(f"{names.histogram}_count")
+    return f"clamp_min({everything} - {counted(f'{names.histogram}_bucket', _bucket(names.bound))}, 0)", everything
+
+
+class _Names(NamedTuple):
+    """How a router calls its metrics."""
+
+    labels: list[str]
+    counter: str
+    histogram: str
+    failed: str
+    bound: float
+
+    def of(self, name: str, *more: str) -> str:
+        return f"{name}{{{','.join([*self.labels, *more])}}}"
+
+
+def _names(target: Target, metric: MetricSpec, track: Track) -> _Names:
+    own = [target.router.metrics_selector] if target.router.metrics_selector else []
     if target.router.kind == "istio":
         # Reported by the source: it also sees a canary that does not answer at all.
         labels = [
@@ -67,22 +141,20 @@ def _requests(target: Target, metric: MetricSpec, track: Track, window: str) -> 
             _is("destination_service_namespace", target.namespace),
             _is("destination_service_name", track_service(target, track)),
         ]
-        counter, histogram = "istio_requests_total", "istio_request_duration_milliseconds"
-        failed, bound = 'response_code=~"5.."', metric.slower_than * 1000
-    else:
-        labels = [_traefik_service(target, track)]
-        counter, histogram = "traefik_service_requests_total", "traefik_service_request_duration_seconds"
-        failed, bound = 'code=~"5.."', metric.slower_than
-    if target.router.metrics_selector:
-        labels.append(target.router.metrics_selector)
-
-    def counted(name: str, *more: str) -> str:
-        return f"sum(increase({name}{{{','.join([*labels, *more])}}}[{window}]))"
-
-    if metric.source == "errors":
-        return f"{counted(counter, failed)} or vector(0)", counted(counter)
-    everything = counted(f"{histogram}_count")
-    return f"clamp_min({everything} - {counted(f'{histogram}_bucket', _bucket(bound))}, 0)", everything
+        return _Names(
+            [*labels, *own],
+            "istio_requests_total",
+            "istio_request_duration_milliseconds",
+            'response_code=~"5.."',
+            metric.slower_than * 1000,
+        )
+    return _Names(
+        [_traefik_service(target, track), *own],
+        "traefik_service_requests_total",
+        "traefik_service_request_duration_seconds",
+        'code=~"5.."',
+        metric.slower_than,
+    )
 
 
 def _traefik_service(target: Target, track: Track) -> str:

@@ -171,7 +171,7 @@ class PrometheusReader:
     """
 
     _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
-    _asked: dict[tuple[str, str, float], asyncio.Future[float | None]] = {}
+    _asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
 
     def __init__(self, url: str, request_headers: dict[str, str]) -> None:
         self.url = url
@@ -201,27 +201,47 @@ class PrometheusReader:
 
         :raises PrometheusError: when the service does not answer, or answers with an error.
         """
-        key = (self.url, promql, at)
-        if key not in self._asked:
-            self._asked[key] = asyncio.ensure_future(self._ask(promql, at))
-            self._asked[key].add_done_callback(lambda _: self._asked.pop(key, None))
-        return await asyncio.shield(self._asked[key])
+        return number(await self._shared("query", {"query": promql, "time": f"{at:.3f}"}))
 
-    async def _ask(self, promql: str, at: float) -> float | None:
+    async def series(self, promql: str, start: float, end: float, step: float) -> list[dict[str, float]]:
+        """Every series' value at ``start``, ``start + step``, … up to ``end`` (Unix times in seconds), by its labels.
+
+        One answer however many moments there are. Values that are not finite are left out.
+
+        :raises PrometheusError: when the service does not answer, or answers with an error.
+        """
+        given = {"query": promql, "start": f"{start:.3f}", "end": f"{end + step / 1000:.3f}", "step": f"{step:.3f}"}
+        answer = await self._shared("query_range", given)
+        moments: list[dict[str, float]] = [{} for _ in range(round((end - start) / step) + 1)]
+        for it in answer["data"]["result"]:
+            name = json.dumps(it["metric"], sort_keys=True)
+            for at, text in it["values"]:
+                moment = round((float(at) - start) / step)
+                if 0 <= moment < len(moments) and math.isfinite(float(text)):
+                    moments[moment][name] = float(text)
+        return moments
+
+    async def _shared(self, path: str, given: dict[str, str]) -> dict[str, Any]:
+        key = (self.url, path, *given.values())
+        if key not in self._asked:
+            self._asked[key] = asyncio.ensure_future(self._ask(path, given))
+            self._asked[key].add_done_callback(lambda _: self._asked.pop(key, None))
+        found: dict[str, Any] = await asyncio.shield(self._asked[key])
+        return found
+
+    async def _ask(self, path: str, given: dict[str, str]) -> dict[str, Any]:
         import aiohttp
 
         try:
-            async with self._session().post(
-                f"{self.url}/api/v1/query", data={"query": promql, "time": f"{at:.3f}"}, headers=self.headers
-            ) as response:
+            async with self._session().post(f"{self.url}/api/v1/{path}", data=given, headers=self.headers) as response:
                 content = await response.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise away(self.url, error) from error
         try:
-            answer = json.loads(content)
+            answer: dict[str, Any] = json.loads(content)
             success = answer["status"] == "success"
         except (ValueError, KeyError, TypeError):
             success = False
         if not success:
             raise refused(self.url, response.status, content)
-        return number(answer)
+        return answer

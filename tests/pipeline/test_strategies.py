@@ -7,12 +7,60 @@ from typing import Any
 import pytest
 
 from release_pipelines.domain.values import Answer
+from release_pipelines.platforms.base import PlatformError
 from tests.fakes import GOOD, NEW, FakePlatform
 from tests.pipeline.conftest import BLUE_GREEN, ROLLING, Releases, moves
 
 blue_green = pytest.mark.parametrize("releases", [BLUE_GREEN], indirect=True, ids=["blue_green"])
 rolling = pytest.mark.parametrize("releases", [ROLLING], indirect=True, ids=["rolling"])
 both = pytest.mark.parametrize("releases", [BLUE_GREEN, ROLLING], indirect=True, ids=["blue_green", "rolling"])
+
+
+EVERY_STEP = """
+strategy:
+  canary:
+    steps:
+      - {match: {header: X-Tester, value: "yes"}, hold: 200ms}
+      - {weight: 10, hold: 200ms}
+      - {verify: {command: [python3, check.py]}}
+      - {approval: {}}
+    bake: 200ms
+    retire_after: 50ms
+"""
+every_step = pytest.mark.parametrize("releases", [EVERY_STEP], indirect=True, ids=["every_step"])
+
+
+@every_step
+def test_testers_a_check_and_a_person_come_before_all_traffic(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("success", "released"), done.sentence
+    for stage in ("testers_1", "step_10", "verify_3", "approval_4", "bake"):
+        assert done.states[f"production.{stage}"] == "success", stage
+    assert "run" in releases.production.calls
+
+
+@every_step
+def test_a_person_who_says_no_in_the_middle_sends_it_back(releases: Releases) -> None:  # R10
+    releases.runs("1.0.0")
+    releases.when(lambda world: world.note.step == "step_10", lambda: setattr(releases, "answer", "Reject"))
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back"), done.sentence
+    assert done.sentence == "Rolled back 1.1.0 at 10 %: bob rejected it, traffic is back on 1.0.0."
+    assert set(releases.production.tracks) == {"stable"}
+
+
+@every_step
+def test_a_check_that_fails_sends_it_back(releases: Releases, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(*_: Any) -> str:
+        raise PlatformError("The check ended with exit code 1: 3 of 9 prices are wrong.")
+
+    releases.runs("1.0.0")
+    releases.when(lambda world: world.note.step == "step_10", lambda: monkeypatch.setattr(FakePlatform, "run", run))
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back"), done.sentence
+    assert "3 of 9 prices are wrong" in done.sentence
+    assert set(releases.production.tracks) == {"stable"}
 
 
 @both

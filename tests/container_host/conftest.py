@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from release_pipelines.domain.values import Artifact, Lease, RouteNote, Target, TrackStatus
+from release_pipelines.domain.values import Artifact, Lease, RouteNote, Target, TrackStatus, Traffic, share_with
 from release_pipelines.platforms.container_host import ContainerHost
 from release_pipelines.spec.models import RouterSpec, WorkloadSpec
 from tests.container_host import stack as running
@@ -144,7 +144,11 @@ class World:
 
     async def split(self, weight: int, **note: Any) -> bool:
         """Give the canary so much."""
-        return await self.platform.split(self.target, weight, RouteNote(weight=weight, **note), self.lease.fence)
+        return await self.route(share_with("canary", weight), **note)
+
+    async def route(self, traffic: Traffic, **note: Any) -> bool:
+        """State who gets which requests."""
+        return await self.platform.split(self.target, traffic, RouteNote(traffic=traffic, **note), self.lease.fence)
 
     async def ask(self, load: Load, session: aiohttp.ClientSession) -> None:
         """One request, counted."""
@@ -216,6 +220,7 @@ async def world(stack: Stack) -> AsyncIterator[World]:
         router=RouterSpec(kind="traefik", route=app),
         url=stack.web,
         host=host,
+        preview_host=f"preview.{host}",
     )
     async with ContainerHost(stack.engine_url, stack.state_url) as platform:
         lease = await platform.take_lease(target, "release_shop/run_1#0", 60)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import redis.asyncio as redis
 
-from release_pipelines.domain.values import Artifact, Lease, RouteNote
+from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Lease, RouteNote
 from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError, PlatformUnavailable
 from release_pipelines.platforms.container_host import ContainerHost
 from tests.container_host.conftest import World
@@ -63,7 +63,7 @@ async def test_who_lost_the_fence_changes_nothing(world: World, image: Image) ->
     for late in (
         lambda: platform.deploy(target, "stable", image("1.1.0"), None, fence),
         lambda: platform.advance(target, "stable", fence),
-        lambda: platform.split(target, 0, note, fence),
+        lambda: platform.split(target, ALL_TO_STABLE, note, fence),
         lambda: platform.retire(target, "canary", fence),
     ):
         with pytest.raises(FenceLost, match="another"):
@@ -72,7 +72,7 @@ async def test_who_lost_the_fence_changes_nothing(world: World, image: Image) ->
     assert after.tracks == before.tracks
     assert after.route is not None
     assert before.route is not None
-    assert (after.route.weights, after.route.note) == (before.route.weights, before.route.note)
+    assert (after.route.traffic, after.route.note) == (before.route.traffic, before.route.note)
     assert after.route.fence == newer.fence
 
 
@@ -89,7 +89,7 @@ async def test_everything_outlives_the_process(world: World, image: Image) -> No
         assert (await other.advance(world.target, "canary", world.lease.fence)).settled
     assert second.route is not None
     assert second.route.note.started_at == 1234.5
-    assert second.route.weights == {"stable": 90, "canary": 10}
+    assert second.route.traffic.weights == {"stable": 90, "canary": 10}
     assert second.route.changed_by is None
     assert second.track("canary").version == "1.1.0"
 
@@ -115,7 +115,7 @@ async def test_weights_that_somebody_else_wrote_are_drift(world: World, image: I
         await store.mset({f"{key}/0/weight": 40, f"{key}/1/weight": 60})
     route = (await world.platform.observe(world.target)).route
     assert route is not None
-    assert route.weights == {"stable": 40, "canary": 60}
+    assert route.traffic.weights == {"stable": 40, "canary": 60}
     assert route.changed_by == "somebody"
     assert await world.split(0)
     route = (await world.platform.observe(world.target)).route
@@ -132,7 +132,7 @@ async def test_no_traffic_for_a_track_without_a_ready_replica(world: World, imag
         await world.split(5)
     route = (await world.platform.observe(world.target)).route
     assert route is not None
-    assert route.weights == {"stable": 100, "canary": 0}
+    assert route.traffic.weights == {"stable": 100}
 
 
 async def test_traffic_is_taken_back_without_the_engine(world: World, image: Image) -> None:  # R4
@@ -143,7 +143,7 @@ async def test_traffic_is_taken_back_without_the_engine(world: World, image: Ima
     async with ContainerHost(f"tcp://127.0.0.1:{free_port()}", world.stack.state_url) as blind:
         with pytest.raises(PlatformUnavailable, match="container engine"):
             await blind.observe(world.target)
-        assert await blind.split(world.target, 0, RouteNote(weight=0), world.lease.fence)
+        assert await blind.split(world.target, ALL_TO_STABLE, RouteNote(), world.lease.fence)
     await world.serves("1.0.0")
 
 
@@ -157,17 +157,17 @@ async def test_deploying_what_stands_changes_nothing(world: World, image: Image)
 
 async def test_a_command_runs_once_in_the_image(world: World, image: Image) -> None:
     command = ["python3", "-c", "import os; print('hello', os.environ['WHO'])"]
-    said = await world.platform.run(world.target, image("1.0.0"), command, {"WHO": "you"}, 30)
+    said = await world.platform.run(world.target, image("1.0.0").reference, command, {"WHO": "you"}, 30)
     assert said.strip() == "hello you"
     reach = ["python3", "-c", f"import urllib.request as u; print(u.urlopen('{world.stack.proxy_api}/ping').status)"]
-    assert (await world.platform.run(world.target, image("1.0.0"), reach, {}, 30)).strip() == "200"
+    assert (await world.platform.run(world.target, image("1.0.0").reference, reach, {}, 30)).strip() == "200"
     failing = ["python3", "-c", "import sys; print('no such page'); sys.exit(3)"]
     with pytest.raises(PlatformError, match=r"exit code 3(.|\n)*no such page"):
-        await world.platform.run(world.target, image("1.0.0"), failing, {}, 30)
+        await world.platform.run(world.target, image("1.0.0").reference, failing, {}, 30)
     with pytest.raises(PlatformError, match="took longer than 1 s"):
-        await world.platform.run(world.target, image("1.0.0"), ["python3", "-c", "import time; time.sleep(60)"], {}, 1)
+        await world.platform.run(world.target, image("1.0.0").reference, ["python3", "-c", "import time; time.sleep(60)"], {}, 1)
     with pytest.raises(PlatformError, match="cannot be run"):
-        await world.platform.run(world.target, image("1.0.0"), ["/missing"], {}, 30)
+        await world.platform.run(world.target, image("1.0.0").reference, ["/missing"], {}, 30)
     assert world.containers() == []
 
 

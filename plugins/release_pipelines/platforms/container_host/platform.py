@@ -10,6 +10,7 @@ from functools import partial
 from types import TracebackType
 
 from release_pipelines.domain.values import (
+    Answer,
     Artifact,
     Lease,
     Observed,
@@ -17,14 +18,16 @@ from release_pipelines.domain.values import (
     Target,
     Track,
     TrackStatus,
+    Traffic,
     Usage,
 )
 from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
 from release_pipelines.platforms.container_host import rollout
 from release_pipelines.platforms.container_host.engine import Container, Engine, EngineRefusal
-from release_pipelines.platforms.container_host.replicas import LABEL, Prober, container_body
+from release_pipelines.platforms.container_host.replicas import LABEL, Prober, container_body, workload_of
 from release_pipelines.platforms.container_host.rollout import DRAIN_SECONDS, Plan, Replica, Want
 from release_pipelines.platforms.container_host.state import TRACKS, Seen, State, fence_lost
+from release_pipelines.spec.models import WorkloadSpec
 
 LOG_LINES = 5
 RUN_LINES = 40
@@ -78,15 +81,29 @@ class ContainerHost:
             lease=seen.lease,
         )
 
-    async def deploy(self, target: Target, track: Track, artifact: Artifact, replicas: int | None, fence: int) -> bool:
+    async def deploy(
+        self,
+        target: Target,
+        track: Track,
+        artifact: Artifact,
+        replicas: int | None,
+        fence: int,
+        *,
+        share: int = 100,
+        restore: bool = False,
+    ) -> bool:
         """State what ``track`` shall run; ``replicas`` None: the workload's number. A failed track gets another try."""
         want = {
             "digest": artifact.digest,
             "version": artifact.version,
             "image": artifact.image,
             "replicas": replicas or target.workload.replicas,
+            "share": share,
+            "workload": target.workload.model_dump(mode="json"),
         }
-        changed = await self._state.want(target, track, want, fence)
+        changed = await self._state.want(target, track, want, fence, restore=restore)
+        if track == "preview" and target.preview_host:
+            await self._state.give_address(target, track, target.preview_host, fence)
         if changed:
             await self._clear_ended(target, track, fence)
         return changed
@@ -107,7 +124,7 @@ class ContainerHost:
             if not want.settled:
                 await self._state.note_want(target, track, want, fence, settled=True)
             return status
-        todo = rollout.plan(want, replicas, seen.now)
+        todo = rollout.plan(want, replicas, seen.now, *rollout.room_for(want.replicas, target.update))
         try:
             pulling = await self._start(target, track, want, todo)
         except EngineRefusal as error:
@@ -123,18 +140,26 @@ class ContainerHost:
             self._job(f"end {replica.id}", partial(self._end, target, replica))
         return status.model_copy(update={"waiting": pulling}) if pulling else status
 
-    async def split(self, target: Target, canary_weight: int, note: RouteNote, fence: int) -> bool:
-        """Weights, router and note in one write; the engine is not asked, so that traffic can be taken back without it."""
-        if not 0 <= canary_weight <= 100:
-            raise PlatformError(f"A canary weight from 0 to 100 is expected, found {canary_weight}.")
+    async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
+        """Traffic, router and note in one write; the engine is not asked, so that traffic can be taken back without it."""
         seen = await self._state.look(target)
-        wanted: dict[Track, int] = {"stable": 100 - canary_weight, "canary": canary_weight}
-        for track, weight in wanted.items():
-            if weight > seen.weight(track) and not await self._prober.any_ready(seen.servers[track], target.workload):
+        more = {track for track, weight in traffic.weights.items() if weight > seen.weight(track)}
+        more |= {"canary"} if traffic.testers or traffic.mirror else set()
+        for track in TRACKS:
+            workload = workload_of(target, seen.wants.get(track))
+            if track in more and not await self._prober.any_ready(seen.servers[track], workload):
                 raise PlatformError(
                     f"{track} of {target.app} in {target.environment} has no ready replica: it gets no traffic."
                 )
-        return await self._state.split(target, canary_weight, note, fence)
+        return await self._state.split(target, traffic, note, fence)
+
+    async def ask(self, target: Target, track: Track, path: str) -> Answer:
+        """GET ``path`` from the first replica of the track that is ready."""
+        _, found = await self._look(target)
+        replica = next((it for it in found[track] if it.ready and it.url), None)
+        if replica is None or replica.url is None:
+            raise PlatformError(f"{track} of {target.app} in {target.environment} has no ready replica to ask.")
+        return await self._prober.ask(replica.url + path, target.host, target.version_header)
 
     async def retire(self, target: Target, track: Track, fence: int) -> bool:
         """Remove a track without traffic, once what was on its way to it has been answered."""
@@ -170,16 +195,14 @@ class ContainerHost:
             memory=max((u.memory for u in found if u.memory is not None), default=None),
         )
 
-    async def run(
-        self, target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float
-    ) -> str:
+    async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
         """Run ``command`` in the image, in the host's own network."""
-        if not await self._engine.has_image(artifact.reference):
-            await self._engine.pull(artifact.reference)
-        mark = hashlib.sha256(" ".join(command).encode()).hexdigest()[:8]
-        name = f"{target.app}-{target.environment}-run-{artifact.digest[7:19]}-{mark}"
+        if not await self._engine.has_image(image):
+            await self._engine.pull(image)
+        mark = hashlib.sha256(" ".join([image, *command]).encode()).hexdigest()[:16]
+        name = f"{target.app}-{target.environment}-run-{mark}"
         body = {
-            "Image": artifact.reference,
+            "Image": image,
             "Entrypoint": command[:1],
             "Cmd": command[1:],
             "Env": [f"{key}={value}" for key, value in env.items()],
@@ -193,7 +216,7 @@ class ContainerHost:
             code = await self._engine.wait(name, timeout)
             output = await self._engine.logs(name, RUN_LINES)
         except EngineRefusal as error:
-            raise PlatformError(f"`{' '.join(command)}` cannot be run in {artifact.reference}: {error}") from error
+            raise PlatformError(f"`{' '.join(command)}` cannot be run in {image}: {error}") from error
         finally:
             await self._engine.remove(name)
         if code == 0:
@@ -213,7 +236,13 @@ class ContainerHost:
             track = container.labels.get(f"{LABEL}track")
             if track in found:
                 found[track].append(self._replica(target, container, seen))
-        probed = await asyncio.gather(*(self._probed(target, r) for replicas in found.values() for r in replicas))
+        probed = await asyncio.gather(
+            *(
+                self._probed(workload_of(target, seen.wants.get(track)), r)
+                for track, replicas in found.items()
+                for r in replicas
+            )
+        )
         by_id = {replica.id: replica for replica in probed}
         return seen, {
             track: sorted((by_id[r.id] for r in replicas), key=lambda r: (r.digest, r.number))
@@ -221,7 +250,8 @@ class ContainerHost:
         }
 
     def _replica(self, target: Target, container: Container, seen: Seen) -> Replica:
-        port = container.ports.get(target.workload.port)
+        # An earlier configuration may have had another port; a replica publishes one.
+        port = container.ports.get(target.workload.port) or next(iter(container.ports.values()), None)
         url = f"http://{self._engine.address}:{port}" if port else None
         return Replica(
             id=container.id,
@@ -234,10 +264,10 @@ class ContainerHost:
             left_at=seen.left.get(container.id),
         )
 
-    async def _probed(self, target: Target, replica: Replica) -> Replica:
+    async def _probed(self, workload: WorkloadSpec, replica: Replica) -> Replica:
         if replica.state != "running" or replica.left_at is not None:
             return replica
-        return replace(replica, trouble=await self._prober.trouble(replica.url, target.workload))
+        return replace(replica, trouble=await self._prober.trouble(replica.url, workload))
 
     async def _status(self, target: Target, track: Track, seen: Seen, replicas: list[Replica]) -> TrackStatus:
         want = seen.wants.get(track)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.domain.values import Target, Track
-from release_pipelines.platforms.base import PlatformUnavailable
+from release_pipelines.domain.values import Answer, Target, Track
+from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
 from release_pipelines.platforms.container_host.rollout import Want
 from release_pipelines.spec.models import WorkloadSpec
 
@@ -19,7 +19,7 @@ LABEL = "release-pipelines."
 
 def container_body(target: Target, track: Track, want: Want, number: int, publish_on: str) -> dict[str, Any]:
     """What the engine is told of one replica; ``publish_on`` is the host's address for its port."""
-    workload = target.workload
+    workload = workload_of(target, want)
     port = f"{workload.port}/tcp"
     labels = {"app": target.app, "environment": target.environment, "track": track, "digest": want.digest}
     labels |= {"version": want.version, "replica": str(number)}
@@ -34,6 +34,11 @@ def container_body(target: Target, track: Track, want: Want, number: int, publis
             "Memory": memory_bytes(workload.memory),
         },
     }
+
+
+def workload_of(target: Target, want: Want | None) -> WorkloadSpec:
+    """The configuration that replicas run with: what was wanted with them, else the target's."""
+    return WorkloadSpec.model_validate(want.workload) if want and want.workload else target.workload
 
 
 def memory_bytes(limit: str | None) -> int:
@@ -89,6 +94,17 @@ class Prober:
         finally:
             for left in probes:
                 left.cancel()
+
+    async def ask(self, url: str, host: str | None, version_header: str) -> Answer:
+        """GET ``url`` as the proxy would; raises PlatformError when there is no answer."""
+        import aiohttp
+
+        try:
+            sent = {"Host": host} if host else {}
+            async with self._opened().get(url, headers=sent, allow_redirects=False) as response:
+                return Answer(status=response.status, version=response.headers.get(version_header))
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise PlatformError(f"{url} gives no answer: {type(error).__name__}.") from error
 
     async def proxy_answers(self, url: str) -> None:
         """Raise PlatformUnavailable unless something answers at ``url``, with whatever status."""

@@ -1,8 +1,8 @@
 """Every change of the state as one Lua script: it happens at once or not at all, and only for the holder of the lease.
 
 ``KEYS[1]`` is the hash of one app in one environment, ``ARGV[1]`` the writer's fence. Fields of the hash: ``fence`` (the
-counter), ``holder`` and ``expires_at`` (the lease), ``want:<track>``, ``left:<container>``, ``note``, ``written`` and
-``written_at``. What Traefik reads are keys of their own; they are overwritten rather than deleted and made again, because
+counter), ``holder`` and ``expires_at`` (the lease), ``want:<track>``, ``left:<container>``, ``note``, ``written``,
+``written_at``, and ``config:<digest>`` of the last few digests of stable, in the order of ``configs``. What Traefik reads are keys of their own; they are overwritten rather than deleted and made again, because
 Traefik first lists the keys and then reads them.
 """
 
@@ -84,14 +84,29 @@ WANT = (
     + """
 local field, wanted = 'want:' .. ARGV[2], cjson.decode(ARGV[3])
 local was = cjson.decode(redis.call('HGET', key, field) or '{}')
+local kept = 'config:' .. wanted.digest
+if ARGV[4] == '1' then
+  local config = redis.call('HGET', key, kept)
+  if config then wanted.workload = cjson.decode(config) end
+end
 local same = was.digest == wanted.digest and was.image == wanted.image and was.replicas == wanted.replicas
-if same and was.version == wanted.version and not was.failure then return {'ok', '0'} end
+if same and was.version == wanted.version and was.share == wanted.share and not was.failure then return {'ok', '0'} end
 wanted.progress_at = now
 redis.call('HSET', key, field, cjson.encode(wanted))
+if ARGV[2] == 'stable' then
+  redis.call('HSET', key, kept, cjson.encode(wanted.workload))
+  local order = cjson.decode(redis.call('HGET', key, 'configs') or '[]')
+  for i = #order, 1, -1 do if order[i] == wanted.digest then table.remove(order, i) end end
+  table.insert(order, wanted.digest)
+  while #order > 5 do redis.call('HDEL', key, 'config:' .. table.remove(order, 1)) end
+  redis.call('HSET', key, 'configs', cjson.encode(order))
+end
 return {'ok', '1'}
 """
 )
-"""``ARGV``: track, what it shall run as JSON. A track that failed gets another try."""
+"""``ARGV``: track, what it shall run as JSON, 1 to take the configuration that this digest had on stable last.
+
+A track that failed gets another try."""
 
 NOTE_WANT = (
     FENCED
@@ -131,41 +146,97 @@ return {'ok', '1'}
 SPLIT = (
     FENCED
     + """
-local router, service, weights, changed = ARGV[2], ARGV[3], cjson.decode(ARGV[5]), false
-for i, track in ipairs({'stable', 'canary'}) do
-  define(service .. '-' .. track, ARGV[8])
-  put(service .. '/weighted/services/' .. (i - 1) .. '/name', ARGV[4] .. '-' .. track)
-  changed = put(service .. '/weighted/services/' .. (i - 1) .. '/weight', tostring(weights[track])) or changed
+local to, changed = cjson.decode(ARGV[2]), false
+local router, service = to.routers .. '/' .. to.name, to.services .. '/' .. to.name
+local function forget(name)
+  if redis.call('DEL', name) > 0 then changed = true end
+end
+local function route(name, rule, target)
+  changed = put(name .. '/entrypoints/0', 'web') or changed
+  changed = put(name .. '/service', target) or changed
+  changed = put(name .. '/rule', rule) or changed
+end
+for i, track in ipairs(to.tracks) do
+  define(service .. '-' .. track, to.health)
+  put(service .. '/weighted/services/' .. (i - 1) .. '/name', to.name .. '-' .. track)
+  changed = put(service .. '/weighted/services/' .. (i - 1) .. '/weight', tostring(to.weights[track] or 0)) or changed
+end
+if to.cookie ~= '' then
+  changed = put(service .. '/weighted/sticky/cookie/name', to.cookie) or changed
+else
+  forget(service .. '/weighted/sticky/cookie/name')
+end
+if to.mirror > 0 then
+  local mirror = service .. '-mirror/mirroring'
+  put(mirror .. '/service', to.name)
+  put(mirror .. '/mirrors/0/name', to.name .. '-canary')
+  changed = put(mirror .. '/mirrors/0/percent', tostring(to.mirror)) or changed
+end
+route(router, to.rule, to.mirror > 0 and to.name .. '-mirror' or to.name)
+if to.testers ~= '' then
+  route(router .. '-testers', to.testers, to.name .. '-canary')
+else
+  for _, part in ipairs({'/entrypoints/0', '/service', '/rule'}) do forget(router .. '-testers' .. part) end
 end
 if changed then redis.call('HSET', key, 'written_at', string.format('%.6f', now)) end
-redis.call('HSET', key, 'written', ARGV[5])
-changed = put(router .. '/entrypoints/0', 'web') or changed
-changed = put(router .. '/service', ARGV[4]) or changed
-changed = put(router .. '/rule', ARGV[6]) or changed
-if redis.call('HGET', key, 'note') ~= ARGV[7] then
-  redis.call('HSET', key, 'note', ARGV[7])
+redis.call('HSET', key, 'written', ARGV[3])
+if redis.call('HGET', key, 'note') ~= ARGV[4] then
+  redis.call('HSET', key, 'note', ARGV[4])
   changed = true
 end
 return {'ok', changed and '1' or '0'}
 """
 )
-"""``ARGV``: router key, weighted service key, its name, weights as JSON, rule, note as JSON, health path."""
+"""``ARGV``: all of the split as JSON, the traffic as JSON, note as JSON."""
+
+ADDRESS = (
+    FENCED
+    + """
+local router, service = ARGV[2], ARGV[3]
+define(service, ARGV[6])
+put(router .. '/entrypoints/0', 'web')
+put(router .. '/service', ARGV[4])
+put(router .. '/rule', ARGV[5])
+return {'ok', '1'}
+"""
+)
+"""``ARGV``: router key, track's service key, its name, rule, health path: an address of the track's own."""
 
 RETIRE = (
     FENCED
     + """
-local weight = ARGV[3] ~= '' and tonumber(redis.call('GET', ARGV[3]) or '0') or 0
-if weight > 0 then return {'busy', tostring(weight)} end
-local there = redis.call('HDEL', key, 'want:' .. ARGV[4])
-if #servers(ARGV[2]) > 0 then
-  serve(ARGV[2], {}, '')
+local to = cjson.decode(ARGV[2])
+local service = to.services .. '/' .. to.name
+local weight = tonumber(redis.call('GET', service .. '/weighted/services/' .. to.index .. '/weight') or '0')
+local sent = redis.call('GET', to.routers .. '/' .. to.name .. '/service')
+local testers = redis.call('GET', to.routers .. '/' .. to.name .. '-testers/service')
+if to.track ~= 'stable' then
+  if weight > 0 then return {'busy', tostring(weight) .. ' % of the traffic'} end
+  if testers == to.name .. '-' .. to.track then return {'busy', 'the requests of testers'} end
+  if to.track == 'canary' and sent == to.name .. '-mirror' then return {'busy', 'mirrored requests'} end
+elseif weight > 0 then
+  return {'busy', tostring(weight) .. ' % of the traffic'}
+end
+local there = redis.call('HDEL', key, 'want:' .. to.track)
+if #servers(service .. '-' .. to.track) > 0 then
+  serve(service .. '-' .. to.track, {}, '')
   there = 1
+end
+if to.track == 'canary' then
+  for _, part in ipairs({'/service', '/mirrors/0/name', '/mirrors/0/percent'}) do
+    redis.call('DEL', service .. '-mirror/mirroring' .. part)
+  end
+end
+if to.track == 'preview' then
+  for _, part in ipairs({'/entrypoints/0', '/service', '/rule'}) do
+    redis.call('DEL', to.routers .. '/' .. to.name .. '-preview' .. part)
+  end
 end
 local since = now - tonumber(redis.call('HGET', key, 'written_at') or '0')
 return {'ok', tostring(there), string.format('%.3f', since)}
 """
 )
-"""``ARGV``: service key, key of its weight, track."""
+"""``ARGV``: what is retired as JSON (routers, services, name, track, index)."""
 
 LOOK = (
     CLOCK
@@ -173,11 +244,15 @@ LOOK = (
 local seen = {fields = {}, weights = {}, servers = {}, now = string.format('%.6f', now)}
 local flat = redis.call('HGETALL', key)
 for i = 1, #flat, 2 do seen.fields[flat[i]] = flat[i + 1] end
-for i, track in ipairs({'stable', 'canary', 'preview'}) do
+for i, track in ipairs({'stable', 'canary', 'preview', 'baseline'}) do
   seen.servers[track] = table.concat(servers(ARGV[1] .. '-' .. track), ' ')
   seen.weights[track] = redis.call('GET', ARGV[1] .. '/weighted/services/' .. (i - 1) .. '/weight') or nil
 end
+seen.cookie = redis.call('GET', ARGV[1] .. '/weighted/sticky/cookie/name') or nil
+seen.sent = redis.call('GET', ARGV[2] .. '/service') or nil
+seen.mirror = redis.call('GET', ARGV[1] .. '-mirror/mirroring/mirrors/0/percent') or nil
+seen.testers = redis.call('GET', ARGV[2] .. '-testers/rule') or nil
 return cjson.encode(seen)
 """
 )
-"""``ARGV``: weighted service key. Reads only."""
+"""``ARGV``: weighted service key, router key. Reads only."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from release_pipelines.domain.values import Lease, Route, RouteNote, Target, Track
+from release_pipelines.domain.values import Lease, Match, Route, RouteNote, Target, Track, Traffic
 from release_pipelines.platforms.base import FenceLost, Forbidden, LeaseHeld, PlatformError, PlatformUnavailable
 from release_pipelines.platforms.container_host import scripts
 from release_pipelines.platforms.container_host.rollout import Replica, Want
 
 TRACKS: tuple[Track, ...] = get_args(Track)
 ROOT = "traefik/http"
+STICKY_COOKIE = "release-track"
 
 
 def route_name(target: Target) -> str:
@@ -46,7 +48,7 @@ class Seen:
 
     def weight(self, track: Track) -> int:
         """The track's share of the traffic in percent."""
-        return self.route.weights.get(track, 0) if self.route else 0
+        return self.route.traffic.weight(track) if self.route else 0
 
 
 class State:
@@ -93,9 +95,7 @@ class State:
         if answer[0] == "fence":
             raise fence_lost(target, answer[1])
         if answer[0] == "busy":
-            raise PlatformError(
-                f"A track of {target.app} in {target.environment} still has {answer[1]} % of the traffic: it stays."
-            )
+            raise PlatformError(f"A track of {target.app} in {target.environment} still has {answer[1]}: it stays.")
         return answer[1:]
 
     async def check(self) -> None:
@@ -117,7 +117,7 @@ class State:
     async def look(self, target: Target) -> Seen:
         """All of the app's state, read at one moment."""
         async with self._connected() as client:
-            seen = json.loads(await client.eval(scripts.LOOK, 1, _key(target), _service(target)))
+            seen = json.loads(await client.eval(scripts.LOOK, 1, _key(target), _service(target), _router(target)))
         fields = seen["fields"] or {}
         lease = None
         if "holder" in fields:
@@ -127,7 +127,7 @@ class State:
             wants={t: Want(**json.loads(fields[f"want:{t}"])) for t in TRACKS if f"want:{t}" in fields},
             servers={t: seen["servers"][t].split() for t in TRACKS},
             left={name[5:]: float(at) for name, at in fields.items() if name.startswith("left:")},
-            route=_route(fields, seen["weights"] or {}),
+            route=_route(target, fields, seen),
             lease=lease,
         )
 
@@ -152,9 +152,16 @@ class State:
             return False
         return True
 
-    async def want(self, target: Target, track: Track, want: dict[str, Any], fence: int) -> bool:
+    async def want(self, target: Target, track: Track, want: dict[str, Any], fence: int, *, restore: bool) -> bool:
         """Write what a track shall run; returns whether that is news, or another try after a failure."""
-        return await self._run(scripts.WANT, target, fence, track, json.dumps(want)) == ["1"]
+        return await self._run(scripts.WANT, target, fence, track, json.dumps(want), int(restore)) == ["1"]
+
+    async def give_address(self, target: Target, track: Track, host: str, fence: int) -> None:
+        """Let the router send requests for ``host`` to the track, past the weights."""
+        await self._run(
+            scripts.ADDRESS, target, fence, f"{_router(target)}-{track}", _service(target, track),
+            f"{route_name(target)}-{track}", f"Host(`{host}`)", target.workload.health,
+        )  # fmt: skip
 
     async def note_want(self, target: Target, track: Track, want: Want, fence: int, **news: Any) -> None:
         """Add to what is known of a track, as long as it still shall run the same digest."""
@@ -174,21 +181,46 @@ class State:
         async with self._connected() as client:
             await client.hdel(_key(target), f"left:{container}")
 
-    async def split(self, target: Target, canary_weight: int, note: RouteNote, fence: int) -> bool:
-        """Write weights, router and note in one step; returns whether anything changed."""
-        rule = f"Host(`{target.host}`)" if target.host else "PathPrefix(`/`)"
-        weights = json.dumps({"stable": 100 - canary_weight, "canary": canary_weight})
-        name = route_name(target)
-        return await self._run(
-            scripts.SPLIT, target, fence, f"{ROOT}/routers/{name}", _service(target), name, weights, rule,
-            note.model_dump_json(), target.workload.health,
-        ) == ["1"]  # fmt: skip
+    async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
+        """Write traffic, router and note in one step; returns whether anything changed."""
+        to = {
+            **_keys(target),
+            "tracks": TRACKS,
+            "weights": traffic.weights,
+            "health": target.workload.health,
+            "rule": _rule(target),
+            "testers": _testers_rule(target, traffic.testers) if traffic.testers else "",
+            "mirror": traffic.mirror,
+            "cookie": STICKY_COOKIE if traffic.sticky else "",
+        }
+        said = traffic.model_dump_json(exclude_defaults=True)
+        return await self._run(scripts.SPLIT, target, fence, json.dumps(to), said, note.model_dump_json()) == ["1"]
 
     async def retire(self, target: Target, track: Track, fence: int) -> tuple[bool, float]:
-        """Forget a track without traffic: whether there was one, and the seconds since the weights last changed."""
-        weight = f"{_service(target)}/weighted/services/{TRACKS.index(track)}/weight"
-        there, since = await self._run(scripts.RETIRE, target, fence, _service(target, track), weight, track)
+        """Forget a track without traffic: whether there was one, and the seconds since the traffic last changed."""
+        what = {**_keys(target), "track": track, "index": TRACKS.index(track)}
+        there, since = await self._run(scripts.RETIRE, target, fence, json.dumps(what))
         return there == "1", float(since)
+
+
+def _keys(target: Target) -> dict[str, Any]:
+    return {"routers": f"{ROOT}/routers", "services": f"{ROOT}/services", "name": route_name(target)}
+
+
+def _router(target: Target) -> str:
+    return f"{ROOT}/routers/{route_name(target)}"
+
+
+def _rule(target: Target) -> str:
+    return f"Host(`{target.host}`)" if target.host else "PathPrefix(`/`)"
+
+
+def _testers_rule(target: Target, testers: Match) -> str:
+    """Longer than the app's own rule, and therefore before it."""
+    if testers.kind == "header":
+        return f"{_rule(target)} && Header(`{testers.name}`, `{testers.value}`)"
+    cookie = f"(^|;\\s*){re.escape(testers.name)}={re.escape(testers.value)}(;|$)"
+    return f"{_rule(target)} && HeaderRegexp(`Cookie`, `{cookie}`)"
 
 
 def fence_lost(target: Target, holder: str) -> FenceLost:
@@ -199,14 +231,46 @@ def fence_lost(target: Target, holder: str) -> FenceLost:
     )
 
 
-def _route(fields: dict[str, str], weights: dict[str, str]) -> Route | None:
+def _route(target: Target, fields: dict[str, str], seen: dict[str, Any]) -> Route | None:
+    """The route as the router's own keys say it."""
+    weights = seen["weights"] or {}
     shares: dict[Track, int] = {track: int(weights[track]) for track in TRACKS if track in weights}
     if not shares:
         return None
-    written = json.loads(fields.get("written", "null"))
+    written = _written(fields)
+    testers = written.testers if written else None
+    if testers is None or seen.get("testers") != _testers_rule(target, testers):
+        testers = None
+    mirrored = seen.get("sent") == f"{route_name(target)}-mirror"
+    traffic = Traffic(
+        weights=_of_hundred(shares),
+        testers=testers,
+        mirror=int(seen.get("mirror") or 0) if mirrored else 0,
+        sticky=bool(seen.get("cookie")),
+    )
     return Route(
-        weights=shares,
+        traffic=traffic,
         fence=int(fields.get("fence", 0)),
         note=RouteNote.model_validate_json(fields.get("note", "{}")),
-        changed_by=None if shares == written else "somebody",
+        changed_by=None if traffic == written else "somebody",
     )
+
+
+def _of_hundred(shares: dict[Track, int]) -> dict[Track, int]:
+    """Weights as percent, whatever somebody else wrote; tracks without any are left out. All 0: nobody is answered."""
+    total = sum(shares.values())
+    if total == 0:
+        return {"stable": 100}
+    found: dict[Track, int] = {track: round(100 * share / total) for track, share in shares.items() if share}
+    largest = max(found, key=lambda track: found[track])
+    found[largest] += 100 - sum(found.values())
+    return found
+
+
+def _written(fields: dict[str, str]) -> Traffic | None:
+    """What this package wrote last; an earlier version of it wrote the weights alone."""
+    known = json.loads(fields.get("written", "null"))
+    if known is None:
+        return None
+    known = known if "weights" in known else {"weights": known}
+    return Traffic.model_validate({**known, "weights": {it: share for it, share in known["weights"].items() if share}})

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from release_pipelines.domain.values import Artifact, RouteNote, Target, Track, TrackStatus
+from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, RouteNote, Target, Track, TrackStatus, share_with
 from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError
 from release_pipelines.platforms.kubernetes import Kubernetes
 from tests.kubernetes.conftest import apply, deployment, kubectl, opened, service
@@ -39,16 +39,16 @@ async def test_a_first_release_makes_deployment_and_service_and_gives_them_all_t
     status = await ended(cluster, app, "stable", lease.fence)
     assert (status.settled, status.digest, status.version, status.ready) == (True, good.digest, "1.0.0", 1)
     assert not await cluster.deploy(app, "stable", good, None, lease.fence)
-    note = RouteNote(release="first", weight=0, last_good=good, done=True)
-    assert await cluster.split(app, 0, note, lease.fence)
-    assert not await cluster.split(app, 0, note, lease.fence)
+    note = RouteNote(release="first", traffic=ALL_TO_STABLE, last_good=good, done=True)
+    assert await cluster.split(app, ALL_TO_STABLE, note, lease.fence)
+    assert not await cluster.split(app, ALL_TO_STABLE, note, lease.fence)
     seen = await cluster.observe(app)
     assert seen.route is not None
-    assert (seen.route.weights, seen.route.note, seen.route.fence) == ({"stable": 100, "canary": 0}, note, lease.fence)
+    assert (seen.route.traffic.weights, seen.route.note, seen.route.fence) == ({"stable": 100}, note, lease.fence)
     assert seen.lease == lease.model_copy(update={"expires_at": seen.lease.expires_at if seen.lease else 0})
-    assert "1.0.0" in await cluster.run(app, good, ["/usr/bin/python3", "-c", "print('1.0.0')"], {}, 60)
+    assert "1.0.0" in await cluster.run(app, good.reference, ["/usr/bin/python3", "-c", "print('1.0.0')"], {}, 60)
     with pytest.raises(PlatformError, match=r"exit code 4.*no good"):
-        await cluster.run(app, good, ["/usr/bin/python3", "-c", "print('no good'); exit(4)"], {}, 60)
+        await cluster.run(app, good.reference, ["/usr/bin/python3", "-c", "print('no good'); exit(4)"], {}, 60)
 
 
 async def test_a_canary_without_a_mesh_gets_its_share_by_pods_and_none_before_its_time(
@@ -64,26 +64,26 @@ async def test_a_canary_without_a_mesh_gets_its_share_by_pods_and_none_before_it
     assert (await ended(cluster, app, "canary", fence)).settled
     await until(lambda: versions(namespace) == {"stable": 3})  # ready, and still out of the Service
     with pytest.raises(PlatformError, match="3 stable pods make 25"):
-        await cluster.split(app, 40, RouteNote(weight=40), fence)
-    assert await cluster.split(app, 25, RouteNote(weight=25), fence)
+        await cluster.split(app, share_with("canary", 40), RouteNote(traffic=share_with("canary", 40)), fence)
+    assert await cluster.split(app, share_with("canary", 25), RouteNote(traffic=share_with("canary", 25)), fence)
     await until(lambda: versions(namespace) == {"stable": 3, "canary": 1})
     seen = await cluster.observe(app)
     assert (seen.weight("stable"), seen.weight("canary")) == (75, 25)
     with pytest.raises(PlatformError, match="still gives it 25 %"):
         await cluster.retire(app, "canary", fence)
 
-    assert await cluster.split(app, 0, RouteNote(weight=0), fence)  # an abort: out of the Service in one write
+    assert await cluster.split(app, ALL_TO_STABLE, RouteNote(), fence)  # an abort: out of the Service in one write
     await until(lambda: versions(namespace) == {"stable": 3})
     assert await cluster.deploy(app, "canary", new, 3, fence)
     assert (await ended(cluster, app, "canary", fence)).ready == 3
-    assert await cluster.split(app, 100, RouteNote(weight=100), fence)
+    assert await cluster.split(app, share_with("canary", 100), RouteNote(traffic=share_with("canary", 100)), fence)
     await until(lambda: versions(namespace) == {"canary": 3})
     assert untouched == [pod for pod in pods(namespace) if "canary" not in pod]  # stable never restarted
 
     assert await cluster.deploy(app, "stable", new, None, fence)
     assert (await ended(cluster, app, "stable", fence)).version == "1.1.0"
-    assert await cluster.split(app, 50, RouteNote(weight=50), fence)
-    assert await cluster.split(app, 0, RouteNote(weight=0), fence)
+    assert await cluster.split(app, share_with("canary", 50), RouteNote(traffic=share_with("canary", 50)), fence)
+    assert await cluster.split(app, ALL_TO_STABLE, RouteNote(), fence)
     assert await cluster.retire(app, "canary", fence)
     assert not await cluster.retire(app, "canary", fence)
     assert json.loads(kubectl("get", "service", "web", "-n", namespace, "-o", "json"))["spec"]["selector"] == {
@@ -134,7 +134,7 @@ async def test_a_version_that_cannot_start_fails_in_seconds_and_says_why(
     assert status.failure
     assert re.search(said, status.failure), status.failure
     with pytest.raises(PlatformError, match="no ready replica"):
-        await cluster.split(app, 10, RouteNote(weight=10), fence)
+        await cluster.split(app, share_with("canary", 10), RouteNote(traffic=share_with("canary", 10)), fence)
 
 
 async def test_a_version_that_a_liveness_probe_kills_has_failed(
@@ -171,7 +171,7 @@ async def test_only_the_newest_holder_writes(
     assert second.fence > first.fence
     await ended(cluster, app, "stable", second.fence)
     for write in (
-        lambda: cluster.split(app, 0, RouteNote(weight=0), first.fence),
+        lambda: cluster.split(app, ALL_TO_STABLE, RouteNote(), first.fence),
         lambda: cluster.deploy(app, "stable", good, None, first.fence),
         lambda: cluster.deploy(app, "canary", good, 1, first.fence),
         lambda: cluster.retire(app, "canary", first.fence),
@@ -183,7 +183,7 @@ async def test_only_the_newest_holder_writes(
     assert await cluster.give_back_lease(app, second)
     assert (await cluster.observe(app)).lease is None
     with pytest.raises(FenceLost, match="given back"):
-        await cluster.split(app, 0, RouteNote(weight=0), second.fence)
+        await cluster.split(app, ALL_TO_STABLE, RouteNote(), second.fence)
     kubectl("delete", "lease", "release-web", "-n", namespace)
     assert (await cluster.take_lease(app, "third", 60)).fence > second.fence  # the route remembers
 

@@ -15,7 +15,7 @@ import pytest
 
 from include.sandbox.gateway import start_gateway
 from include.sandbox.kubernetes import manifests
-from release_pipelines.domain.values import Artifact, RouteNote, Target
+from release_pipelines.domain.values import Artifact, RouteNote, Target, share_with
 from release_pipelines.platforms.base import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.platforms.kubernetes import Kubernetes
 from tests.kubernetes.conftest import CACHE, CONTEXT, apply, deployment, free_port, kubectl, opened, service
@@ -93,27 +93,37 @@ async def test_a_route_splits_real_requests_as_its_weights_say_and_loses_none(
     fence = (await cluster.take_lease(app, "release", 120)).fence
     await cluster.deploy(app, "stable", old, 2, fence)
     assert (await ended(cluster, app, "stable", fence)).settled
-    assert await cluster.split(app, 0, RouteNote(release="release", weight=0), fence)
+    assert await cluster.split(
+        app, share_with("canary", 0), RouteNote(release="release", traffic=share_with("canary", 0)), fence
+    )
     await served(gateway, {"1.0.0"})
 
     await cluster.deploy(app, "canary", new, 1, fence)
     assert (await ended(cluster, app, "canary", fence)).settled
     assert set(await answers(gateway, 50)) == {"1.0.0"}  # a canary that is ready has no traffic yet
     for weight in (10, 50):
-        assert await cluster.split(app, weight, RouteNote(release="release", weight=weight), fence)
+        assert await cluster.split(
+            app, share_with("canary", weight), RouteNote(release="release", traffic=share_with("canary", weight)), fence
+        )
         await in_effect(gateway, weight)
         seen = await answers(gateway, 1000)
         assert abs(seen["1.1.0"] / 10 - weight) <= 3, seen
         assert set(seen) == {"1.0.0", "1.1.0"}
         assert (await cluster.observe(app)).weight("canary") == weight
 
-    assert await cluster.split(app, 100, RouteNote(release="release", weight=100), fence)
+    assert await cluster.split(
+        app, share_with("canary", 100), RouteNote(release="release", traffic=share_with("canary", 100)), fence
+    )
     await in_effect(gateway, 100)
     during = asyncio.create_task(answers(gateway, 3000))
     await cluster.deploy(app, "stable", new, None, fence)
     assert (await ended(cluster, app, "stable", fence)).version == "1.1.0"
-    await cluster.split(app, 50, RouteNote(release="release", weight=50), fence)
-    await cluster.split(app, 0, RouteNote(release="release", weight=0, done=True), fence)
+    await cluster.split(
+        app, share_with("canary", 50), RouteNote(release="release", traffic=share_with("canary", 50)), fence
+    )
+    await cluster.split(
+        app, share_with("canary", 0), RouteNote(release="release", traffic=share_with("canary", 0), done=True), fence
+    )
     assert set(await during) == {"1.1.0"}
     labels = await metric_labels(gateway)
     assert any(f"{namespace}-web-8080" in label for label in labels), labels
@@ -170,7 +180,9 @@ async def test_a_virtual_service_is_right_at_every_step_and_keeps_what_is_its_te
     fence = await canary_ready(cluster, app, artifacts, namespace)
     before = read(namespace, "virtualservice")["spec"]
     for weight in (5, 25, 50, 100, 50, 0):
-        assert await cluster.split(app, weight, RouteNote(weight=weight), fence)
+        assert await cluster.split(
+            app, share_with("canary", weight), RouteNote(traffic=share_with("canary", weight)), fence
+        )
         http = read(namespace, "virtualservice")["spec"]["http"]
         assert http[0] == before["http"][0]
         assert http[1]["timeout"] == "3s"
@@ -186,19 +198,19 @@ async def test_who_else_changed_the_weights_is_seen_and_named(
     app = target("istio")
     apply(virtual_service(namespace))
     fence = await canary_ready(cluster, app, artifacts, namespace)
-    note = RouteNote(release="release", weight=25)
-    await cluster.split(app, 25, note, fence)
+    note = RouteNote(release="release", traffic=share_with("canary", 25))
+    await cluster.split(app, share_with("canary", 25), note, fence)
     http = read(namespace, "virtualservice")["spec"]["http"]
     http[1]["route"][0]["weight"], http[1]["route"][1]["weight"] = 60, 40
     body = json.dumps({"spec": {"http": http}})
     kubectl("patch", "virtualservice", "web", "-n", namespace, "--type=merge", "-p", body, "--field-manager=argocd")
     route = (await cluster.observe(app)).route
     assert route is not None
-    assert (route.weights["canary"], route.changed_by, route.note) == (40, "argocd", note)
-    assert await cluster.split(app, 25, note, fence)
+    assert (route.traffic.weight("canary"), route.changed_by, route.note) == (40, "argocd", note)
+    assert await cluster.split(app, share_with("canary", 25), note, fence)
     route = (await cluster.observe(app)).route
     assert route is not None
-    assert (route.weights["canary"], route.changed_by) == (25, None)
+    assert (route.traffic.weight("canary"), route.changed_by) == (25, None)
 
 
 async def test_weights_hold_against_a_writer_that_never_stops(
@@ -222,7 +234,9 @@ async def test_weights_hold_against_a_writer_that_never_stops(
     others = [asyncio.create_task(disturb()) for _ in range(2)]
     try:
         for weight in (10, 20, 30, 40):
-            assert await cluster.split(app, weight, RouteNote(weight=weight), fence)
+            assert await cluster.split(
+                app, share_with("canary", weight), RouteNote(traffic=share_with("canary", weight)), fence
+            )
             assert (await cluster.observe(app)).weight("canary") == weight
     finally:
         stop.set()

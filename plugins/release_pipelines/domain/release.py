@@ -57,6 +57,7 @@ def target(spec: ReleaseSpec, environment: str) -> Target:
         router=router.model_copy(update={"route": filled(router.route) or app.name}),
         url=filled(where.address.url) or "",
         host=filled(where.address.host),
+        preview=isinstance(chosen, BlueGreenSpec),
         preview_host=filled(where.address.preview or (where.address.host and f"preview.{where.address.host}")),
         update=Update(max_surge=rolling.max_surge, max_unavailable=rolling.max_unavailable) if rolling else None,
         version_header=app.version_header,

@@ -61,6 +61,7 @@ class Target(Value):
     router: RouterSpec = Field(description="With its route filled in")
     url: str = Field(description="Where the traffic enters, like http://127.0.0.1:8000")
     host: str | None = Field(None, description="Host header that selects the app")
+    preview: bool = Field(False, description="A release here begins as a preview (blue-green)")
     preview_host: str | None = Field(None, description="Host header that selects the preview of a blue-green release")
     update: Update | None = Field(None, description="How stable is rolled; None: as the platform does by itself")
     version_header: str = "X-App-Version"
@@ -77,7 +78,9 @@ class Deployment(Value):
     previous_digest: str | None = None
     previous_version: str | None = None
     first: bool = Field(False, description="Nothing ran before that could take the traffic back (R17): it is on stable")
-    good: Artifact | None = Field(None, description="What a rollback of stable goes back to, as known before the change")
+    good: Artifact | None = Field(
+        None, description="What a rollback of stable goes back to, as known before the change"
+    )
     changed: bool = True
 
 
@@ -168,6 +171,14 @@ class Match(Value):
     kind: Literal["header", "cookie"]
     name: str
     value: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_case(cls, found: Any) -> Any:
+        """Names of headers mean the same in any case, and some routers know them in lower case only."""
+        if isinstance(found, dict) and found.get("kind") == "header":
+            return {**found, "name": str(found.get("name")).lower()}
+        return found
 
 
 class Traffic(Value):

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release_pipelines.domain.replicas import TOLERANCE, pods_for_weight, share
-from release_pipelines.domain.values import RouteNote
+from release_pipelines.domain.values import Match, RouteNote, Traffic, share_with
 from release_pipelines.platforms.base import PlatformError
 from release_pipelines.platforms.kubernetes import routers
 from release_pipelines.platforms.kubernetes.routers import Backends, GatewayApi, Istio, Replicas
 
-WEB = Backends("web", "web-canary", "shop", 8080, 3, 1, canary_exists=True, stable_pin=("pod-template-hash", "abc"))
+WEB = Backends("web", "shop", 8080, 3, {"canary": 1}, stable_pin=("pod-template-hash", "abc"))
 weights = st.integers(0, 100)
 
 
@@ -44,9 +44,10 @@ def virtual_service(*hosts: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def after(route: dict[str, Any], router: Any, weight: int, backends: Backends = WEB) -> dict[str, Any]:
-    """The route as it stands after the patch."""
-    patch = routers.route_patch(route, router, backends, weight, RouteNote(weight=weight), 3)
+def after(route: dict[str, Any], router: Any, traffic: int | Traffic, backends: Backends = WEB) -> dict[str, Any]:
+    """The route as it stands after the patch; a number is the canary's weight."""
+    split = traffic if isinstance(traffic, Traffic) else share_with("canary", traffic)
+    patch = routers.route_patch(route, router, backends, split, RouteNote(traffic=split), 3)
     merged = copy.deepcopy(route)
     for key in ("metadata", "spec"):
         _merge(merged.setdefault(key, {}), patch[key])
@@ -70,11 +71,11 @@ def test_after_any_steps_the_weights_are_those_of_the_last_and_add_up_to_100(ste
     router = routers.ROUTERS[kind]
     for weight in steps:
         route = after(route, router, weight)
-        found = router.weights(route, WEB, 0)
-        assert found == {"stable": 100 - weight, "canary": weight}
+        found = router.traffic(route, WEB, None)
+        assert (found.weight("stable"), found.weight("canary")) == (100 - weight, weight)
         assert routers.changed_by(route, found) is None
     assert routers.fence_of(route) == 3
-    assert routers.note_of(route) == RouteNote(weight=steps[-1])
+    assert routers.note_of(route) == RouteNote(traffic=share_with("canary", steps[-1]))
     rules = "rules" if kind == "gateway_api" else "http"
     assert route["spec"][rules][0] == foreign["spec"][rules][0]
     inside = {"backendRefs", "route"}
@@ -104,18 +105,18 @@ def test_a_destination_is_known_in_each_form_of_its_host_and_the_canary_has_no_s
 @pytest.mark.parametrize(("router", "route"), [(GatewayApi(), http_route()), (Istio(), virtual_service("web.other"))])
 def test_a_route_that_does_not_name_stable_is_refused_in_a_sentence(router: Any, route: dict[str, Any]) -> None:
     with pytest.raises(PlatformError, match="that sends to Service web: one is expected"):
-        router.spec(route, WEB, 10)
+        router.spec(route, WEB, share_with("canary", 10))
 
 
 def test_a_rule_that_also_sends_to_others_is_refused_in_a_sentence() -> None:
     with pytest.raises(PlatformError, match="also sends traffic to other"):
-        GatewayApi().spec(http_route({"name": "web"}, {"name": "other"}), WEB, 10)
+        GatewayApi().spec(http_route({"name": "web"}, {"name": "other"}), WEB, share_with("canary", 10))
 
 
 def test_rules_that_disagree_show_the_weight_that_is_not_wanted() -> None:  # R14
     route = after(http_route({"name": "web", "port": 8080}), GatewayApi(), 25)
     route["spec"]["rules"].append({"backendRefs": [{"name": "web", "port": 8080}]})
-    assert GatewayApi().weights(route, WEB, 25)["canary"] == 0
+    assert GatewayApi().traffic(route, WEB, share_with("canary", 25)).weight("canary") == 0
 
 
 def test_who_changed_the_weights_is_the_last_other_writer() -> None:  # R14
@@ -125,8 +126,8 @@ def test_who_changed_the_weights_is_the_last_other_writer() -> None:  # R14
         {"manager": "flux", "time": "2026-01-01T00:00:07Z"},
         {"manager": "kubectl", "time": "2026-01-01T00:00:05Z"},
     ]
-    assert routers.changed_by(route, {"stable": 60, "canary": 40}) == "flux"
-    assert routers.changed_by(route, {"stable": 75, "canary": 25}) is None
+    assert routers.changed_by(route, share_with("canary", 40)) == "flux"
+    assert routers.changed_by(route, share_with("canary", 25)) is None
 
 
 def test_without_a_mesh_the_selector_takes_all_none_or_both() -> None:
@@ -139,19 +140,21 @@ def test_without_a_mesh_the_selector_takes_all_none_or_both() -> None:
     ):
         service = after(service, Replicas(), weight)
         assert service["spec"]["selector"] == selector
-        assert Replicas().weights(service, WEB, weight) == {"stable": 100 - weight, "canary": weight}
+        assert Replicas().traffic(service, WEB, share_with("canary", weight)).weight("canary") == weight
 
 
 def test_without_a_mesh_a_weight_that_the_pods_do_not_make_is_refused() -> None:
     service = {"metadata": {"resourceVersion": "1"}, "spec": {"selector": {"app": "web"}}}
     with pytest.raises(PlatformError, match=r"1 canary pods beside 3 stable pods make 25.0 %"):
-        Replicas().spec(service, WEB, 50)
+        Replicas().spec(service, WEB, share_with("canary", 50))
 
 
 def test_an_applied_patch_changes_nothing_any_more() -> None:
     route = http_route({"name": "web", "port": 8080})
     done = after(route, GatewayApi(), 25)
-    again = routers.route_patch(done, GatewayApi(), WEB, 25, RouteNote(weight=25), 3)
+    again = routers.route_patch(
+        done, GatewayApi(), WEB, share_with("canary", 25), RouteNote(traffic=share_with("canary", 25)), 3
+    )
     assert routers.applies(again, done)
     assert not routers.applies(again, route)
 
@@ -182,3 +185,38 @@ def test_the_pods_of_common_weights(stable: int, weight: int, canary: int) -> No
 def test_a_refusal_says_how_many_pods_would_do() -> None:
     with pytest.raises(ValueError, match=r"2 stable pods cannot make a weight of 10 %.*33.3 %.*9 stable pods can"):
         pods_for_weight(2, 10)
+
+
+FOREIGN = {"gateway_api": http_route({"name": "web", "port": 8080}), "istio": virtual_service("web")}
+SPLITS = [
+    Traffic(weights={"stable": 100}, testers=Match(kind="header", name="X-Tester", value="yes")),
+    Traffic(weights={"stable": 100}, testers=Match(kind="cookie", name="tester", value="a.b")),
+    Traffic(weights={"stable": 100}, mirror=100),
+    Traffic(weights={"stable": 80, "canary": 10, "baseline": 10}),
+    Traffic(weights={"preview": 100}),
+]
+
+
+@pytest.mark.parametrize("kind", ["gateway_api", "istio"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_split_is_read_back_and_leaves_nothing_behind(kind: str, split: Traffic) -> None:  # R14
+    router, foreign = routers.ROUTERS[kind], FOREIGN[kind]
+    before = after(foreign, router, 0)
+    route = after(before, router, split)
+    assert routers.base.same(router.traffic(route, WEB, None), split)
+    assert routers.changed_by(route, router.traffic(route, WEB, None)) is None
+    assert after(route, router, 0)["spec"] == before["spec"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "split", "said"),
+    [
+        ("gateway_api", Traffic(weights={"stable": 100}, mirror=20), "mirrors all requests or none"),
+        ("gateway_api", Traffic(weights={"stable": 100}, sticky=True), "`gateway_api` cannot keep a client"),
+        ("istio", Traffic(weights={"stable": 100}, sticky=True), "`istio` cannot keep a client"),
+        ("replicas", SPLITS[0], "`replicas` chooses between pods"),
+    ],
+)
+def test_what_a_router_cannot_do_is_refused_with_its_name(kind: str, split: Traffic, said: str) -> None:  # R12
+    with pytest.raises(PlatformError, match=said):
+        routers.ROUTERS[kind].spec(FOREIGN.get(kind, {}), WEB, split)

@@ -59,8 +59,8 @@ def test_stable_that_runs_the_digest_already_is_not_patched() -> None:
 def test_a_canary_is_a_copy_that_neither_stables_service_nor_its_autoscaler_picks() -> None:
     own = stable()
     before = copy.deepcopy(own)
-    body = workloads.canary_deployment(
-        own, [{"app": "web"}, {"app": "web"}], target(env={"B": "2"}), NEW, 2, False, 1.0
+    body = workloads.beside_deployment(
+        "canary", own, [{"app": "web"}, {"app": "web"}], target(env={"B": "2"}), NEW, 2, False, 1.0
     )
     assert own == before
     template = body["spec"]["template"]
@@ -77,7 +77,7 @@ def test_a_canary_is_a_copy_that_neither_stables_service_nor_its_autoscaler_pick
 
 
 def test_a_canary_beside_stable_in_one_service_keeps_all_labels() -> None:
-    body = workloads.canary_deployment(stable(), [], target(), NEW, 2, False, 1.0)
+    body = workloads.beside_deployment("canary", stable(), [], target(), NEW, 2, False, 1.0)
     assert body["spec"]["template"]["metadata"]["labels"]["app"] == "web"
 
 

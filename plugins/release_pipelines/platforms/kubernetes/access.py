@@ -46,7 +46,7 @@ async def route_kind(client: Client, target: Target) -> Resource:
     return Resource(f"{group}/{version}", plural, kind)
 
 
-async def check(client: Client, target: Target, route: Resource, *, secrets: bool) -> None:
+async def check(client: Client, target: Target, route: Resource, *, secrets: bool, preview: bool) -> None:
     """Raise unless the namespace exists and the account may do all that a release does.
 
     :raises Forbidden: naming each verb and resource that is missing.
@@ -59,7 +59,7 @@ async def check(client: Client, target: Target, route: Resource, *, secrets: boo
         pass  # an account of one namespace need not see namespaces
     change = ("get", "create", "patch")
     needed: list[tuple[Resource, str, tuple[str, ...]]] = [
-        (DEPLOYMENTS, "", (*change, "update", "delete")),
+        (DEPLOYMENTS, "", (*change, "list", "update", "delete")),
         (SERVICES, "", (*change, "delete")),
         (LEASES, "", change),
         (REPLICA_SETS, "", ("list",)),
@@ -70,6 +70,10 @@ async def check(client: Client, target: Target, route: Resource, *, secrets: boo
     ]
     if route != SERVICES:
         needed.append((route, "", change))
+    if preview:  # a blue-green release asks its preview, and may give it a route of its own
+        needed.append((SERVICES, "proxy", ("get",)))
+        if route != SERVICES:
+            needed.append((route, "", ("delete",)))
     if secrets:
         needed.append((SECRETS, "", change))
     asked = [(resource, sub, verb) for resource, sub, verbs in needed for verb in verbs]

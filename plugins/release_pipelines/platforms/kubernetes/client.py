@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,14 @@ class Client:
             raise Forbidden(_forbidden("get", "pods/log", "", namespace, pod))
         return text if status == 200 else ""
 
+    async def ask(self, namespace: str, service: str, port: int, path: str, header: str) -> tuple[int, str | None]:
+        """GET a path of a Service through the API server: status, and one header of the answer."""
+        proxied = f"{SERVICES.path(namespace, f'http:{service}:{port}', 'proxy')}{path}"
+        status, text, headers = await self._sent("GET", proxied)
+        if status == 403 and '"Status"' in text:
+            raise Forbidden(_forbidden("get", "services/proxy", "", namespace, service))
+        return status, headers.get(header)
+
     async def versions(self, group: str) -> list[str]:
         """Versions of an API group that the server has, its preferred one first; empty if it has none."""
         if group not in self._versions:
@@ -171,6 +180,20 @@ class Client:
         query: list[tuple[str, str]] | None = None,
         content_type: str = "application/json",
     ) -> tuple[int, str]:
+        status, text, _ = await self._sent(method, path, body=body, query=query, content_type=content_type)
+        if status == 429 or status >= 500:
+            raise PlatformUnavailable(f"Kubernetes at {self.api.configuration.host}: status {status}, {_message(text)}")
+        return status, text
+
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, str, Mapping[str, str]]:
         import aiohttp
 
         try:
@@ -185,14 +208,11 @@ class Client:
                 _request_timeout=TIMEOUT,
             )
             async with response:
-                status, text = response.status, await response.text()
+                return response.status, await response.text(), response.headers
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise PlatformUnavailable(
                 f"Kubernetes at {self.api.configuration.host} does not answer: {error or type(error).__name__}."
             ) from error
-        if status == 429 or status >= 500:
-            raise PlatformUnavailable(f"Kubernetes at {self.api.configuration.host}: status {status}, {_message(text)}")
-        return status, text
 
 
 def _forbidden(verb: str, plural: str, group: str, namespace: str | None, name: str | None) -> str:

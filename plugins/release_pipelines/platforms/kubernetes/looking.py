@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
-from release_pipelines.domain.values import Route, Target, Track, TrackStatus
+from release_pipelines.domain.values import BESIDE, Route, Target, Track, TrackStatus
 from release_pipelines.platforms.kubernetes import access, leases, readiness, routers, workloads
 from release_pipelines.platforms.kubernetes.client import (
     DEPLOYMENTS,
@@ -20,16 +21,42 @@ from release_pipelines.platforms.kubernetes.client import (
 LOG_LINES = 12
 
 
-async def standing(client: Client, target: Target) -> tuple[Object | None, Object | None, Object | None, Object | None]:
-    """Stable, canary, route and lease as they are now."""
+@dataclass(frozen=True)
+class Standing:
+    """What stands in the cluster for one app."""
+
+    tracks: dict[Track, Object]
+    """Deployments by track."""
+    route: Object | None
+    lease: Object | None
+
+    @property
+    def stable(self) -> Object | None:
+        """The user's own Deployment."""
+        return self.tracks.get("stable")
+
+    @property
+    def beside(self) -> list[Track]:
+        """Tracks beside stable that have a Deployment."""
+        return [track for track in self.tracks if track != "stable"]
+
+
+async def standing(client: Client, target: Target) -> Standing:
+    """All tracks, route and lease as they are now."""
     get, space = client.get, target.namespace
     kind = await access.route_kind(client, target)
-    return await asyncio.gather(
+    stable, beside, route, lease = await asyncio.gather(
         get(DEPLOYMENTS, space, workloads.stable_name(target)),
-        get(DEPLOYMENTS, space, workloads.canary_name(target)),
+        client.find(DEPLOYMENTS, space, f"{workloads.WORKLOAD}={workloads.stable_name(target)}"),
         get(kind, space, workloads.route_name(target)),
         get(LEASES, space, leases.lease_name(target)),
     )
+    tracks: dict[Track, Object] = {"stable": stable} if stable else {}
+    by_name = {it["metadata"]["name"]: it for it in beside}
+    for track in BESIDE:
+        if (it := by_name.get(workloads.deployment_name(target, track))) is not None:
+            tracks[track] = it
+    return Standing(tracks, route, lease)
 
 
 async def status(client: Client, target: Target, track: Track, deployment: Object) -> TrackStatus:
@@ -49,11 +76,11 @@ async def status(client: Client, target: Target, track: Track, deployment: Objec
 
 async def _owned(client: Client, target: Target, deployment: Object) -> tuple[list[Object], list[Object]]:
     labels = _selector(deployment["spec"]["selector"])
-    replica_sets, pods = await asyncio.gather(
+    found, pods = await asyncio.gather(
         client.find(REPLICA_SETS, target.namespace, labels), client.find(PODS, target.namespace, labels)
     )
     uid = deployment["metadata"]["uid"]
-    own = [it for it in replica_sets if _owned_by(it, {uid})]
+    own = [it for it in found if _owned_by(it, {uid})]
     return own, [pod for pod in pods if _owned_by(pod, {it["metadata"]["uid"] for it in own})]
 
 
@@ -64,17 +91,18 @@ async def _log(client: Client, target: Target, trouble: readiness.Trouble | None
     return await client.log(*where) or await client.log(*where, previous=True)
 
 
-def route_of(target: Target, route: Object | None, stable: Object | None, canary: Object | None) -> Route | None:
-    """Weights, note and fence as the route has them; None where there is no route."""
+def route_of(target: Target, found: Standing) -> Route | None:
+    """Traffic, note and fence as the route has them; None where there is no route."""
+    route = found.route
     if route is None:
         return None
     note = routers.note_of(route)
-    weights = router_of(target).weights(route, backends(target, stable, canary), note.weight or 0)
+    traffic = router_of(target).traffic(route, backends(target, found), note.traffic)
     return Route(
-        weights=weights,
+        traffic=traffic,
         fence=routers.fence_of(route),
         note=note,
-        changed_by=routers.changed_by(route, weights),
+        changed_by=routers.changed_by(route, traffic),
     )
 
 
@@ -83,30 +111,32 @@ def router_of(target: Target) -> routers.Router:
     return routers.ROUTERS[target.router.kind]
 
 
+async def replica_sets(client: Client, target: Target, deployment: Object) -> list[Object]:
+    """All ReplicaSets that the Deployment's selector picks."""
+    return await client.find(REPLICA_SETS, target.namespace, _selector(deployment["spec"]["selector"]))
+
+
 async def stable_pin(client: Client, target: Target, stable: Object) -> tuple[str, str] | None:
     """See :func:`workloads.stable_pin`."""
-    replica_sets = await client.find(REPLICA_SETS, target.namespace, _selector(stable["spec"]["selector"]))
-    current = readiness.current_replica_set(stable, replica_sets)
+    current = readiness.current_replica_set(stable, await replica_sets(client, target, stable))
     return workloads.stable_pin(stable, current, readiness.settled(stable))
 
 
 def backends(
-    target: Target,
-    stable: Object | None,
-    canary: Object | None,
-    pin: tuple[str, str] | None = None,
-    *,
-    canary_exists: bool = False,
+    target: Target, found: Standing, pin: tuple[str, str] | None = None, *, coming: Track | None = None
 ) -> routers.Backends:
-    """What the router chooses between."""
+    """What the router chooses between.
+
+    :param coming: a track whose Deployment is about to be made.
+    """
+    beside: dict[Track, int] = {coming: 0} if coming else {}
+    beside |= {it: int(found.tracks[it]["spec"].get("replicas", 1)) for it in found.beside}
     return routers.Backends(
         stable=workloads.stable_name(target),
-        canary=workloads.canary_name(target),
         namespace=target.namespace,
         port=target.workload.port,
-        stable_pods=(stable or {}).get("spec", {}).get("replicas", 0),
-        canary_pods=(canary or {}).get("spec", {}).get("replicas", 0),
-        canary_exists=canary is not None or canary_exists,
+        stable_pods=(found.stable or {}).get("spec", {}).get("replicas", 0),
+        beside=beside,
         stable_pin=pin,
     )
 

@@ -11,6 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from release_pipelines.domain.values import (
+    ALL_TO_STABLE,
+    BESIDE,
+    Answer,
     Artifact,
     Lease,
     Observed,
@@ -18,6 +21,7 @@ from release_pipelines.domain.values import (
     Target,
     Track,
     TrackStatus,
+    Traffic,
     Usage,
 )
 from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
@@ -47,8 +51,8 @@ WITHDRAW_SECONDS = 30.0
 class Kubernetes:
     """The :class:`~release_pipelines.platforms.base.Platform` of a cluster.
 
-    The Deployment named like the workload is stable, the user's own, adopted as it stands; ``<name>-canary`` comes and
-    goes. State is kept in annotations of the route and in the Lease ``release-<app>``.
+    The Deployment named like the workload is stable, the user's own, adopted as it stands; ``<name>-canary`` and the like
+    come and go. State is kept in annotations of the route and in the Lease ``release-<app>``.
 
     :param get_conn: opens an API client, like ``AsyncKubernetesHook.get_conn``.
     :param registry_auth: ``serveraddress``, ``username`` and ``password`` that pods need to pull; None: nothing is needed.
@@ -78,24 +82,27 @@ class Kubernetes:
     async def check(self, target: Target) -> None:
         """Raise with one sentence unless namespace, router and all needed rights are there."""
         await access.check(
-            self.client, target, await access.route_kind(self.client, target), secrets=self.registry_auth is not None
+            self.client,
+            target,
+            await access.route_kind(self.client, target),
+            secrets=self.registry_auth is not None,
+            preview=target.preview,
         )
 
     async def observe(self, target: Target) -> Observed:
         """What runs, ready or not and why; weights as the router has them; note and lease."""
-        stable, canary, route, lease = await looking.standing(self.client, target)
-        found: dict[Track, Object | None] = {"stable": stable, "canary": canary}
+        found = await looking.standing(self.client, target)
         statuses = await asyncio.gather(
-            *(looking.status(self.client, target, track, it) for track, it in found.items() if it)
+            *(looking.status(self.client, target, track, it) for track, it in found.tracks.items())
         )
         return Observed(
             tracks={status.track: status for status in statuses},
-            route=looking.route_of(target, route, stable, canary),
-            lease=leases.lease_of(lease),
+            route=looking.route_of(target, found),
+            lease=leases.lease_of(found.lease),
         )
 
     async def advance(self, target: Target, track: Track, fence: int) -> TrackStatus:
-        """How the track stands: controllers do the work here."""
+        """How the track stands: controllers do the work here, and are stopped where a share is reached."""
         lease, deployment = await asyncio.gather(
             self.client.get(LEASES, target.namespace, leases.lease_name(target)),
             self.client.get(DEPLOYMENTS, target.namespace, workloads.deployment_name(target, track)),
@@ -103,7 +110,25 @@ class Kubernetes:
         leases.refuse_others(lease, target, fence)
         if deployment is None:
             return TrackStatus(track=track, waiting="nothing was deployed on this track")
-        return await looking.status(self.client, target, track, deployment)
+        status = await looking.status(self.client, target, track, deployment)
+        if await self._reached(target, track, deployment):
+            deployment = await self.client.get(DEPLOYMENTS, target.namespace, deployment["metadata"]["name"])
+            return await looking.status(self.client, target, track, deployment or {})
+        return status
+
+    async def _reached(self, target: Target, track: Track, deployment: Object) -> bool:
+        """Stop a rolling update that has replaced its share; returns whether it was stopped now."""
+        begun = deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        stopped = deployment["spec"].get("paused") or workloads.share_of(deployment) == 100
+        updated = deployment.get("status", {}).get("updatedReplicas", 0)
+        if stopped or not begun or updated < readiness.upto(deployment):
+            return False
+        name = workloads.deployment_name(target, track)
+        try:
+            await self.client.patch(DEPLOYMENTS, target.namespace, name, workloads.pause_patch(deployment))
+        except Conflict:  # its status changed meanwhile: the next look stops it
+            return False
+        return True
 
     async def usage(self, target: Target, track: Track) -> Usage | None:
         """None: Prometheus has it from the kubelets."""
@@ -111,20 +136,45 @@ class Kubernetes:
 
     # --- changing ---------------------------------------------------------------------------------------------
 
-    async def deploy(self, target: Target, track: Track, artifact: Artifact, replicas: int | None, fence: int) -> bool:
+    async def deploy(
+        self,
+        target: Target,
+        track: Track,
+        artifact: Artifact,
+        replicas: int | None,
+        fence: int,
+        *,
+        share: int = 100,
+        restore: bool = False,
+    ) -> bool:
         """State that ``track`` shall run ``artifact``; see the protocol."""
-        work = self._deploy_stable if track == "stable" else self._deploy_canary
-        return await self._retried(target, lambda: work(target, artifact, replicas, fence))
+        if track == "stable":
+            return await self._retried(
+                target, lambda: self._deploy_stable(target, artifact, replicas, fence, share, restore)
+            )
+        return await self._retried(target, lambda: self._deploy_beside(target, track, artifact, replicas, fence))
 
-    async def split(self, target: Target, canary_weight: int, note: RouteNote, fence: int) -> bool:
-        """Weights and note in one write, computed from the route as it was read."""
-        return await self._retried(target, lambda: self._split(target, canary_weight, note, fence))
+    async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
+        """Traffic and note in one write, computed from the route as it was read."""
+        return await self._retried(target, lambda: self._split(target, traffic, note, fence))
 
     async def retire(self, target: Target, track: Track, fence: int) -> bool:
-        """Remove the canary. Stable is the user's own and stays."""
+        """Remove a track beside stable. Stable is the user's own and stays."""
         if track == "stable":
             raise PlatformError(f"Stable of {target.app} is not retired: its Deployment belongs to its team.")
-        return await self._retried(target, lambda: self._retire(target, fence))
+        return await self._retried(target, lambda: self._retire(target, track, fence))
+
+    async def ask(self, target: Target, track: Track, path: str) -> Answer:
+        """GET ``path`` through the API server from the track's own Service."""
+        name = workloads.service_name(target) if track == "stable" else workloads.deployment_name(target, track)
+        service = await self.client.get(SERVICES, target.namespace, name)
+        if service is None:
+            raise PlatformError(f"Service {name} in {target.namespace} does not exist: {track} cannot be asked.")
+        port = int(service["spec"]["ports"][0]["port"])
+        status, version = await self.client.ask(target.namespace, name, port, path, target.version_header)
+        if status == 503 and version is None:
+            raise PlatformError(f"{track} of {target.app} in {target.environment} has no ready replica to ask.")
+        return Answer(status=status, version=version)
 
     async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
         """Become the one writer; ``ttl`` is rounded up to whole seconds."""
@@ -155,12 +205,10 @@ class Kubernetes:
         """Free the lease if it is still this one; the object stays, so that its fence keeps rising."""
         return await self._retried(target, lambda: leases.give_back(self.client, target, lease))
 
-    async def run(
-        self, target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float
-    ) -> str:
+    async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
         """Run ``command`` in a pod of its own; it is removed afterwards in every case."""
         await self._state_secret(target)
-        pod = workloads.job_pod(target, artifact, command, env, timeout, self.registry_auth is not None)
+        pod = workloads.job_pod(target, image, command, env, timeout, self.registry_auth is not None)
         return await jobs.run(self.client, target, pod, timeout)
 
     # --- parts ------------------------------------------------------------------------------------------------
@@ -188,7 +236,9 @@ class Kubernetes:
         elif found.get("data") != body["data"]:
             await self.client.patch(SECRETS, target.namespace, workloads.REGISTRY_SECRET, {"data": body["data"]})
 
-    async def _deploy_stable(self, target: Target, artifact: Artifact, replicas: int | None, fence: int) -> bool:
+    async def _deploy_stable(
+        self, target: Target, artifact: Artifact, replicas: int | None, fence: int, share: int, restore: bool
+    ) -> bool:
         await self._guard(target, fence)
         await self._state_secret(target)
         secret, now = self.registry_auth is not None, time.time()
@@ -201,13 +251,26 @@ class Kubernetes:
         service = await self._stable_service(target, stable)
         if replicas is not None and await access.autoscaled(self.client, target, workloads.stable_name(target)):
             replicas = None
-        patch = workloads.stable_patch(stable, target, artifact, replicas, secret, now)
-        if patch is None:
+        patch = workloads.stable_patch(stable, target, artifact, replicas, secret, now, share)
+        template = await self._earlier_template(target, stable, artifact) if restore else None
+        if template and template["spec"] == stable["spec"]["template"]["spec"]:
+            template = None  # it runs with that already
+        if patch is None and template is None:
             return False
         if target.router.kind == "replicas" and routers.HASH in service["spec"].get("selector", {}):
-            await self._withdraw(target)  # the new pods would not be in a Service that picks the old ones by their hash
-        await self.client.patch(DEPLOYMENTS, target.namespace, workloads.stable_name(target), patch, STRATEGIC)
+            # the new pods would not be in a Service that picks the old ones by their hash
+            await asyncio.gather(*(self._withdraw(target, track) for track in BESIDE))
+        name = workloads.stable_name(target)
+        if template:
+            body = workloads.restored(stable, template, share, now)
+            await self.client.replace(DEPLOYMENTS, target.namespace, name, body)
+        else:
+            await self.client.patch(DEPLOYMENTS, target.namespace, name, patch or {}, STRATEGIC)
         return True
+
+    async def _earlier_template(self, target: Target, stable: Object, artifact: Artifact) -> Object | None:
+        found = await looking.replica_sets(self.client, target, stable)
+        return workloads.template_of(stable, found, artifact.digest, workloads.container_name(target, stable))
 
     async def _stable_service(self, target: Target, stable: Object) -> Object:
         name = workloads.service_name(target)
@@ -218,51 +281,70 @@ class Kubernetes:
             found = await self.client.create(SERVICES, target.namespace, body)
         return found
 
-    async def _deploy_canary(self, target: Target, artifact: Artifact, replicas: int | None, fence: int) -> bool:
-        stable, canary, route, lease = await looking.standing(self.client, target)
-        leases.refuse_others(lease, target, fence)
+    async def _deploy_beside(
+        self, target: Target, track: Track, artifact: Artifact, replicas: int | None, fence: int
+    ) -> bool:
+        found = await looking.standing(self.client, target)
+        leases.refuse_others(found.lease, target, fence)
+        stable, current = found.stable, found.tracks.get(track)
         if stable is None:
             raise PlatformError(f"Deployment {workloads.stable_name(target)} in {target.namespace} does not exist: "
-                                "a canary is a copy of it.")  # fmt: skip
-        count = replicas or (canary or {}).get("spec", {}).get("replicas") or target.workload.replicas
-        if canary and readiness.image_of(canary, workloads.container_name(target, canary)) == artifact.reference:
-            return await self._scale_canary(target, canary, count)
+                                f"the {track} is a copy of it.")  # fmt: skip
+        count = replicas or (current or {}).get("spec", {}).get("replicas") or target.workload.replicas
+        if current and readiness.image_of(current, workloads.container_name(target, current)) == artifact.reference:
+            return await self._scale(target, current, count)
         await self._state_secret(target)
         service = await self._stable_service(target, stable)
         shared = target.router.kind == "replicas"
         selectors = [service["spec"].get("selector") or {}, stable["spec"]["selector"].get("matchLabels") or {}]
         secret = self.registry_auth is not None
-        body = workloads.canary_deployment(
-            stable, [] if shared else selectors, target, artifact, count, secret, time.time()
+        body = workloads.beside_deployment(
+            track, stable, [] if shared else selectors, target, artifact, count, secret, time.time()
         )
         if shared:
-            await self._pin(target, route or service, stable, canary)
-        elif await self.client.get(SERVICES, target.namespace, workloads.canary_name(target)) is None:
-            await self.client.create(SERVICES, target.namespace, workloads.canary_service(target, service))
-        if canary is None:
+            await self._pin(target, track, found, found.route or service)
+        if not shared or track == "preview":
+            await self._own_address(target, track, found, service)
+        name = workloads.deployment_name(target, track)
+        if current is None:
             await self.client.create(DEPLOYMENTS, target.namespace, body)
         else:
-            body["metadata"]["resourceVersion"] = canary["metadata"]["resourceVersion"]
-            await self.client.replace(DEPLOYMENTS, target.namespace, workloads.canary_name(target), body)
+            body["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
+            await self.client.replace(DEPLOYMENTS, target.namespace, name, body)
         return True
 
-    async def _scale_canary(self, target: Target, canary: Object, count: int) -> bool:
-        if canary["spec"].get("replicas") == count:
+    async def _own_address(self, target: Target, track: Track, found: looking.Standing, service: Object) -> None:
+        """The track's Service; a preview's route with a host of its own where there is a Gateway."""
+        name = workloads.deployment_name(target, track)
+        if await self.client.get(SERVICES, target.namespace, name) is None:
+            await self.client.create(SERVICES, target.namespace, workloads.beside_service(target, track, service))
+        if track != "preview" or target.router.kind != "gateway_api" or not target.preview_host or not found.route:
+            return
+        kind, parents = await access.route_kind(self.client, target), found.route["spec"].get("parentRefs") or []
+        if await self.client.get(kind, target.namespace, workloads.preview_route(target)) is None:
+            backends = looking.backends(target, found, coming=track)
+            body = routers.GatewayApi.beside(
+                workloads.preview_route(target), backends, target.preview_host, parents, track
+            )
+            await self.client.create(kind, target.namespace, body)
+
+    async def _scale(self, target: Target, current: Object, count: int) -> bool:
+        if current["spec"].get("replicas") == count:
             return False
-        version = canary["metadata"]["resourceVersion"]
+        version = current["metadata"]["resourceVersion"]
         stated = {"resourceVersion": version, "annotations": {readiness.STATED_AT: f"{time.time():.3f}"}}
         body = {"metadata": stated, "spec": {"replicas": count}}
-        await self.client.patch(DEPLOYMENTS, target.namespace, workloads.canary_name(target), body)
+        await self.client.patch(DEPLOYMENTS, target.namespace, current["metadata"]["name"], body)
         return True
 
-    async def _pin(self, target: Target, service: Object, stable: Object, canary: Object | None) -> None:
-        """Keep a canary that has no weight yet out of the Service that would pick its pods (router `replicas`)."""
-        backends = looking.backends(
-            target, stable, canary, await looking.stable_pin(self.client, target, stable), canary_exists=True
-        )
+    async def _pin(self, target: Target, track: Track, found: looking.Standing, service: Object) -> None:
+        """Keep a track that has no weight yet out of the Service that would pick its pods (router `replicas`)."""
+        assert found.stable is not None  # noqa: S101 - whoever calls has seen it
+        pin = await looking.stable_pin(self.client, target, found.stable)
+        backends = looking.backends(target, found, pin, coming=track)
         router = looking.router_of(target)
-        if router.weights(service, backends, 0)["canary"] == 0:
-            await self._write_selector(target, service, router.spec(service, backends, 0))
+        if router.traffic(service, backends, None).weight(track) == 0:
+            await self._write_selector(target, service, router.spec(service, backends, ALL_TO_STABLE))
 
     async def _write_selector(self, target: Target, service: Object, spec: Object) -> bool:
         body = {"metadata": {"resourceVersion": service["metadata"]["resourceVersion"]}, "spec": spec}
@@ -271,27 +353,27 @@ class Kubernetes:
         await self.client.patch(SERVICES, target.namespace, service["metadata"]["name"], body)
         return True
 
-    async def _split(self, target: Target, weight: int, note: RouteNote, fence: int) -> bool:
+    async def _split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
         kind = await access.route_kind(self.client, target)
-        stable, canary, _, lease = await looking.standing(self.client, target)
+        found = await looking.standing(self.client, target)
         # Read last, so that between this and the write there is as little time for others as can be.
         route = await self.client.get(kind, target.namespace, workloads.route_name(target))
-        leases.refuse_others(lease, target, fence)
+        leases.refuse_others(found.lease, target, fence)
         leases.refuse_older(route, target, fence)
         pin = None
-        if target.router.kind == "replicas" and weight == 0 and stable and canary:
-            pin = await looking.stable_pin(self.client, target, stable)
-        backends = looking.backends(target, stable, canary, pin)
+        if target.router.kind == "replicas" and traffic.weight("stable") == 100 and found.stable and found.beside:
+            pin = await looking.stable_pin(self.client, target, found.stable)
+        backends = looking.backends(target, found, pin)
         router = looking.router_of(target)
-        current = router.weights(route, backends, note.weight or weight) if route else {}
-        _refuse_unready(target, weight, current, _ready(stable), _ready(canary))
+        current = router.traffic(route, backends, note.traffic or traffic) if route else None
+        _refuse_unready(target, traffic, current, {track: _ready(it) for track, it in found.tracks.items()})
         if route is None:
             body = await self._new_route(target, backends)
-            body["metadata"]["annotations"] = routers.marks(weight, note, fence)
-            body["spec"].update(router.spec(body, backends, weight))
+            body["metadata"]["annotations"] = routers.marks(traffic, note, fence)
+            body["spec"].update(router.spec(body, backends, traffic))
             await self.client.create(kind, target.namespace, body)
             return True
-        patch = routers.route_patch(route, router, backends, weight, note, fence)
+        patch = routers.route_patch(route, router, backends, traffic, note, fence)
         if routers.applies(patch, route):
             return False
         await self.client.patch(kind, target.namespace, workloads.route_name(target), patch)
@@ -307,31 +389,36 @@ class Kubernetes:
             f"Service {workloads.route_name(target)} in {target.namespace} does not exist: deploy stable first."
         )
 
-    async def _retire(self, target: Target, fence: int) -> bool:
-        stable, canary, route, lease = await looking.standing(self.client, target)
-        leases.refuse_others(lease, target, fence)
-        observed = looking.route_of(target, route, stable, canary)
-        if observed and observed.weights.get("canary", 0):
+    async def _retire(self, target: Target, track: Track, fence: int) -> bool:
+        found = await looking.standing(self.client, target)
+        leases.refuse_others(found.lease, target, fence)
+        route = looking.route_of(target, found)
+        sent = route.traffic.weight(track) if route else 0
+        if sent or (route and track == "canary" and (route.traffic.testers or route.traffic.mirror)):
+            said = f"{sent} % of the traffic" if sent else "requests of testers, or copies of requests"
             raise PlatformError(
-                f"The canary of {target.app} in {target.environment} is not retired: "
-                f"the route still gives it {observed.weights['canary']} % of the traffic."
+                f"The {track} of {target.app} in {target.environment} is not retired: the route still gives it {said}."
             )
-        if target.router.kind == "replicas":
-            return await self._withdraw(target)
-        name = workloads.canary_name(target)
-        return any([await self.client.delete(kind, target.namespace, name) for kind in (DEPLOYMENTS, SERVICES)])
+        gone = await self._withdraw(target, track) if target.router.kind == "replicas" else False
+        name = workloads.deployment_name(target, track)
+        removed = [await self.client.delete(kind, target.namespace, name) for kind in (DEPLOYMENTS, SERVICES)]
+        if track == "preview" and target.router.kind == "gateway_api" and target.preview_host:
+            kind = await access.route_kind(self.client, target)
+            removed.append(await self.client.delete(kind, target.namespace, workloads.preview_route(target)))
+        return gone or any(removed)
 
-    async def _withdraw(self, target: Target) -> bool:
-        """Router `replicas`: remove the canary, and only then give the Service its own selector back."""
-        gone = await self.client.delete(DEPLOYMENTS, target.namespace, workloads.canary_name(target))
+    async def _withdraw(self, target: Target, track: Track) -> bool:
+        """Router `replicas`: remove the track, and only then give the Service its own selector back."""
+        name = workloads.deployment_name(target, track)
+        gone = await self.client.delete(DEPLOYMENTS, target.namespace, name)
         deadline = time.time() + WITHDRAW_SECONDS
-        labels = f"{routers.TRACK}=canary,{workloads.WORKLOAD}={workloads.stable_name(target)}"
+        labels = ",".join(f"{key}={value}" for key, value in workloads.own_labels(target, track).items())
         while any(
             not pod["metadata"].get("deletionTimestamp")
             for pod in await self.client.find(PODS, target.namespace, labels)
         ):
             if time.time() > deadline:
-                raise PlatformUnavailable(f"Pods of {workloads.canary_name(target)} have not ended yet.")
+                raise PlatformUnavailable(f"Pods of {name} have not ended yet.")
             await asyncio.sleep(0.2)
         service = await self.client.get(SERVICES, target.namespace, workloads.service_name(target))
         free: Object = {"selector": {routers.TRACK: None, routers.HASH: None}}
@@ -343,14 +430,15 @@ def _ready(deployment: Object | None) -> int:
     return int((deployment or {}).get("status", {}).get("readyReplicas", 0))
 
 
-def _refuse_unready(target: Target, weight: int, current: dict[Track, int], stable: int, canary: int) -> None:
-    """R5: no traffic to a track without a ready replica; away from a dead canary stable is better in any case."""
-    raised: dict[Track, bool] = {
-        "canary": weight > current.get("canary", 0),
-        "stable": 100 - weight > current.get("stable", 0) and not (current and canary == 0),
-    }
-    for track, ready in (("canary", canary), ("stable", stable)):
-        if raised[track] and not ready:  # type: ignore[index]
+def _refuse_unready(target: Target, traffic: Traffic, current: Traffic | None, ready: dict[Track, int]) -> None:
+    """R5: no traffic to a track without a ready replica; away from dead ones stable is better in any case."""
+    more = {it for it, weight in traffic.weights.items() if weight > (current.weight(it) if current else 0)}
+    if traffic.testers or traffic.mirror:
+        more.add("canary")
+    if current and not any(ready.get(it) for it in BESIDE if current.weight(it)):
+        more.discard("stable")
+    for track in sorted(more):
+        if not ready.get(track):
             raise PlatformError(
                 f"The {track} of {target.app} in {target.environment} has no ready replica: it gets no traffic."
             )

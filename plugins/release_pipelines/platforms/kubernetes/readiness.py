@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from release_pipelines.platforms.kubernetes.client import Object
 from release_pipelines.platforms.kubernetes.routers import PREFIX, annotation
 
 DIGEST, VERSION, STATED_AT = PREFIX + "digest", PREFIX + "version", PREFIX + "stated-at"
+SHARE = PREFIX + "share"
+"""Percent of stable's replicas that are replaced for now."""
 REVISION = "deployment.kubernetes.io/revision"
 
 PULL = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"}
@@ -92,24 +95,42 @@ def settled(deployment: Object) -> bool:
     )
 
 
+def upto(deployment: Object) -> int:
+    """Replicas that are replaced for now; at least one."""
+    wanted = int(deployment["spec"].get("replicas", 1))
+    return max(1, math.ceil(wanted * int(annotation(deployment, SHARE) or 100) / 100))
+
+
+def updated(seen: Seen) -> int:
+    """Ready pods of the template that is wanted now."""
+    return sum(_unready_since(pod) is None for pod in current_pods(seen))
+
+
+def done(seen: Seen) -> bool:
+    """Settled; or, where the update stops at a share, stopped with so many pods ready."""
+    if annotation(seen.deployment, SHARE) is None:
+        return settled(seen.deployment)
+    return bool(seen.deployment["spec"].get("paused")) and updated(seen) >= upto(seen.deployment)
+
+
 def trouble(seen: Seen, track: Track) -> Trouble | None:
     """What makes the rollout fail, if anything does.
 
     A stable that is settled is not judged by what happened to it before.
     """
-    if settled(seen.deployment) and track == "stable":
+    if done(seen) and track == "stable":
         return None
     pods = current_pods(seen)
     for pod in pods:
         found = _container_trouble(seen, pod) or _probe_trouble(seen, pod)
         if found:
             return found
-    return None if settled(seen.deployment) else _overdue(seen, pods)
+    return None if done(seen) else _overdue(seen, pods)
 
 
 def waiting(seen: Seen) -> str | None:
     """What a rollout that is not settled waits for."""
-    if settled(seen.deployment):
+    if done(seen):
         return None
     status = seen.deployment.get("status", {})
     if status.get("observedGeneration", 0) < seen.deployment["metadata"].get("generation", 0):
@@ -134,16 +155,17 @@ def status(seen: Seen, track: Track, found: Trouble | None, log: str = "") -> Tr
     """The track in one value; ``log`` is the end of the log that belongs to ``found``."""
     deployment = seen.deployment
     digest, version = running(deployment, current_pods(seen), seen.container)
-    done = settled(deployment) and found is None
+    there = done(seen) and found is None
     return TrackStatus(
         track=track,
         digest=digest,
         version=version,
         wanted=deployment["spec"].get("replicas", 1),
         ready=deployment.get("status", {}).get("readyReplicas", 0),
-        settled=done,
+        updated=updated(seen),
+        settled=there,
         failure=_with_log(found.sentence, log) if found else None,
-        waiting=None if done or found else waiting(seen),
+        waiting=None if there or found else waiting(seen),
     )
 
 

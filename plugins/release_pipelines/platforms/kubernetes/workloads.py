@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 from release_pipelines.domain.values import Artifact, Target, Track
 from release_pipelines.platforms.base import PlatformError
 from release_pipelines.platforms.kubernetes.client import Object
-from release_pipelines.platforms.kubernetes.readiness import DIGEST, STATED_AT, VERSION
-from release_pipelines.platforms.kubernetes.routers import PREFIX, TRACK
+from release_pipelines.platforms.kubernetes.readiness import DIGEST, REVISION, SHARE, STATED_AT, VERSION, image_of
+from release_pipelines.platforms.kubernetes.routers import HASH, PREFIX, TRACK, annotation
 
 WORKLOAD = PREFIX + "workload"
 REGISTRY_SECRET = "release-pipelines-registry"  # noqa: S105 - its name
@@ -23,19 +23,19 @@ def stable_name(target: Target) -> str:
     return target.workload.name or target.app
 
 
-def canary_name(target: Target) -> str:
-    """Name of the canary's Deployment and Service."""
-    return f"{stable_name(target)}-canary"
-
-
 def deployment_name(target: Target, track: Track) -> str:
-    """Name of a track's Deployment."""
-    return stable_name(target) if track == "stable" else canary_name(target)
+    """Name of a track's Deployment, and of its Service where it has one."""
+    return stable_name(target) if track == "stable" else f"{stable_name(target)}-{track}"
 
 
 def route_name(target: Target) -> str:
     """Name of what splits the traffic."""
     return target.router.route or target.app
+
+
+def preview_route(target: Target) -> str:
+    """Name of the route that gives a preview an address of its own."""
+    return f"{route_name(target)}-preview"
 
 
 def service_name(target: Target) -> str:
@@ -90,7 +90,7 @@ def stable_deployment(target: Target, artifact: Artifact, replicas: int | None, 
         "spec": {
             "replicas": replicas or workload.replicas,
             "selector": {"matchLabels": {"app": name}},
-            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "strategy": {"rollingUpdate": rolling_update(target) or {"maxUnavailable": 0, "maxSurge": 1}},
             "template": {
                 "metadata": {"labels": {"app": name, TRACK: "stable"}, "annotations": _marks(artifact)},
                 "spec": pod,
@@ -100,7 +100,13 @@ def stable_deployment(target: Target, artifact: Artifact, replicas: int | None, 
 
 
 def stable_patch(
-    deployment: Object, target: Target, artifact: Artifact, replicas: int | None, secret: bool, now: float
+    deployment: Object,
+    target: Target,
+    artifact: Artifact,
+    replicas: int | None,
+    secret: bool,
+    now: float,
+    share: int = 100,
 ) -> Object | None:
     """Strategic merge patch that gives an existing stable the artifact; None if it has it already.
 
@@ -120,13 +126,68 @@ def stable_patch(
             patch["template"]["spec"]["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
     if replicas is not None and spec.get("replicas") != replicas:
         patch["replicas"] = replicas
+    rolling = rolling_update(target)
+    if rolling and (spec.get("strategy") or {}).get("rollingUpdate") != rolling:
+        patch["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
+    if share_of(deployment) != share:
+        patch["paused"] = None
     if not patch:
         return None
-    version = deployment["metadata"]["resourceVersion"]
-    return {"metadata": {"resourceVersion": version, "annotations": {STATED_AT: f"{now:.3f}"}}, "spec": patch}
+    return {"metadata": _stated(deployment, share, now), "spec": patch}
 
 
-def canary_deployment(
+def restored(deployment: Object, template: Object, share: int, now: float) -> Object:
+    """The Deployment with an earlier pod template, as a whole: what was added since goes, too."""
+    template = copy.deepcopy(template)
+    template["metadata"]["labels"].pop(HASH, None)
+    body = copy.deepcopy(deployment)
+    body.pop("status", None)
+    annotations = body["metadata"].get("annotations") or {}
+    stated = _stated(deployment, share, now)
+    body["metadata"]["annotations"] = {
+        key: value for key, value in {**annotations, **stated["annotations"]}.items() if value is not None
+    }
+    body["spec"] = {key: value for key, value in body["spec"].items() if key != "paused"} | {"template": template}
+    return body
+
+
+def template_of(deployment: Object, replica_sets: list[Object], digest: str, container: str) -> Object | None:
+    """The pod template that a digest ran with last on this Deployment: never "the revision before", whatever it was."""
+    uid = deployment["metadata"]["uid"]
+    found = [
+        it
+        for it in replica_sets
+        if any(owner.get("uid") == uid for owner in it["metadata"].get("ownerReferences") or [])
+        and image_of(it, container).endswith(f"@{digest}")
+    ]
+    newest = max(found, key=lambda it: int(annotation(it, REVISION) or 0), default=None)
+    return newest["spec"]["template"] if newest else None
+
+
+def share_of(deployment: Object) -> int:
+    """Percent of the replicas that a rolling update replaces for now."""
+    return int(annotation(deployment, SHARE) or 100)
+
+
+def pause_patch(deployment: Object) -> Object:
+    """Stop the rolling update where it is."""
+    return {"metadata": {"resourceVersion": deployment["metadata"]["resourceVersion"]}, "spec": {"paused": True}}
+
+
+def rolling_update(target: Target) -> Object | None:
+    """What the app's file says of rolling updates; it owns the setting from then on."""
+    if target.update is None:
+        return None
+    return {"maxSurge": target.update.max_surge, "maxUnavailable": target.update.max_unavailable}
+
+
+def _stated(deployment: Object, share: int, now: float) -> Object:
+    said = {STATED_AT: f"{now:.3f}", SHARE: str(share) if share < 100 else None}
+    return {"resourceVersion": deployment["metadata"]["resourceVersion"], "annotations": said}
+
+
+def beside_deployment(
+    track: Track,
     stable: Object,
     selectors: list[dict[str, str]],
     target: Target,
@@ -138,13 +199,13 @@ def canary_deployment(
     """A second Deployment: stable's pod template with another image.
 
     :param selectors: selectors (of the stable Service, and of the stable Deployment that an autoscaler counts) that must
-        not pick the canary's pods; empty where both tracks share one Service.
+        not pick the new pods; empty where both tracks share one Service.
     """
     template = copy.deepcopy(stable["spec"]["template"])
-    own = {TRACK: "canary", WORKLOAD: stable_name(target)}
+    own = own_labels(target, track)
     meta = template.setdefault("metadata", {})
     meta.pop("creationTimestamp", None)
-    meta["labels"] = _not_selected({**(meta.get("labels") or {}), **own}, selectors)
+    meta["labels"] = _not_selected({**(meta.get("labels") or {}), **own}, selectors, track)
     meta["annotations"] = {**(meta.get("annotations") or {}), **_marks(artifact)}
     name = container_name(target, stable)
     for container in template["spec"]["containers"]:
@@ -160,7 +221,11 @@ def canary_deployment(
             spec[key] = copy.deepcopy(stable["spec"][key])
     labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
     return {
-        "metadata": {"name": canary_name(target), "labels": labels, "annotations": {STATED_AT: f"{now:.3f}"}},
+        "metadata": {
+            "name": deployment_name(target, track),
+            "labels": labels,
+            "annotations": {STATED_AT: f"{now:.3f}"},
+        },
         "spec": spec,
     }
 
@@ -177,12 +242,20 @@ def stable_service(target: Target, deployment: Object) -> Object:
     }
 
 
-def canary_service(target: Target, service: Object) -> Object:
-    """The canary's Service: stable's ports, the canary's pods."""
+def own_labels(target: Target, track: Track) -> dict[str, str]:
+    """Labels that a track beside stable, and nothing else, has."""
+    return {TRACK: track, WORKLOAD: stable_name(target)}
+
+
+def beside_service(target: Target, track: Track, service: Object) -> Object:
+    """A track's own Service: stable's ports, the track's pods."""
     ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in service["spec"]["ports"]]
-    own = {TRACK: "canary", WORKLOAD: stable_name(target)}
+    own = own_labels(target, track)
     labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
-    return {"metadata": {"name": canary_name(target), "labels": labels}, "spec": {"selector": own, "ports": ports}}
+    return {
+        "metadata": {"name": deployment_name(target, track), "labels": labels},
+        "spec": {"selector": own, "ports": ports},
+    }
 
 
 def registry_secret(auth: dict[str, str]) -> Object:
@@ -198,14 +271,14 @@ def registry_secret(auth: dict[str, str]) -> Object:
 
 
 def job_pod(
-    target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float, secret: bool
+    target: Target, image: str, command: list[str], env: dict[str, str], timeout: float, secret: bool
 ) -> Object:
     """A pod that runs one command in the image and ends."""
     spec: Object = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": max(1, math.ceil(timeout)),
         "terminationGracePeriodSeconds": 1,
-        "containers": [{"name": "run", "image": artifact.reference, "command": command, "env": _with_env([], env)}],
+        "containers": [{"name": "run", "image": image, "command": command, "env": _with_env([], env)}],
     }
     if secret:
         spec["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
@@ -222,7 +295,7 @@ def stable_pin(stable: Object, current: Object | None, settled: bool) -> tuple[s
         return None
     if labels.get(TRACK) == "stable":  # survives the next rolling update, which a hash does not
         return TRACK, "stable"
-    return "pod-template-hash", str(current["metadata"]["labels"]["pod-template-hash"])
+    return HASH, str(current["metadata"]["labels"][HASH])
 
 
 def lease_time(now: float) -> str:
@@ -235,12 +308,12 @@ def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
-def _not_selected(labels: dict[str, str], selectors: list[dict[str, str]]) -> dict[str, str]:
+def _not_selected(labels: dict[str, str], selectors: list[dict[str, str]], track: Track) -> dict[str, str]:
     """The labels, as few of them changed as keep each selector from picking the pod."""
     for selector in selectors:
         if selects(selector, labels):
             key = next((it for it in ("app", "app.kubernetes.io/name") if it in selector), sorted(selector)[0])
-            labels = {**labels, key: f"{selector[key]}-canary"[-63:].lstrip("-._")}
+            labels = {**labels, key: f"{selector[key]}-{track}"[-63:].lstrip("-._")}
     return labels
 
 

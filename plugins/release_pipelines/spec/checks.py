@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.spec.checks_of_strategies import judged_parts, strategy_mistakes
 from release_pipelines.spec.models import AppSpec, EnvironmentSpec
 from release_pipelines.spec.promql import PLACEHOLDERS, unknown_placeholders
 
 Mistake = tuple[str, str, str]
 
-POINTS_OFF = 1.0
-"""So many percentage points whole pods may miss a weight by."""
+RESERVED = ("control", "rollback")
+"""Apps that would have the DAGs of people's own controls."""
 
 
 def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: AnalysisSpec) -> Iterator[Mistake]:
@@ -20,21 +21,17 @@ def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: AnalysisS
     if len(set(names)) != len(names):
         yield "environments", ", ".join(names), "each environment once"
     yield from _people(app, environments)
-    yield from _pods(app, environments)
     where = "analysis" if isinstance(app.analysis, AnalysisSpec) else f"analysis `{app.analysis}`"
     yield from _analysis(where, analysis, app, environments)
-    canary = app.strategy.canary
-    yield from _time(where, analysis, min([canary.bake, *(step.hold for step in canary.steps if not step.analysis)]))
-    if any(not 1 <= weight <= 99 for weight in canary.return_weights) or canary.return_weights != sorted(
-        set(canary.return_weights), reverse=True
-    ):
-        found = str(canary.return_weights)
-        yield "strategy.canary.return_weights", found, "falling weights from 99 to 1 (0 comes last by itself)"
-    for n, step in enumerate(canary.steps):
-        if step.analysis:
-            here = f"strategy.canary.steps[{n}].analysis"
-            yield from _analysis(here, step.analysis, app, environments)
-            yield from _time(here, step.analysis, step.hold)
+    if app.name in RESERVED:
+        yield "name", f"`{app.name}`", f"another name: the DAG release_{app.name} is there for people"
+    yield from strategy_mistakes(app, environments[-1], analysis)
+    for here, own, hold in judged_parts(app, where, analysis):
+        if own is not analysis:
+            yield from _analysis(here, own, app, environments)
+        yield from _time(here, own, hold.max)
+        if hold.min < hold.max and own.judge != "sequential":
+            yield f"{here}.judge", f"`{own.judge}`", "`sequential`: only that judge ends a hold between `min` and `max`"
 
 
 def _people(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mistake]:
@@ -45,28 +42,6 @@ def _people(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mista
             f"no approvers in {last.name}.yaml",
             f"`approvers` in {last.name}.yaml, or `self_approval: true` where one pair of eyes will do",
         )
-
-
-def _pods(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mistake]:
-    """Without a mesh a weight is a number of pods: it must be one that whole pods can make."""
-    if environments[-1].router.kind != "replicas":
-        return
-    stable = app.environments[-1].replicas or app.workloads[0].replicas
-    for n, step in enumerate(app.strategy.canary.steps):
-        nearest = nearest_weight(stable, step.weight)
-        if abs(nearest - step.weight) > POINTS_OFF:
-            yield (
-                f"strategy.canary.steps[{n}].weight",
-                str(step.weight),
-                f"a weight that whole pods beside {stable} stable ones make (router `replicas`), like {nearest:.3g}",
-            )
-
-
-def nearest_weight(stable: int, weight: int) -> float:
-    """The share in percent nearest to ``weight`` that whole canary pods, at least one, make beside ``stable`` pods."""
-    ideal = stable * weight / (100 - weight)
-    shares = [100 * pods / (stable + pods) for pods in {max(1, int(ideal)), int(ideal) + 1}]
-    return min(shares, key=lambda share: abs(share - weight))
 
 
 def _time(where: str, analysis: AnalysisSpec, hold: float) -> Iterator[Mistake]:

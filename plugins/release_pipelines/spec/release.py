@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from release_pipelines.spec.checks import check, relaxed
-from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment
 from release_pipelines.spec.analysis import AnalysisSpec
 from release_pipelines.spec.base import Spec
+from release_pipelines.spec.checks import check, relaxed
+from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment
 from release_pipelines.spec.models import AppSpec, EnvironmentSpec
 from release_pipelines.spec.strategy import StepSpec
 
@@ -76,6 +76,8 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
 
 def _relaxed_steps(app: AppSpec) -> AppSpec:
     canary = app.strategy.canary
+    if canary is None:
+        return app
     steps = [
         step.model_copy(update={"analysis": relaxed(step.analysis, app)}) if step.analysis else step
         for step in canary.steps

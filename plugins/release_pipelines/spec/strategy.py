@@ -64,7 +64,10 @@ class StepSpec(Spec):
     weight: int | None = Field(None, ge=1, le=99, description="Percent of the traffic; 100 is the bake")
     match: MatchSpec | None = Field(None, description="Only requests of testers go to the canary")
     mirror: int | None = Field(
-        None, ge=1, le=100, description="Percent of the requests that the canary gets a copy of; nobody sees its answers"
+        None,
+        ge=1,
+        le=100,
+        description="Percent of the requests that the canary gets a copy of; nobody sees its answers",
     )
     verify: VerifySpec | None = None
     approval: StepApprovalSpec | None = None
@@ -130,9 +133,13 @@ class BlueGreenSpec(Spec):
     switch: Literal["route", "selector"] = Field(
         "route", description="What moves the traffic: the environment's router, or (Kubernetes) the Service's selector"
     )
-    auto_promote: bool = Field(True, description="false: a person lets the traffic over after the checks of the preview")
+    auto_promote: bool = Field(
+        True, description="false: a person lets the traffic over after the checks of the preview"
+    )
     promote_timeout: Duration = Field(3600, gt=0, description="How long that person is waited for")
-    bake: HoldSpec = Field(default_factory=_ten_minutes, description="How long the new version is watched with all traffic")
+    bake: HoldSpec = Field(
+        default_factory=_ten_minutes, description="How long the new version is watched with all traffic"
+    )
     retire_after: Duration = Field(30, description="The old version keeps running so long after the bake")
     auto_rollback: bool = Field(True, description="false: a failing verdict returns traffic and waits for a person")
     on_drift: OnDrift = "reassert"
@@ -141,9 +148,7 @@ class BlueGreenSpec(Spec):
 class RollingSpec(Spec):
     """Rolling: replica by replica, with a look between batches if wanted."""
 
-    max_surge: int | str = Field(
-        "25%", description="So many replicas more than wanted, or a share like 25%"
-    )
+    max_surge: int | str = Field("25%", description="So many replicas more than wanted, or a share like 25%")
     max_unavailable: int | str = Field(0, description="So many replicas fewer than wanted, or a share like 25%")
     batches: list[int] = Field(
         default_factory=list, description="Percent of the replicas after which the rollout stops and is judged, rising"

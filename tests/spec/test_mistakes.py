@@ -18,7 +18,7 @@ def mistake(project, text: str) -> str:
 MISTAKES = {
     "an unknown key names its close match": (
         "strategy: {canary: {stepz: []}}",
-        "storefront.yaml: strategy.canary.stepz: found an unknown key, expected one of steps, bake, return_weights, "
+        "storefront.yaml: strategy.canary.stepz: found an unknown key, expected one of steps, bake, replicas, "
         "retire_after, auto_rollback, on_drift; did you mean `steps`?",
     ),
     "an unknown key at the top": ("ownr: me", "storefront.yaml: ownr: found an unknown key, expected one of"),

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from release_pipelines.spec.analysis import AnalysisSpec
-from release_pipelines.spec.base import Duration, Spec
+from release_pipelines.spec.base import Duration, Spec, parse_duration
 
 OnDrift = Literal["reassert", "abort"]
 
@@ -21,7 +21,10 @@ class HoldSpec(Spec):
     @model_validator(mode="before")
     @classmethod
     def _one_duration(cls, value: Any) -> Any:
-        return value if isinstance(value, (dict, cls)) else {"min": value, "max": value}
+        if isinstance(value, (dict, cls)):
+            return value
+        seconds = parse_duration(value)
+        return {"min": seconds, "max": seconds}
 
     @model_validator(mode="after")
     def _ordered(self) -> HoldSpec:

@@ -1,32 +1,31 @@
-"""The ``release`` command: what happened, and whether the app files are right. Works without Airflow."""
+"""The ``release`` command: what happened, whether the app files are right, and how a running release is steered. Works without Airflow."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from release_pipelines import steering
+from release_pipelines.terminal import (
+    AsJson,
+    Database,
+    fail,
+    iso,
+    local,
+    open_history_at,
+    print_json,
+    print_table,
+    times,
+    told,
+)
+
 if TYPE_CHECKING:
-    from release_pipelines.history import History, Release, ReleaseDetail
+    from release_pipelines.history import Command, Release, ReleaseDetail, Stability
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Releases: what happened, and what would.")
-
-CONNECTION = "AIRFLOW_CONN_RELEASE_HISTORY"
-
-Database = Annotated[
-    str | None,
-    typer.Option(
-        help=f"Where the history is, like postgresql://… or sqlite:///…; default: {CONNECTION}, else a file of its own."
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+steering.add_to(app)
 
 
 @app.command()
@@ -37,15 +36,15 @@ def history(
     database: Database = None,
 ) -> None:
     """List releases, newest first."""
-    with _told():
-        found = _history(database).releases(name, limit)
+    with told():
+        found = open_history_at(database).releases(name, limit)
     if as_json:
-        _print_json([_listed(release) for release in found])
+        print_json([_listed(release) for release in found])
     elif not found:
         print(f"No release of {name} yet." if name else "No release yet.")
     else:
         headings = ("started", "app", "version", "outcome", "requester", "approver", "why")
-        _print_table(headings, [_row(release) for release in found])
+        print_table(headings, [_row(release) for release in found])
 
 
 @app.command()
@@ -55,12 +54,41 @@ def show(
     database: Database = None,
 ) -> None:
     """Tell one release: its steps, verdicts, measurements, approvals and events."""
-    with _told():
-        found = _history(database).find(release)
+    with told():
+        found = open_history_at(database).find(release)
     if as_json:
-        _print_json({**_listed(found), **_times(found.model_dump(mode="json"))})
+        print_json({**_listed(found), **times(found.model_dump(mode="json"))})
     else:
         _tell(found)
+
+
+@app.command()
+def stability(
+    name: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
+    as_json: AsJson = False,
+    database: Database = None,
+) -> None:
+    """Say how every version did over all its releases, and whether a rollback may go back to it."""
+    with told():
+        found = open_history_at(database).stability(name)
+    if as_json:
+        print_json([times(it.model_dump(mode="json")) for it in found])
+    elif not found:
+        print(f"No release of {name} yet.")
+    else:
+        headings = (
+            "version",
+            "good",
+            "promoted",
+            "held",
+            "rolled back",
+            "aborted",
+            "by",
+            "last release",
+            "came to",
+            "why",
+        )
+        print_table(headings, [_stability_row(it) for it in found])
 
 
 @app.command()
@@ -76,12 +104,12 @@ def validate(
 
     apps = (path or apps_folder(Path.cwd())).absolute()
     if not apps.exists():
-        _fail(f"{apps} does not exist: the folder of the app files, or one of them, is expected.")
+        fail(f"{apps} does not exist: the folder of the app files, or one of them, is expected.")
     errors: list[SpecError] = []
     if apps.is_dir():
         files = app_files(apps)
         if not files:
-            _fail(f"{apps} has no app files: files called <name>.yaml are expected.")
+            fail(f"{apps} has no app files: files called <name>.yaml are expected.")
         config = config_folder(apps.parent.parent)
         errors = list(app_errors(apps, config))
     else:
@@ -91,7 +119,7 @@ def validate(
         except SpecError as error:
             errors = [error, *error.also]
     if errors:
-        _fail("\n".join(str(error) for error in errors))
+        fail("\n".join(str(error) for error in errors))
     print(f"{len(files)} app file{'s' if len(files) != 1 else ''}, no mistakes.")
 
 
@@ -105,7 +133,7 @@ def schema(
     try:
         written = write(folder)
     except OSError as error:
-        _fail(f"{error.filename or folder} cannot be written: {error.strerror}. A folder is expected.")
+        fail(f"{error.filename or folder} cannot be written: {error.strerror}. A folder is expected.")
     for path in written:
         print(path)
 
@@ -121,43 +149,10 @@ def prune(
     try:
         seconds = parse_duration(older_than)
     except ValueError:
-        _fail(f"--older-than: found `{older_than}`, expected a time like 365d.")
-    with _told():
-        gone = _history(database).prune(seconds / 86400)
+        fail(f"--older-than: found `{older_than}`, expected a time like 365d.")
+    with told():
+        gone = open_history_at(database).prune(seconds / 86400)
     print(f"Removed {gone} release{'s' if gone != 1 else ''}.")
-
-
-def _history(database: str | None) -> History:
-    from release_pipelines.history import default_url, open_history, url_from_connection
-
-    connection = os.environ.get(CONNECTION)
-    if database is None and connection:
-        return open_history(url_from_connection(connection))
-    return open_history(database or default_url())
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """What goes wrong as a sentence instead of a traceback."""
-    from release_pipelines.history import HistoryUnavailable
-
-    try:
-        yield
-    except (HistoryUnavailable, ValueError) as error:
-        _fail(str(error))
-
-
-def _fail(sentence: str) -> NoReturn:
-    print(sentence, file=sys.stderr)
-    raise typer.Exit(1)
-
-
-def _iso(at: float | None) -> str | None:
-    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds") if at is not None else None
-
-
-def _local(at: float | None) -> str:
-    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S") if at is not None else ""
 
 
 def _listed(release: Release) -> dict[str, Any]:
@@ -168,34 +163,34 @@ def _listed(release: Release) -> dict[str, Any]:
         "outcome": release.outcome,
         "digest": release.digest,
         "sentence": release.sentence,
-        "started": _iso(release.started_at),
-        "ended": _iso(release.ended_at),
+        "started": iso(release.started_at),
+        "ended": iso(release.ended_at),
         "requester": release.requester,
         "approver": release.approver,
     }
 
 
-def _times(told: Any) -> Any:
-    """The same with every Unix time as ISO time."""
-    if isinstance(told, list):
-        return [_times(item) for item in told]
-    if not isinstance(told, dict):
-        return told
-    return {
-        key: _iso(value) if (key == "at" or key.endswith("_at")) and isinstance(value, float) else _times(value)
-        for key, value in told.items()
-    }
-
-
 def _row(release: Release) -> list[str]:
     return [
-        _local(release.started_at),
+        local(release.started_at),
         release.app,
         release.version,
         release.outcome or "running",
         release.requester or "",
         release.approver or "",
         release.sentence or "",
+    ]
+
+
+def _stability_row(it: Stability) -> list[str]:
+    return [
+        it.version,
+        "yes" if it.good else "no",
+        *(str(number or "") for number in (it.promoted, it.held, it.rolled_back, it.aborted)),
+        ", ".join(dict.fromkeys(it.aborted_by)),
+        local(it.last_at),
+        it.last_outcome or "running",
+        it.why,
     ]
 
 
@@ -210,8 +205,8 @@ def _tell(release: ReleaseDetail) -> None:
         "asked by": release.requester,
         "urgent because": release.reason,
         "notes": release.notes,
-        "started": _local(release.started_at),
-        "ended": _local(release.ended_at),
+        "started": local(release.started_at),
+        "ended": local(release.ended_at),
         "direction": release.direction if release.direction == "backward" else None,
     }
     for name, value in told.items():
@@ -219,46 +214,46 @@ def _tell(release: ReleaseDetail) -> None:
             print(f"  {name:<15}{value}")
     for answer in release.approvals:
         said = f"{answer.decision} by {answer.by}" if answer.by else answer.decision
-        print(f"  {'approval':<15}{_local(answer.at)} {said}{f': {answer.note}' if answer.note else ''}")
+        print(f"  {'approval':<15}{local(answer.at)} {said}{f': {answer.note}' if answer.note else ''}")
     if release.verdicts:
         print("\nVerdicts")
         judged = [
-            [_local(it.decided_at), it.environment, it.step, f"{it.weight} %", it.judgement, it.sentence]
+            [local(it.decided_at), it.environment, it.step, f"{it.weight} %", it.judgement, it.sentence]
             for it in release.verdicts
         ]
-        _print_table(("decided", "environment", "step", "weight", "verdict", "why"), judged)
+        print_table(("decided", "environment", "step", "weight", "verdict", "why"), judged)
     if release.measurements:
         print("\nMeasurements")
         headings = ("at", "environment", "step", "metric", "value", "bad", "total", "stable", "error")
         measured = [
             [
-                _local(it.at), it.environment, it.step, it.metric, _number(it.value), _number(it.bad), _number(it.total),
+                local(it.at), it.environment, it.step, it.metric, _number(it.value), _number(it.bad), _number(it.total),
                 f"{_number(it.stable_bad)}/{_number(it.stable_total)}" if it.stable_total is not None else "",
                 it.error or "",
             ]
             for it in release.measurements
         ]  # fmt: skip
-        _print_table(headings, measured)
+        print_table(headings, measured)
+    if release.commands:
+        print("\nCommands")
+        given = [
+            [local(it.at), it.by, it.kind, it.reason or "", _after(it), it.effect or "not answered yet"]
+            for it in release.commands
+        ]
+        print_table(("at", "by", "command", "reason", "answered", "what it did"), given)
     if release.events:
         print("\nEvents")
-        rows = [[_local(it.at), it.environment or "", it.kind, it.sentence] for it in release.events]
-        _print_table(("at", "environment", "kind", "what"), rows)
+        rows = [[local(it.at), it.environment or "", it.kind, it.sentence] for it in release.events]
+        print_table(("at", "environment", "kind", "what"), rows)
+
+
+def _after(command: Command) -> str:
+    """How long a command waited for its answer."""
+    return f"after {command.answered_at - command.at:.1f} s" if command.answered_at else ""
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
-
-
-def _print_table(headings: Sequence[str], rows: list[list[str]]) -> None:
-    """Columns as wide as they need to be; one that is empty in every row is left out."""
-    columns = [index for index in range(len(headings)) if any(row[index] for row in rows)]
-    widths = {index: max(len(headings[index]), *(len(row[index]) for row in rows)) for index in columns}
-    for row in ([heading.upper() for heading in headings], *rows):
-        print("  ".join(row[index].ljust(widths[index]) for index in columns).rstrip())
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

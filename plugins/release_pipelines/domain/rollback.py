@@ -6,6 +6,9 @@ from typing import Literal
 
 from release_pipelines.domain.values import Artifact, Observed, Value
 
+ROLLBACK_DAG = "release_rollback"
+"""The DAG with which a person rolls back."""
+
 
 class RollbackPlan(Value):
     """What the rollback does.

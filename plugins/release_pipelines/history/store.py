@@ -7,11 +7,12 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from release_pipelines.domain.control import KINDS, ControlKind
+from release_pipelines.domain.rollback import ROLLBACK_DAG
 from release_pipelines.domain.values import Artifact, Outcome, Sample, Verdict, to_json
 from release_pipelines.history.queries import (
     artifact_in,
@@ -43,6 +44,9 @@ from release_pipelines.history.values import (
     ReleaseDetail,
     Stability,
 )
+
+ANSWER_LOOK_SECONDS = 0.2
+"""Pause between two looks for a command's answer."""
 
 
 class HistoryUnavailable(ConnectionError):
@@ -289,6 +293,18 @@ class History:
             told = {"kind": "control", "environment": None, "sentence": said, "data": {"by": row.by, "kind": row.kind}}
             self._append(connection, events, row.release_id, told)
 
+    def answered(self, command: Command, seconds: float) -> Command:
+        """The command with its answer, waited for at most so long; ``answered_at`` is None where there was none in time."""
+        end = time.monotonic() + seconds
+        while True:
+            with self._read() as connection:
+                row = connection.execute(select(commands).where(commands.c.id == command.id)).first()
+            if row is None:
+                raise UnknownRelease(f"The history knows no command {command.id} of {command.release_id} any more.")
+            if row.answered_at is not None or time.monotonic() > end:
+                return Command.model_validate(dict(row._mapping))
+            time.sleep(ANSWER_LOOK_SECONDS)
+
     # --- reports ------------------------------------------------------------------------------------------------
 
     def attach(self, release_id: str, name: str, media_type: str, content: str) -> None:
@@ -366,12 +382,24 @@ class History:
                 back = set(connection.scalars(went))
         return stability_of(rows, aborts, back)
 
-    def running(self, app: str) -> Release | None:
-        """The app's newest release that has not ended; None where none runs."""
-        query = listed().where(releases.c.app == app, releases.c.outcome.is_(None))
+    def running(self, app: str, environment: str) -> list[Release]:
+        """The app's releases that have not ended, without people's rollbacks; what a person means who steers "the release" first.
+
+        That is the one that was deployed last in ``environment``; before any was, the newest.
+        """
+        deployed = (
+            select(func.max(events.c.at))
+            .where(
+                events.c.release_id == releases.c.id,
+                events.c.kind == "deployed",
+                events.c.environment == environment,
+            )
+            .scalar_subquery()
+        )
+        query = listed().where(releases.c.app == app, releases.c.outcome.is_(None), releases.c.dag_id != ROLLBACK_DAG)
         with self._read() as connection:
-            row = connection.execute(query.order_by(releases.c.started_at.desc()).limit(1)).first()
-        return Release.model_validate(release_in(row)) if row else None
+            rows = connection.execute(query.order_by(deployed.desc().nulls_last(), releases.c.started_at.desc()))
+            return [Release.model_validate(release_in(row)) for row in rows]
 
     def releases(self, app: str | None = None, limit: int = 50) -> list[Release]:
         """Releases, newest first."""

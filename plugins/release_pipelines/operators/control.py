@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.domain.control import refusal
+from release_pipelines.domain.control import NOT_ANSWERED, refusal
 from release_pipelines.domain.release import target as target_of
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.operators.base import ReleaseOperator
 from release_pipelines.operators.manual_rollback import spec_of
-from release_pipelines.operators.rollback import is_rollback
 from release_pipelines.spec.release import ReleaseSpec
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
     from release_pipelines.history import History
     from release_pipelines.history.values import Release
-
-LOOK_SECONDS = 0.2
 
 
 class ReleaseControlOperator(ReleaseOperator):
@@ -75,24 +71,14 @@ class ReleaseControlOperator(ReleaseOperator):
         if no or running is None:
             raise AirflowFailException(f"{spec.app.name}: {no}")
         command = history.command(running.id, self.action, by, reason or None)  # type: ignore[arg-type]
-        effect = self._effect(history, running.id, command.id)
+        effect = history.answered(command, self.wait).effect or NOT_ANSWERED
         self.log.info("%s: %s by %s: %s", running.id, self.action, by, effect)
         return {"release": running.id, "action": self.action, "by": by, "effect": effect}
-
-    def _effect(self, history: History, release: str, command_id: int) -> str:
-        end = time.monotonic() + self.wait
-        while True:
-            found = next(it for it in history.commands(release, open_only=False) if it.id == command_id)
-            if found.answered_at:
-                return str(found.effect)
-            if time.monotonic() > end:
-                return "Not answered yet: the release takes it up as soon as it waits for something again."
-            time.sleep(LOOK_SECONDS)
 
 
 def running_release(history: History, spec: ReleaseSpec) -> Release | None:
     """The app's release that has begun and not ended; where others wait for it, the one that holds production."""
-    running = [it for it in history.releases(spec.app.name) if it.outcome is None and not is_rollback(it.id)]
+    running = history.running(spec.app.name, spec.production.name)
     if len(running) > 1:
         target = target_of(spec, spec.production.name)
         lease = PlatformHook(target).call(lambda platform: platform.observe(target)).lease

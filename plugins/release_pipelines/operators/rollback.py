@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from release_pipelines.domain.rollback import RollbackPlan, plan_rollback
+from release_pipelines.domain.rollback import ROLLBACK_DAG, RollbackPlan, plan_rollback
 from release_pipelines.domain.values import (
     ALL_TO_STABLE,
     Artifact,
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from release_pipelines.platforms.base import Platform
-
-ROLLBACK_DAG = "release_rollback"
-"""The DAG with which a person rolls back."""
 
 TAKEN_OVER = "taken_over"
 """XCom key of the holder that took the environment away from a release."""

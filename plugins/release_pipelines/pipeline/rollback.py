@@ -7,9 +7,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
+from release_pipelines.domain.rollback import ROLLBACK_DAG
 from release_pipelines.operators.manual_rollback import ManualRollbackPlanOperator, RecordRollbackOperator
 from release_pipelines.operators.rollback import (
-    ROLLBACK_DAG,
     RollbackCleanupOperator,
     RollbackGiveBackOperator,
     RollbackPrepareOperator,

@@ -221,3 +221,24 @@ def test_without_a_proxy_ready_made_request_metrics_are_refused(project):
     assert "with router `replicas` (production) no proxy counts requests" in mistake(
         project, "workloads: [{replicas: 9}]\nstrategy: {canary: {steps: [{weight: 10, hold: 1m}]}}"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{kind: pager}", "[0].kind: found `pager`, expected one of `log`, `webhook`, `slack`, `mail`"),
+        ("{kind: webhook}", "[0]: found `webhook` alone, expected `connection` beside it"),
+        ("{kind: mail}", "[0]: found `mail` alone, expected `to` beside it"),
+        ("{kind: mail, to: [team]}", "[0].to[0]: found `team`, expected an address like team@example.org"),
+        ("{kind: log, to: [a@b.org]}", "[0]: found `to`, expected no `to` beside `log`"),
+        ("{kind: log, on: [broken]}", "[0].on[0]: found `broken`, expected one of `released`, `no_op`"),
+        ("{kind: log, on: []}", "[0].on: found a list of 0, expected at least 1"),
+    ],
+)
+def test_a_receiver_that_does_not_fit_is_told_at_its_place(project, written, said):  # R12
+    project.environment("production", f"notify: [{written}]")
+    assert f"production.yaml: notify{said}" in mistake(project, "")
+
+
+def test_the_log_is_told_every_outcome_unless_the_file_says_otherwise(project):
+    assert [(it.kind, len(it.on)) for it in load_environment("production", project.config).notify] == [("log", 9)]

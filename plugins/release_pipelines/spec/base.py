@@ -43,6 +43,10 @@ Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_ty
 Limit = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)]
 DnsName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]
 Action = Literal["rollback", "hold", "continue"]
+Outcome = Literal[
+    "released", "no_op", "rolled_back", "rejected", "expired", "superseded", "aborted", "failed", "rollback_failed"
+]
+"""What a release comes to."""
 
 
 class Spec(BaseModel):

@@ -46,6 +46,7 @@ _PATTERNS = {
     r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$": "at most 40 lower-case letters, digits and dashes, a letter first",
     "^/": "a path that begins with /",
     r"^\d+(Ki|Mi|Gi)$": "a size like 256Mi or 1Gi",
+    r"^[^@\s]+@[^@\s]+$": "an address like team@example.org",
     "^https?://": "an address that begins with http:// or https://",
 }
 """The patterns of the models in words."""

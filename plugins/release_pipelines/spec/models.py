@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from release_pipelines.spec.analysis import AnalysisSpec
 from release_pipelines.spec.base import DnsName, Duration, Spec
+from release_pipelines.spec.notify import NotifySpec
 from release_pipelines.spec.strategy import StrategySpec
 
 
@@ -152,6 +153,9 @@ class EnvironmentSpec(Spec):
     approvers: list[str] = Field(default_factory=list)
     time_zone: str = "UTC"
     queue: str | None = Field(None, description="Airflow queue of the tasks that touch this environment")
+    notify: list[NotifySpec] = Field(
+        default_factory=lambda: [NotifySpec(kind="log")], description="Who is told what a release came to"
+    )
 
     @model_validator(mode="after")
     def _router_fits(self) -> EnvironmentSpec:

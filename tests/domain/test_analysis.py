@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.analysis import action, judge, metric_verdict, step_verdict, ticks, window_at
+from release_pipelines.domain.analysis import action, judge, metric_verdict, stage_verdict, ticks, window_at
 from release_pipelines.domain.values import Sample
 from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
 
@@ -17,7 +17,9 @@ ERRORS = MetricSpec(name="errors", source="errors", limit=0.01, min_requests=20,
 SLOW = MetricSpec(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)
 QUEUE = MetricSpec(name="queue", query="depth", limit=5, failure_limit=0)
 CPU = MetricSpec(name="cpu", source="cpu", limit=0.8, critical=False)
-ANALYSIS = AnalysisSpec(interval=10, window=30, min_measurements=1, error_limit=2, patience=20, metrics=[ERRORS])
+ANALYSIS = AnalysisSpec(
+    judge="threshold", interval=10, window=30, min_measurements=1, error_limit=2, patience=20, metrics=[ERRORS]
+)
 
 NUMBERS = st.none() | st.floats(0, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
 JUDGED = {
@@ -33,8 +35,15 @@ def samples(kinds, metric="errors", start=1000.0):
     return [Sample(metric=metric, at=start + 10 * n, **JUDGED[kind]) for n, kind in enumerate(kinds, 1)]
 
 
-def step(kinds, now, analysis=ANALYSIS, hold=30.0):
-    return step_verdict("step_10", 10, analysis, samples(kinds), 1000.0 + now, 1000.0, hold)
+def step(kinds, now, analysis=ANALYSIS):
+    return decided(analysis, samples(kinds), now)
+
+
+def decided(analysis, taken, now, earliest=30.0, latest=30.0, evidence=None):
+    """The verdict ``now`` seconds after the stage began; its hold is over between ``earliest`` and ``latest``."""
+    return stage_verdict(
+        "step_10", 10, analysis, taken, 1000.0 + now, 1000.0 + earliest, 1000.0 + latest, evidence or {}
+    )
 
 
 # --- one measurement ------------------------------------------------------------------------------------------------
@@ -205,14 +214,14 @@ def test_an_outage_that_ends_in_time_changes_nothing():  # R3
 def test_a_metric_that_is_not_critical_is_reported_and_decides_nothing():  # R3
     analysis = ANALYSIS.model_copy(update={"metrics": [ERRORS, CPU]})
     hot = [Sample(metric="cpu", at=1000.0 + 10 * n, value=0.99) for n in (1, 2, 3)]
-    verdict = step_verdict("step_10", 10, analysis, samples(["pass"] * 3) + hot, 1030.0, 1000.0, 30.0)
+    verdict = decided(analysis, samples(["pass"] * 3) + hot, now=30)
     assert verdict.judgement == "pass"
     assert [(metric.metric, metric.judgement) for metric in verdict.metrics] == [("errors", "pass"), ("cpu", "fail")]
 
 
 def test_every_critical_metric_must_pass():  # R3
     analysis = ANALYSIS.model_copy(update={"metrics": [ERRORS, QUEUE]})
-    verdict = step_verdict("step_10", 10, analysis, samples(["pass"] * 5), 1050.0, 1000.0, 30.0)
+    verdict = decided(analysis, samples(["pass"] * 5), now=50)
     assert verdict.judgement == "inconclusive"
     assert verdict.sentence == "could not measure queue: no measurement was due"
 

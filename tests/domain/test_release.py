@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from release_pipelines.domain.release import canary_replicas, goes_backward, target, version_fits
 from release_pipelines.domain.replicas import pods_for_weight
-from release_pipelines.spec.checks import POINTS_OFF, nearest_weight
+from release_pipelines.spec.checks_of_strategies import POINTS_OFF, nearest_weight
 from release_pipelines.spec.loader import DEFAULT_ANALYSIS
 from release_pipelines.spec.models import AppSpec, EnvironmentSpec
 from release_pipelines.spec.release import ReleaseSpec

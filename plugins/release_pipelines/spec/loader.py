@@ -81,13 +81,18 @@ class SpecError(Exception):
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
-    """Safe YAML in which a key that is given twice is a mistake; otherwise the last one would win silently."""
+    """Safe YAML in which a key that is given twice is a mistake; otherwise the last one would win silently.
+
+    A key is a word, also where YAML 1.1 reads the word as true or false, like ``on``.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                 continue
+            if key.tag == "tag:yaml.org,2002:bool":
+                key.tag = "tag:yaml.org,2002:str"
             if key.value in seen:
                 said = f"the key `{key.value}` a second time"
                 raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)

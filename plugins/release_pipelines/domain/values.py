@@ -7,14 +7,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from release_pipelines.spec.analysis import MetricSpec
+from release_pipelines.spec.base import Outcome as Outcome
 from release_pipelines.spec.models import RouterSpec, WorkloadSpec
 
 Track = Literal["stable", "canary", "preview", "baseline"]
 BESIDE: tuple[Track, ...] = ("canary", "preview", "baseline")
 """Tracks that come and go with a release."""
-Outcome = Literal[
-    "released", "no_op", "rolled_back", "rejected", "expired", "superseded", "aborted", "failed", "rollback_failed"
-]
 Judgement = Literal["pass", "fail", "inconclusive", "error"]
 
 

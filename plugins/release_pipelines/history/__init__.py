@@ -1,13 +1,6 @@
 """What happened: every release, its decisions and the numbers behind them. Knows no Airflow."""
 
-from release_pipelines.history.connect import (
-    default_url,
-    open_history,
-    sqlalchemy_url,
-    url_from_connection,
-)
-from release_pipelines.history.store import History, HistoryUnavailable, UnknownRelease, VersionTaken
-from release_pipelines.history.values import (
+from release_pipelines.domain.records import (
     Approval,
     Attachment,
     Command,
@@ -19,6 +12,13 @@ from release_pipelines.history.values import (
     ReleaseDetail,
     Stability,
 )
+from release_pipelines.history.connect import (
+    default_url,
+    open_history,
+    sqlalchemy_url,
+    url_from_connection,
+)
+from release_pipelines.history.store import History, HistoryUnavailable, UnknownRelease, VersionTaken
 
 __all__ = [
     "Approval",

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, or_, select
 
+from release_pipelines.domain.records import Direction, Stability
 from release_pipelines.domain.release import goes_backward, version_fits
 from release_pipelines.domain.values import Artifact
 from release_pipelines.history.tables import approvals, events, releases, verdicts
-from release_pipelines.history.values import Direction, Stability
 
 WENT_WRONG = ("rolled_back", "rollback_failed", "aborted")
 

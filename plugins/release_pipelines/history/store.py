@@ -12,6 +12,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from release_pipelines.domain.control import KINDS, ControlKind
+from release_pipelines.domain.records import (
+    Approval,
+    Attachment,
+    Command,
+    Decision,
+    Release,
+    ReleaseDetail,
+    Stability,
+)
 from release_pipelines.domain.rollback import ROLLBACK_DAG
 from release_pipelines.domain.values import Artifact, Outcome, Sample, Verdict, to_json
 from release_pipelines.history.queries import (
@@ -34,15 +43,6 @@ from release_pipelines.history.tables import (
     releases,
     reports,
     verdicts,
-)
-from release_pipelines.history.values import (
-    Approval,
-    Attachment,
-    Command,
-    Decision,
-    Release,
-    ReleaseDetail,
-    Stability,
 )
 
 ANSWER_LOOK_SECONDS = 0.2

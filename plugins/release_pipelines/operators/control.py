@@ -18,8 +18,8 @@ from release_pipelines.spec.release import ReleaseSpec
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from release_pipelines.domain.records import Release
     from release_pipelines.history import History
-    from release_pipelines.history.values import Release
 
 
 class ReleaseControlOperator(ReleaseOperator):

@@ -1,4 +1,4 @@
-"""What the history gives back. All times are Unix times in seconds."""
+"""What a history keeps of releases, and gives back. All times are Unix times in seconds."""
 
 from __future__ import annotations
 

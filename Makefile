@@ -1,6 +1,7 @@
 SANDBOX := .venv/bin/python -m include.sandbox
 CONTEXT ?=
 REGISTRY ?=
+STRATEGY ?= canary
 APP ?= storefront
 
 .DEFAULT_GOAL := help
@@ -10,8 +11,8 @@ help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-10s %s\n' "$$name" "$$text"; done
 
-demo: ready ## Start everything and release three versions [CONTEXT=kubectl context] [REGISTRY=host:port]
-	@$(SANDBOX) demo --context "$(CONTEXT)" --registry "$(REGISTRY)"
+demo: ready ## Start everything and release three versions [STRATEGY=canary|blue_green|rolling] [CONTEXT=kubectl context] [REGISTRY=host:port]
+	@$(SANDBOX) demo --strategy "$(STRATEGY)" --context "$(CONTEXT)" --registry "$(REGISTRY)"
 
 release: ready ## Release one version: APP=storefront VERSION=1.1.0
 	@test -n "$(VERSION)" || { echo "Say which version: make release APP=storefront VERSION=1.1.0"; exit 2; }

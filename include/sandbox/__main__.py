@@ -21,6 +21,7 @@ def main() -> int:
     demo = commands.add_parser("demo", help="start everything, release three versions, show what happened")
     demo.add_argument("--context", default="", help="kubectl context: release to this cluster instead of containers")
     demo.add_argument("--registry", default="", help="registry that this machine and the cluster both reach")
+    demo.add_argument("--strategy", default="canary", help="how new versions take over: canary, blue_green or rolling")
     release = commands.add_parser("release", help="release one version of an app")
     release.add_argument("app")
     release.add_argument("version")
@@ -33,7 +34,7 @@ def main() -> int:
             from include.sandbox import demo as show
 
             if arguments.command == "demo":
-                return show.demo(arguments.context, arguments.registry)
+                return show.demo(arguments.strategy, arguments.context, arguments.registry)
             return show.release(arguments.app, arguments.version)
         {"up": stack.up, "down": stack.down, "reset": stack.empty}[arguments.command]()
     except SandboxError as error:

@@ -16,9 +16,11 @@ from typing import Any
 from include.sandbox import processes, services
 from include.sandbox.settings import (
     AIRFLOW,
+    CONTROL_DAG,
     DAG_ID,
     PROMETHEUS,
     REGISTRY,
+    ROLLBACK_DAG,
     ROOT,
     STATE,
     STORE_URL,
@@ -188,14 +190,18 @@ class Client:
 
 
 def forget_runs() -> None:
-    """Delete all runs of the sample app's DAG."""
-    admin = Client("admin")
+    """Delete all runs of the sample app's DAG, and of the DAGs with which people steer it."""
+    for dag_id in (DAG_ID, ROLLBACK_DAG, CONTROL_DAG):
+        _forget_runs(Client("admin"), dag_id)
+
+
+def _forget_runs(admin: Client, dag_id: str) -> None:
     try:
-        runs = admin.call("GET", f"/dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
+        runs = admin.call("GET", f"/dags/{dag_id}/dagRuns?limit=100")["dag_runs"]
     except SandboxError:
         return  # no such DAG yet
     for run in runs:
-        path = run_path(DAG_ID, run["dag_run_id"])
+        path = run_path(dag_id, run["dag_run_id"])
         if run["state"] in ("queued", "running"):
             admin.call("PATCH", path, {"state": "failed"})
             _wait_for_teardowns(admin, path)

@@ -29,6 +29,8 @@ os.environ.update(BASE_URL=address, HOST="")
 runpy.run_path("integration.py", run_name="__main__")
 """
 """Inside the cluster this machine's loopback is somewhere else: the test asks the app's Service."""
+DIFFERS = {"integration_test": ["python3", "-c", IN_CLUSTER_TEST]}
+"""What the app's file says otherwise there."""
 
 
 class Cluster:
@@ -110,11 +112,6 @@ class Cluster:
         for name in ENVIRONMENTS:
             values = yaml.safe_load((source / f"{name}.yaml").read_text()) | {"namespace": _namespace(name)}
             (folder / f"{name}.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-        apps = STATE / "apps"
-        apps.mkdir(exist_ok=True)
-        app = yaml.safe_load((ROOT / "include" / "apps" / f"{APP}.yaml").read_text())
-        app["integration_test"] = ["python3", "-c", IN_CLUSTER_TEST]
-        (apps / f"{APP}.yaml").write_text(yaml.safe_dump(app, sort_keys=False))
 
     def variables(self) -> dict[str, str]:
         """Environment variables for Airflow."""
@@ -124,7 +121,6 @@ class Cluster:
             registry["extra"] = {"insecure": True}
         return {
             "RELEASE_PIPELINES_CONFIG": str(STATE / "config"),
-            "RELEASE_PIPELINES_APPS": str(STATE / "apps"),
             "AIRFLOW_CONN_SANDBOX_CLUSTER": json.dumps({"conn_type": "kubernetes", "extra": extra}),
             "AIRFLOW_CONN_SANDBOX_REGISTRY": json.dumps(registry),
         }

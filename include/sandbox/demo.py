@@ -10,35 +10,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from include.sandbox import airflow, cluster, processes, report, run, stack
+from include.sandbox import airflow, app_file, cluster, processes, report, run, stack
 from include.sandbox.settings import APP, DAG_ID, VENV_BIN, SandboxError
 
 EXPECTED = {"1.0.0": "released", "1.1.0": "released", "1.2.0": "rolled_back"}
 
 
-def demo(context: str, registry: str) -> int:
+def demo(strategy: str, context: str, registry: str) -> int:
     """Start everything, release three versions, show what happened.
 
+    :param strategy: how new versions take over: a key of :data:`include.sandbox.app.STRATEGIES`.
     :param context: kubectl context to release to; empty: containers on this machine.
     :param registry: registry that this machine and the cluster both reach; empty: the sandbox's own.
     :return: the exit code: 1 when an outcome is not as expected or a request was lost.
     """
+    app_file.check(strategy)
     place = cluster.Cluster(context, registry) if context else None
     if place:
         place.check()
     with stack.alone():
-        return _demo(place)
+        return _demo(strategy, place)
 
 
-def _demo(place: cluster.Cluster | None) -> int:
+def _demo(strategy: str, place: cluster.Cluster | None) -> int:
     begun = time.time()
-    stack.up(place)
+    changed = place or strategy != "canary"
+    stack.up(place, app_file.write(strategy, cluster.DIFFERS if place else None) if changed else None)
     print("Forgetting earlier releases")
     stack.empty(place)
-    _wait_for_dag()
-    releases = []
+    wait_for_dag(strategy)
+    releases: list[run.Release] = []
     for version, expected in EXPECTED.items():
-        print(f"\nReleasing {APP} {version} as alice; expected: {expected.replace('_', ' ')}")
+        print(f"\nReleasing {APP} {version} as alice ({strategy}); expected: {expected.replace('_', ' ')}")
         with _progress() as (say, live):
             releases.append(run.follow(DAG_ID, version, say, live, "bob", place.entry if place else None))
     history = {entry["version"]: entry for entry in read_history()}
@@ -76,18 +79,24 @@ def read_history(app: str = APP) -> list[dict[str, Any]]:
     return json.loads(asked.stdout)  # type: ignore[no-any-return]
 
 
-def _wait_for_dag(timeout: float = 120) -> None:
+def wait_for_dag(strategy: str = "canary", timeout: float = 120) -> None:
+    """Wait until Airflow has read the app's file with this strategy.
+
+    :raises SandboxError: when it does not, with Airflow's import errors.
+    """
     admin, deadline = airflow.Client("admin"), time.monotonic() + timeout
     while True:
         try:
-            admin.call("GET", f"/dags/{DAG_ID}")
-            return
+            tasks = admin.call("GET", f"/dags/{DAG_ID}/tasks")["tasks"]
         except SandboxError:
-            if time.monotonic() > deadline:
-                errors = admin.call("GET", "/importErrors")["import_errors"]
-                why = "; ".join(error["stack_trace"].strip().splitlines()[-1] for error in errors) or "no import error"
-                raise SandboxError(f"Airflow knows no DAG {DAG_ID} after {timeout:.0f} s: {why}") from None
-            time.sleep(1)
+            tasks = []  # no such DAG yet
+        if any(task["task_id"] == app_file.FIRST_TASK[strategy] for task in tasks):
+            return
+        if time.monotonic() > deadline:
+            errors = admin.call("GET", "/importErrors")["import_errors"]
+            why = "; ".join(error["stack_trace"].strip().splitlines()[-1] for error in errors) or "no import error"
+            raise SandboxError(f"Airflow knows no DAG {DAG_ID} ({strategy}) after {timeout:.0f} s: {why}")
+        time.sleep(1)
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def show(releases: list[Release], history: dict[str, dict[str, Any]], seconds: f
         )
     console.print()
     console.print(table)
-    for line in _reactions(releases):
+    for line in reactions(releases):
         console.print(line)
     console.print(f"The demo took {seconds:.0f} s.\n")
     accounts = ", ".join(airflow.USERS)
@@ -44,23 +44,27 @@ def show(releases: list[Release], history: dict[str, dict[str, Any]], seconds: f
     console.print(f"Traefik     {TRAEFIK_API}/dashboard/")
     console.print(f"Prometheus  {PROMETHEUS}")
     console.print("\nTry next:")
-    console.print(f"  make release APP={APP} VERSION=1.0.0     go back to an older version; approve it in the browser")
-    console.print(f"  . .sandbox/environment; .venv/bin/release history {APP}")
+    console.print(f"  make release APP={APP} VERSION=1.0.0     release an older version; approve it in the browser")
+    console.print(
+        "  make demo STRATEGY=blue_green             the same with another strategy (canary, blue_green, rolling)"
+    )
+    console.print(f"  . .sandbox/environment; .venv/bin/release show {APP}      or history, stability, pause, abort, …")
     console.print("  make down")
 
 
-def _reactions(releases: Iterable[Release]) -> Iterable[str]:
+def reactions(releases: Iterable[Release]) -> Iterable[str]:
+    """How soon a bad version had no traffic any more: at the proxy, where the strategy has weights, and for users."""
     for release in releases:
+        if release.verdict is None:
+            continue
+        found = []
         if release.weight_zero_after is not None:
-            yield (
-                f"{release.version}: weight 0 was in effect at the proxy {release.weight_zero_after * 1000:.0f} ms "
-                "after the answer that decided the verdict"
-                + (
-                    f"; its last answer to a user came after {release.last_answer_after * 1000:.0f} ms."
-                    if release.last_answer_after and release.last_answer_after > 0
-                    else "; no user got an answer from it after that one."
-                )
-            )
+            found.append(f"the proxy sent it nothing more from {release.weight_zero_after * 1000:.0f} ms on")
+        if release.last_answer_after is not None and release.last_answer_after > 0:
+            found.append(f"its last answer to a user came {release.last_answer_after * 1000:.0f} ms later")
+        else:
+            found.append("no user got an answer from it")
+        yield f"{release.version}: after the measurement that decided the verdict {', and '.join(found)}."
 
 
 def mistakes(releases: list[Release], history: dict[str, dict[str, Any]], expected: dict[str, str]) -> list[str]:

@@ -41,7 +41,7 @@ class Release:
 
 
 class Weights(threading.Thread):
-    """Reads the canary's weight from the proxy itself, every 20 ms, and keeps when it changed."""
+    """Reads the weight beside stable from the proxy itself, every 20 ms, and keeps when it changed."""
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(daemon=True)
@@ -61,18 +61,13 @@ class Weights(threading.Thread):
                 connection.close()
                 continue
             if response.status == 200:
-                self._note(canary_weight(json.loads(content), self._entry.prefix))
+                self._note(weight_beside(json.loads(content), self._entry.prefix))
 
     def _note(self, weight: int | None) -> None:
         if weight is None:
             return
         if not self.changes or self.changes[-1][1] != weight:
             self.changes.append((time.time(), weight))
-
-    @property
-    def now(self) -> int:
-        """The weight at the last look, in percent."""
-        return self.changes[-1][1] if self.changes else 0
 
     def zero_after(self, moment: float) -> float | None:
         """Seconds from ``moment`` until the weight was 0."""
@@ -84,22 +79,32 @@ class Weights(threading.Thread):
         self.join(timeout=5)
 
 
-def canary_weight(services: list[dict[str, Any]], prefix: str) -> int | None:
-    """The canary's share in percent, from Traefik's services; None when none of them is the app's.
+def weight_beside(services: list[dict[str, Any]], prefix: str) -> int | None:
+    """The share of canary and preview in percent, from Traefik's services; None when none of them is the app's.
 
     :param prefix: what the names of the app's tracks begin with.
     """
+    beside = tuple(f"{prefix}{track}" for track in ("canary", "preview"))
     for service in services:
         parts = service.get("weighted", {}).get("services") or []
-        if parts and all(part["name"].startswith(prefix) for part in parts):
-            shares = [(part["name"].startswith(f"{prefix}canary"), part.get("weight", 1)) for part in parts]
-            return round(100 * sum(share for canary, share in shares if canary) / (sum(s for _, s in shares) or 1))
+        # A preview's own address is a service without stable.
+        if all(part["name"].startswith(prefix) for part in parts) and any(
+            not part["name"].startswith(beside) for part in parts
+        ):
+            shares = [(part["name"].startswith(beside), part.get("weight", 1)) for part in parts]
+            return round(100 * sum(share for new, share in shares if new) / (sum(share for _, share in shares) or 1))
     return None
 
 
 def traffic() -> dict[str, Any]:
     """The account of the steady traffic."""
     return json.loads(TRAFFIC_STATE.read_text())  # type: ignore[no-any-return]
+
+
+def share_of(version: str, before: dict[str, Any], after: dict[str, Any]) -> int:
+    """Percent of the answers between two accounts that came from this version."""
+    own = (account["versions"].get(version, {}).get("answered", 0) for account in (after, before))
+    return round(100 * (next(own) - next(own)) / max(1, after["answered"] - before["answered"]))
 
 
 def follow(
@@ -121,7 +126,7 @@ def follow(
     begun = traffic()
     run = alice.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": {"version": version}})
     release = Release(version, run["dag_run_id"])
-    path, states, asked_at = run_path(dag_id, release.run_id), {}, 0.0
+    path, states, asked_at, account = run_path(dag_id, release.run_id), {}, 0.0, begun
     weights = Weights(entry or Entry())
     weights.start()
     try:
@@ -140,8 +145,9 @@ def follow(
             asked_at = (asked_at or time.time()) if waiting else 0.0
             if waiting and approver and time.time() - asked_at >= WAIT_BEFORE_APPROVAL:
                 _approve(dag_id, path, waiting[0], approver, say)
-            account = traffic()
-            live(f"{version}: canary {weights.now} %, {account['sent']:,} requests sent, {account['lost']} lost")
+            before, account = account, traffic()
+            share = share_of(version, before, account)
+            live(f"{version}: {share} % of the answers, {account['sent']:,} requests sent, {account['lost']} lost")
     finally:
         weights.stop()
     release.ended = time.time()

@@ -24,6 +24,8 @@ LOCAL_BASE_IMAGE = "localhost/python-base:latest"
 
 APP = "storefront"
 DAG_ID = "release_storefront"
+ROLLBACK_DAG = "release_rollback"
+CONTROL_DAG = "release_control"
 HOST = "storefront.localhost"
 TRAFFIC_STATE = STATE / "traffic.json"
 RATE = 60

@@ -6,6 +6,7 @@ import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from include.sandbox import airflow, cluster, engine, processes, sample, services
 from include.sandbox.settings import AIRFLOW, PROMETHEUS, ROOT, STATE, TRAEFIK_API, SandboxError
@@ -27,10 +28,11 @@ def alone() -> Iterator[None]:
         yield
 
 
-def up(place: cluster.Cluster | None = None) -> None:
+def up(place: cluster.Cluster | None = None, apps: Path | None = None) -> None:
     """Start everything that does not run yet.
 
     :param place: the cluster that releases go to; None: containers on this machine.
+    :param apps: folder of the app files; None: ``include/apps``.
     """
     print("Container engine")
     engine_url = engine.start()
@@ -42,7 +44,8 @@ def up(place: cluster.Cluster | None = None) -> None:
     sample.make()
     services.keep_traffic(place.entry if place else None)
     print("Airflow")
-    airflow.start(airflow.variables(engine_url, image, place.variables() if place else None))
+    extra = {"RELEASE_PIPELINES_APPS": str(apps)} if apps else {}
+    airflow.start(airflow.variables(engine_url, image, (place.variables() if place else {}) | extra))
     print(f"Everything runs. Airflow: {AIRFLOW}")
 
 

@@ -166,7 +166,7 @@ def sandbox() -> Iterator[Sandbox]:
         try:
             stack.up()
             stack.empty()
-            demo._wait_for_dag()
+            demo.wait_for_dag()
             yield Sandbox()
         finally:
             if ours:

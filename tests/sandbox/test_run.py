@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from include.sandbox.report import mistakes
-from include.sandbox.run import Release, Weights, canary_weight
+from include.sandbox.report import mistakes, reactions
+from include.sandbox.run import Release, Weights, share_of, weight_beside
 from include.sandbox.services import Entry
 
 PREFIX = "shop-production-"
@@ -12,14 +12,27 @@ def _weighted(**weights: int) -> dict[str, object]:
     return {"name": "shop-production@redis", "weighted": {"services": services}}
 
 
-def test_the_canarys_weight_is_read_from_the_proxy() -> None:
+def test_the_weight_of_the_new_version_is_read_from_the_proxy() -> None:
     others = {"name": "api@internal"}
-    assert canary_weight([others, _weighted(stable=90, canary=10)], PREFIX) == 10
-    assert canary_weight([_weighted(stable=100)], PREFIX) == 0
+    assert weight_beside([others, _weighted(stable=90, canary=10)], PREFIX) == 10
+    assert weight_beside([_weighted(stable=0, canary=0, preview=100)], PREFIX) == 100
+    assert weight_beside([_weighted(stable=100)], PREFIX) == 0
+
+
+def test_the_previews_own_address_is_no_share_of_the_traffic() -> None:
+    assert weight_beside([_weighted(preview=100), _weighted(stable=100, preview=0)], PREFIX) == 0
 
 
 def test_an_app_that_has_no_route_has_no_weight() -> None:
-    assert canary_weight([{"name": "api@internal"}, _weighted(stable=1)], "other-production-") is None
+    assert weight_beside([{"name": "api@internal"}, _weighted(stable=1)], "other-production-") is None
+
+
+def test_who_answers_users_is_counted_between_two_looks() -> None:
+    before = {"answered": 100, "versions": {"1.0.0": {"answered": 100}}}
+    after = {"answered": 140, "versions": {"1.0.0": {"answered": 130}, "1.1.0": {"answered": 10}}}
+    assert share_of("1.1.0", before, after) == 25
+    assert share_of("1.0.0", before, after) == 75
+    assert share_of("1.2.0", after, after) == 0
 
 
 def test_the_return_of_traffic_is_timed_from_the_verdict() -> None:
@@ -35,4 +48,15 @@ def test_a_lost_request_or_an_unexpected_outcome_is_said_in_a_sentence() -> None
     assert mistakes(releases, history, {"1.0.0": "released", "1.1.0": "released"}) == [
         "1.0.0 ended as failed in the history, released is expected.",
         "2 of 100 requests were lost while 1.1.0 was released.",
+    ]
+
+
+def test_how_soon_a_bad_version_lost_its_traffic_is_said_as_far_as_it_was_seen() -> None:
+    good, verdict = Release("1.1.0", "a"), {"judgement": "fail"}
+    canary = Release("1.2.0", "b", verdict=verdict, weight_zero_after=0.11, last_answer_after=-0.2)
+    rolling = Release("1.2.0", "c", verdict=verdict, last_answer_after=2.3)
+    assert list(reactions([good, canary, rolling])) == [
+        "1.2.0: after the measurement that decided the verdict the proxy sent it nothing more from 110 ms on, "
+        "and no user got an answer from it.",
+        "1.2.0: after the measurement that decided the verdict its last answer to a user came 2300 ms later.",
     ]

@@ -1,0 +1,48 @@
+"""The app file that Airflow sees: ``include/apps/storefront.yaml``, or a copy in which the demo changed something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from include.sandbox.settings import APP, ROOT, STATE, SandboxError
+
+SOURCE = ROOT / "include" / "apps" / f"{APP}.yaml"
+FOLDER = STATE / "apps"
+
+STRATEGIES: dict[str, dict[str, Any] | None] = {
+    "canary": None,  # as the file has it
+    "blue_green": {"bake": "20s", "retire_after": "5s"},
+    "rolling": {"batches": [50], "hold": "12s", "bake": "20s"},
+}
+"""What the demo can show, and how: times are short, and long enough to meet the fault of the bad version."""
+FIRST_TASK = {
+    "canary": "production.canary_deploy",
+    "blue_green": "production.preview_deploy",
+    "rolling": "production.rolling_deploy",
+}
+"""By which task one sees that Airflow has read the file."""
+
+
+def check(strategy: str) -> None:
+    """:raises SandboxError: when there is no such strategy."""
+    if strategy not in STRATEGIES:
+        raise SandboxError(f"There is no strategy `{strategy}`: one of {', '.join(STRATEGIES)} is expected.")
+
+
+def write(strategy: str, differs: dict[str, Any] | None = None) -> Path:
+    """Write the app's file with this strategy to ``.sandbox/apps/``.
+
+    :param differs: keys of the file that are replaced.
+    :return: the folder, for ``RELEASE_PIPELINES_APPS``.
+    """
+    app = yaml.safe_load(SOURCE.read_text()) | (differs or {})
+    if (chosen := STRATEGIES[strategy]) is not None:
+        app["strategy"] = {strategy: chosen}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    unfinished = FOLDER / f"{APP}.unfinished"
+    unfinished.write_text(yaml.safe_dump(app, sort_keys=False))
+    unfinished.replace(FOLDER / f"{APP}.yaml")
+    return FOLDER

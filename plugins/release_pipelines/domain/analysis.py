@@ -37,19 +37,19 @@ def judge(metric: MetricSpec, sample: Sample) -> Measurement:
     if sample.error is not None:
         return _measured(sample, "error", sample.error)
     if metric.counts:
-        if not _finite(sample.total):
+        if not finite(sample.total):
             return _measured(sample, "inconclusive", "no requests were counted")
         if sample.total < metric.min_requests:
             return _measured(
                 sample, "inconclusive", f"{_count(sample.total)} requests, at least {metric.min_requests} are needed"
             )
-        if not _finite(sample.bad):
+        if not finite(sample.bad):
             why = "bad events could not be counted"
             if metric.source == "slow_requests":
                 why = f"slow requests could not be counted: no histogram bucket ends at {metric.slower_than:g} s"
             return _measured(sample, "inconclusive", why)
         value = sample.bad / sample.total
-    elif _finite(sample.value):
+    elif finite(sample.value):
         value = sample.value
     else:
         return _measured(sample, "inconclusive", "the query gave no number")
@@ -63,7 +63,7 @@ def metric_verdict(metric: MetricSpec, samples: Iterable[Sample], analysis: Anal
     nor end it); later samples change nothing. ``error``: more than ``error_limit`` errors in a row, and still no answer.
     ``pass``: ``min_measurements`` passed, and no row of failures is open. Everything else is ``inconclusive``.
     """
-    measured = [judge(metric, sample) for sample in _of(metric, samples)]
+    measured = [judge(metric, sample) for sample in samples_of(metric, samples)]
     failures = errors = passes = 0
     for n, it in enumerate(measured):
         errors = errors + 1 if it.judgement == "error" else 0
@@ -100,7 +100,7 @@ def stage_verdict(
 ) -> Verdict | None:
     """What a stage amounts to; None: go on measuring.
 
-    A failing critical metric decides at once. A pass comes at ``latest``; between ``earliest`` and ``latest`` it comes as soon
+    A failing critical metric (with Kayenta's judge: the score) decides at once. A pass comes at ``latest``; between ``earliest`` and ``latest`` it comes as soon
     as the sequential judge is sure enough of every count. What could not be measured by ``latest`` waits for
     ``patience``, and is then ``error`` or ``inconclusive``: never "the app is bad".
 
@@ -112,7 +112,7 @@ def stage_verdict(
     :param latest: Unix time in seconds at which it ends.
     :param evidence: ``Verdict.evidence`` of the stages before, from the note.
     """
-    found = judged(analysis, samples, evidence, weight)
+    found = judged(analysis, samples, evidence, weight, over=now >= latest)
     metrics = [it.verdict for it in found]
     said: dict[Judgement, list[str]] = {}
     for metric in metrics:
@@ -154,12 +154,19 @@ class Judged(NamedTuple):
     """What the next stage goes on with."""
 
 
-def judged(analysis: AnalysisSpec, samples: list[Sample], evidence: Mapping[str, Any], weight: int) -> list[Judged]:
-    """Every metric's verdict by the judge that the analysis names."""
+def judged(
+    analysis: AnalysisSpec, samples: list[Sample], evidence: Mapping[str, Any], weight: int, *, over: bool = False
+) -> list[Judged]:
+    """Every metric's verdict by the judge that the analysis names.
+
+    Kayenta's compares with stable; where all traffic is the new version's nothing is left to compare with, and the limits decide.
+
+    :param over: whether the stage's hold is over: Kayenta's judge then says what it had left open.
+    """
     if analysis.judge == "kayenta" and weight < 100:
         from release_pipelines.domain.kayenta import verdicts
 
-        return [Judged(verdict) for verdict in verdicts(analysis, samples)]
+        return [Judged(verdict) for verdict in verdicts(analysis, samples, over=over)]
     if analysis.judge != "sequential":
         return [Judged(metric_verdict(metric, samples, analysis)) for metric in analysis.metrics]
     tests = sum(2 for metric in analysis.metrics if metric.counts and metric.critical)
@@ -177,7 +184,7 @@ def judged(analysis: AnalysisSpec, samples: list[Sample], evidence: Mapping[str,
 def curve(metric: MetricSpec, samples: Iterable[Sample], evidence: object = None) -> list[tuple[float, float, float]]:
     """How the evidence of a count grew: Unix time, and the natural logarithms of both e-values (stable, limit)."""
     state, points = sequential.from_json(evidence), []
-    for sample in _of(metric, samples):
+    for sample in samples_of(metric, samples):
         counts = _counts(sample)
         if counts:
             state = sequential.add(state, counts, tolerance=metric.tolerance, limit=metric.limit)
@@ -191,7 +198,7 @@ def _sequential(
     """``fail`` as soon as one e-value passes 1/alpha; later samples change nothing."""
     total = errors = measured = 0
     last: Sample | None = None
-    for sample in _of(metric, samples):
+    for sample in samples_of(metric, samples):
         last, counts = sample, _counts(sample)
         errors = errors + 1 if sample.error is not None else 0
         if counts is None:
@@ -210,7 +217,7 @@ def _sequential(
         why = f"{_count(total)} requests, at least {metric.min_requests} are needed"
         if total >= metric.min_requests:
             why = f"{measured} of {analysis.min_measurements} measurements"
-        elif last is not None and _finite(last.total) and not _finite(last.bad):
+        elif last is not None and finite(last.total) and not finite(last.bad):
             why = judge(metric, last.model_copy(update={"total": max(last.total, metric.min_requests)})).reason
         return _judged(metric, "inconclusive", state, measured, f"could not measure {label(metric)}: {why}")
     return _judged(metric, "pass", state, measured, _seen(metric, state))
@@ -243,17 +250,18 @@ def _seen(metric: MetricSpec, state: sequential.State) -> str:
     return _numbers(metric, sample.model_copy(update=beside))
 
 
-def _of(metric: MetricSpec, samples: Iterable[Sample]) -> list[Sample]:
+def samples_of(metric: MetricSpec, samples: Iterable[Sample]) -> list[Sample]:
+    """The metric's own samples, each moment once, oldest first."""
     own = {sample.at: sample for sample in samples if sample.metric == metric.name}
     return [own[at] for at in sorted(own)]
 
 
 def _counts(sample: Sample) -> sequential.Counts | None:
     """Whole events; None where the canary's could not be counted. Where only stable's could not, the limit still holds."""
-    if not _finite(sample.bad) or not _finite(sample.total) or sample.total <= 0:
+    if not finite(sample.bad) or not finite(sample.total) or sample.total <= 0:
         return None
     total, stable_bad, stable_total = round(sample.total), 0, 0
-    if _finite(sample.stable_bad) and _finite(sample.stable_total):
+    if finite(sample.stable_bad) and finite(sample.stable_total):
         stable_total = max(0, round(sample.stable_total))
         stable_bad = min(max(0, round(sample.stable_bad)), stable_total)
     return sequential.Counts(min(max(0, round(sample.bad)), total), total, stable_bad, stable_total)
@@ -280,21 +288,24 @@ def label(metric: MetricSpec) -> str:
 def limits(analysis: AnalysisSpec) -> str:
     """What the critical metrics must keep, like ``error rate ≤ 1 %, share of requests over 0.5 s ≤ 1 %``."""
 
-    def limit(metric: MetricSpec) -> str:
-        return _share(metric.limit) if metric.counts or metric.source else f"{metric.limit:.4g}"
+    return ", ".join(
+        f"{label(metric)} ≤ {shown(metric, metric.limit)}" for metric in analysis.metrics if metric.critical
+    )
 
-    return ", ".join(f"{label(metric)} ≤ {limit(metric)}" for metric in analysis.metrics if metric.critical)
+
+def shown(metric: MetricSpec, value: float) -> str:
+    """A value of the metric in a sentence: a share in percent, or a number."""
+    return _share(value) if metric.counts or metric.source else f"{value:.4g}"
 
 
 def _numbers(metric: MetricSpec, sample: Sample) -> str:
     """``error rate 4.8 % over 1,204 requests, limit 1 % (stable: 0.1 %)``"""
     if not metric.counts:
-        shown = _share if metric.source else "{:.4g}".format
-        return f"{label(metric)} {shown(sample.value or 0.0)}, limit {shown(metric.limit)}"
+        return f"{label(metric)} {shown(metric, sample.value or 0.0)}, limit {shown(metric, metric.limit)}"
     bad, total = sample.bad or 0.0, sample.total or 1.0
     events = "requests" if metric.source else "events"
     text = f"{label(metric)} {_share(bad / total)} over {_count(total)} {events}, limit {_share(metric.limit)}"
-    if _finite(sample.stable_bad) and _finite(sample.stable_total) and sample.stable_total:
+    if finite(sample.stable_bad) and finite(sample.stable_total) and sample.stable_total:
         text += f" (stable: {_share(sample.stable_bad / sample.stable_total)})"
     return text
 
@@ -307,7 +318,8 @@ def _count(value: float | None) -> str:
     return f"{round(value or 0):,}"
 
 
-def _finite(value: float | None) -> TypeGuard[float]:
+def finite(value: float | None) -> TypeGuard[float]:
+    """Whether it is a number at all: only that can pass or fail."""
     return value is not None and math.isfinite(value)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from release_pipelines.spec.base import Action, DnsName, Duration, Limit, Spec
+
+SCORE = "score"
+"""What Kayenta's judge calls the verdict over all metrics."""
 
 
 class MetricSpec(Spec):
@@ -27,7 +30,11 @@ class MetricSpec(Spec):
     slower_than: Duration = Field(0.5, description="For slow_requests: a request that takes longer is slow")
     min_requests: int = Field(20, ge=1, description="Fewer events in the window than this: inconclusive")
     failure_limit: int = Field(1, ge=0, description="Consecutive failures that are tolerated; one more fails the step")
-    critical: bool = Field(True, description="A metric that is not critical is reported but decides nothing")
+    critical: bool = Field(
+        True,
+        description="A metric that is not critical is reported but decides nothing; Kayenta's judge: it counts in the score, where a "
+        "critical one that fails makes it 0",
+    )
     tolerance: float = Field(
         1.5, ge=1, description="Sequential judge: the odds of a bad event may be so many times stable's"
     )
@@ -71,6 +78,16 @@ class KayentaSpec(Spec):
     effect_size: float = Field(1.0, ge=1, description="Least ratio of means for a change to count; 1: any")
     min_points: int = Field(10, ge=2, description="Fewer measurements than this: inconclusive")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> KayentaSpec:
+        if self.marginal_score > self.pass_score:
+            raise ValueError("a `marginal_score` that is not above `pass_score` is expected")
+        if any(weight < 0 for weight in self.group_weights.values()) or sum(self.group_weights.values()) > 100:
+            raise ValueError(
+                f"`group_weights` of 0 or more that add up to 100 at most are expected, found {self.group_weights}"
+            )
+        return self
+
 
 class AnalysisSpec(Spec):
     """How a step is judged (R3)."""
@@ -99,4 +116,18 @@ class AnalysisSpec(Spec):
             raise ValueError("metric names that differ are expected")
         if not any(metric.critical for metric in metrics):
             raise ValueError("at least one critical metric is expected")
+        return metrics
+
+    @field_validator("metrics")
+    @classmethod
+    def _fit_the_score(cls, metrics: list[MetricSpec], info: ValidationInfo) -> list[MetricSpec]:
+        if info.data.get("judge") != "kayenta" or "kayenta" not in info.data:
+            return metrics
+        groups, weights = {metric.group for metric in metrics}, info.data["kayenta"].group_weights
+        if unknown := weights.keys() - groups:
+            raise ValueError(f"a metric in every group of `group_weights` is expected: {', '.join(sorted(unknown))}")
+        if groups <= weights.keys() and sum(weights.values()) < 100:
+            raise ValueError("`group_weights` that add up to 100 are expected where every group has one")
+        if any(metric.name == SCORE for metric in metrics):
+            raise ValueError(f"another name than `{SCORE}` is expected: Kayenta's judge calls its own result so")
         return metrics

@@ -86,8 +86,14 @@ def _analysis(
 
 
 def relaxed(analysis: AnalysisSpec, app: AppSpec) -> AnalysisSpec:
-    """CPU and memory are shares of a limit: where no limit is set they are reported and decide nothing."""
+    """CPU and memory are shares of a limit: where no limit is set they are reported and decide nothing.
+
+    Kayenta's judge does without them: what nobody can measure would keep its score open.
+    """
     limits = {"cpu": app.workloads[0].cpu, "memory": app.workloads[0].memory}
+    if analysis.judge == "kayenta":
+        kept = [metric for metric in analysis.metrics if limits.get(metric.source or "", 1) is not None]
+        return analysis.model_copy(update={"metrics": kept})
     metrics = [
         metric.model_copy(update={"critical": False}) if limits.get(metric.source or "", 1) is None else metric
         for metric in analysis.metrics

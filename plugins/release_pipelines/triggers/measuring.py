@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from release_pipelines.domain.analysis import ticks, window_at
 from release_pipelines.domain.metrics import Counter, counter, growth, queries, sample_of
-from release_pipelines.domain.values import MetricQuery, Sample, Target, Track
+from release_pipelines.domain.values import MetricQuery, Sample, Target, Track, Usage
 from release_pipelines.hooks.prometheus import PrometheusError, PrometheusReader
 from release_pipelines.platforms.base import PlatformError
 
@@ -149,14 +149,20 @@ class Measurer:
         if metric.source in ("cpu", "memory"):
             try:
                 usage = await platform.usage(self.target, self.track)
+                compared = self.beside if self.analysis.judge == "kayenta" else None
+                other = await platform.usage(self.target, compared) if compared else None
             except PlatformError as error:  # a replica that has just gone, or an engine that is away: no measurement
                 return Sample(metric=metric.name, at=tick, error=str(error))
             if usage is not None:
-                value = usage.cpu if metric.source == "cpu" else usage.memory
-                return sample_of(metric, tick, None, None, value)
+                sample = sample_of(metric, tick, None, None, _used(usage, metric))
+                beside = {"stable_bad": _used(other, metric), "stable_total": 1.0} if other else {}
+                return sample.model_copy(update=beside)
         window = window_at(self.analysis, started_at, tick)
-        if self.analysis.judge == "sequential" and metric.counts:
-            window = min(window, self.analysis.interval)  # every event once
+        once = self.analysis.judge == "sequential" or (self.analysis.judge == "kayenta" and self.beside)
+        if once and metric.counts:
+            window = min(
+                window, self.analysis.interval
+            )  # every event once: a test of counts, or of points, counts on it
         try:
             bad, total, value = await _ask(reader, queries(self.target, metric, self.track, window), tick)
             sample = sample_of(metric, tick, bad, total, value)
@@ -170,6 +176,12 @@ class Measurer:
         except PrometheusError as error:
             return Sample(metric=metric.name, at=tick, error=str(error))
         return sample
+
+
+def _used(usage: Usage | None, metric: MetricSpec) -> float | None:
+    if usage is None:
+        return None
+    return usage.cpu if metric.source == "cpu" else usage.memory
 
 
 async def _ask(reader: PrometheusReader, query: MetricQuery, tick: float) -> tuple[float | None, ...]:

@@ -77,7 +77,15 @@ def _analysis(
                 f"`{metric.source}`",
                 f"PromQL of your own (`bad` and `total`): with router `replicas` ({replicas[0]}) no proxy counts requests",
             )
-    if not any(metric.critical for metric in relaxed(analysis, app).metrics):
+    left = relaxed(analysis, app).metrics
+    lost = analysis.kayenta.group_weights.keys() - {metric.group for metric in left}
+    if analysis.judge == "kayenta" and lost:
+        yield (
+            f"{where}.kayenta.group_weights",
+            f"points for {', '.join(sorted(lost))}, where only CPU or memory without limits is measured",
+            "points for groups that can be measured, or `cpu` and `memory` limits in `workloads`",
+        )
+    if not any(metric.critical for metric in left):
         yield (
             f"{where}.metrics",
             "only CPU or memory, without limits",

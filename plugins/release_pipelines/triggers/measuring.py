@@ -150,12 +150,12 @@ class Measurer:
             try:
                 usage = await platform.usage(self.target, self.track)
                 compared = self.beside if self.analysis.judge == "kayenta" else None
-                other = await platform.usage(self.target, compared) if compared else None
+                usage_beside = await platform.usage(self.target, compared) if compared else None
             except PlatformError as error:  # a replica that has just gone, or an engine that is away: no measurement
                 return Sample(metric=metric.name, at=tick, error=str(error))
             if usage is not None:
                 sample = sample_of(metric, tick, None, None, _used(usage, metric))
-                beside = {"stable_bad": _used(other, metric), "stable_total": 1.0} if other else {}
+                beside = {"stable_bad": _used(usage_beside, metric), "stable_total": 1.0} if usage_beside else {}
                 return sample.model_copy(update=beside)
         window = window_at(self.analysis, started_at, tick)
         once = self.analysis.judge == "sequential" or (self.analysis.judge == "kayenta" and self.beside)

@@ -35,12 +35,13 @@ def check(strategy: str) -> None:
 def write(strategy: str, differs: dict[str, Any] | None = None) -> Path:
     """Write the app's file with this strategy to ``.sandbox/apps/``.
 
-    :param differs: keys of the file that are replaced.
+    :param differs: keys of the file that are replaced after that.
     :return: the folder, for ``RELEASE_PIPELINES_APPS``.
     """
-    app = yaml.safe_load(SOURCE.read_text()) | (differs or {})
+    app = yaml.safe_load(SOURCE.read_text())
     if (chosen := STRATEGIES[strategy]) is not None:
         app["strategy"] = {strategy: chosen}
+    app |= differs or {}
     FOLDER.mkdir(parents=True, exist_ok=True)
     unfinished = FOLDER / f"{APP}.unfinished"
     unfinished.write_text(yaml.safe_dump(app, sort_keys=False))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from include.sandbox import airflow, app_file, cluster, processes, report, run, stack
-from include.sandbox.settings import APP, DAG_ID, VENV_BIN, SandboxError
+from include.sandbox.settings import APP, DAG_ID, ROOT, VENV_BIN, SandboxError
 
 EXPECTED = {"1.0.0": "released", "1.1.0": "released", "1.2.0": "rolled_back"}
 
@@ -69,14 +69,20 @@ def release(app: str, version: str) -> int:
 
 def read_history(app: str = APP) -> list[dict[str, Any]]:
     """What the release history says, by the same command that people use."""
-    lines = airflow.ENVIRONMENT.read_text().splitlines()
-    env = {**processes.environment(), **airflow.read_environment(lines)}
-    asked = subprocess.run(
-        [str(VENV_BIN / "release"), "history", app, "--json"], env=env, capture_output=True, text=True, check=False
-    )
+    return ask("history", app)  # type: ignore[no-any-return]
+
+
+def ask(*arguments: str) -> Any:
+    """What ``release … --json`` answers in the sandbox.
+
+    :raises SandboxError: with its own words when its exit code is not 0.
+    """
+    env = {**processes.environment(), **airflow.read_environment(airflow.ENVIRONMENT.read_text().splitlines())}
+    command = [str(VENV_BIN / "release"), *arguments, "--json"]
+    asked = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if asked.returncode:
-        raise SandboxError(f"`release history {app} --json` failed:\n{asked.stderr[-800:]}")
-    return json.loads(asked.stdout)  # type: ignore[no-any-return]
+        raise SandboxError(f"`release {' '.join(arguments)} --json` failed:\n{asked.stderr[-800:]}")
+    return json.loads(asked.stdout)
 
 
 def wait_for_dag(strategy: str = "canary", timeout: float = 120) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from include.sandbox import demo, engine, processes, stack
+from include.sandbox import app_file, demo, engine, processes, run, stack
 from include.sandbox.airflow import Client, run_path
-from include.sandbox.settings import DAG_ID, ROOT, STORE_URL, WEB
+from include.sandbox.settings import APP, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
 from release_pipelines.domain.release import target
 from release_pipelines.domain.values import Observed
 from release_pipelines.platforms.container_host import ContainerHost
-from release_pipelines.spec.release import load_release
+from release_pipelines.spec.release import ReleaseSpec, load_release
 
 FINISHED = ("success", "failed")
 
@@ -35,11 +35,23 @@ class Sandbox:
     """What the tests see of it."""
 
     def __init__(self) -> None:
-        self.spec = load_release(
-            ROOT / "include" / "apps" / "storefront.yaml", ROOT / "include" / "config", ROOT / "include" / "analyses"
-        )
+        self.releases: list[Run] = []
 
-    def observe(self, environment: str) -> Observed:
+    def strategy(self, name: str, differs: dict[str, Any] | None = None) -> None:
+        """Let the app be released by this strategy from now on.
+
+        :param differs: keys of the app's file that are replaced.
+        """
+        app_file.write(name, differs)
+        demo.wait_for_dag(name)
+
+    @property
+    def spec(self) -> ReleaseSpec:
+        """What stands in the app's file now."""
+        file = app_file.FOLDER / f"{APP}.yaml"
+        return load_release(file, ROOT / "include" / "config", ROOT / "include" / "analyses")
+
+    def observe(self, environment: str = "production") -> Observed:
         """What runs, and who holds the lease."""
 
         async def look() -> Observed:
@@ -55,33 +67,91 @@ class Sandbox:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return answer.headers["X-App-Version"]  # type: ignore[no-any-return]
 
+    def other(self) -> str:
+        """The good version that does not serve now."""
+        return "1.1.0" if self.serves() == "1.0.0" else "1.0.0"
+
+    def lost(self) -> int:
+        """Requests of the steady traffic that nobody answered since the sandbox was emptied."""
+        return int(run.traffic()["lost"])
+
+    def at_rest(self) -> None:
+        """Nothing of a release is left: stable has all traffic, nothing runs beside it, nobody holds a lease."""
+        observed = self.observe()
+        assert observed.weight("stable") == 100, observed
+        assert not observed.beside, observed
+        assert observed.lease is None, observed
+        assert self.observe("staging").lease is None
+
     def history(self, run: Run) -> dict[str, Any]:
-        """What the history says about a run."""
+        """What the history says about a run, as ``release show`` tells it."""
         [entry] = [it for it in demo.read_history() if run.run_id in it["id"]]
-        return entry  # type: ignore[no-any-return]
+        return demo.ask("show", entry["id"])  # type: ignore[no-any-return]
 
     def start(self, version: str, user: str = "alice") -> Run:
         """Trigger a release."""
-        return Run(version, user)
+        self.releases.append(Run(DAG_ID, {"version": version}, user))
+        return self.releases[-1]
+
+    def end_all(self) -> None:
+        """End what a test that failed left running: the next one shall not meet it."""
+        for run in self.releases:
+            if not run.ended:
+                run.mark("failed")
+                run.until(lambda: run.ended)  # noqa: B023
+        self.releases.clear()
 
     def release(self, version: str) -> Run:
         """Release a version, approved by bob, and see it through."""
+        run = self.begin(version)
+        run.until(lambda: run.ended)
+        return run
+
+    def begin(self, version: str) -> Run:
+        """Start a release that bob approves."""
         run = self.start(version)
         run.until(lambda: run.asks)
         run.answer("bob", "Approve")
+        return run
+
+    def command(self, run: Run, action: str, user: str, reason: str = "") -> None:
+        """A signed-in user gives the running release a command by the DAG ``release_control``."""
+        conf = {"app": APP, "action": action, "reason": reason}
+        control = Run(CONTROL_DAG, conf, user)
+        control.until(lambda: control.ended, seconds=60)
+        assert control.state == "success", control.xcom("control", "reason")
+        self._taken_up(run, action, user, reason, "release_control")
+
+    def type_command(self, run: Run, action: str, user: str, reason: str = "") -> None:
+        """The same in a terminal."""
+        said = ["--reason", reason] if reason else []
+        demo.ask(action, APP, "--by", user, *said, "--wait", "20s")
+        self._taken_up(run, action, user, reason, f"release {action}")
+
+    def _taken_up(self, run: Run, action: str, user: str, reason: str, how: str) -> None:
+        """The history has the command with its name, its effect, and the time it took (which is only told)."""
+        entry = self.history(run)
+        [command] = [it for it in entry["commands"] if (it["kind"], it["by"]) == (action, user)][-1:]
+        assert (command["reason"] or "") == reason
+        assert command["effect"], command
+        assert any(it["kind"] == "control" and f"{action} by {user}" in it["sentence"] for it in entry["events"])
+        print(f"{how} by {user}: {command['at']} → {command['answered_at']}: {command['effect']}")
+
+    def roll_back(self, user: str, reason: str, version: str = "") -> Run:
+        """A signed-in user goes back by the DAG ``release_rollback``, and it is seen through."""
+        run = Run(ROLLBACK_DAG, {"app": APP, "version": version, "reason": reason}, user)
         run.until(lambda: run.ended)
         return run
 
 
 class Run:
-    """One release over REST. ``seen`` has the task states of every look."""
+    """One run of a DAG over REST. ``seen`` has the task states of every look."""
 
-    def __init__(self, version: str, user: str) -> None:
-        made = Client(user).call(
-            "POST", f"/dags/{DAG_ID}/dagRuns", {"logical_date": None, "conf": {"version": version}}
-        )
+    def __init__(self, dag_id: str, conf: dict[str, Any], user: str) -> None:
+        self.dag_id = dag_id
+        made = Client(user).call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
         self.run_id = made["dag_run_id"]
-        self.path = run_path(DAG_ID, self.run_id)
+        self.path = run_path(dag_id, self.run_id)
         self.admin = Client("admin")
         self.seen: list[dict[str, str | None]] = []
 
@@ -121,6 +191,18 @@ class Run:
             time.sleep(0.5)
             self.look()
 
+    def until_task(self, task: str, state: str = "deferred", seconds: float = 120) -> None:
+        """Look until a task is in a state; a run that ends before fails the test with its states."""
+
+        def reached() -> bool:
+            states = self.look()
+            if states.get(task) == state:
+                return True
+            assert self.state not in FINISHED, states
+            return False
+
+        self.until(reached, seconds)
+
     def answer(self, user: str, option: str) -> None:
         """Answer the approval as somebody.
 
@@ -138,7 +220,7 @@ class Run:
         """Clear a task and what comes after it."""
         self.admin.call(
             "POST",
-            f"/dags/{DAG_ID}/clearTaskInstances",
+            f"/dags/{self.dag_id}/clearTaskInstances",
             {
                 "dag_run_id": self.run_id,
                 "task_ids": [task],
@@ -150,24 +232,53 @@ class Run:
         )
 
     def xcom(self, task: str, key: str) -> Any:
-        """What a task pushed."""
+        """What a task pushed; None: nothing."""
         name = urllib.parse.quote(task)
-        return self.admin.call("GET", f"{self.path}/taskInstances/{name}/xcomEntries/{key}")["value"]
+        try:
+            return self.admin.call("GET", f"{self.path}/taskInstances/{name}/xcomEntries/{key}")["value"]
+        except SandboxError:
+            return None
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """Started unless it runs already, and then left running; empty, but for version 1.0.0, which was just released."""
+def _sandbox() -> Iterator[Sandbox]:
     reason = missing()
     if reason:
         pytest.skip(reason)
     with stack.alone():
         ours = processes.find("airflow-scheduler") is None
         try:
-            stack.up()
+            stack.up(apps=app_file.write("canary"))
             stack.empty()
             demo.wait_for_dag()
             yield Sandbox()
         finally:
             if ours:
                 stack.down()
+
+
+@pytest.fixture(scope="session")
+def serving(_sandbox: Sandbox) -> Run:
+    """1.0.0 was released as the first version; the requester tried to approve it first."""
+    run = _sandbox.start("1.0.0")
+    run.until(lambda: run.asks)
+    with pytest.raises(SandboxError, match="403"):  # R10
+        run.answer("alice", "Approve")
+    run.answer("bob", "Approve")
+    run.until(lambda: run.ended)
+    assert _sandbox.serves() == _sandbox.serves("staging") == "1.0.0", run.look()
+    return run
+
+
+@pytest.fixture
+def sandbox(_sandbox: Sandbox, serving: Run) -> Iterator[Sandbox]:
+    """Started unless it runs already, and then left running. A good version serves; it is released as a canary. Whatever a test
+    does, no request of the steady traffic may be lost, and nothing of a release may be left."""
+    _sandbox.strategy("canary")
+    before = _sandbox.lost()
+    try:
+        yield _sandbox
+    finally:
+        _sandbox.end_all()
+    _sandbox.at_rest()
+    assert _sandbox.lost() == before, run.traffic()["lost_requests"]

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from include.sandbox.settings import SandboxError
 from tests.end_to_end import browser
 from tests.end_to_end.conftest import FINISHED, Run, Sandbox
 
 HELD = ("production.step_10", "production.step_50", "production.bake", "production.promote", "production.hold_lease")
 
 
-@pytest.fixture(scope="session")
-def serving(sandbox: Sandbox) -> Run:
-    """1.0.0 was released and serves; the requester tried to approve it first."""
-    run = sandbox.start("1.0.0")
-    run.until(lambda: run.asks)
-    with pytest.raises(SandboxError, match="403"):  # R10
-        run.answer("alice", "Approve")
-    run.answer("bob", "Approve")
-    run.until(lambda: run.ended)
-    return run
-
-
 def test_the_first_release_ends_as_released_and_its_note_says_so(sandbox: Sandbox, serving: Run) -> None:  # R9, R17
     assert serving.state == "success", serving.look()
     assert sandbox.history(serving)["outcome"] == "released"
-    assert sandbox.serves() == sandbox.serves("staging") == "1.0.0"
     assert serving.note == "Released 1.0.0: it serves all traffic in production and held."
-    assert sandbox.observe("production").lease is None
 
 
-def reject_in_the_browser(run: Run, screenshots: Path) -> None:
+def reject_in_the_browser(run: Run, version: str, screenshots: Path) -> None:
     """As bob, who sees what changes."""
     with browser.signed_in("bob") as page:
         page.goto(browser.run_page(run.run_id))
         page.get_by_text("rollback").first.wait_for()
         page.screenshot(path=screenshots / "graph.png")
         page.goto(browser.run_page(run.run_id, "/tasks/approval/required_actions"))
-        page.get_by_text("Release storefront 1.1.0 to production?").first.wait_for()
+        page.get_by_text(f"Release storefront {version} to production?").first.wait_for()
         page.get_by_text("sha256:").first.wait_for()
         page.screenshot(path=screenshots / "approval.png", full_page=True)
         page.get_by_role("button", name="Reject").click()
@@ -48,37 +31,34 @@ def reject_in_the_browser(run: Run, screenshots: Path) -> None:
 
 
 def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(
-    sandbox: Sandbox, serving: Run, tmp_path: Path
+    sandbox: Sandbox, tmp_path: Path
 ) -> None:  # R10
-    before, staging = sandbox.observe("production").route, sandbox.serves("staging")
-    run = sandbox.start("1.1.0")
+    before, staging, version = sandbox.observe().route, sandbox.serves("staging"), sandbox.other()
+    run = sandbox.start(version)
     run.until(lambda: run.asks)
-    assert sandbox.serves("staging") == "1.1.0"
+    assert sandbox.serves("staging") == version
     if browser.CHROMIUM:
-        reject_in_the_browser(run, tmp_path)
+        reject_in_the_browser(run, version, tmp_path)
     else:
         run.answer("bob", "Reject")
     run.until(lambda: run.ended)
     assert run.state == "failed"
     assert sandbox.history(run)["outcome"] == "rejected"
-    assert sandbox.observe("production").route == before
+    assert sandbox.observe().route == before
     assert sandbox.serves("staging") == staging
-    assert sandbox.observe("staging").lease is None
 
 
-def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox: Sandbox, serving: Run) -> None:  # R6
+def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox: Sandbox) -> None:  # R6
     before = sandbox.serves()
-    run = sandbox.start("1.1.0")
+    run = sandbox.start(sandbox.other())
     run.until(lambda: run.asks)
     run.answer("carol", "Approve")
-    run.until(lambda: sandbox.observe("production").weight("canary") == 10)
-    run.until(lambda: run.look().get("production.step_10") == "deferred", seconds=20)
+    run.until(lambda: sandbox.observe().weight("canary") == 10)
+    run.until_task("production.step_10", seconds=20)
     run.mark("failed")
     run.until(lambda: run.look().get("outcome") in FINISHED and run.ended, seconds=90)
-    observed = sandbox.observe("production")
     assert run.state == "failed"
-    assert observed.weight("canary") == 0
-    assert observed.lease is None
+    sandbox.at_rest()
     assert sandbox.serves() == before
     entry = sandbox.history(run)
     assert entry["outcome"] == "aborted"
@@ -89,14 +69,10 @@ def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox:
     run.until(lambda: run.state == "running", seconds=20)
     run.until(lambda: run.ended, seconds=90)
     assert run.state == "failed"
-    observed = sandbox.observe("production")
-    assert observed.weight("canary") == 0
-    assert observed.track("canary").wanted == 0
-    assert observed.lease is None
     assert sandbox.serves() == before
 
 
-def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox, serving: Run) -> None:  # R4, R8
+def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox) -> None:  # R4, R8
     before = sandbox.serves()
     run = sandbox.release("1.2.0")
     assert run.state == "failed"
@@ -104,20 +80,14 @@ def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox, 
     assert entry["outcome"] == "rolled_back", entry
     assert "limit 1 %" in entry["sentence"]
     assert run.note == entry["sentence"]
-    observed = sandbox.observe("production")
-    assert observed.weight("canary") == 0
-    assert observed.track("canary").wanted == 0
-    assert observed.lease is None
     assert sandbox.serves() == before
 
 
-def test_a_good_version_takes_over_and_its_waits_hold_no_worker(sandbox: Sandbox, serving: Run) -> None:  # R18
-    run = sandbox.release("1.1.0")
+def test_a_good_version_takes_over_and_its_waits_hold_no_worker(sandbox: Sandbox) -> None:  # R18
+    version = sandbox.other()
+    run = sandbox.release(version)
     assert run.state == "success", sandbox.history(run)
-    assert sandbox.serves() == "1.1.0"
-    observed = sandbox.observe("production")
-    assert observed.track("canary").wanted == 0
-    assert observed.lease is None
+    assert sandbox.serves() == version
     # The waits are deferred: `running` is only the moment before and after.
     for task in HELD:
         states = [look.get(task) for look in run.seen]

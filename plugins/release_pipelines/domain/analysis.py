@@ -169,16 +169,21 @@ def judged(
         return [Judged(verdict) for verdict in verdicts(analysis, samples, over=over)]
     if analysis.judge != "sequential":
         return [Judged(metric_verdict(metric, samples, analysis)) for metric in analysis.metrics]
-    tests = sum(2 for metric in analysis.metrics if metric.counts and metric.critical)
+    alpha = alpha_of_a_test(analysis)
     found = []
     for metric in analysis.metrics:
         if metric.counts:
-            alpha = analysis.alpha / max(2, tests)
             found.append(_sequential(metric, samples, analysis, sequential.from_json(evidence.get(metric.name)), alpha))
         else:
             verdict = metric_verdict(metric, samples, analysis)
             found.append(Judged(verdict, sure=verdict.judgement == "pass"))
     return found
+
+
+def alpha_of_a_test(analysis: AnalysisSpec) -> float:
+    """The chance of a false alarm that each sequential test has: the analysis' own, shared over all tests that can decide."""
+    tests = sum(2 for metric in analysis.metrics if metric.counts and metric.critical)
+    return analysis.alpha / max(2, tests)
 
 
 def curve(metric: MetricSpec, samples: Iterable[Sample], evidence: object = None) -> list[tuple[float, float, float]]:

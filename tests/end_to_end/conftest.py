@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from include.sandbox import app_file, demo, engine, processes, run, stack
+from include.sandbox import app_file, demo, engine, processes, stack
+from include.sandbox.run import traffic
 from include.sandbox.airflow import Client, run_path
 from include.sandbox.settings import APP, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
 from release_pipelines.domain.release import target
@@ -73,7 +74,7 @@ class Sandbox:
 
     def lost(self) -> int:
         """Requests of the steady traffic that nobody answered since the sandbox was emptied."""
-        return int(run.traffic()["lost"])
+        return int(traffic()["lost"])
 
     def at_rest(self) -> None:
         """Nothing of a release is left: stable has all traffic, nothing runs beside it, nobody holds a lease."""
@@ -281,4 +282,4 @@ def sandbox(_sandbox: Sandbox, serving: Run) -> Iterator[Sandbox]:
     finally:
         _sandbox.end_all()
     _sandbox.at_rest()
-    assert _sandbox.lost() == before, run.traffic()["lost_requests"]
+    assert _sandbox.lost() == before, traffic()["lost_requests"]

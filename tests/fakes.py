@@ -10,6 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from release_pipelines.domain.values import (
+    ALL_TO_STABLE,
+    BESIDE,
+    Answer,
     Artifact,
     Lease,
     Observed,
@@ -18,6 +21,7 @@ from release_pipelines.domain.values import (
     Target,
     Track,
     TrackStatus,
+    Traffic,
     Usage,
 )
 from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError
@@ -55,6 +59,7 @@ class World:
 
     def __init__(self) -> None:
         self.tracks: dict[Track, TrackStatus] = {}
+        self.shares: dict[Track, int] = {}
         self.route: Route | None = None
         self.lease: Lease | None = None
         self.fence = 0
@@ -68,7 +73,7 @@ class World:
     @property
     def weight(self) -> int:
         """The canary's share of the traffic."""
-        return self.route.weights.get("canary", 0) if self.route else 0
+        return self.route.traffic.weight("canary") if self.route else 0
 
     @property
     def note(self) -> RouteNote:
@@ -78,18 +83,27 @@ class World:
     def runs(self, track: Track, it: Artifact, replicas: int = 2) -> None:
         """Let a track run an artifact, ready."""
         self.tracks[track] = TrackStatus(
-            track=track, digest=it.digest, version=it.version, wanted=replicas, ready=replicas, settled=True
+            track=track,
+            digest=it.digest,
+            version=it.version,
+            wanted=replicas,
+            ready=replicas,
+            updated=replicas,
+            settled=True,
         )
+        self.shares[track] = 100
 
     def drift(self, canary_weight: int, who: str = "argocd") -> None:
         """Somebody else changes the weights and leaves the note as it is."""
         assert self.route
-        weights: dict[Track, int] = {"stable": 100 - canary_weight, "canary": canary_weight}
-        self.route = self.route.model_copy(update={"weights": weights, "changed_by": who})
+        traffic = Traffic(weights={"stable": 100 - canary_weight, "canary": canary_weight})
+        self.route = self.route.model_copy(update={"traffic": traffic, "changed_by": who})
 
     def breaks(self, track: Track, why: str | None = None) -> None:
         """Let a track lose all of its replicas."""
-        self.tracks[track] = self.tracks[track].model_copy(update={"ready": 0, "settled": False, "failure": why})
+        self.tracks[track] = self.tracks[track].model_copy(
+            update={"ready": 0, "updated": 0, "settled": False, "failure": why}
+        )
 
     def platform(self) -> FakePlatform:
         """A client of this world."""
@@ -131,16 +145,29 @@ class FakePlatform:
         world = self.world
         return Observed(tracks=dict(world.tracks), route=world.route, lease=world.lease)
 
-    async def deploy(self, target: Target, track: Track, artifact: Artifact, replicas: int | None, fence: int) -> bool:
+    async def deploy(
+        self,
+        target: Target,
+        track: Track,
+        artifact: Artifact,
+        replicas: int | None,
+        fence: int,
+        *,
+        share: int = 100,
+        restore: bool = False,
+    ) -> bool:
         self._called("deploy")
         self._fenced(fence)
         now = self.world.tracks.get(track, TrackStatus(track=track))
         wanted = replicas or now.wanted or target.workload.replicas
-        if now.digest == artifact.digest and now.wanted == wanted:
+        if now.digest == artifact.digest and now.wanted == wanted and self.world.shares.get(track) == share:
             return False
-        self.world.tracks[track] = now.model_copy(
-            update={"digest": artifact.digest, "version": artifact.version, "wanted": wanted, "settled": False}
-        )
+        update: dict[str, Any] = {"wanted": wanted, "settled": False, "failure": None}
+        if now.digest != artifact.digest:
+            update |= {"digest": artifact.digest, "version": artifact.version, "updated": 0}
+            update |= {} if track == "stable" else {"ready": 0}
+        self.world.tracks[track] = now.model_copy(update=update)
+        self.world.shares[track] = share
         return self._wrote("deploy", (track, artifact.digest, wanted))
 
     async def advance(self, target: Target, track: Track, fence: int) -> TrackStatus:
@@ -149,37 +176,55 @@ class FakePlatform:
         now = self.world.tracks.get(track, TrackStatus(track=track))
         failure = self.world.broken.get(now.digest or "")
         if failure:
-            now = now.model_copy(update={"ready": 0 if track == "canary" else now.ready, "failure": failure})
+            now = now.model_copy(update={"ready": 0 if track != "stable" else now.ready, "failure": failure})
         elif not now.settled:
-            # One replica at a time, as a rolling update goes.
-            ready = min(now.wanted, now.ready + 1)
-            now = now.model_copy(update={"ready": ready, "settled": ready == now.wanted, "failure": None})
+            # One replica at a time, as a rolling update goes, and no further than its share.
+            upto = -(-now.wanted * self.world.shares.get(track, 100) // 100)
+            updated = min(upto, now.updated + 1)
+            ready = max(updated, now.ready) if track == "stable" else updated
+            settled = updated == upto
+            now = now.model_copy(
+                update={"ready": min(now.wanted, ready), "updated": updated, "settled": settled, "failure": None}
+            )
         self.world.tracks[track] = now
         self.world.after("advance")
         return now
 
-    async def split(self, target: Target, canary_weight: int, note: RouteNote, fence: int) -> bool:
+    async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
         self._called("split")
         self._fenced(fence)
-        for track, weight in (("canary", canary_weight), ("stable", 100 - canary_weight)):
-            ready = self.world.tracks[track].ready if track in self.world.tracks else 0  # type: ignore[index]
-            raised = weight and (not self.world.route or weight > self.world.route.weights.get(track, 0))  # type: ignore[call-overload]
-            if raised and not ready:
+        before = self.world.route.traffic if self.world.route else Traffic(weights={"stable": 100})
+        raised = {it for it, share in traffic.weights.items() if share > before.weight(it) or not self.world.route}
+        raised = {it for it in raised if traffic.weight(it)} | (
+            {"canary"} if traffic.testers or traffic.mirror else set()
+        )
+        for track in raised:
+            if not (track in self.world.tracks and self.world.tracks[track].ready):
                 raise PlatformError(f"{track} has no ready replica: it gets no traffic.")
-        route = Route(weights={"stable": 100 - canary_weight, "canary": canary_weight}, fence=fence, note=note)
+        route = Route(traffic=traffic, fence=fence, note=note)
         if route == self.world.route:
             return False
         self.world.route = route
-        return self._wrote("split", (canary_weight, note))
+        return self._wrote("split", (traffic, note))
 
     async def retire(self, target: Target, track: Track, fence: int) -> bool:
         self._called("retire")
         self._fenced(fence)
-        if self.world.route and self.world.route.weights.get(track, 0):
+        traffic = self.world.route.traffic if self.world.route else ALL_TO_STABLE
+        if traffic.weight(track) or (track == "canary" and (traffic.testers or traffic.mirror)):
             raise PlatformError(f"{track} still has traffic.")
+        if track not in BESIDE:
+            raise PlatformError("Stable is not retired.")
         if self.world.tracks.pop(track, None) is None:
             return False
         return self._wrote("retire", track)
+
+    async def ask(self, target: Target, track: Track, path: str) -> Answer:
+        self._called("ask")
+        status = self.world.tracks.get(track)
+        if status is None or not status.ready:
+            raise PlatformError(f"{track} has no ready replica to ask.")
+        return Answer(status=200, version=status.version)
 
     async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
         self._called("take_lease")
@@ -211,22 +256,22 @@ class FakePlatform:
         self._called("usage")
         return self.world.usage
 
-    async def run(
-        self, target: Target, artifact: Artifact, command: list[str], env: dict[str, str], timeout: float
-    ) -> str:
+    async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
         self._called("run")
         return "1 passed"
 
 
 class FakePrometheus:
-    """A local HTTP service that answers instant queries: by default no errors in many requests on each track.
+    """A local HTTP service that answers instant queries and ranges of raw counters: by default no errors in many requests.
 
-    :param bad: share of bad events on the canary. ``total``: events in a window; None: no series at all.
+    :param bad: share of bad events on the canary. ``total``: events in a window; None: no series at all. ``rate``: events a
+        second by which raw counters grow.
     """
 
     def __init__(self, bad: float = 0.0, total: float | None = 1000.0) -> None:
         self.bad = bad
         self.total = total
+        self.rate = 4000.0
         self.away = False
         self.asked: list[tuple[str, float]] = []
         self.answered: Callable[[str], None] = lambda query: None
@@ -246,25 +291,48 @@ class FakePrometheus:
     def routes(self, app: web.Application) -> None:
         """What it answers."""
         app.router.add_route("*", "/api/v1/query", self._answer)
+        app.router.add_route("*", "/api/v1/query_range", self._range)
 
     async def __aexit__(self, *_: object) -> None:
         assert self._runner
         await self._runner.cleanup()
 
+    async def _asked(self, request: web.Request, key: str) -> tuple[dict[str, str], str]:
+        given = {name: str(text) for name, text in (await request.post()).items()} or dict(request.query)
+        self.asked.append((given["query"], float(given.get(key, 0))))
+        self.answered(given["query"])
+        return given, given["query"]
+
     async def _answer(self, request: web.Request) -> web.Response:
-        given = await request.post() if request.method == "POST" else request.query
-        query, at = str(given["query"]), float(str(given.get("time", 0)))
-        self.asked.append((query, at))
-        self.answered(query)
+        given, query = await self._asked(request, "time")
         if self.away:
             return web.Response(status=503, text="upstream connect error")
         value = self._value(query)
-        result = [] if value is None else [{"metric": {}, "value": [at, str(value)]}]
+        result = [] if value is None else [{"metric": {}, "value": [float(given.get("time", 0)), str(value)]}]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
+    async def _range(self, request: web.Request) -> web.Response:
+        """Counters that grow from the Unix epoch of 2026 on: exact at every moment that is asked for."""
+        given, query = await self._asked(request, "end")
+        if self.away:
+            return web.Response(status=503, text="upstream connect error")
+        at, values = float(given["start"]), []
+        while at <= float(given["end"]):
+            values.append([at, str(round(self._share(query) * self.rate * (at - 1_767_225_600)))])
+            at += float(given["step"])
+        result = [] if self.total is None else [{"metric": {}, "values": values}]
+        return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
     def _value(self, query: str) -> float | None:
-        if self.total is None:
-            return None
-        canary = "canary" in query
-        is_bad = "5.." in query or "clamp_min" in query or query.startswith("bad")
-        return (self.bad if canary else 0.0) * self.total if is_bad else self.total
+        return None if self.total is None else self._share(query) * self.total
+
+    def _share(self, query: str) -> float:
+        """Of all events, those that the query counts: bad ones (or all but the slow ones) of the new version, or all."""
+        bad = self.bad if self.is_new(query) else 0.0
+        if "_bucket" in query and "clamp_min" not in query:
+            return 1 - bad
+        return bad if "5.." in query or "clamp_min" in query or query.startswith("bad") else 1.0
+
+    def is_new(self, query: str) -> bool:
+        """Whether the query asks about the new version."""
+        return "canary" in query or "preview" in query

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from release_pipelines.domain.strategy import Stage
 from release_pipelines.domain.values import ALL_TO_STABLE, Deployment, Lease, Route, Verdict, share_with, to_json
 from release_pipelines.hooks import platform as hook
-from release_pipelines.operators import stage as stage_module
+from release_pipelines.operators import base
 from release_pipelines.operators.canary import BakeOperator, CanaryStepOperator
 from release_pipelines.operators.promote import PromoteOperator
 from release_pipelines.operators.stage import StageOperator
@@ -40,7 +40,7 @@ class Kept:
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
     it = Kept()
-    monkeypatch.setattr(stage_module, "history_of", lambda *_: it)
+    monkeypatch.setattr(base, "history_of", lambda *_: it)
     return it
 
 

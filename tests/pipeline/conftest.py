@@ -23,7 +23,7 @@ from release_pipelines.pipeline.control import control_dag
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import load_release
-from release_pipelines.triggers import promote, rollout, stage
+from release_pipelines.triggers import lease, promote, rollout, stage, watching
 from tests.fakes import GOOD, NEW, FakePrometheus, World
 
 APP = """
@@ -76,13 +76,10 @@ class Outside(FakePrometheus):
         version = world.tracks["stable"].version or ""
         return web.json_response({"version": version}, headers={"X-App-Version": version})
 
-    def _value(self, query: str) -> float | None:
+    def is_new(self, query: str) -> bool:
         """Bad events are the new version's, wherever it runs."""
         stable = self.worlds["production"].tracks.get("stable")
-        renamed = query.replace("preview", "canary")
-        if stable and stable.digest == NEW and "canary" not in renamed:
-            renamed += " # canary"
-        return super()._value(renamed)
+        return super().is_new(query) or (stable is not None and stable.digest == NEW)
 
 
 class Releases:
@@ -221,7 +218,9 @@ def releases(
     monkeypatch.setattr(platform_hook, "_build", lambda target, *_: outside.worlds[target.environment].platform())
     for module, name in (
         (stage, "READY_LOOK_SECONDS"),
+        (watching, "LOOK_SECONDS"),
         (stage, "LOOK_SECONDS"),
+        (lease, "LOOK_SECONDS"),
         (promote, "LOOK_SECONDS"),
         (promote, "SETTLE_SECONDS"),
         (rollout.RolloutTrigger, "LOOK_SECONDS"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from release_pipelines.hooks import controls
 from release_pipelines.hooks import platform as hook
 from release_pipelines.hooks.prometheus import PrometheusReader
-from release_pipelines.triggers import base, canary, lease, promote, rollout
+from release_pipelines.triggers import base, lease, promote, rollout, stage, steering, watching
 from tests.fakes import GOOD, FakePrometheus, World, artifact
 
 
@@ -17,15 +19,29 @@ from tests.fakes import GOOD, FakePrometheus, World, artifact
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (base, "RETRY_SECONDS"),
-        (canary, "LOOK_SECONDS"),
-        (canary, "READY_LOOK_SECONDS"),
+        (controls, "LOOK_SECONDS"),
+        (watching, "LOOK_SECONDS"),
+        (watching, "COMMAND_SECONDS"),
+        (stage, "LOOK_SECONDS"),
+        (stage, "COMMAND_SECONDS"),
+        (stage, "READY_LOOK_SECONDS"),
+        (steering, "COMMAND_SECONDS"),
         (lease, "LOOK_SECONDS"),
+        (lease, "COMMAND_SECONDS"),
+        (promote, "COMMAND_SECONDS"),
         (promote, "LOOK_SECONDS"),
         (promote, "SETTLE_SECONDS"),
         (rollout.RolloutTrigger, "LOOK_SECONDS"),
         (rollout.WatchTrigger, "LOOK_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.02)
+
+
+@pytest.fixture(autouse=True)
+def _history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history of its own for every test."""
+    connection = {"conn_type": "sqlite", "host": f"{tmp_path}/history.db"}
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", json.dumps(connection))
 
 
 @pytest.fixture

@@ -9,13 +9,16 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
-from release_pipelines.domain.values import Lease, Route, RouteNote, to_json
-from release_pipelines.triggers.canary import CanaryTrigger
+from release_pipelines.domain.strategy import Stage
+from release_pipelines.domain.values import Lease, Route, RouteNote, Track, Traffic, share_with, to_json
+from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.triggers.promote import PromoteTrigger
+from release_pipelines.triggers.stage import StageTrigger
 from tests.fakes import GOOD, NEW, World, artifact, target
 
 RELEASE = "release_shop/run#0"
 ANALYSIS: dict[str, Any] = {
+    "judge": "threshold",
     "interval": 0.05,
     "window": 1,
     "patience": 0.1,
@@ -23,31 +26,50 @@ ANALYSIS: dict[str, Any] = {
 }
 
 
-def released(world: World, *, canary: bool = False, weight: int = 0, step: str = "deployed") -> World:
-    """The world when ``RELEASE`` holds the lease, its canary deployed or not."""
+def released(
+    world: World, *, canary: bool = False, weight: int = 0, step: str = "deployed", track: Track = "canary"
+) -> World:
+    """The world when ``RELEASE`` holds the lease, its new version deployed beside stable or not."""
     world.fence = 1
     world.lease = Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
     if canary:
-        world.runs("canary", artifact(), 1)
-    note = RouteNote(release=RELEASE, step=step, weight=weight, last_good=artifact("1.0.0", GOOD))
-    world.route = Route(weights={"stable": 100 - weight, "canary": weight}, fence=1, note=note)
+        world.runs(track, artifact(), 1)
+    traffic = share_with(track, weight)
+    note = RouteNote(release=RELEASE, step=step, traffic=traffic, last_good=artifact("1.0.0", GOOD))
+    world.route = Route(traffic=traffic, fence=1, note=note)
     return world
 
 
-def step(analysis: dict[str, Any] | None = None, **changed: Any) -> CanaryTrigger:
-    """The step ``step_10``."""
+def stage(
+    name: str = "step_10",
+    weight: int = 10,
+    hold: Any = 0.2,
+    track: Track = "canary",
+    analysis: dict[str, Any] | None = None,
+    **changed: Any,
+) -> Stage:
+    """A stage; on stable it is a batch of a rolling release."""
     given: dict[str, Any] = {
-        "target": to_json(target()),
-        "release": RELEASE,
-        "artifact": to_json(artifact()),
-        "fence": 1,
-        "step": "step_10",
-        "weight": 10,
-        "replicas": 1,
-        "hold": 0.2,
+        "name": name,
+        "track": track,
+        "traffic": None if track == "stable" else share_with(track, weight),
+        "hold": hold,
         "analysis": {**ANALYSIS, **(analysis or {})},
     }
-    return CanaryTrigger(**{**given, **changed})
+    return Stage.model_validate({**given, **changed})
+
+
+def step(replicas: int = 1, previous: Any = None, **changed: Any) -> StageTrigger:
+    """The trigger of a stage; ``step_10`` unless it is changed."""
+    return StageTrigger(
+        target=to_json(target()),
+        release=RELEASE,
+        artifact=to_json(artifact()),
+        fence=1,
+        stage=to_json(stage(**changed)),
+        replicas=replicas,
+        previous=to_json(previous or artifact("1.0.0", GOOD)),
+    )
 
 
 def promotion(**changed: Any) -> PromoteTrigger:
@@ -57,10 +79,35 @@ def promotion(**changed: Any) -> PromoteTrigger:
         "release": RELEASE,
         "artifact": to_json(artifact()),
         "fence": 1,
+        "track": "canary",
         "return_weights": [50],
+        "keep_old": 0.0,
         "retire_after": 0.05,
+        "previous": to_json(artifact("1.0.0", GOOD)),
     }
     return PromoteTrigger(**{**given, **changed})
+
+
+def command(kind: Any, by: str = "bob", reason: str | None = "enough seen") -> int:
+    """A person tells the release to do something; returns the command's id."""
+    history = HistoryHook().history()
+    history.begin(RELEASE, "shop", "release_shop", "run", "1.1.0", "alice")
+    return history.command(RELEASE, kind, by, reason).id
+
+
+def effect(number: int) -> str | None:
+    """What the command did, as far as that is said yet."""
+    return next(it.effect for it in HistoryHook().history().commands(RELEASE) if it.id == number)
+
+
+def splits(world: World) -> list[Traffic]:
+    """Every accepted split, in order."""
+    return [what[0] for call, what in world.writes if call == "split"]
+
+
+def weights(world: World, track: Track = "canary") -> list[int]:
+    """A track's weights in the order in which they were accepted."""
+    return [it.weight(track) for it in splits(world)]
 
 
 def again(trigger: BaseTrigger) -> Any:

@@ -9,20 +9,25 @@ import time
 import pytest
 
 from release_pipelines.domain.values import to_json
-from release_pipelines.triggers.promote import RetireTrigger
+from release_pipelines.triggers.retire import RetireTrigger
 from tests.fakes import GOOD, NEW, World, target
-from tests.triggers.helpers import PROMOTED, again, digests, event, promotion, released, run_with_a_crash, until
+from tests.triggers.helpers import (
+    PROMOTED,
+    again,
+    digests,
+    event,
+    promotion,
+    released,
+    run_with_a_crash,
+    until,
+    weights,
+)
 
 
 @pytest.fixture
 def held(world: World) -> World:
     """The bake has ended: the canary has all traffic."""
     return released(world, canary=True, weight=100, step="bake")
-
-
-def weights(world: World) -> list[int]:
-    """Canary weights in the order in which they were accepted."""
-    return [what[0] for call, what in world.writes if call == "split"]
 
 
 async def test_stable_is_ready_before_it_gets_traffic_and_the_canary_goes_last(held: World) -> None:  # R18
@@ -89,7 +94,7 @@ async def test_two_promotions_at_once_are_harmless(held: World) -> None:  # R6
 
 async def test_the_old_track_is_retired_only_when_it_has_drained(world: World) -> None:  # R15
     released(world, canary=True)
-    trigger = RetireTrigger(target=to_json(target()), track="canary", fence=1, at=time.time() + 0.3)
+    trigger = RetireTrigger(target=to_json(target()), fence=1, at=time.time() + 0.3)
     retiring = asyncio.create_task(event(trigger))
     await asyncio.sleep(0.05)
     assert "canary" in world.tracks
@@ -100,7 +105,7 @@ async def test_the_old_track_is_retired_only_when_it_has_drained(world: World) -
 
 async def test_a_track_with_traffic_is_not_retired(world: World) -> None:  # R15
     released(world, canary=True, weight=10)
-    said = await event(RetireTrigger(target=to_json(target()), track="canary", fence=1, at=0))
+    said = await event(RetireTrigger(target=to_json(target()), fence=1, at=0))
     assert said["kind"] == "PlatformError"
     assert "canary" in world.tracks
 

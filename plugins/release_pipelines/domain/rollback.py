@@ -42,6 +42,10 @@ def plan_rollback(observed: Observed, bad_digest: str, recorded_good: Artifact |
                 sentence=f"stable ({stable.version or stable.digest}) has no ready replica to take the traffic: "
                 f"{stable.failure or stable.waiting or 'a person is needed'}",
             )
+        if stable.updated < stable.ready and good is not None and good.digest == stable.digest:
+            return _redeploy(
+                good
+            )  # it was being replaced, and is on its way back: some replicas still run the bad version
         return RollbackPlan(
             kind="return_traffic",
             digest=stable.digest,
@@ -56,6 +60,10 @@ def plan_rollback(observed: Observed, bad_digest: str, recorded_good: Artifact |
         )
     if good is None:
         return RollbackPlan(kind="person", sentence="nothing good is known to go back to, so nothing was changed")
+    return _redeploy(good)
+
+
+def _redeploy(good: Artifact) -> RollbackPlan:
     return RollbackPlan(
         kind="redeploy",
         digest=good.digest,

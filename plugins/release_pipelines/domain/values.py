@@ -197,6 +197,14 @@ class Traffic(Value):
         """The track's share in percent."""
         return self.weights.get(track, 0)
 
+    def same(self, other: Traffic) -> bool:
+        """Whether two splits mean the same: a track without weight may be named or not."""
+
+        def meant(it: Traffic) -> Traffic:
+            return it.model_copy(update={"weights": {track: share for track, share in it.weights.items() if share}})
+
+        return meant(self) == meant(other)
+
 
 ALL_TO_STABLE = Traffic(weights={"stable": 100})
 

@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from release_pipelines.domain.approval import approval_form
 from release_pipelines.domain.strategy import Stage
-from release_pipelines.domain.values import Artifact, Deployment, Lease, Sample, Target, Verdict, to_json
-from release_pipelines.operators.base import RUN, explained, given, history_of, went_well
+from release_pipelines.domain.values import Artifact, Deployment, Target, to_json
+from release_pipelines.operators.base import RUN, explained, given, history_of, judged, watching, went_well
 from release_pipelines.triggers.approval import ReleaseApprovalTrigger
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ class AskingOperator(ApprovalOperator):
         """Somebody answered, or nobody did in time; or the wait was ended."""
         with explained(context):
             artifact, target, found = self._asked()
-            if event.get("verdict"):
-                self._judged(context, artifact, target, event)
+            if event.get("verdict"):  # the version was judged meanwhile: a bad one has lost its traffic already
+                raise AirflowFailException(judged(context, event, self.release, target, artifact).sentence)
             if event.get("aborted") or event.get("kind"):
                 went_well(event)
             user = event.get("responded_by_user") or {}
@@ -140,16 +140,6 @@ class AskingOperator(ApprovalOperator):
                 )
             self._record(context, artifact, "approved", name)
             return {"decision": "approved", "by": name, "digest": artifact.digest}
-
-    def _judged(self, context: Context, artifact: Artifact, target: Target, event: dict[str, Any]) -> None:
-        """The version was judged meanwhile: keep that; a bad one has lost its traffic already, and fails the task."""
-        verdict = Verdict.model_validate(event["verdict"])
-        context["ti"].xcom_push("verdict", to_json(verdict))
-        samples = [Sample.model_validate(sample) for sample in event.get("samples") or []]
-        history_of(context, self.release, artifact).record_verdict(self.release, target.environment, verdict, samples)
-        went_well(event)
-        if verdict.judgement == "fail":
-            raise AirflowFailException(verdict.sentence)
 
     def _record(self, context: Context, artifact: Artifact, decision: Decision, by: str | None) -> None:
         context["ti"].xcom_push("decision", decision)
@@ -230,15 +220,7 @@ class StepApprovalOperator(AskingOperator):
 
     def watching(self, target: Target, artifact: Artifact) -> dict[str, Any]:
         """The stage before goes on."""
-        if self.stage is None:
-            return {}
-        deployment = given(Deployment, self.deployment, "deployment")
-        return {
-            "artifact": to_json(artifact),
-            "fence": given(Lease, self.lease, "lease").fence,
-            "stage": to_json(self.stage),
-            "previous": to_json(deployment.good) if deployment.good else None,
-        }
+        return watching(self.stage, self.lease, self.deployment, artifact)
 
 
 def _span(seconds: float) -> str:

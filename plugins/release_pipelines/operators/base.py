@@ -17,7 +17,18 @@ from airflow.sdk.exceptions import (
 )
 from pydantic import ValidationError
 
-from release_pipelines.domain.values import Artifact, Lease, Observed, Target, Value
+from release_pipelines.domain.strategy import Stage
+from release_pipelines.domain.values import (
+    Artifact,
+    Deployment,
+    Lease,
+    Observed,
+    Sample,
+    Target,
+    Value,
+    Verdict,
+    to_json,
+)
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.prometheus import PrometheusError
 from release_pipelines.platforms.base import FenceLost, PlatformError, PlatformUnavailable
@@ -149,14 +160,51 @@ def history_of(context: Context, release: str, artifact: Artifact) -> History:
     return history
 
 
+def watching(stage: Stage | None, lease: Any, deployment: Any, artifact: Artifact) -> dict[str, Any]:
+    """What a trigger needs to go on judging a stage while it waits for something else; nothing where there is none.
+
+    After a first release (R17) there is nothing that could take the traffic back.
+    """
+    if stage is None or blank(deployment):
+        return {}
+    begun = given(Deployment, deployment, "deployment")
+    if begun.first:
+        return {}
+    return {
+        "artifact": to_json(artifact),
+        "fence": given(Lease, lease, "lease").fence,
+        "stage": to_json(stage),
+        "previous": to_json(begun.good) if begun.good else None,
+    }
+
+
+def judged(context: Context, event: dict[str, Any], release: str, target: Target, artifact: Artifact) -> Verdict:
+    """The verdict in a trigger's event, kept in XCom ``verdict`` and, with its measurements, in the history (R13).
+
+    The traffic follows it already.
+
+    :raises AbortedByPerson: when it says that a person ended the release.
+    """
+    verdict = Verdict.model_validate(event["verdict"])
+    context["ti"].xcom_push("verdict", to_json(verdict))
+    history = history_of(context, release, artifact)
+    samples = [Sample.model_validate(sample) for sample in event.get("samples") or []]
+    history.record_verdict(release, target.environment, verdict, samples)
+    for note in event.get("notes") or []:
+        history.record_event(release, "drift", note, target.environment)
+    went_well(event)
+    return verdict
+
+
 def abort_watch(history: History, release: str) -> Callable[[], None]:
     """A look for somebody who aborts the release, for tasks that work in a worker (waiting triggers look by themselves).
 
-    :return: a function that raises :class:`AbortedByPerson`, having answered the command, when there is such a command.
+    :return: a function that raises :class:`AbortedByPerson` when there is such a command, whether something else of the
+        release has answered it already or not: nothing lifts an abort.
     """
 
     def look() -> None:
-        for command in history.commands(release, open_only=True):
+        for command in history.commands(release):
             if command.kind == "abort":
                 history.answer(command.id, "Ended what was being done; what was changed goes back.")
                 raise AbortedByPerson(command.by, command.reason or "no reason given")

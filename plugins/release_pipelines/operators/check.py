@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from release_pipelines.domain.strategy import Stage
 from release_pipelines.domain.values import Artifact, Deployment, Target, to_json
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.hooks.prometheus import PrometheusHook
-from release_pipelines.operators.base import RUN, ReleaseOperator, explained, given, went_well
+from release_pipelines.operators.base import RUN, ReleaseOperator, explained, given, judged, watching, went_well
 from release_pipelines.spec.strategy import VerifySpec
 from release_pipelines.triggers.check import CheckTrigger
 
@@ -168,17 +169,21 @@ class IntegrationTestOperator(ReleaseOperator):
 class CheckOperator(ReleaseOperator):
     """Run a command of the team's own as a stage of a release; it passes when it ends with 0. Deferred: holds no worker slot.
 
-    A person who aborts the release ends it at once, with XCom ``aborted``.
+    A person who aborts the release ends it at once, with XCom ``aborted``. With ``stage``, ``lease`` and ``deployment`` the version
+    goes on being judged meanwhile: a failing verdict takes the traffic back at once and fails the task, with XCom ``verdict``.
 
     :param target: the app in its environment.
     :param artifact: the artifact that is released.
+    :param lease: the lease, from :class:`~release_pipelines.operators.lease.TakeLeaseOperator`.
+    :param deployment: what the deploying task returned.
+    :param stage: the :class:`~release_pipelines.domain.strategy.Stage` whose traffic the version has; None: it has none yet.
     :param verify: image (default: the artifact's), command and timeout in seconds: a
         :class:`~release_pipelines.spec.strategy.VerifySpec` or its dict. Its environment is that of :func:`check_env`.
     :param release: the release's id.
     :return: the end of its output.
     """
 
-    template_fields = ("artifact", "release")
+    template_fields = ("artifact", "release", "lease", "deployment")
 
     def __init__(
         self,
@@ -187,6 +192,9 @@ class CheckOperator(ReleaseOperator):
         artifact: Any,
         verify: VerifySpec | dict[str, Any],
         release: str = RUN,
+        lease: Any = None,
+        deployment: Any = None,
+        stage: Stage | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -194,6 +202,9 @@ class CheckOperator(ReleaseOperator):
         self.artifact = artifact
         self.verify = verify
         self.release = release
+        self.lease = lease
+        self.deployment = deployment
+        self.stage = stage
 
     def work(self, context: Context) -> None:
         target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
@@ -206,13 +217,17 @@ class CheckOperator(ReleaseOperator):
                 command=verify.command,
                 env=check_env(target, artifact),
                 timeout=verify.timeout,
+                **watching(self.stage, self.lease, self.deployment, artifact),
             ),
             method_name="ended",
         )
 
     def ended(self, context: Context, event: dict[str, Any]) -> str:
-        """The command has ended, or somebody ended it."""
+        """The command has ended, or somebody ended it, or the version turned bad."""
         with explained(context):
+            if event.get("verdict"):
+                target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
+                raise AirflowFailException(judged(context, event, self.release, target, artifact).sentence)
             output = str(went_well(event)["output"])
             self.log.info(output)
             return output

@@ -24,7 +24,7 @@ from release_pipelines.operators.base import RUN, ReleaseOperator, abort_watch, 
 from release_pipelines.platforms.base import FenceLost, LeaseHeld
 from release_pipelines.triggers.base import PlatformTrigger
 from release_pipelines.triggers.lease import HoldLeaseTrigger, LeaseFreeTrigger
-from release_pipelines.triggers.promote import RetireTrigger
+from release_pipelines.triggers.retire import RetireTrigger
 from release_pipelines.triggers.rollout import RolloutTrigger
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.domain.values import Artifact, Lease, Observed, Target, Track, to_json
+from release_pipelines.domain.values import Artifact, Deployment, Lease, Observed, Target, Track, to_json
 from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.operators.base import RUN, ReleaseOperator, explained, given, history_of, mine, went_well
+from release_pipelines.operators.base import RUN, ReleaseOperator, blank, explained, given, history_of, mine, went_well
 from release_pipelines.triggers.promote import PromoteTrigger
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class PromoteOperator(ReleaseOperator):
     :param artifact: the artifact that held.
     :param lease: the lease, from :class:`~release_pipelines.operators.lease.TakeLeaseOperator`.
     :param release: the release's id.
+    :param deployment: what the deploying task returned: it names what stable gets back when somebody aborts the promotion.
     :param return_weights: falling weights of the track that held, on the way back to stable; 0 comes last by itself.
     :param keep_old: seconds that the old version keeps running on stable before it is changed, so that the way back is one
         write so long.
@@ -32,7 +33,7 @@ class PromoteOperator(ReleaseOperator):
     aborts fails it too, with XCom ``aborted``.
     """
 
-    template_fields = ("artifact", "lease", "release")
+    template_fields = ("artifact", "lease", "release", "deployment")
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class PromoteOperator(ReleaseOperator):
         artifact: Any,
         lease: Any,
         release: str = RUN,
+        deployment: Any = None,
         return_weights: list[int] | None = None,
         keep_old: float = 0.0,
         retire_after: float = 30.0,
@@ -51,6 +53,7 @@ class PromoteOperator(ReleaseOperator):
         self.artifact = artifact
         self.lease = lease
         self.release = release
+        self.deployment = deployment
         self.return_weights = [50] if return_weights is None else return_weights
         self.keep_old = keep_old
         self.retire_after = retire_after
@@ -60,6 +63,7 @@ class PromoteOperator(ReleaseOperator):
         artifact = given(Artifact, self.artifact, "artifact")
         observed = mine(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
         held = held_on(observed)
+        begun = None if blank(self.deployment) else given(Deployment, self.deployment, "deployment")
         if observed.track(held).digest != artifact.digest:
             raise AirflowFailException(
                 f"{observed.track(held).digest} runs on {held}, and {artifact.digest} was to be promoted: nothing was changed."
@@ -74,6 +78,7 @@ class PromoteOperator(ReleaseOperator):
                 return_weights=self.return_weights,
                 keep_old=self.keep_old,
                 retire_after=self.retire_after,
+                previous=to_json(begun.good) if begun and begun.good else None,
             ),
             method_name="promoted",
         )

@@ -33,7 +33,7 @@ from release_pipelines.operators.check import smoke_test
 from release_pipelines.operators.deploy import WORKER_SECONDS, settle
 from release_pipelines.operators.lease import LEASE_SECONDS
 from release_pipelines.platforms.base import FenceLost, LeaseHeld
-from release_pipelines.triggers.promote import RetireTrigger
+from release_pipelines.triggers.retire import RetireTrigger
 from release_pipelines.triggers.rollout import RolloutTrigger
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.domain.strategy import Stage, capacity_of
-from release_pipelines.domain.values import Artifact, Deployment, Lease, Sample, Target, Verdict, to_json
+from release_pipelines.domain.values import Artifact, Deployment, Lease, Target, Verdict, to_json
 from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.operators.base import REASON, RUN, ReleaseOperator, explained, given, history_of, mine, went_well
+from release_pipelines.operators.base import REASON, RUN, ReleaseOperator, explained, given, judged, mine, went_well
 from release_pipelines.triggers.stage import StageTrigger
 
 if TYPE_CHECKING:
@@ -81,15 +81,8 @@ class StageOperator(ReleaseOperator):
         with explained(context):
             if not event.get("verdict"):
                 return went_well(event)
-            verdict = Verdict.model_validate(event["verdict"])
-            context["ti"].xcom_push("verdict", to_json(verdict))
-            target = given(Target, self.target, "target")
-            history = history_of(context, self.release, given(Artifact, self.artifact, "artifact"))
-            samples = [Sample.model_validate(sample) for sample in event["samples"]]
-            history.record_verdict(self.release, target.environment, verdict, samples)
-            for note in event["notes"]:
-                history.record_event(self.release, "drift", note, target.environment)
-            went_well(event)
+            target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
+            verdict = judged(context, event, self.release, target, artifact)
             if verdict.judgement != "pass" and not self._goes_on(verdict):
                 context["ti"].xcom_push(REASON, verdict.sentence)
                 raise AirflowFailException(verdict.sentence)

@@ -65,7 +65,7 @@ def production(spec: ReleaseSpec, name: str, before: Any, complete: Any) -> Prod
             go_on=f"{name}.promote",
             roll_back=["rollback.plan"],
         )
-        promote = PromoteOperator(task_id="promote", artifact=ARTIFACT, lease=lease_xcom, **_promotion(spec), **common)
+        promote = PromoteOperator(task_id="promote", **_promotion(spec), **work)
         promote_gate = GateOperator(
             task_id="promote_gate",
             watched=[promote.task_id],
@@ -140,8 +140,7 @@ def _task(spec: ReleaseSpec, stage: StageKind, watched: Stage | None, work: dict
     if isinstance(stage, Stage):
         return StageOperator(task_id=stage.name, stage=stage, **work)
     if isinstance(stage, Check):
-        given = {key: work[key] for key in work if key not in ("lease", "deployment")}
-        return CheckOperator(task_id=stage.name, verify=stage.verify, **given)
+        return CheckOperator(task_id=stage.name, verify=stage.verify, stage=watched, **work)
     return _question(spec, stage, watched, work)
 
 

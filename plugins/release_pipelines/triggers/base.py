@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from release_pipelines.domain.values import Target
 from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.platforms.base import FenceLost, Forbidden, Platform, PlatformError, PlatformUnavailable
+from release_pipelines.platforms.base import Platform, PlatformError, PlatformUnavailable
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
 """Pause before a platform that does not answer is asked again."""
+
+
+async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+    """Await ``ask()``, again and again while the platform cannot be reached."""
+    while True:
+        try:
+            return await ask()
+        except PlatformUnavailable as error:
+            log.warning("%s Asking again.", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def first_of(*waits: Coroutine[Any, Any, T]) -> T:
+    """What the first of several waits comes to; the others are ended before it is returned or raised."""
+    tasks = [asyncio.ensure_future(it) for it in waits]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(it for it in tasks if it in done).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def refused(error: PlatformError) -> dict[str, Any]:
+    """The event of a wait that the platform ended."""
+    return {"error": str(error), "kind": type(error).__name__}
 
 
 class PlatformTrigger(BaseTrigger):
@@ -42,19 +72,10 @@ class PlatformTrigger(BaseTrigger):
         try:
             async with await PlatformHook(self.target).aplatform() as platform:
                 event = await self.watch(platform)
-        except (FenceLost, Forbidden, PlatformError) as error:
-            event = {"error": str(error), "kind": type(error).__name__}
+        except PlatformError as error:
+            event = refused(error)
         yield TriggerEvent(event)
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
         """What the subclass waits for; returns the event's payload (JSON)."""
         raise NotImplementedError
-
-    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Await ``ask()``, again and again while the platform cannot be reached."""
-        while True:
-            try:
-                return await ask()
-            except PlatformUnavailable as error:
-                self.log.warning("%s Asking again.", error)
-                await asyncio.sleep(RETRY_SECONDS)

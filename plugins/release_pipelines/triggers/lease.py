@@ -6,15 +6,23 @@ import asyncio
 import time
 from typing import Any
 
-from release_pipelines.domain.values import Lease
-from release_pipelines.platforms.base import FenceLost, Platform
-from release_pipelines.triggers.base import PlatformTrigger
+from release_pipelines.domain.control import Standing
+from release_pipelines.domain.values import ALL_TO_STABLE, Lease, Observed
+from release_pipelines.platforms.base import FenceLost, Platform, PlatformError
+from release_pipelines.triggers.base import PlatformTrigger, first_of, insist
+from release_pipelines.triggers.steering import BETWEEN_HOLDS, COMMAND_SECONDS, Steering
+from release_pipelines.triggers.watching import note_of
 
 LOOK_SECONDS = 2.0
+TAKE_UP_SECONDS = 0.6
+"""So long whatever works for the release has to take up a command; then the heartbeat does, as far as it can."""
 
 
 class HoldLeaseTrigger(PlatformTrigger):
-    """Renew the lease until it is given back.
+    """Renew the lease until it is given back, and listen to people while nothing else of the release does.
+
+    Between two stages Airflow needs a few seconds, in which nobody would hear an abort: then this trigger takes the traffic
+    back, and the release's next task ends it.
 
     :param target: the app in its environment.
     :param lease: the :class:`~release_pipelines.domain.values.Lease` that is held, as a dict.
@@ -29,15 +37,49 @@ class HoldLeaseTrigger(PlatformTrigger):
         self.ttl = ttl
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        return await first_of(self._renew(platform), self._listen(platform))
+
+    async def _renew(self, platform: Platform) -> dict[str, Any]:
         while True:
             try:
-                await self.insist(lambda: platform.renew_lease(self.target, self.lease, self.ttl))
+                await insist(lambda: platform.renew_lease(self.target, self.lease, self.ttl))
             except FenceLost:
-                now = (await self.insist(lambda: platform.observe(self.target))).lease
+                now = (await insist(lambda: platform.observe(self.target))).lease
                 if now is None or now.fence == self.lease.fence:
                     return {"given_back": True}
                 return {"taken_by": now.holder}
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _listen(self, platform: Platform) -> dict[str, Any]:
+        steering, seen = Steering(self.lease.holder), dict[int, float]()
+        while True:
+            held = await steering.look()
+            given = [*held.open, held.abort] if held.abort else held.open
+            for command in given:
+                seen.setdefault(command.id, time.monotonic())
+            late = {it.id for it in given if time.monotonic() - seen[it.id] >= TAKE_UP_SECONDS}
+            if late:
+                await self._take_up(platform, steering, held, late)
+            await asyncio.sleep(COMMAND_SECONDS / 2)
+
+    async def _take_up(self, platform: Platform, steering: Steering, held: Standing, late: set[int]) -> None:
+        try:
+            observed = await platform.observe(self.target)
+            if held.abort and held.abort.id in late and returnable(observed, self.lease):
+                await self._return_traffic(platform, observed)
+                await steering.say(held.abort, "All traffic is back on stable.")
+        except PlatformError as error:  # the next look, or the next task, tries again
+            self.log.warning("%s Looking again.", error)
+            return
+        if not holding(observed):
+            taken = held._replace(open=tuple(it for it in held.open if it.id in late))
+            await steering.say_open(taken, BETWEEN_HOLDS)
+
+    async def _return_traffic(self, platform: Platform, observed: Observed) -> None:
+        update = {"release": self.lease.holder, "step": "aborted", "traffic": ALL_TO_STABLE, "paused_at": None}
+        note = note_of(observed).model_copy(update=update)
+        await platform.split(self.target, ALL_TO_STABLE, note, self.lease.fence)
+        self.log.warning("A person aborted the release: all traffic is back on stable.")
 
 
 class LeaseFreeTrigger(PlatformTrigger):
@@ -51,10 +93,26 @@ class LeaseFreeTrigger(PlatformTrigger):
     async def watch(self, platform: Platform) -> dict[str, Any]:
         said = None
         while True:
-            lease = (await self.insist(lambda: platform.observe(self.target))).lease
+            lease = (await insist(lambda: platform.observe(self.target))).lease
             if lease is None or lease.expires_at <= time.time():
                 return {"free": True}
             if lease.holder != said:
                 said = lease.holder
                 self.log.info("Waiting for %s, which holds %s in %s.", said, self.target.app, self.target.environment)
             await asyncio.sleep(LOOK_SECONDS)
+
+
+def holding(observed: Observed) -> bool:
+    """Whether a stage is watching its hold: it has a clock, and no verdict yet."""
+    note = note_of(observed)
+    return note.started_at is not None and note.verdict is None and note.traffic is not None and not note.done
+
+
+def returnable(observed: Observed, lease: Lease) -> bool:
+    """Whether the traffic can go back to stable in one write: nobody is changing stable, and it is all one version."""
+    stable = observed.track("stable")
+    shared = observed.route is not None and not observed.route.traffic.same(ALL_TO_STABLE)
+    mine = observed.lease is not None and observed.lease.fence == lease.fence
+    whole = stable.ready > 0 and stable.updated == stable.ready
+    other = all(observed.track(track).digest != stable.digest for track in observed.beside)
+    return shared and mine and whole and other

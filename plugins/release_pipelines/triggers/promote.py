@@ -1,32 +1,50 @@
-"""The canary held: stable gets the new version, its traffic back, and the canary goes (R18)."""
+"""The version held: it becomes stable, gets the traffic there, and the track that it held on goes (R18)."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Any
 
-from release_pipelines.domain.values import Artifact, RouteNote, Track
+from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Observed, RouteNote, Track, share_with
 from release_pipelines.platforms.base import Platform
-from release_pipelines.triggers.base import PlatformTrigger
+from release_pipelines.triggers.base import PlatformTrigger, insist
+from release_pipelines.triggers.retire import retire_beside
+from release_pipelines.triggers.steering import BETWEEN_HOLDS, COMMAND_SECONDS, Steering, aborted_by
+from release_pipelines.triggers.watching import note_of
 
 LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 1.0
 """Pause after each weight on the way back, so that a stable that breaks under load is seen before it has all of it."""
 
 
+class Ended(Exception):
+    """The promotion ends early, with this event."""
+
+    def __init__(self, **event: Any) -> None:
+        super().__init__(str(event))
+        self.event = event
+
+
 class PromoteTrigger(PlatformTrigger):
-    """Roll stable to the new digest, return its traffic in steps, retire the canary after draining.
+    """Let the old version run on for a while, roll stable to the new digest, give it the traffic, retire the track that held.
+
+    Where the version held on stable itself (rolling, and every first release) there is nothing left to do but to say so.
+    A person may pause it between two changes, and abort it: stable then gets the old version back.
 
     :param target: the app in its environment.
     :param release: the release's id.
-    :param artifact: what held on the canary.
+    :param artifact: what held.
     :param fence: the writer's fence.
-    :param return_weights: falling canary weights on the way; 0 comes last by itself.
-    :param retire_after: seconds that the canary keeps running after it lost its traffic (R15).
+    :param track: where it held.
+    :param return_weights: falling weights of that track on the way; 0 comes last by itself.
+    :param keep_old: seconds, from the end of the bake, that the old version keeps running on stable.
+    :param retire_after: seconds that the track keeps running after it lost its traffic (R15).
+    :param previous: what stable gets back when somebody aborts while it is being rolled.
 
-    Event: ``{"promoted": true}``, or ``{"failure": sentence}``: stable did not become or stay ready, and the healthy
-    canary has the traffic.
+    Event: ``{"promoted": true}``; ``{"failure": sentence}``: stable did not become or stay ready, and the healthy track has the
+    traffic; ``{"aborted": {"by", "reason"}}``.
     """
 
     def __init__(
@@ -36,111 +54,168 @@ class PromoteTrigger(PlatformTrigger):
         release: str,
         artifact: dict[str, Any],
         fence: int,
+        track: Track,
         return_weights: list[int],
+        keep_old: float,
         retire_after: float,
+        previous: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
             target=target,
             release=release,
             artifact=artifact,
             fence=fence,
+            track=track,
             return_weights=return_weights,
+            keep_old=keep_old,
             retire_after=retire_after,
+            previous=previous,
         )
         self.release = release
         self.artifact = Artifact.model_validate(artifact)
         self.fence = fence
+        self.track: Track = track
         self.return_weights = return_weights
+        self.keep_old = keep_old
         self.retire_after = retire_after
+        self.previous = Artifact.model_validate(previous) if previous else None
+        self.steering = Steering(release)
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
-        failure = (
-            await self._roll_stable(platform) or await self._return_traffic(platform) or await self._retire(platform)
-        )
-        return {"failure": failure} if failure else {"promoted": True}
+        try:
+            if self.track != "stable":
+                await self._keep_old(platform)
+                await self._roll_stable(platform)
+                await self._return_traffic(platform)
+                await self._retire(platform)
+        except Ended as ended:
+            return ended.event
+        await self._write(platform, "promoted", 0, done=True)
+        return {"promoted": True}
 
-    def _note(self, step: str, weight: int, *, done: bool = False) -> RouteNote:
-        return RouteNote(
-            release=self.release, step=step, weight=weight, started_at=time.time(), last_good=self.artifact, done=done
+    async def _write(self, platform: Platform, step: str, weight: int, *, done: bool = False) -> None:
+        """The track's weight, in one write with what is kept. What held is the last good version only when it is done."""
+        note = note_of(await self._look(platform))
+        since = note.started_at if done and note.step == step else time.time()
+        traffic = share_with(self.track, weight) if weight else ALL_TO_STABLE
+        kept = RouteNote(
+            release=self.release,
+            step=step,
+            traffic=traffic,
+            started_at=since,
+            last_good=self.artifact if done else note.last_good,
+            done=done,
         )
+        await insist(lambda: platform.split(self.target, traffic, kept, self.fence))
 
-    async def _roll_stable(self, platform: Platform) -> str | None:
-        await self.insist(lambda: platform.deploy(self.target, "stable", self.artifact, None, self.fence))
-        said = None
+    async def _look(self, platform: Platform) -> Observed:
+        return await insist(lambda: platform.observe(self.target))
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    async def _keep_old(self, platform: Platform) -> None:
+        """The way back is one write so long. Its clock began when the bake ended, which the note knows (R6)."""
+        observed = await self._look(platform)
+        if observed.track("stable").digest == self.artifact.digest:
+            return  # a restart finds stable being changed already
+        note = note_of(observed)
+        end = (note.verdict.decided_at if note.verdict else note.started_at or time.time()) + self.keep_old
         while True:
-            status = await self.insist(lambda: platform.advance(self.target, "stable", self.fence))
-            await self._leave_dead_canary(platform)
-            if status.settled or status.failure:
-                return status.failure
+            held = await self._steered(platform, changed=False)
+            if not held.pause and (time.time() >= end or held.promote):
+                return
+            observed = await self._look(platform)
+            if not observed.track(self.track).ready:
+                if observed.track("stable").ready:
+                    await self._write(platform, f"{self.track}_lost", 0)
+                raise Ended(failure=f"no replica of {self.artifact.version} is ready any more on {self.track}")
+            await asyncio.sleep(min(COMMAND_SECONDS, max(0.0, end - time.time())) or LOOK_SECONDS)
+
+    async def _roll_stable(self, platform: Platform) -> None:
+        await insist(lambda: platform.deploy(self.target, "stable", self.artifact, None, self.fence))
+        said, looked = None, -math.inf
+        while True:
+            if time.monotonic() - looked >= COMMAND_SECONDS:
+                await self._steered(platform, changed=True)
+                looked = time.monotonic()
+            status = await insist(lambda: platform.advance(self.target, "stable", self.fence))
+            await self._leave_dead_track(platform)
+            if status.failure:
+                raise Ended(failure=status.failure)
+            if status.settled:
+                return
             if (status.ready, status.waiting) != said:
                 said = (status.ready, status.waiting)
                 self.log.info("stable: %s of %s ready. %s", status.ready, status.wanted, status.waiting or "")
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _leave_dead_canary(self, platform: Platform) -> None:
-        """R5: a canary that loses its last ready replica while it serves gives its traffic to what stable has."""
-        observed = await self.insist(lambda: platform.observe(self.target))
-        stable, canary = observed.track("stable"), observed.track("canary")
-        if observed.weight("canary") and stable.ready and not canary.ready:
-            self.log.warning("The canary has no ready replica any more: stable takes its traffic early.")
-            await self.insist(lambda: platform.split(self.target, 0, self._note("canary_lost", 0), self.fence))
+    async def _leave_dead_track(self, platform: Platform) -> None:
+        """R5: a track that loses its last ready replica while it serves gives its traffic to what stable has."""
+        observed = await self._look(platform)
+        stable, held = observed.track("stable"), observed.track(self.track)
+        if observed.weight(self.track) and stable.ready and not held.ready:
+            self.log.warning("The %s has no ready replica any more: stable takes its traffic early.", self.track)
+            await self._write(platform, f"{self.track}_lost", 0)
 
-    async def _return_traffic(self, platform: Platform) -> str | None:
+    async def _return_traffic(self, platform: Platform) -> None:
         for weight in [*self.return_weights, 0]:
-            failure = await self._lost_stable(platform)
-            if failure:
-                return failure
-            await self._leave_dead_canary(platform)
-            observed = await self.insist(lambda: platform.observe(self.target))
-            if weight < observed.weight("canary"):  # a restart never raises what was lowered before it
-                note = self._note(f"return_{100 - weight}", weight)
-                await self.insist(lambda: platform.split(self.target, weight, note, self.fence))  # noqa: B023
+            while (await self._steered(platform, changed=True)).pause:
+                await self._lost_stable(platform)
+                await asyncio.sleep(COMMAND_SECONDS)
+            await self._lost_stable(platform)
+            await self._leave_dead_track(platform)
+            if weight < (await self._look(platform)).weight(self.track):  # a restart never raises what was lowered
+                await self._write(platform, f"return_{100 - weight}", weight)
                 self.log.info("stable has %s %% of the traffic again.", 100 - weight)
                 await asyncio.sleep(SETTLE_SECONDS)
-        return None
 
-    async def _lost_stable(self, platform: Platform) -> str | None:
-        """R5, R18: a stable that breaks under its traffic gives it to the canary that held, as long as that is there."""
-        observed = await self.insist(lambda: platform.observe(self.target))
+    async def _lost_stable(self, platform: Platform) -> None:
+        """R5, R18: a stable that breaks under its traffic gives it to the track that held, as long as that is there."""
+        observed = await self._look(platform)
         if observed.track("stable").ready:
-            return None
-        if observed.track("canary").ready and observed.weight("canary") < 100:
-            await self.insist(lambda: platform.split(self.target, 100, self._note("stable_lost", 100), self.fence))
-        return "stable lost its last ready replica while its traffic was being returned"
+            return
+        if observed.track(self.track).ready and observed.weight(self.track) < 100:
+            await self._write(platform, "stable_lost", 100)
+        raise Ended(failure="stable lost its last ready replica while its traffic was being returned")
 
-    async def _retire(self, platform: Platform) -> str | None:
-        route = (await self.insist(lambda: platform.observe(self.target))).route
-        end = ((route.note.started_at if route else None) or time.time()) + self.retire_after
+    async def _retire(self, platform: Platform) -> None:
+        end = (note_of(await self._look(platform)).started_at or time.time()) + self.retire_after
         while True:
-            failure = await self._lost_stable(platform)
-            if failure:
-                return failure
-            if time.time() >= end:
+            await self._lost_stable(platform)
+            held = await self._steered(platform, changed=True)
+            if time.time() >= end and not held.pause:
                 break
-            await asyncio.sleep(max(0.0, min(SETTLE_SECONDS, end - time.time())))
-        await self.insist(lambda: platform.retire(self.target, "canary", self.fence))
-        done = self._note("promoted", 0, done=True)
-        await self.insist(lambda: platform.split(self.target, 0, done, self.fence))
-        return None
+            await asyncio.sleep(max(0.02, min(SETTLE_SECONDS, end - time.time())))
+        await retire_beside(platform, self.target, self.fence)
 
+    # --- people -----------------------------------------------------------------------------------------------
 
-class RetireTrigger(PlatformTrigger):
-    """Retire a track when it has drained (R15).
+    async def _steered(self, platform: Platform, *, changed: bool) -> Any:
+        """What people want now; an abort ends the promotion here.
 
-    :param target: the app in its environment.
-    :param track: the track that lost its traffic.
-    :param fence: the writer's fence.
-    :param at: Unix time from which on it may go.
+        :param changed: whether stable is being changed: then the old version has to be put back on it.
+        """
+        held = await self.steering.look()
+        if held.abort:
+            await self._abort(platform, held.abort, changed=changed)
+        if held.pause:
+            await self.steering.say(held.pause, BETWEEN_HOLDS["pause"])
+        promote = "It is being promoted: stable is changed without waiting."
+        await self.steering.say_open(held, {**BETWEEN_HOLDS, "promote": promote})
+        return held
 
-    Event: ``{"retired": whether there was anything}``.
-    """
-
-    def __init__(self, *, target: dict[str, Any], track: Track, fence: int, at: float) -> None:
-        super().__init__(target=target, track=track, fence=fence, at=at)
-        self.track: Track = track
-        self.fence = fence
-        self.at = at
-
-    async def watch(self, platform: Platform) -> dict[str, Any]:
-        await asyncio.sleep(max(0.0, self.at - time.time()))
-        return {"retired": await self.insist(lambda: platform.retire(self.target, self.track, self.fence))}
+    async def _abort(self, platform: Platform, command: Any, *, changed: bool) -> None:
+        observed = await self._look(platform)
+        good = self.previous or note_of(observed).last_good
+        effect = "Nothing good is known to go back to: the traffic stays where the version held."
+        if not changed and observed.track("stable").ready:
+            await self._write(platform, "aborted", 0)
+            effect = "All traffic is back on stable."
+        elif good is not None and good.digest != self.artifact.digest:
+            # The track that held keeps the traffic until stable runs the old version again: the rollback sees to that.
+            if observed.track(self.track).ready and observed.weight(self.track) < 100:
+                await self._write(platform, "aborted", 100)
+            await insist(lambda: platform.deploy(self.target, "stable", good, None, self.fence, restore=True))
+            effect = f"{good.version} is being put back on stable."
+        await self.steering.say(command, effect)
+        raise Ended(aborted=aborted_by(command))

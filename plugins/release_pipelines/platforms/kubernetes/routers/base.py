@@ -117,19 +117,12 @@ def note_of(route: Object) -> RouteNote:
 def changed_by(route: Object, found: Traffic) -> str | None:
     """Who wrote the route last, when the traffic is not what we wrote (R14)."""
     written = annotation(route, TRAFFIC)
-    if written is None or same(Traffic.model_validate_json(written), found):
+    if written is None or found.same(Traffic.model_validate_json(written)):
         return None
     fields = route["metadata"].get("managedFields") or []
     others = [it for it in fields if it.get("manager") not in (None, MANAGER)]
     others.sort(key=lambda it: it.get("time") or datetime.min.replace(tzinfo=timezone.utc).isoformat())
     return str(others[-1]["manager"]) if others else "somebody"
-
-
-def same(one: Traffic, other: Traffic) -> bool:
-    """Whether two splits mean the same: a track without weight may be named or not."""
-    return one.model_copy(update={"weights": shares(dict(one.weights))}) == other.model_copy(
-        update={"weights": shares(dict(other.weights))}
-    )
 
 
 def applies(patch: Any, found: Any) -> bool:

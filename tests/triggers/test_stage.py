@@ -1,4 +1,4 @@
-"""A canary at one weight: judged, and taken back at once when it is bad."""
+"""A stage of any strategy: judged, and taken back at once when it is bad."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from release_pipelines.domain.values import Usage
+from release_pipelines.domain.values import ALL_TO_STABLE, Usage
 from release_pipelines.platforms.base import Forbidden, PlatformUnavailable
 from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact, target
-from tests.triggers.helpers import again, event, released, run_with_a_crash, step, until
+from tests.triggers.helpers import again, event, released, run_with_a_crash, step, until, weights
 
 
 async def test_a_good_canary_passes_at_the_end_of_its_hold(world: World, prometheus: FakePrometheus) -> None:  # R3
@@ -46,8 +46,7 @@ async def test_a_failing_verdict_returns_the_traffic_before_airflow_hears_of_it(
     assert verdict.judgement == "fail"
     assert payload["verdict"]["sentence"] == verdict.sentence
     assert payload["verdict"]["accepted_at"] >= payload["verdict"]["decided_at"]
-    weights = [what[0] for call, what in world.writes if call == "split"]
-    assert weights == [10, 0]  # one write for verdict and weights
+    assert weights(world) == [10, 0]  # one write for verdict and weights
     assert "error rate 20 % over 1,000 requests, limit 1 % (stable: 0 %)" in verdict.sentence  # R13
 
 
@@ -79,7 +78,7 @@ async def test_a_canary_with_no_traffic_is_inconclusive_and_goes_back(
 async def test_an_inconclusive_step_may_go_on(world: World, prometheus: FakePrometheus) -> None:  # R3
     released(world, canary=True)
     prometheus.total = None
-    said = await event(step({"on_inconclusive": "continue"}))
+    said = await event(step(analysis={"on_inconclusive": "continue"}))
     assert said["verdict"]["judgement"] == "inconclusive"
     assert world.weight == 10
 
@@ -89,7 +88,7 @@ async def test_a_metrics_service_that_is_away_is_an_error_and_says_nothing_about
 ) -> None:  # R3
     released(world, canary=True)
     prometheus.away = True
-    said = await event(step({"error_limit": 1}))
+    said = await event(step(analysis={"error_limit": 1}))
     assert said["verdict"]["judgement"] == "error"
     assert "could not measure" in said["verdict"]["sentence"]
     assert world.weight == 0
@@ -115,7 +114,7 @@ async def test_a_canary_that_never_becomes_ready_gets_no_traffic(world: World, p
     said = await event(step())
     assert said["verdict"]["judgement"] == "fail"
     assert "crash loop" in said["verdict"]["sentence"]
-    assert all(what[0] == 0 for call, what in world.writes if call == "split")
+    assert set(weights(world)) == {0}
 
 
 async def test_drift_is_noticed_named_and_reasserted(world: World, prometheus: FakePrometheus) -> None:  # R14
@@ -172,8 +171,8 @@ async def test_a_step_whose_release_went_back_meanwhile_sets_no_weight_again(
     released(world, canary=True)
     watching = asyncio.create_task(event(step(hold=30)))
     await until(lambda: world.weight == 10)
-    back = world.note.model_copy(update={"step": "rollback", "weight": 0, "verdict": None})
-    await world.platform().split(target(), 0, back, 1)
+    back = world.note.model_copy(update={"step": "rollback", "traffic": ALL_TO_STABLE, "verdict": None})
+    await world.platform().split(target(), ALL_TO_STABLE, back, 1)
     said = await asyncio.wait_for(watching, 5)
     assert said["kind"] == "FenceLost"
     assert "gone on from step_10 to rollback" in said["error"]
@@ -187,7 +186,7 @@ async def test_a_canary_that_dies_while_its_capacity_is_raised_goes_back(
 
     def dies(call: str) -> None:
         if call == "advance":  # which starts one replica, and it dies as the others did
-            world.tracks["canary"] = world.tracks["canary"].model_copy(update={"ready": -1, "settled": False})
+            world.tracks["canary"] = world.tracks["canary"].model_copy(update={"updated": -1, "settled": False})
 
     world.before = dies
     said = await asyncio.wait_for(event(step(replicas=9)), 5)
@@ -200,7 +199,7 @@ async def test_a_canary_that_failed_before_its_step_began_is_said_again_without_
 ) -> None:  # R6
     released(world)
     long_ago = world.note.model_copy(update={"release": "release_shop/older#0", "started_at": 1_000_000.0})
-    await world.platform().split(target(), 0, long_ago, 1)
+    await world.platform().split(target(), ALL_TO_STABLE, long_ago, 1)
     world.broken[NEW] = "the image does not start"
     trigger = step(analysis={"interval": 3600})
     assert (await event(trigger))["verdict"]["sentence"] == "the image does not start"
@@ -261,7 +260,7 @@ async def test_missing_rights_end_the_step_with_their_name(world: World, prometh
 async def test_a_first_release_watches_stable(world: World, prometheus: FakePrometheus) -> None:  # R17
     released(world)
     world.runs("stable", artifact())
-    said = await event(step(step="bake", weight=0, track="stable"))
+    said = await event(step(name="bake", track="stable", last=True))
     assert said["verdict"]["judgement"] == "pass"
     assert world.weight == 0
     assert "canary" not in world.tracks
@@ -271,7 +270,7 @@ async def test_a_first_release_watches_stable(world: World, prometheus: FakeProm
 async def test_cpu_comes_from_the_platform_where_it_has_it(world: World, prometheus: FakePrometheus) -> None:
     released(world, canary=True)
     world.usage = Usage(cpu=0.95, memory=0.1)
-    said = await event(step({"metrics": [{"name": "cpu", "source": "cpu", "limit": 0.8}]}))
+    said = await event(step(analysis={"metrics": [{"name": "cpu", "source": "cpu", "limit": 0.8}]}))
     assert said["verdict"]["judgement"] == "fail"
     assert "CPU 95 %, limit 80 %" in said["verdict"]["sentence"]
     assert not prometheus.asked
@@ -361,7 +360,7 @@ async def test_two_triggers_at_once_are_harmless(world: World, prometheus: FakeP
     both = await asyncio.gather(event(trigger), event(again(trigger)))
     assert {said["verdict"]["judgement"] for said in both} == {"fail"}
     assert world.weight == 0
-    assert all(what[0] in (0, 10) for call, what in world.writes if call == "split")
+    assert set(weights(world)) <= {0, 10}
 
 
 async def test_a_thousandth_canary_shares_the_answer_to_the_same_question(
@@ -377,5 +376,5 @@ async def test_a_thousandth_canary_shares_the_answer_to_the_same_question(
 
 def test_what_a_trigger_is_made_of_is_json() -> None:
     path, arguments = step().serialize()
-    assert path == "release_pipelines.triggers.canary.CanaryTrigger"
+    assert path == "release_pipelines.triggers.stage.StageTrigger"
     assert again(step()).serialize()[1] == json.loads(json.dumps(arguments))

@@ -1,0 +1,91 @@
+"""A person is asked, and the release is looked after meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from airflow.providers.standard.triggers.hitl import HITLTrigger
+from airflow.triggers.base import TriggerEvent
+
+from release_pipelines.domain.strategy import Stage
+from release_pipelines.domain.values import Artifact, Target
+from release_pipelines.hooks.platform import PlatformHook
+from release_pipelines.platforms.base import PlatformError
+from release_pipelines.triggers.base import first_of, refused
+from release_pipelines.triggers.steering import Steering
+from release_pipelines.triggers.watching import Watch, meanwhile
+
+
+class ReleaseApprovalTrigger(HITLTrigger):
+    """Wait for the answer to a form, its end of time, a person who aborts the release, or a version that turns bad.
+
+    Airflow resumes the task itself when somebody answers; this trigger is there for everything else.
+
+    :param target: the app in its environment.
+    :param release: the release's id.
+    :param artifact: what is judged meanwhile; with ``fence``, ``stage`` (whose traffic it has) and ``previous`` as for
+        :class:`~release_pipelines.triggers.stage.StageTrigger`. None: it has no traffic yet.
+    :param kwargs: those of Airflow's ``HITLTrigger``.
+
+    Event: Airflow's own, ``{"aborted": {"by", "reason"}}``, ``{"verdict", "samples", "notes", "aborted"}``, or
+    ``{"error", "kind"}`` when the lease is lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        target: dict[str, Any],
+        release: str,
+        artifact: dict[str, Any] | None = None,
+        fence: int = 0,
+        stage: dict[str, Any] | None = None,
+        previous: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.own: dict[str, Any] = {
+            "target": target,
+            "release": release,
+            "artifact": artifact,
+            "fence": fence,
+            "stage": stage,
+            "previous": previous,
+        }
+        self.release = release
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, for Airflow."""
+        _, asked = super().serialize()
+        return f"{type(self).__module__}.{type(self).__qualname__}", {**asked, **self.own}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait; yields one event."""
+        async with AsyncExitStack() as opened:
+            try:
+                watched = await self._watch(opened)
+                event = await first_of(self._answer(), self._meanwhile(watched))
+            except PlatformError as error:
+                event = TriggerEvent(refused(error))
+        yield event
+
+    async def _watch(self, opened: AsyncExitStack) -> Watch | None:
+        if not self.own["stage"]:
+            return None
+        target = Target.model_validate(self.own["target"])
+        return Watch(
+            await opened.enter_async_context(await PlatformHook(target).aplatform()),
+            target,
+            self.release,
+            Artifact.model_validate(self.own["artifact"]),
+            self.own["fence"],
+            Stage.model_validate(self.own["stage"]),
+            Artifact.model_validate(self.own["previous"]) if self.own["previous"] else None,
+        )
+
+    async def _answer(self) -> TriggerEvent:
+        return await anext(aiter(super().run()))
+
+    async def _meanwhile(self, watched: Watch | None) -> TriggerEvent:
+        return TriggerEvent(await meanwhile(watched, Steering(self.release)))

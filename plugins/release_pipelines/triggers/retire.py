@@ -1,0 +1,37 @@
+"""Tracks beside stable go when they have drained (R15)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from release_pipelines.domain.values import BESIDE, Target
+from release_pipelines.platforms.base import Platform
+from release_pipelines.triggers.base import PlatformTrigger, insist
+
+
+async def retire_beside(platform: Platform, target: Target, fence: int) -> bool:
+    """Remove every track beside stable, also what a killed try has left of one; returns whether there was any."""
+    gone = [await insist(lambda: platform.retire(target, track, fence)) for track in BESIDE]  # noqa: B023
+    return any(gone)
+
+
+class RetireTrigger(PlatformTrigger):
+    """Retire what runs beside stable, from a moment on.
+
+    :param target: the app in its environment.
+    :param fence: the writer's fence.
+    :param at: Unix time in seconds from which on it may go.
+
+    Event: ``{"retired": whether there was anything}``.
+    """
+
+    def __init__(self, *, target: dict[str, Any], fence: int, at: float) -> None:
+        super().__init__(target=target, fence=fence, at=at)
+        self.fence = fence
+        self.at = at
+
+    async def watch(self, platform: Platform) -> dict[str, Any]:
+        await asyncio.sleep(max(0.0, self.at - time.time()))
+        return {"retired": await retire_beside(platform, self.target, self.fence)}

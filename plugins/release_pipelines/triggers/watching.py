@@ -1,0 +1,302 @@
+"""The new version in one stage: looked at, judged, and given up at once when it is bad (R3 to R6, R14)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from typing import Any
+
+from release_pipelines.domain.analysis import action, stage_verdict
+from release_pipelines.domain.strategy import Stage
+from release_pipelines.domain.values import (
+    ALL_TO_STABLE,
+    Artifact,
+    Observed,
+    RouteNote,
+    Target,
+    Track,
+    Traffic,
+    Verdict,
+    to_json,
+)
+from release_pipelines.platforms.base import FenceLost, Forbidden, Platform, PlatformError, PlatformUnavailable
+from release_pipelines.triggers.base import insist
+from release_pipelines.triggers.measuring import Measurer
+from release_pipelines.triggers.steering import COMMAND_SECONDS, Steering, aborted_by
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+"""Pause between two looks at replicas, weights and lease; measurements and commands have their own."""
+
+
+class Watch:
+    """What a trigger does with a stage; all that outlives it is the note on the route.
+
+    :param platform: where the version runs.
+    :param target: the app in its environment.
+    :param release: the release's id.
+    :param artifact: what is judged.
+    :param fence: the writer's fence.
+    :param stage: the stage.
+    :param previous: what stable goes back to when the version itself was put there (rolling).
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        target: Target,
+        release: str,
+        artifact: Artifact,
+        fence: int,
+        stage: Stage,
+        previous: Artifact | None,
+    ) -> None:
+        self.platform = platform
+        self.target = target
+        self.release = release
+        self.artifact = artifact
+        self.fence = fence
+        self.stage = stage
+        self.previous = previous
+        self.traffic: Traffic = stage.traffic or ALL_TO_STABLE
+        self.measurer = Measurer(target, stage.track, beside(stage), stage.analysis)
+        self.notes: list[str] = []
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    async def look(self) -> Observed:
+        """What stands now.
+
+        :raises FenceLost: when the lease is not this release's any more, or the release has gone on to another step, or
+            back: the fence is the release's, and Airflow takes a moment to stop a trigger whose task was marked.
+        """
+        observed = await self.platform.observe(self.target)
+        if observed.lease is None or observed.lease.fence != self.fence:
+            holder = observed.lease.holder if observed.lease else "nobody"
+            raise FenceLost(
+                f"The lease of {self.target.app} in {self.target.environment} is held by {holder}: "
+                "this release has ended or was superseded, and changes nothing any more."
+            )
+        return observed
+
+    def mine(self, note: RouteNote) -> bool:
+        """Whether the note is this stage's own."""
+        return note.release == self.release and note.step == self.stage.name
+
+    def still_mine(self, observed: Observed) -> None:
+        """Raise FenceLost when the release has gone on to another step, or back: a person may have marked the task."""
+        note = note_of(observed)
+        if note.release == self.release and note.step != self.stage.name:
+            raise FenceLost(
+                f"{self.release} has gone on from {self.stage.name} to {note.step}: this step changes nothing more."
+            )
+
+    async def check(self, note: RouteNote) -> Verdict | None:
+        """Replicas, lease and traffic: a failing verdict when the track died or the drift policy says so."""
+        observed = await self.look()
+        self.still_mine(observed)
+        status = observed.track(self.stage.track)
+        if status.failure or status.ready == 0:
+            return self.failed(status.failure or f"no replica of {self.artifact.version} is ready any more")
+        if status.digest != self.artifact.digest:
+            return self.failed(f"the {self.stage.track} runs {status.digest or 'nothing'}, not {self.artifact.digest}")
+        if observed.route and self.mine(observed.route.note) and observed.route.traffic.same(self.traffic):
+            return None
+        said = drift(observed, self.traffic, self.stage.track)
+        if self.stage.on_drift == "abort":
+            return self.failed(said)
+        await self._set_again(note, said)
+        return None
+
+    async def _set_again(self, note: RouteNote, said: str) -> None:
+        try:
+            await self.keep(note)
+        except (FenceLost, Forbidden):
+            raise
+        except PlatformError as error:  # pods that come and go may not make the weight right now
+            log.warning("Drift: %s; it could not be set again yet: %s", said, error)
+            return
+        self.notes.append(f"Drift: {said}; set again.")
+        log.warning(self.notes[-1])
+
+    # --- judging ----------------------------------------------------------------------------------------------
+
+    async def judge(self, note: RouteNote, earliest: float, latest: float) -> Verdict | None:
+        """Measure what is due, and decide if it can be decided.
+
+        :param earliest: Unix time in seconds at which the hold may end; infinite: only a failing verdict ends it.
+        :param latest: Unix time in seconds at which it ends.
+        """
+        await self.measurer.take(self.platform, note.started_at or 0, time.time())
+        return self._verdict(note, earliest, latest)
+
+    async def hurried(self, note: RouteNote, by: str) -> Verdict:
+        """The hold ends now because a person says so: as passed, unless the version is known to be bad."""
+        now = time.time()
+        await self.measurer.take(self.platform, note.started_at or 0, now)
+        verdict = self._verdict(note, -math.inf, -math.inf)
+        assert verdict is not None  # noqa: S101 - a hold that is over is always decided
+        if verdict.judgement == "fail":
+            return verdict
+        return passed_by(verdict, f"{by} ended the hold early")
+
+    def _verdict(self, note: RouteNote, earliest: float, latest: float) -> Verdict | None:
+        return stage_verdict(
+            self.stage.name,
+            self.stage.weight,
+            self.stage.analysis,
+            self.measurer.samples,
+            time.time(),
+            earliest,
+            latest,
+            note.evidence,
+        )
+
+    def failed(self, sentence: str) -> Verdict:
+        """A verdict that needs no measurement."""
+        return Verdict(
+            judgement="fail",
+            decided_at=time.time(),
+            step=self.stage.name,
+            weight=self.stage.weight,
+            sentence=sentence,
+        )
+
+    # --- writing ----------------------------------------------------------------------------------------------
+
+    async def keep(self, note: RouteNote) -> None:
+        """The stage's traffic, with this note."""
+        await insist(lambda: self.platform.split(self.target, self.traffic, note, self.fence))
+
+    async def write(self, note: RouteNote, verdict: Verdict, *, give_back: bool) -> Verdict:
+        """R4: the verdict, and the traffic that follows from it, in one write; only then Airflow is told.
+
+        A rolling release then states on stable what ran there before. A stable that cannot take the traffic leaves it where
+        it is: that is safer than nobody.
+        """
+        traffic = ALL_TO_STABLE if give_back else self.traffic
+        kept = note.model_copy(
+            update={"release": self.release, "step": self.stage.name, "traffic": traffic, "verdict": verdict}
+        )
+        try:
+            await insist(lambda: self.platform.split(self.target, traffic, kept, self.fence))
+        except (FenceLost, Forbidden):
+            raise
+        except PlatformError as error:
+            verdict = verdict.model_copy(
+                update={"sentence": f"{verdict.sentence}; the traffic stays where it is: {error}"}
+            )
+            await self._keep_where_it_is(kept, verdict)
+        if give_back:
+            await self.put_back()
+        return verdict.model_copy(update={"accepted_at": time.time()})
+
+    async def _keep_where_it_is(self, kept: RouteNote, verdict: Verdict) -> None:
+        route = (await insist(self.look)).route
+        traffic = route.traffic if route else ALL_TO_STABLE
+        told = kept.model_copy(update={"traffic": traffic, "verdict": verdict})
+        await insist(lambda: self.platform.split(self.target, traffic, told, self.fence))
+
+    async def put_back(self) -> None:
+        """Where the version was put on stable itself: state what ran there before, with its configuration (R8)."""
+        good = self.previous
+        if self.stage.track == "stable" and good is not None:
+            await insist(lambda: self.platform.deploy(self.target, "stable", good, None, self.fence, restore=True))
+
+    async def abort(self, note: RouteNote, command: Any) -> tuple[Verdict, str]:
+        """A person ends the release: the traffic goes back as after a failing verdict. Returns what that did, too."""
+        verdict = self.failed(abort_sentence(command))
+        # A clock of its own, so that a restart asks for no measurements of an earlier step.
+        own = note if self.mine(note) else note.model_copy(update={"started_at": verdict.decided_at})
+        verdict = await self.write(own, verdict, give_back=True)
+        if self.stage.track != "stable":
+            return verdict, "All traffic is back on stable."
+        if self.previous is None:
+            return verdict, "Nothing ran before that could take the traffic: the version stays."
+        return verdict, f"{self.previous.version} is being put back on stable."
+
+    def event(self, verdict: Verdict, aborted: Any = None) -> dict[str, Any]:
+        """What Airflow is told."""
+        return {
+            "verdict": to_json(verdict),
+            "samples": [to_json(sample) for sample in self.measurer.samples],
+            "notes": self.notes,
+            "aborted": aborted_by(aborted) if aborted else None,
+        }
+
+
+async def meanwhile(watch: Watch | None, steering: Steering) -> dict[str, Any]:
+    """Go on judging a stage while something else is waited for; returns the event that has to end that wait.
+
+    :param watch: the stage whose traffic the version has; None: it has none yet, and only an abort is listened for.
+    """
+    if watch is None:
+        command = await steering.aborted()
+        await steering.say(command, "Ended the wait; nothing was changed.")
+        return {"aborted": aborted_by(command)}
+    note = note_of(await insist(watch.look))
+    if watch.mine(note) and note.verdict and note.verdict.judgement == "fail":  # decided before a restart
+        return watch.event(note.verdict)
+    looked = 0.0
+    while True:
+        held = await steering.look()
+        if held.abort:
+            verdict, effect = await watch.abort(note, held.abort)
+            await steering.say(held.abort, effect)
+            return watch.event(verdict, held.abort)
+        failed = None
+        if time.monotonic() - looked >= LOOK_SECONDS:
+            looked, failed = time.monotonic(), await checked(watch, note)
+        failed = failed or await watch.judge(note, math.inf, math.inf)
+        if failed:
+            return watch.event(await watch.write(note, failed, give_back=True))
+        await asyncio.sleep(COMMAND_SECONDS)
+
+
+async def checked(watch: Watch, note: RouteNote) -> Verdict | None:
+    """:meth:`Watch.check`, where a platform that is away decides nothing: what can be measured still does."""
+    try:
+        return await watch.check(note)
+    except PlatformUnavailable as error:  # the router may answer in time all the same
+        log.warning("%s Judging on.", error)
+        return None
+
+
+def beside(stage: Stage) -> Track | None:
+    """What the version is compared with."""
+    if stage.track == "stable":
+        return None
+    return "baseline" if stage.traffic and stage.traffic.weight("baseline") else "stable"
+
+
+def note_of(observed: Observed) -> RouteNote:
+    """The note on the route; an empty one where there is none."""
+    return observed.route.note if observed.route else RouteNote()
+
+
+def drift(observed: Observed, wanted: Traffic, track: Track) -> str:
+    """Who changed what (R14), in a sentence without its full stop."""
+    who = (observed.route.changed_by if observed.route else None) or "somebody"
+    now = observed.weight(track)
+    if now != wanted.weight(track):
+        return f"{who} set the {track}'s weight to {now} %, {wanted.weight(track)} % is wanted"
+    return f"{who} changed which requests go to the {track}"
+
+
+def abort_sentence(command: Any) -> str:
+    """The reason of a verdict that a person gave."""
+    return f"{command.by} aborted it: {command.reason or 'no reason given'}"
+
+
+def passed_by(verdict: Verdict, who: str) -> Verdict:
+    """The verdict as a person has it: passed, with what was known."""
+    return verdict.model_copy(update={"judgement": "pass", "sentence": f"{who}: {verdict.sentence or 'not judged'}"})
+
+
+def needs_person(stage: Stage, verdict: Verdict) -> bool:
+    """Whether a person decides what follows from the verdict (R18)."""
+    todo = action(stage.analysis, verdict)
+    return todo == "hold" or (todo == "rollback" and stage.wait_for_person)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from release_pipelines.domain.incident import INCIDENT
 from release_pipelines.domain.release import target as target_of
 from release_pipelines.domain.rollback import RollbackPlan, plan_rollback
 from release_pipelines.domain.strategy import retire_after
@@ -18,8 +19,10 @@ from release_pipelines.operators.base import REASON, ReleaseOperator
 from release_pipelines.operators.gate import task_states
 from release_pipelines.operators.preflight import release_id
 from release_pipelines.operators.rollback import Planned, is_rollback, keep, owner_of
+from release_pipelines.operators.telling import explain_and_tell
 from release_pipelines.platforms.base import PlatformError
 from release_pipelines.spec.frozen import dag_specs
+from release_pipelines.spec.notify import NotifySpec
 from release_pipelines.spec.release import ReleaseSpec, app_files
 
 if TYPE_CHECKING:
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 LEASE_SECONDS = 900.0
 """A rollback's lease is not renewed: it lasts for a rolling update, and is given back at the end."""
 BEGUN = "rollback"
-"""XCom key of the rollback's id, version and whom it was for, pushed as soon as the history knows it."""
+"""XCom key of the rollback's id, version, who asked for it and why, where it happens and who is told: pushed as soon as the
+history knows it."""
 
 
 def spec_of(app: str, apps: Path, config: Path) -> ReleaseSpec:
@@ -109,7 +113,8 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         if serves(observed, good):
             raise AirflowSkipException(f"{good.version} already serves all traffic in {target.environment}.")
         plan = _possible(plan_rollback(observed, bad.digest or "", good))
-        self._begin(context, history, release, target, bad, good, by, reason)
+        notify = spec.environment(target.environment).notify
+        self._begin(context, history, release, target, bad, good, by, reason, notify)
 
         lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))
         try:
@@ -165,10 +170,13 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         good: Artifact,
         by: str,
         reason: str,
+        notify: list[NotifySpec],
     ) -> None:
         run: Any = context["dag_run"]
         version = bad.version or (bad.digest or "").removeprefix("sha256:")[:12]
-        context["ti"].xcom_push(BEGUN, {"release": release, "version": version, "by": by, "reason": reason})
+        begun = {"release": release, "version": version, "by": by, "reason": reason}
+        told = {"target": to_json(target), "notify": [it.model_dump(mode="json") for it in notify]}
+        context["ti"].xcom_push(BEGUN, {**begun, **told})
         history.begin(release, target.app, run.dag_id, run.run_id, version, by, reason=reason)
         if bad.digest:
             gone = good.model_copy(update={"version": version, "digest": bad.digest, "commit": None, "evidence": {}})
@@ -178,7 +186,7 @@ class ManualRollbackPlanOperator(ReleaseOperator):
 class RecordRollbackOperator(ReleaseOperator):
     """Say what a person's rollback came to, and fail the run unless the traffic is back (R9).
 
-    Meant as a teardown that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
+    Then its incident report is attached, and those are told whom the environment's file names. Meant as a teardown that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
 
     :param group: id of the group of the rollback's tasks.
     :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
@@ -215,6 +223,10 @@ class RecordRollbackOperator(ReleaseOperator):
             HistoryHook().history().finish(begun["release"], outcome, sentence)
         context["ti"].xcom_push("outcome", outcome)
         context["ti"].xcom_push(REASON, sentence)
+        if begun:
+            target = Target.model_validate(begun["target"])
+            notify = [NotifySpec.model_validate(it) for it in begun["notify"]]
+            explain_and_tell(context, begun["release"], target, notify, incident=outcome in INCIDENT)
         if outcome not in ("rolled_back", "no_op"):
             raise AirflowFailException(sentence)
         self.log.info(sentence)

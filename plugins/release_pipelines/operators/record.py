@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.domain.outcome import Facts, outcome_of
+from release_pipelines.domain.incident import INCIDENT
+from release_pipelines.domain.outcome import Facts, outcome_of, touched
+from release_pipelines.domain.release import target
+from release_pipelines.domain.strategy import Stage, stages
 from release_pipelines.domain.values import Artifact, Outcome, to_json
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.operators.base import ABORTED, REASON, RUN, ReleaseOperator, blank, given
 from release_pipelines.operators.gate import task_states
 from release_pipelines.operators.preflight import BEGUN
 from release_pipelines.operators.rollback import TAKEN_OVER, is_rollback
+from release_pipelines.operators.telling import explain_and_tell
 from release_pipelines.spec.frozen import thaw
+from release_pipelines.spec.release import ReleaseSpec
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -51,18 +56,20 @@ class RecordArtifactOperator(ReleaseOperator):
 class RecordOutcomeOperator(ReleaseOperator):
     """Say what the release came to, and fail the run unless it is the truth that all went well (R9).
 
-    Meant as a teardown that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
+    Then its plots and its incident report are attached, and those are told whom the environment's file names. Meant as a teardown
+    that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
 
-    :param production: name of the environment that counts.
+    :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`; its last environment counts.
     :param tasks: ids of the tasks of the run in the order in which they work: the first one that failed gives the reason.
     :param roles: ids of ``preflight``, ``complete``, ``approval``, ``deploy``, ``plan``, ``prepare``,
         ``switch``, ``verify`` and ``give_back``.
     :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
     """
 
-    def __init__(self, *, production: str, tasks: list[str], roles: dict[str, str], **kwargs: Any) -> None:
+    def __init__(self, *, spec: ReleaseSpec, tasks: list[str], roles: dict[str, str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.production = production
+        self.spec = spec
+        self.production = spec.production.name
         self.tasks = tasks
         self.roles = roles
 
@@ -72,11 +79,15 @@ class RecordOutcomeOperator(ReleaseOperator):
         if release:
             thaw(release)  # first: a history that is away must not keep an old specification in force
         promoted = bool(release and HistoryHook().history().release(release).promoted_at)
-        outcome, sentence = outcome_of(self._facts(context, preflight, release, promoted))
+        facts = self._facts(context, preflight, release, promoted)
+        outcome, sentence = outcome_of(facts)
         if release:
             self._end(release, outcome, sentence)
         context["ti"].xcom_push("outcome", outcome)
         context["ti"].xcom_push(REASON, sentence)
+        if release:
+            changed = facts.deployed and touched(facts.states["deploy"])
+            self._explain(context, release, incident=changed and outcome in INCIDENT)
         if outcome not in ("released", "no_op"):
             raise AirflowFailException(sentence)
         self.log.info(sentence)
@@ -89,6 +100,16 @@ class RecordOutcomeOperator(ReleaseOperator):
         history.finish(release, outcome, sentence)
         for command in history.commands(release, open_only=True):
             history.answer(command.id, f"Came too late: the release has ended ({outcome}).")
+
+    def _explain(self, context: Context, release: str, *, incident: bool) -> None:
+        explain_and_tell(
+            context,
+            release,
+            target(self.spec, self.production),
+            self.spec.production.notify,
+            incident=incident,
+            analyses={it.name: it.analysis for it in stages(self.spec) if isinstance(it, Stage)},
+        )
 
     @staticmethod
     def _pull(context: Context, task_id: str, key: str = "return_value") -> Any:

@@ -159,15 +159,17 @@ class RollbackPlanOperator(ReleaseOperator):
 
 
 def keep(release: str, target: Target, plan: RollbackPlan, observed: Observed) -> None:
-    """Keep the plan, and what stood before anything was changed. Not critical: a history that is away stops no rollback."""
-    from release_pipelines.history import HistoryUnavailable
+    """Keep the plan, and what stood before anything was changed."""
+    noted(release, "back_up", "what stood before the rollback", target.environment, to_json(observed))
+    noted(release, "rollback", plan.sentence, target.environment, to_json(plan))
 
-    with suppress(HistoryUnavailable):
-        history = HistoryHook().history()
-        history.record_event(
-            release, "back_up", "what stood before the rollback", target.environment, to_json(observed)
-        )
-        history.record_event(release, "rollback", plan.sentence, target.environment, to_json(plan))
+
+def noted(release: str, kind: str, sentence: str, environment: str, data: dict[str, Any] | None = None) -> None:
+    """Tell the release's story. Not critical: a history that is away, or was never told of the release, stops no rollback."""
+    from release_pipelines.history import HistoryUnavailable, UnknownRelease
+
+    with suppress(HistoryUnavailable, UnknownRelease):
+        HistoryHook().history().record_event(release, kind, sentence, environment, data)
 
 
 def owner_of(observed: Observed) -> str | None:
@@ -287,6 +289,7 @@ class RollbackVerifyOperator(PlannedOperator):
                 f"{observed.weight('stable')} % of the traffic; {it.plan.version} with all of it is expected."
             )
         smoke_test(it.target, it.paths, it.plan.version)
+        noted(it.release, "verified", f"all traffic is on {it.plan.version}, which answers", it.target.environment)
         self.log.info("All traffic is on %s, which answers.", it.plan.version)
         return {"version": it.plan.version, "digest": it.plan.digest}
 

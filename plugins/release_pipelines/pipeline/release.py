@@ -80,7 +80,7 @@ def release_dag(spec: ReleaseSpec) -> DAG:
             approval_gate >> undo
         outcome = RecordOutcomeOperator(
             task_id="outcome",
-            production=names[-1],
+            spec=spec,
             tasks=order,
             roles={
                 "preflight": "preflight",

@@ -1,0 +1,38 @@
+"""Who is told what a release came to: notifiers that an environment's file names, and that a DAG may use alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from release_pipelines.domain.notice import Notice
+from release_pipelines.notifications.base import NotSent, ReleaseNotifier
+from release_pipelines.spec.notify import NotifySpec
+
+__all__ = ["NotSent", "Notice", "ReleaseNotifier", "named", "notifier"]
+
+
+def notifier(spec: NotifySpec, notice: Notice) -> ReleaseNotifier:
+    """The notifier that an environment's file names; a provider is imported when it sends."""
+    given: dict[str, Any] = {"notice": notice}
+    if spec.connection:
+        given["connection"] = spec.connection
+    if spec.kind == "webhook":
+        from release_pipelines.notifications.webhook import WebhookNotifier
+
+        return WebhookNotifier(**given)
+    if spec.kind == "slack":
+        from release_pipelines.notifications.slack import SlackNotifier
+
+        return SlackNotifier(channel=spec.channel, **given)
+    if spec.kind == "mail":
+        from release_pipelines.notifications.mail import MailNotifier
+
+        return MailNotifier(to=spec.to, **given)
+    from release_pipelines.notifications.log import LogNotifier
+
+    return LogNotifier(**given)
+
+
+def named(spec: NotifySpec) -> str:
+    """The receiver in a sentence, like ``slack release_slack``; two receivers that differ are called differently."""
+    return " ".join(it for it in (spec.kind, spec.connection, spec.channel, ", ".join(spec.to)) if it)

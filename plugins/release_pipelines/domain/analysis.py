@@ -192,8 +192,8 @@ def curve(metric: MetricSpec, samples: Iterable[Sample], evidence: object = None
     for sample in samples_of(metric, samples):
         counts = _counts(sample)
         if counts:
-            state = sequential.add(state, counts, tolerance=metric.tolerance, limit=metric.limit)
-            points.append((sample.at, *sequential.evidence(state)))
+            state = sequential.add(state, counts, tolerance=metric.tolerance)
+            points.append((sample.at, *sequential.evidence(state, limit=metric.limit)))
     return points
 
 
@@ -209,8 +209,8 @@ def _sequential(
         if counts is None:
             continue
         total, measured = total + counts.total, measured + 1
-        state = sequential.add(state, counts, tolerance=metric.tolerance, limit=metric.limit)
-        against_stable, against_limit = sequential.evidence(state)
+        state = sequential.add(state, counts, tolerance=metric.tolerance)
+        against_stable, against_limit = sequential.evidence(state, limit=metric.limit)
         if max(against_stable, against_limit) > -math.log(alpha):
             how = "surely above the limit"
             if against_stable > against_limit:
@@ -242,7 +242,7 @@ def _judged(metric: MetricSpec, judgement: Judgement, state: sequential.State, m
         limit=metric.limit,
         measurements=measured,
         critical=metric.critical,
-        evidence=max(sequential.evidence(state)),
+        evidence=max(sequential.evidence(state, limit=metric.limit)),
         sentence=sentence,
     )
     return Judged(verdict, sure, sequential.to_json(state))

@@ -3,13 +3,19 @@
 Two e-processes per metric, each a mixture of likelihood ratios. An e-process has an expectation of at most 1 at every
 stopping time as long as its null hypothesis holds, so it passes ``1/alpha`` ever with a chance of at most alpha (Ville 1939).
 
-*Canary against stable.* Given the requests of both in an interval, each bad event belongs to the canary with probability
-``θ n_c / (θ n_c + n_s)``, where θ is the ratio of their odds. The null is θ ≤ tolerance. A likelihood ratio of θ' > tolerance
-against the tolerance has expectation 1 at θ = tolerance, and less below, because it rises with every bad event of the
-canary. Bad events are drawn without replacement from the requests; its expectation then is smaller still, because the
-likelihood ratio is convex in the number of the canary's events (Hoeffding 1963, Theorem 4).
+*Canary against stable.* Given the requests of both in an interval and how many of them were bad, each bad event belongs to the
+canary with probability ``θ n_c / (θ n_c + n_s)``, where θ is the ratio of their odds. The null is θ ≤ tolerance. A likelihood ratio
+of θ' > tolerance against the tolerance has expectation 1 at θ = tolerance, and less below, because it rises with every bad event of
+the canary. That is so where bad events are rare. Where they are not, the canary's number of them has Fisher's noncentral
+hypergeometric distribution: a sum of independent trials (its generating function has real roots only), whose mean is not above the
+binomial one for θ ≥ 1 (from its recursion), so that the expectation of a ratio that is convex and rising is not above 1 either
+(Hoeffding, On the Distribution of the Number of Successes in Independent Trials, 1956, Theorem 3). A test counts it out.
 
-*Canary against the limit.* Each request is bad with probability p, and the null is p ≤ limit; monotone in the same way.
+*Canary against the limit.* Each request is bad with probability p, and the null is p ≤ limit; monotone in the same way. This one
+depends on nothing but the sums.
+
+The alternatives are 1.3 to 60 times what is tolerated, and small ones weigh more: they are what takes long to see, while a large one
+needs a few events whatever it weighs.
 
 Sources: Lindon and Malek, Anytime-Valid Inference for Multinomial Count Data (NeurIPS 2022); Lindon, Sanden and Shirikian, Rapid
 Regression Detection in Software Deployments through Sequential Testing (KDD 2022); Johari, Pekelis and Walsh, Always Valid
@@ -19,12 +25,12 @@ Inference (2015); Robbins, Statistical Methods Related to the Law of the Iterate
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
-POINTS = 24
+POINTS = 20
 """Alternatives in a mixture: enough that the best of them is near the truth, whatever it is."""
-SMALLEST, LARGEST = 1.25, 400.0
+SMALLEST, LARGEST = 1.3, 60.0
 """Alternatives are so many times what is tolerated (in odds)."""
 BOUND_ALPHA = 0.05
 """Chance that a version which is worse than the margin is taken for one that is surely not, ever, per metric."""
@@ -45,38 +51,36 @@ class State(NamedTuple):
     seen: Counts = Counts(0, 0)
     against_stable: tuple[float, ...] = (0.0,) * POINTS
     """Natural logarithm of the likelihood ratio of each alternative."""
-    against_limit: tuple[float, ...] = (0.0,) * POINTS
 
 
-def add(state: State, counts: Counts, *, tolerance: float, limit: float) -> State:
+def add(state: State, counts: Counts, *, tolerance: float) -> State:
     """The state after one more interval.
 
-    :param tolerance: highest tolerated ratio of the odds of a bad event, canary to stable.
-    :param limit: highest tolerated share of bad events.
+    :param tolerance: highest tolerated ratio of the odds of a bad event, canary to stable; at least 1.
     """
     seen = Counts(*(a + b for a, b in zip(state.seen, counts, strict=True)))
-    ratio, rate = state.against_stable, state.against_limit
-    if counts.total and counts.stable_total:
-        null = _share(tolerance, counts)
-        shares = (_share(theta, counts) for theta in _alternatives(tolerance))
-        ratio = tuple(
-            known + counts.bad * math.log(it / null) + counts.stable_bad * math.log((1 - it) / (1 - null))
-            for known, it in zip(ratio, shares, strict=True)
-        )
-    if counts.total:
-        null = _inside(limit)
-        good = counts.total - counts.bad
-        odds = _alternatives(null / (1 - null))
-        rate = tuple(
-            known + counts.bad * math.log(it / (1 + it) / null) - good * math.log((1 + it) * (1 - null))
-            for known, it in zip(rate, odds, strict=True)
-        )
-    return State(seen, ratio, rate)
+    if not (counts.total and counts.stable_total and counts.bad + counts.stable_bad):
+        return State(seen, state.against_stable)  # nothing happened that belongs to one of two
+    null = _share(tolerance, counts)
+    shares = (_share(theta, counts) for theta in alternatives(tolerance))
+    ratios = (
+        known + counts.bad * math.log(it / null) + counts.stable_bad * math.log((1 - it) / (1 - null))
+        for known, it in zip(state.against_stable, shares, strict=True)
+    )
+    return State(seen, tuple(ratios))
 
 
-def evidence(state: State) -> tuple[float, float]:
-    """Natural logarithms of the two e-values: against stable, and against the limit."""
-    return _log_mean(state.against_stable), _log_mean(state.against_limit)
+def evidence(state: State, *, limit: float) -> tuple[float, float]:
+    """Natural logarithms of the two e-values: against stable, and against the limit.
+
+    :param limit: highest tolerated share of bad events.
+    """
+    bad, good, null = state.seen.bad, state.seen.total - state.seen.bad, inside(limit)
+    against_limit = tuple(
+        bad * math.log(it / (1 + it) / null) - good * math.log((1 + it) * (1 - null))
+        for it in alternatives(null / (1 - null))
+    )
+    return _log_mean(state.against_stable), _log_mean(against_limit)
 
 
 def excess(state: State) -> float | None:
@@ -91,7 +95,7 @@ def excess(state: State) -> float | None:
     return upper - (bound(seen.stable_bad, seen.stable_total, BOUND_ALPHA / 2, upper=False) if seen.stable_total else 0)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def bound(bad: int, total: int, alpha: float, *, upper: bool) -> float:
     """Bound of a share that holds at all times together with probability 1 - alpha: Robbins' mixture over a Beta(½, ½).
 
@@ -121,7 +125,6 @@ def to_json(state: State) -> dict[str, list[float]]:
     return {
         "seen": list(state.seen),
         "against_stable": [round(it, 4) for it in state.against_stable],
-        "against_limit": [round(it, 4) for it in state.against_limit],
     }
 
 
@@ -131,7 +134,6 @@ def from_json(kept: object) -> State:
         return State(
             Counts(*(int(it) for it in kept["seen"])),  # type: ignore[index]
             _points(kept["against_stable"]),  # type: ignore[index]
-            _points(kept["against_limit"]),  # type: ignore[index]
         )
     except (KeyError, TypeError, ValueError):
         return State()
@@ -144,20 +146,29 @@ def _points(kept: list[float]) -> tuple[float, ...]:
 
 
 @cache
-def _alternatives(tolerated: float) -> tuple[float, ...]:
+def alternatives(tolerated: float) -> tuple[float, ...]:
+    """Ratios of odds, or odds, from a little above what is tolerated to far above; evenly spaced in their logarithms."""
     step = (LARGEST / SMALLEST) ** (1 / (POINTS - 1))
     return tuple(tolerated * SMALLEST * step**n for n in range(POINTS))
+
+
+@cache
+def log_weights() -> tuple[float, ...]:
+    """Natural logarithms of the alternatives' weights, which fall like 1/√n and add up to 1."""
+    weights = [1 / math.sqrt(n) for n in range(1, POINTS + 1)]
+    return tuple(math.log(it / sum(weights)) for it in weights)
 
 
 def _share(theta: float, counts: Counts) -> float:
     return theta * counts.total / (theta * counts.total + counts.stable_total)
 
 
-def _inside(limit: float) -> float:
+def inside(limit: float) -> float:
     """A limit of 0 or 1 would make a single event, or none, decide everything."""
     return min(max(limit, 1e-6), 1 - 1e-6)
 
 
 def _log_mean(logs: tuple[float, ...]) -> float:
-    top = max(logs)
-    return top + math.log(sum(math.exp(it - top) for it in logs) / len(logs))
+    weighted = [it + weight for it, weight in zip(logs, log_weights(), strict=True)]
+    top = max(weighted)
+    return top + math.log(sum(math.exp(it - top) for it in weighted))

@@ -36,7 +36,7 @@ class MetricSpec(Spec):
         "critical one that fails makes it 0",
     )
     tolerance: float = Field(
-        1.5, ge=1, description="Sequential judge: the odds of a bad event may be so many times stable's"
+        1.1, ge=1, description="Sequential judge: the odds of a bad event may be so many times stable's"
     )
     margin: Limit | None = Field(
         None,

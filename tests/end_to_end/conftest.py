@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from include.sandbox import app_file, demo, engine, processes, stack
-from include.sandbox.run import traffic
 from include.sandbox.airflow import Client, run_path
+from include.sandbox.run import questions, traffic
 from include.sandbox.settings import APP, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
 from release_pipelines.domain.release import target
 from release_pipelines.domain.values import Observed
@@ -182,7 +182,7 @@ class Run:
         """Whether somebody is asked; a run that ends before fails the test with its states."""
         states = self.look()
         assert self.state not in FINISHED, states
-        return states.get("approval") == "awaiting_input"
+        return "approval" in questions(self.admin, self.path)
 
     def until(self, true: Callable[[], bool], seconds: float = 180) -> None:
         """Look twice a second until ``true()``."""

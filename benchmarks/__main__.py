@@ -1,4 +1,4 @@
-"""``python -m benchmarks [abort] [parse] [triggerer] [overhead]``: measure, and print tables. Nothing is asserted."""
+"""``python -m benchmarks [part …]``: measure, and print tables. Nothing is asserted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 from benchmarks.table import Skip
 
 PARTS = {
+    "judges": "false rollbacks and badly served requests of each judge",
     "parse": "parse time of the release DAG file",
     "overhead": "Airflow's own time between tasks",
     "abort": "from a failing answer to weight 0",

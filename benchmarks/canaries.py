@@ -40,9 +40,9 @@ class Counts(NamedTuple):
         for start in range(0, len(self.bad), CHUNK):
             yield Counts(*(part[start : start + CHUNK] for part in self))
 
-    def until(self, rows: NDArray[np.bool_]) -> Counts:
-        """The canaries that are chosen."""
-        return Counts(*(part[rows] for part in self))
+    def first(self, canaries: int) -> Counts:
+        """Only so many of them."""
+        return Counts(*(part[:canaries] for part in self))
 
 
 def traffic(
@@ -70,7 +70,10 @@ def events(rng: np.random.Generator, total: Ints, stable_total: Ints, share: flo
 def evidence(counts: Counts, tolerance: float, limit: float) -> tuple[Floats, Floats]:
     """Natural logarithms of both e-values (against stable, against the limit) after every tick."""
     pieces = [(_against_stable(it, tolerance), _against_limit(it, limit)) for it in counts.chunks()]
-    return np.concatenate([it[0] for it in pieces]), np.concatenate([it[1] for it in pieces])
+    stable_share, limit_share = (math.log(2 * share) for share in sequential.SHARES)
+    return np.concatenate([it[0] for it in pieces]) + stable_share, np.concatenate(
+        [it[1] for it in pieces]
+    ) + limit_share
 
 
 def _against_stable(counts: Counts, tolerance: float) -> Floats:
@@ -104,3 +107,32 @@ def _log_mean(logs: Iterable[Floats]) -> Floats:
 def first(hits: NDArray[np.bool_]) -> Ints:
     """In each row the first column that holds; ``NEVER`` where none does."""
     return np.where(hits.any(axis=1), hits.argmax(axis=1), NEVER)
+
+
+# --- Kayenta's judge ----------------------------------------------------------------------------------------------
+
+
+def high(canary: Floats, baseline: Floats, confidence: float, tolerance: float) -> NDArray[np.bool_]:
+    """Whether Kayenta's judge calls the canary high; a row for each canary, NaN where a point is missing."""
+    rows, n, m = len(canary), (~np.isnan(canary)).sum(axis=1), (~np.isnan(baseline)).sum(axis=1)
+    falling = -np.sort(-(canary[:, :, None] - baseline[:, None, :]).reshape(rows, -1), axis=1)  # NaN comes last
+    pairs, size = n * m, n + m
+    ties = _ties(canary) + _ties(baseline)
+    sigma = np.sqrt(pairs / 12 * (size + 1 - ties / np.maximum(size * (size - 1), 1)))
+    most = np.floor(pairs / 2 + 0.5 + NormalDist().inv_cdf((1 + confidence) / 2) * sigma).astype(int)
+    here = np.arange(rows)
+    lower = falling[here, np.clip(most, 0, np.maximum(pairs - 1, 0))]
+    middle = (falling[here, (pairs - 1) // 2] + falling[here, np.minimum(pairs // 2, falling.shape[1] - 1)]) / 2
+    ratio = _mean(canary, n) >= _mean(baseline, m)
+    return (lower > tolerance * np.abs(middle)) & ratio
+
+
+def _ties(values: Floats) -> Floats:
+    """Sum of n³ - n over groups of n equal values in each row."""
+    same = values[:, :, None] == values[:, None, :]
+    group = same.sum(axis=2)  # of each value's own group; 0 for NaN
+    return np.where(group > 0, group.astype(float) ** 2 - 1, 0).sum(axis=1)
+
+
+def _mean(values: Floats, n: Ints) -> Floats:
+    return np.nansum(values, axis=1) / np.maximum(n, 1)

@@ -18,13 +18,16 @@ _ACTIONS: dict[Action, Literal["go_on", "rollback", "hold"]] = {
 }
 
 
-def ticks(started_at: float, interval: float, now: float) -> list[float]:
+def ticks(started_at: float, interval: float, now: float, after: float = -math.inf) -> list[float]:
     """The measurement times that are due: ``started_at`` plus whole intervals, up to ``now`` (Unix times in seconds).
 
     They are absolute, so that a restart measures at the same times again (R6).
+
+    :param after: only later ones than this.
     """
-    due = (started_at + k * interval for k in range(1, max(0, int((now - started_at) / interval)) + 2))
-    return [tick for tick in due if tick <= now]
+    first = max(1, int((max(after, started_at) - started_at) / interval))
+    due = (started_at + k * interval for k in range(first, max(0, int((now - started_at) / interval)) + 2))
+    return [tick for tick in due if after < tick <= now]
 
 
 def window_at(analysis: AnalysisSpec, started_at: float, tick: float) -> float:
@@ -97,6 +100,7 @@ def stage_verdict(
     earliest: float,
     latest: float,
     evidence: Mapping[str, Any],
+    known: Mapping[str, Counted] | None = None,
 ) -> Verdict | None:
     """What a stage amounts to; None: go on measuring.
 
@@ -111,8 +115,9 @@ def stage_verdict(
     :param earliest: Unix time in seconds at which the hold may end; infinite while it is paused.
     :param latest: Unix time in seconds at which it ends.
     :param evidence: ``Verdict.evidence`` of the stages before, from the note.
+    :param known: what :func:`counted` made of some of the samples already; the same comes out without it, only later.
     """
-    found = judged(analysis, samples, evidence, weight, over=now >= latest)
+    found = judged(analysis, samples, evidence, weight, over=now >= latest, known=known)
     metrics = [it.verdict for it in found]
     said: dict[Judgement, list[str]] = {}
     for metric in metrics:
@@ -144,6 +149,20 @@ def stage_verdict(
     )
 
 
+class Counted(NamedTuple):
+    """A sequential test on its way through a stage, so that every sample is counted once however often somebody looks."""
+
+    state: sequential.State
+    last: Sample | None = None
+    requests: int = 0
+    """In this stage."""
+    measured: int = 0
+    errors: int = 0
+    """In a row."""
+    failed: str | None = None
+    """How it failed; later samples change nothing."""
+
+
 class Judged(NamedTuple):
     """One metric's verdict so far."""
 
@@ -155,13 +174,20 @@ class Judged(NamedTuple):
 
 
 def judged(
-    analysis: AnalysisSpec, samples: list[Sample], evidence: Mapping[str, Any], weight: int, *, over: bool = False
+    analysis: AnalysisSpec,
+    samples: list[Sample],
+    evidence: Mapping[str, Any],
+    weight: int,
+    *,
+    over: bool = False,
+    known: Mapping[str, Counted] | None = None,
 ) -> list[Judged]:
     """Every metric's verdict by the judge that the analysis names.
 
     Kayenta's compares with stable; where all traffic is the new version's nothing is left to compare with, and the limits decide.
 
     :param over: whether the stage's hold is over: Kayenta's judge then says what it had left open.
+    :param known: what :func:`counted` made of some of the samples already.
     """
     if analysis.judge == "kayenta" and weight < 100:
         from release_pipelines.domain.kayenta import verdicts
@@ -169,15 +195,33 @@ def judged(
         return [Judged(verdict) for verdict in verdicts(analysis, samples, over=over)]
     if analysis.judge != "sequential":
         return [Judged(metric_verdict(metric, samples, analysis)) for metric in analysis.metrics]
-    alpha = alpha_of_a_test(analysis)
-    found = []
+    tests, found = counted(analysis, samples, evidence, known), []
     for metric in analysis.metrics:
         if metric.counts:
-            found.append(_sequential(metric, samples, analysis, sequential.from_json(evidence.get(metric.name)), alpha))
+            found.append(_sequential(metric, analysis, tests[metric.name]))
         else:
             verdict = metric_verdict(metric, samples, analysis)
             found.append(Judged(verdict, sure=verdict.judgement == "pass"))
     return found
+
+
+def counted(
+    analysis: AnalysisSpec, samples: list[Sample], evidence: Mapping[str, Any], known: Mapping[str, Counted] | None
+) -> dict[str, Counted]:
+    """Where the sequential tests of all counts are after these samples, by metric.
+
+    :param evidence: where they began, from the note.
+    :param known: what this function made of the samples up to some moment; None: nothing yet.
+    """
+    alpha = alpha_of_a_test(analysis)
+    tests = {}
+    for metric in analysis.metrics:
+        if metric.counts:
+            test = (known or {}).get(metric.name) or Counted(sequential.from_json(evidence.get(metric.name)))
+            since = test.last.at if test.last else -math.inf
+            new = [it for it in samples if it.at > since]
+            tests[metric.name] = _count_on(metric, samples_of(metric, new), test, alpha)
+    return tests
 
 
 def alpha_of_a_test(analysis: AnalysisSpec) -> float:
@@ -197,30 +241,35 @@ def curve(metric: MetricSpec, samples: Iterable[Sample], evidence: object = None
     return points
 
 
-def _sequential(
-    metric: MetricSpec, samples: Iterable[Sample], analysis: AnalysisSpec, state: sequential.State, alpha: float
-) -> Judged:
-    """``fail`` as soon as one e-value passes 1/alpha; later samples change nothing."""
-    total = errors = measured = 0
-    last: Sample | None = None
-    for sample in samples_of(metric, samples):
-        last, counts = sample, _counts(sample)
-        errors = errors + 1 if sample.error is not None else 0
+def _count_on(metric: MetricSpec, samples: list[Sample], test: Counted, alpha: float) -> Counted:
+    """``failed`` as soon as one e-value passes 1/alpha."""
+    for sample in samples:
+        if test.failed:
+            return test
+        counts = _counts(sample)
+        test = test._replace(last=sample, errors=test.errors + 1 if sample.error is not None else 0)
         if counts is None:
             continue
-        total, measured = total + counts.total, measured + 1
-        state = sequential.add(state, counts, tolerance=metric.tolerance)
+        state = sequential.add(test.state, counts, tolerance=metric.tolerance)
+        test = test._replace(state=state, requests=test.requests + counts.total, measured=test.measured + 1)
         against_stable, against_limit = sequential.evidence(state, limit=metric.limit)
         if max(against_stable, against_limit) > -math.log(alpha):
             how = "surely above the limit"
             if against_stable > against_limit:
                 how = f"surely more than {metric.tolerance:g} times stable's"
-            return _judged(metric, "fail", state, measured, f"{_seen(metric, state)}, {how}")
-    if last is not None and errors > analysis.error_limit:
+            test = test._replace(failed=how)
+    return test
+
+
+def _sequential(metric: MetricSpec, analysis: AnalysisSpec, test: Counted) -> Judged:
+    state, last, measured = test.state, test.last, test.measured
+    if test.failed:
+        return _judged(metric, "fail", state, measured, f"{_seen(metric, state)}, {test.failed}")
+    if last is not None and test.errors > analysis.error_limit:
         return _judged(metric, "error", state, measured, f"could not measure {label(metric)}: {last.error}")
-    if total < metric.min_requests or measured < analysis.min_measurements:
-        why = f"{_count(total)} requests, at least {metric.min_requests} are needed"
-        if total >= metric.min_requests:
+    if test.requests < metric.min_requests or measured < analysis.min_measurements:
+        why = f"{_count(test.requests)} requests, at least {metric.min_requests} are needed"
+        if test.requests >= metric.min_requests:
             why = f"{measured} of {analysis.min_measurements} measurements"
         elif last is not None and finite(last.total) and not finite(last.bad):
             why = judge(metric, last.model_copy(update={"total": max(last.total, metric.min_requests)})).reason
@@ -229,12 +278,7 @@ def _sequential(
 
 
 def _judged(metric: MetricSpec, judgement: Judgement, state: sequential.State, measured: int, sentence: str) -> Judged:
-    seen, excess = state.seen, sequential.excess(state)
-    upper = sequential.bound(seen.bad, seen.total, sequential.BOUND_ALPHA, upper=True) if seen.total else 1.0
-    margin = metric.limit / 2 if metric.margin is None else metric.margin
-    sure = judgement == "pass" and upper <= metric.limit and excess is not None
-    if sure and seen.stable_total:
-        sure = (excess or 0.0) <= margin
+    seen = state.seen
     verdict = MetricVerdict(
         metric=metric.name,
         judgement=judgement,
@@ -245,7 +289,15 @@ def _judged(metric: MetricSpec, judgement: Judgement, state: sequential.State, m
         evidence=max(sequential.evidence(state, limit=metric.limit)),
         sentence=sentence,
     )
-    return Judged(verdict, sure, sequential.to_json(state))
+    return Judged(verdict, judgement == "pass" and good_enough(metric, state), sequential.to_json(state))
+
+
+def good_enough(metric: MetricSpec, state: sequential.State) -> bool:
+    """Whether a hold may end early: the canary is surely within the limit, and surely not more than the margin above stable."""
+    seen, margin = state.seen, metric.limit / 2 if metric.margin is None else metric.margin
+    if not seen.total or sequential.bound(seen.bad, seen.total, sequential.BOUND_ALPHA, upper=True) > metric.limit:
+        return False
+    return not seen.stable_total or (sequential.excess(state) or 0.0) <= margin
 
 
 def _seen(metric: MetricSpec, state: sequential.State) -> str:

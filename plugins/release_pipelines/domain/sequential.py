@@ -14,7 +14,7 @@ binomial one for θ ≥ 1 (from its recursion), so that the expectation of a rat
 *Canary against the limit.* Each request is bad with probability p, and the null is p ≤ limit; monotone in the same way. This one
 depends on nothing but the sums.
 
-The alternatives are 1.3 to 60 times what is tolerated, and small ones weigh more: they are what takes long to see, while a large one
+The alternatives are 1.4 to 60 times what is tolerated, and small ones weigh more: they are what takes long to see, while a large one
 needs a few events whatever it weighs.
 
 Sources: Lindon and Malek, Anytime-Valid Inference for Multinomial Count Data (NeurIPS 2022); Lindon, Sanden and Shirikian, Rapid
@@ -30,8 +30,10 @@ from typing import NamedTuple
 
 POINTS = 20
 """Alternatives in a mixture: enough that the best of them is near the truth, whatever it is."""
-SMALLEST, LARGEST = 1.3, 60.0
-"""Alternatives are so many times what is tolerated (in odds)."""
+SMALLEST, LARGEST = 1.4, 60.0
+"""Alternatives are so many times what is tolerated (in odds). Up to the root of the smallest nothing ever counts as evidence."""
+SHARES = (0.8, 0.2)
+"""Of alpha: against stable, which sees nearly everything sooner, and against the limit, which has nothing beside it in the bake."""
 BOUND_ALPHA = 0.05
 """Chance that a version which is worse than the margin is taken for one that is surely not, ever, per metric."""
 
@@ -73,6 +75,8 @@ def add(state: State, counts: Counts, *, tolerance: float) -> State:
 def evidence(state: State, *, limit: float) -> tuple[float, float]:
     """Natural logarithms of the two e-values: against stable, and against the limit.
 
+    Each is weighted with its share of alpha over an even half, so that both have to pass the same: 1/alpha of a test.
+
     :param limit: highest tolerated share of bad events.
     """
     bad, good, null = state.seen.bad, state.seen.total - state.seen.bad, inside(limit)
@@ -80,7 +84,8 @@ def evidence(state: State, *, limit: float) -> tuple[float, float]:
         bad * math.log(it / (1 + it) / null) - good * math.log((1 + it) * (1 - null))
         for it in alternatives(null / (1 - null))
     )
-    return _log_mean(state.against_stable), _log_mean(against_limit)
+    stable_share, limit_share = (math.log(2 * share) for share in SHARES)
+    return _log_mean(state.against_stable) + stable_share, _log_mean(against_limit) + limit_share
 
 
 def excess(state: State) -> float | None:

@@ -36,7 +36,10 @@ class MetricSpec(Spec):
         "critical one that fails makes it 0",
     )
     tolerance: float = Field(
-        1.1, ge=1, description="Sequential judge: the odds of a bad event may be so many times stable's"
+        1.05,
+        ge=1,
+        description="Sequential judge: the odds of a bad event may be so many times stable's, and what is less than about a fifth "
+        "above that is never taken for evidence",
     )
     margin: Limit | None = Field(
         None,

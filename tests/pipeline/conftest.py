@@ -73,7 +73,8 @@ class Outside(FakePrometheus):
 
     async def _page(self, request: web.Request) -> web.Response:
         world = self.worlds[next((name for name in self.worlds if name in request.host), "production")]
-        version = world.tracks["stable"].version or ""
+        serving = max(world.tracks, key=world.route.traffic.weight) if world.route else "stable"
+        version = world.tracks[serving].version or ""
         return web.json_response({"version": version}, headers={"X-App-Version": version})
 
     def is_new(self, query: str) -> bool:

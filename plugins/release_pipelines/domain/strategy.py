@@ -36,6 +36,10 @@ class Stage(Value):
         False, description="A failing verdict returns the traffic and waits for a person (R18)"
     )
     last: bool = Field(False, description="The bake: what `promote now` goes on to")
+    paths: list[str] = Field(
+        default_factory=list,
+        description="With all traffic: these must answer as the new version where the traffic enters, soon after the switch",
+    )
     replicas: int | None = Field(
         None, description="Fixed capacity of the track; None: it follows the traffic, as it always does at 100 %"
     )
@@ -113,6 +117,7 @@ def _canary(spec: ReleaseSpec, canary: CanarySpec) -> list[StageKind]:
         on_drift=canary.on_drift,
         wait_for_person=not canary.auto_rollback,
         last=True,
+        paths=spec.app.smoke_test,
     )
     return [*found, bake]
 
@@ -158,6 +163,7 @@ def _blue_green(spec: ReleaseSpec, chosen: BlueGreenSpec) -> list[StageKind]:
         on_drift=chosen.on_drift,
         wait_for_person=not chosen.auto_rollback,
         last=True,
+        paths=spec.app.smoke_test,
     )
     asked = StepApprovalSpec(timeout=chosen.promote_timeout)
     return [bake] if chosen.auto_promote else [Question(name="let_over", approval=asked), bake]

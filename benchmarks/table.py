@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class Skip(Exception):
     """Why a benchmark cannot run here, in one line."""
@@ -17,3 +19,8 @@ def table(title: str, head: list[str], rows: list[list[str]]) -> None:
             for n, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  " + "  ".join(cells).rstrip())
+
+
+def load() -> None:
+    """Say how busy the machine is: whoever compares two runs needs it."""
+    print(f"  load of the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 from release_pipelines.domain.analysis import ticks, window_at
@@ -38,6 +39,7 @@ class Measurer:
         self.analysis = analysis
         self._samples: dict[tuple[str, float], Sample] = {}
         self._known: dict[_Key, tuple[float, dict[str, float], dict[str, float]]] = {}
+        self._taken_up_to = -math.inf
         self._reader: PrometheusReader | None = None
 
     @property
@@ -45,16 +47,24 @@ class Measurer:
         """All samples so far, oldest first."""
         return sorted(self._samples.values(), key=lambda sample: (sample.at, sample.metric))
 
+    @property
+    def taken(self) -> int:
+        """How many samples there are."""
+        return len(self._samples)
+
     async def take(self, platform: Platform, started_at: float, until: float) -> None:
         """Take what is due up to ``until`` and not there yet.
 
         :param started_at: Unix time in seconds at which the stage's traffic was accepted.
         """
-        due = ticks(started_at, self.analysis.interval, until)
+        due = ticks(started_at, self.analysis.interval, until, self._taken_up_to)
+        if not due:
+            return
         reader = self._reader = self._reader or await PrometheusReader.of(self.target.prometheus_connection)
         await asyncio.gather(
             *(self._metric(platform, reader, metric, started_at, due) for metric in self.analysis.metrics)
         )
+        self._taken_up_to = due[-1]
 
     async def _metric(
         self, platform: Platform, reader: PrometheusReader, metric: MetricSpec, started_at: float, due: list[float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,6 +61,34 @@ def show(
         print_json({**_listed(found), **times(found.model_dump(mode="json"))})
     else:
         _tell(found)
+
+
+@app.command()
+def report(
+    release: Annotated[str, typer.Argument(metavar="ID", help="A release's id, its beginning, or an app: its newest.")],
+    plots: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the plots of the metrics go, as SVG files.")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Print the incident report of a release in Markdown: what, when, why, who, and what to do now."""
+    from release_pipelines.domain.incident import REPORT
+
+    with told():
+        history = open_history_at(database)
+        found = history.find(release)
+        attached = history.attachments(found.id)
+    written = next((it.content for it in attached if it.name == REPORT), None)
+    print(written or f"{found.app} {found.version} has no incident report: {found.sentence or 'it has not ended.'}")
+    drawings = [it for it in attached if it.media_type == "image/svg+xml"]
+    if plots is not None:
+        try:
+            plots.mkdir(parents=True, exist_ok=True)
+            for it in drawings:
+                (plots / it.name).write_text(it.content)
+        except OSError as error:
+            fail(f"{error.filename or plots} cannot be written: {error.strerror}. A folder is expected.")
+        print(f"{len(drawings)} plot{'s' if len(drawings) != 1 else ''} in {plots}.", file=sys.stderr)
 
 
 @app.command()

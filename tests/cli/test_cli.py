@@ -63,6 +63,22 @@ def test_one_release_is_told_with_its_numbers() -> None:  # R13
     assert detail["verdicts"][0]["decided_at"] == "2001-09-09T01:46:40.000+00:00"
 
 
+def test_an_incident_report_is_printed_and_its_plots_are_saved(tmp_path: Path) -> None:  # R8, R13
+    said = run(app, ["report", "shop"])
+    assert said.stdout == "shop 1.2.0 has no incident report: Rolled back 1.2.0 at 25 %: 4.8 % errors.\n"
+    history = open_history(f"sqlite:///{tmp_path}/history.db")
+    history.attach("release_shop/one#0", "incident.md", "text/markdown", "# shop 1.2.0: rolled back")
+    history.attach("release_shop/one#0", "production-weight_25-errors.svg", "image/svg+xml", "<svg/>")
+    said = run(app, ["report", "release_shop/one", "--plots", str(tmp_path / "plots")])
+    assert (said.exit_code, said.stdout) == (0, "# shop 1.2.0: rolled back\n")
+    assert said.stderr == f"1 plot in {tmp_path}/plots.\n"
+    assert [it.name for it in (tmp_path / "plots").iterdir()] == ["production-weight_25-errors.svg"]
+    (tmp_path / "file").write_text("")
+    failed = run(app, ["report", "shop", "--plots", str(tmp_path / "file")])
+    assert (failed.exit_code, "A folder is expected." in failed.stderr) == (1, True)
+    assert run(app, ["report", "cart"]).stdout == "cart 3.0.0 has no incident report: it has not ended.\n"
+
+
 def test_what_is_not_there_is_a_sentence_and_an_exit_code() -> None:  # R12
     failed = run(app, ["show", "nothing"])
     assert failed.exit_code == 1

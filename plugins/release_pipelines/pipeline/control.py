@@ -8,6 +8,7 @@ from airflow.sdk import DAG, Param
 
 from release_pipelines.domain.control import KINDS
 from release_pipelines.operators.control import ReleaseControlOperator
+from release_pipelines.pipeline.common import app_choice, optional, requested_by
 from release_pipelines.spec.release import app_files
 
 
@@ -26,7 +27,7 @@ def control_dag(apps: Path, config: Path) -> DAG:
         tags=["release"],
         default_args={"owner": "release-managers", "retries": 3, "retry_delay": 1.0},
         params={
-            "app": Param("", type="string", title="App", examples=[path.stem for path in app_files(apps)]),
+            "app": app_choice([path.stem for path in app_files(apps)]),
             "action": Param(
                 "pause",
                 type="string",
@@ -35,14 +36,8 @@ def control_dag(apps: Path, config: Path) -> DAG:
                 description="pause: the hold's clock stops, the traffic stays. skip: this hold ends now, as passed. "
                 "promote: all holds end now, as passed. abort: all traffic goes back at once.",
             ),
-            "reason": Param("", type="string", title="Reason", description="Kept in the history; an abort needs one."),
-            "requested_by": Param(
-                "",
-                type="string",
-                title="Requested by",
-                description="Only for runs that no signed-in user triggers.",
-                section="Urgent",
-            ),
+            "reason": optional("Reason", "Kept in the history; an abort needs one."),
+            "requested_by": requested_by(),
         },
         doc_md="# Control\n\nGives a command to the running release of an app, and says what it did.",
     ) as dag:
@@ -52,7 +47,7 @@ def control_dag(apps: Path, config: Path) -> DAG:
             config=config,
             app="{{ params.app }}",
             action="{{ params.action }}",
-            reason="{{ params.reason }}",
-            requested_by="{{ params.requested_by }}",
+            reason="{{ params.reason or '' }}",
+            requested_by="{{ params.requested_by or '' }}",
         )
     return dag

@@ -15,7 +15,7 @@ from release_pipelines.operators.gate import PreflightGateOperator
 from release_pipelines.operators.preflight import PreflightOperator
 from release_pipelines.operators.record import RecordArtifactOperator, RecordOutcomeOperator
 from release_pipelines.pipeline.build import build_group
-from release_pipelines.pipeline.common import RELEASE, TRIES, TRY_SECONDS
+from release_pipelines.pipeline.common import RELEASE, TRIES, TRY_SECONDS, optional, requested_by
 from release_pipelines.pipeline.environments import approval, rolling_environment
 from release_pipelines.pipeline.production import production
 from release_pipelines.pipeline.xcom import part, xcom
@@ -115,24 +115,16 @@ def _form(spec: ReleaseSpec, names: list[str]) -> dict[str, Param]:
             title="Version",
             description=f"What to release, like {examples[spec.app.version_scheme]}.",
         ),
-        "notes": Param("", type="string", title="Notes", description="Shown to the approver and kept in the history."),
+        "notes": optional("Notes", "Shown to the approver and kept in the history."),
         "stop_at": Param(
             names[-1], type="string", enum=names, title="Stop at", description="The last environment that is changed."
         ),
-        "urgent_reason": Param(
-            "",
-            type="string",
-            title="Reason for an urgent release",
-            description="Lets a release begin although stable is not healthy. Kept in the history.",
+        "urgent_reason": optional(
+            "Reason for an urgent release",
+            "Lets a release begin although stable is not healthy. Kept in the history.",
             section="Urgent",
         ),
-        "requested_by": Param(
-            "",
-            type="string",
-            title="Requested by",
-            description="Only for runs that no signed-in user triggers: who asks for the release.",
-            section="Urgent",
-        ),
+        "requested_by": requested_by(),
     }
 
 

@@ -16,7 +16,7 @@ from release_pipelines.operators.rollback import (
     RollbackSwitchOperator,
     RollbackVerifyOperator,
 )
-from release_pipelines.pipeline.common import COLOURS, TRIES, TRY_SECONDS
+from release_pipelines.pipeline.common import COLOURS, TRIES, TRY_SECONDS, app_choice, optional, requested_by
 from release_pipelines.pipeline.xcom import xcom
 from release_pipelines.spec.release import app_files
 
@@ -64,10 +64,10 @@ def rollback_dag(apps: Path, config: Path) -> DAG:
                 apps=apps,
                 config=config,
                 app="{{ params.app }}",
-                environment="{{ params.environment }}",
-                version="{{ params.version }}",
+                environment="{{ params.environment or '' }}",
+                version="{{ params.version or '' }}",
                 reason="{{ params.reason }}",
-                requested_by="{{ params.requested_by }}",
+                requested_by="{{ params.requested_by or '' }}",
             )
         )
         give_back = RollbackGiveBackOperator(task_id="give_back_lease", plan=xcom("rollback.plan"))
@@ -79,17 +79,9 @@ def rollback_dag(apps: Path, config: Path) -> DAG:
 def _form(apps: Path) -> dict[str, Param]:
     names = [path.stem for path in app_files(apps)]
     return {
-        "app": Param("", type="string", title="App", examples=names),
-        "environment": Param("", type="string", title="Environment", description="Empty: the app's last one."),
-        "version": Param(
-            "", type="string", title="Version", description="Empty: the newest that was promoted and held."
-        ),
+        "app": app_choice(names),
+        "environment": optional("Environment", "Empty: the app's last one."),
+        "version": optional("Version", "To go back to. Empty: the newest that was promoted and held."),
         "reason": Param("", type="string", title="Reason", description="Kept in the history, with who gave it."),
-        "requested_by": Param(
-            "",
-            type="string",
-            title="Requested by",
-            description="Only for runs that no signed-in user triggers.",
-            section="Urgent",
-        ),
+        "requested_by": requested_by(),
     }

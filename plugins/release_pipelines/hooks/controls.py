@@ -77,15 +77,17 @@ class Controls:
         now = time.monotonic()
         self._wanted = {it: at for it, at in self._wanted.items() if now - at < INTEREST_SECONDS}
         try:
-            history = await self._opened()
-            found = await asyncio.to_thread(history.commands_of, list(self._wanted))
+            history, asked = await self._opened(), list(self._wanted)
+            found = await asyncio.to_thread(history.commands_of, asked)
         except HistoryUnavailable as error:  # nobody can give a command meanwhile either
             if not self._away:
                 log.warning("%s Commands of people are not heard until it does.", error)
             self._away, self._asked_at = True, time.monotonic()
             return
         self._away = False
-        self._known = {release: [it for it in found if it.release_id == release] for release in self._wanted}
+        self._known = {release: [] for release in asked}
+        for command in found:
+            self._known[command.release_id].append(command)
         self._asked_at = time.monotonic()
 
 

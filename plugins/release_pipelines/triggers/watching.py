@@ -8,7 +8,7 @@ import math
 import time
 from typing import Any
 
-from release_pipelines.domain.analysis import action, stage_verdict
+from release_pipelines.domain.analysis import Counted, action, counted, stage_verdict
 from release_pipelines.domain.strategy import Stage
 from release_pipelines.domain.values import (
     ALL_TO_STABLE,
@@ -64,6 +64,8 @@ class Watch:
         self.traffic: Traffic = stage.traffic or ALL_TO_STABLE
         self.measurer = Measurer(target, stage.track, beside(stage), stage.analysis)
         self.notes: list[str] = []
+        self._known: dict[str, Counted] | None = None
+        self._undecided: tuple[Any, ...] | None = None
 
     # --- looking ----------------------------------------------------------------------------------------------
 
@@ -144,16 +146,19 @@ class Watch:
         return passed_by(verdict, f"{by} ended the hold early")
 
     def _verdict(self, note: RouteNote, earliest: float, latest: float) -> Verdict | None:
-        return stage_verdict(
-            self.stage.name,
-            self.stage.weight,
-            self.stage.analysis,
-            self.measurer.samples,
-            time.time(),
-            earliest,
-            latest,
-            note.evidence,
+        """None at once while nothing is new since it was None: a thousand triggers look once a second."""
+        analysis, now = self.stage.analysis, time.time()
+        known = (self.measurer.taken, [now >= it for it in (earliest, latest, latest + analysis.patience)])
+        if known == self._undecided:
+            return None
+        samples = self.measurer.samples
+        if analysis.judge == "sequential":
+            self._known = counted(analysis, samples, note.evidence, self._known)
+        verdict = stage_verdict(
+            self.stage.name, self.stage.weight, analysis, samples, now, earliest, latest, note.evidence, self._known
         )
+        self._undecided = None if verdict else known
+        return verdict
 
     def failed(self, sentence: str) -> Verdict:
         """A verdict that needs no measurement."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
-from release_pipelines.notifications import named, notifier
+from release_pipelines import notifications
+from release_pipelines.notifications import misfit, named, notifier
 from release_pipelines.notifications.log import LogNotifier
 from release_pipelines.notifications.mail import MailNotifier
 from release_pipelines.notifications.slack import SlackNotifier
@@ -32,6 +34,34 @@ def test_a_file_names_its_notifiers() -> None:
 
 def test_receivers_that_differ_are_called_differently() -> None:
     assert [named(spec) for spec in SPECS.values()] == list(SPECS)
+
+
+@pytest.mark.parametrize(
+    ("spec", "connection", "why"),
+    [
+        (SPECS["log"], None, None),
+        (SPECS["webhook hook"], {"conn_type": "http"}, None),
+        (SPECS["webhook hook"], None, "there is no Airflow connection `hook`"),
+        (SPECS["mail a@b.org, c@d.org"], None, "there is no Airflow connection `smtp_default`"),
+        (SPECS["slack team #releases"], {"conn_type": "slack"}, None),
+        (NotifySpec(kind="slack", connection="team"), {"conn_type": "slack"}, "`channel` is missing: the connection"),
+        (NotifySpec(kind="slack", connection="team"), {"conn_type": "slackwebhook"}, None),
+    ],
+)
+def test_a_receiver_that_cannot_be_told_is_known_beforehand(
+    spec: NotifySpec, connection: dict[str, str] | None, why: str | None, connect: Any
+) -> None:
+    if connection:
+        connect(spec.connection, **connection)
+    said = misfit(spec)
+    assert said is None if why is None else said is not None and said.startswith(why)
+
+
+def test_a_provider_that_is_missing_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifications, "find_spec", lambda _: None)
+    assert misfit(SPECS["slack team #releases"]) == (
+        "apache-airflow-providers-slack is not installed: install `release-pipelines[notify]`"
+    )
 
 
 @pytest.fixture

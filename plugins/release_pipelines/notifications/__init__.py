@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from release_pipelines.domain.notice import Notice
 from release_pipelines.notifications.base import NotSent, ReleaseNotifier
 from release_pipelines.spec.notify import NotifySpec
 
-__all__ = ["NotSent", "Notice", "ReleaseNotifier", "named", "notifier"]
+__all__ = ["NotSent", "Notice", "ReleaseNotifier", "misfit", "named", "notifier"]
 
 
 def notifier(spec: NotifySpec, notice: Notice) -> ReleaseNotifier:
@@ -31,6 +35,23 @@ def notifier(spec: NotifySpec, notice: Notice) -> ReleaseNotifier:
     from release_pipelines.notifications.log import LogNotifier
 
     return LogNotifier(**given)
+
+
+def misfit(spec: NotifySpec) -> str | None:
+    """Why the receiver cannot be told, as far as that shows beforehand; None: nothing is known."""
+    if spec.kind == "log":
+        return None
+    provider = {"slack": "slack", "mail": "smtp"}.get(spec.kind)
+    if provider and find_spec(f"airflow.providers.{provider}") is None:
+        return f"apache-airflow-providers-{provider} is not installed: install `release-pipelines[notify]`"
+    connection = spec.connection or "smtp_default"
+    try:
+        kind = BaseHook.get_connection(connection).conn_type
+    except AirflowNotFoundException:
+        return f"there is no Airflow connection `{connection}`"
+    if kind == "slack" and not spec.channel:
+        return f"`channel` is missing: the connection `{connection}` posts with an API token"
+    return None
 
 
 def named(spec: NotifySpec) -> str:

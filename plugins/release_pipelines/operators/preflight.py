@@ -12,6 +12,7 @@ from release_pipelines.domain.values import Artifact, Observed, Target, to_json
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.hooks.prometheus import PrometheusHook
+from release_pipelines.notifications import misfit, named
 from release_pipelines.operators.base import ReleaseOperator
 from release_pipelines.spec.frozen import freeze
 from release_pipelines.spec.release import ReleaseSpec
@@ -35,7 +36,7 @@ class PreflightOperator(ReleaseOperator):
     """Check all that can be checked before a release begins, give it its identity, and freeze its specification.
 
     The version fits the app's scheme, platforms, routers and metrics answer, rights are there, stable is healthy, the
-    lease is free (or is waited for, deferred), and a way back is known.
+    lease is free (or is waited for, deferred), whoever is to be told can be told, and a way back is known.
 
     :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`.
     :return: ``release`` (id), ``version``, ``known`` (the recorded artifact of that version, or null), ``no_op``,
@@ -68,6 +69,7 @@ class PreflightOperator(ReleaseOperator):
         )
         context["ti"].xcom_push(BEGUN, release)  # the outcome must end what begins here, also when a check fails below
         freeze(release, self.spec)
+        self._check_receivers(urgent)
         targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]
         for target in targets:
             PlatformHook(target).call(lambda platform: platform.check(target))  # noqa: B023
@@ -135,6 +137,17 @@ class PreflightOperator(ReleaseOperator):
     def free(self, context: Context, event: dict[str, Any]) -> Any:
         """The other release has ended: look again."""
         return self.execute(context)
+
+    def _check_receivers(self, urgent: str) -> None:
+        """Whoever is called when a rollback fails has to be reachable before there is one."""
+        for receiver in self.spec.production.notify:
+            why = misfit(receiver)
+            if why is None:
+                continue
+            said = f"notify in {self.spec.production.name}.yaml: {named(receiver)} cannot be told: {why}."
+            if not urgent:
+                raise AirflowFailException(f"{said} To release all the same give `urgent_reason`.")
+            self.log.warning("%s Going on, because: %s", said, urgent)
 
     def _check_stable(self, target: Target, observed: Observed, urgent: str) -> None:
         stable = observed.track("stable")

@@ -11,7 +11,7 @@ import pytest
 from release_pipelines.hooks import controls
 from release_pipelines.hooks import platform as hook
 from release_pipelines.hooks.prometheus import PrometheusReader
-from release_pipelines.triggers import base, lease, promote, rollout, stage, steering, watching
+from release_pipelines.triggers import base, lease, promote, rollout, stage, watching
 from tests.fakes import GOOD, FakePrometheus, World, artifact
 
 
@@ -21,14 +21,9 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
         (base, "RETRY_SECONDS"),
         (controls, "LOOK_SECONDS"),
         (watching, "LOOK_SECONDS"),
-        (watching, "COMMAND_SECONDS"),
         (stage, "LOOK_SECONDS"),
-        (stage, "COMMAND_SECONDS"),
         (stage, "READY_LOOK_SECONDS"),
-        (steering, "COMMAND_SECONDS"),
         (lease, "LOOK_SECONDS"),
-        (lease, "COMMAND_SECONDS"),
-        (promote, "COMMAND_SECONDS"),
         (promote, "LOOK_SECONDS"),
         (promote, "SETTLE_SECONDS"),
         (rollout.RolloutTrigger, "LOOK_SECONDS"),

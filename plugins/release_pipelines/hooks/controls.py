@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from release_pipelines.hooks.history import HistoryHook
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 """Oldest age of what is given back."""
+PATIENCE_SECONDS = 1.0
+"""A history that takes longer answers later: until then what is known holds, and nobody waits for it."""
 INTEREST_SECONDS = 30.0
 """A release that nobody has asked for so long is no longer asked about."""
 
@@ -34,7 +37,8 @@ class Controls:
         self._wanted: dict[str, float] = {}
         self._known: dict[str, list[Command]] = {}
         self._asked_at = 0.0
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
+        self._asking_since = 0.0
         self._away = False
 
     @classmethod
@@ -49,21 +53,46 @@ class Controls:
 
     async def of(self, release: str) -> list[Command]:
         """The release's commands, oldest first, answered ones too; the last known ones while the history is away."""
-        new = release not in self._wanted
         self._wanted[release] = time.monotonic()
-        if new or time.monotonic() - self._asked_at > LOOK_SECONDS:
-            async with self._asking:
-                if release not in self._known or time.monotonic() - self._asked_at > LOOK_SECONDS:
-                    await self._ask()
+        if time.monotonic() - self._asked_at > LOOK_SECONDS:
+            await self._asked()
+        if release not in self._known and not self._away:  # it came when the others were being asked about already
+            await self._asked()
         return self._known.get(release, [])
+
+    async def changed(self, release: str, seen: Collection[int], seconds: float) -> None:
+        """Wait until the release has other commands than those ``seen`` (by id), for at most ``seconds``."""
+        end = time.monotonic() + seconds
+        while {it.id for it in await self.of(release)} == set(seen):
+            now = time.monotonic()
+            if now >= end:
+                return
+            await asyncio.sleep(min(end - now, max(0.0, self._asked_at + LOOK_SECONDS - now) + 0.01))
+
+    async def _asked(self) -> None:
+        """Everybody who waits shares one question, which outlives who has asked it."""
+        if self._asking is None or self._asking.done():
+            self._asking, self._asking_since = asyncio.create_task(self._ask()), time.monotonic()
+        patience = max(0.0, self._asking_since + PATIENCE_SECONDS - time.monotonic())
+        await asyncio.wait({self._asking}, timeout=patience)
+        if self._asking.done():
+            self._asking.result()
 
     async def answer(self, command: Command, effect: str) -> None:
         """Say what a command did; the same again changes nothing.
 
         :raises HistoryUnavailable: when it cannot be said now.
         """
-        history = await self._opened()
-        await asyncio.to_thread(history.answer, command.id, effect)
+        from release_pipelines.history import HistoryUnavailable
+
+        async def say() -> None:
+            history = await self._opened()
+            await asyncio.to_thread(history.answer, command.id, effect)
+
+        try:
+            await asyncio.wait_for(say(), PATIENCE_SECONDS)
+        except asyncio.TimeoutError:
+            raise HistoryUnavailable(f"The history takes longer than {PATIENCE_SECONDS:g} s to answer.") from None
         self._asked_at = 0.0
 
     async def _opened(self) -> History:
@@ -94,6 +123,11 @@ class Controls:
 async def commands_of(release: str) -> list[Command]:
     """All commands of a release, at most half a second old."""
     return await Controls.here().of(release)
+
+
+async def changed(release: str, seen: Collection[int], seconds: float) -> None:
+    """Wait for a command that is not ``seen`` yet, at most so long."""
+    await Controls.here().changed(release, seen, seconds)
 
 
 async def answer(command: Command, effect: str) -> None:

@@ -31,6 +31,20 @@ async def insist(ask: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(RETRY_SECONDS)
 
 
+async def reached(ask: Callable[[], Awaitable[Any]]) -> bool:
+    """Await ``ask()`` once; False, after a pause, when the platform could not be reached.
+
+    For what makes a release go further: what it depends on (replicas, people) is looked at again before it is asked again.
+    """
+    try:
+        await ask()
+    except PlatformUnavailable as error:
+        log.warning("%s Looking again.", error)
+        await asyncio.sleep(RETRY_SECONDS)
+        return False
+    return True
+
+
 async def first_of(*waits: Coroutine[Any, Any, T]) -> T:
     """What the first of several waits comes to; the others are ended before it is returned or raised."""
     tasks = [asyncio.ensure_future(it) for it in waits]

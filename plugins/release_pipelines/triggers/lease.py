@@ -10,12 +10,14 @@ from release_pipelines.domain.control import Standing
 from release_pipelines.domain.values import ALL_TO_STABLE, Lease, Observed
 from release_pipelines.platforms.base import FenceLost, Platform, PlatformError
 from release_pipelines.triggers.base import PlatformTrigger, first_of, insist
-from release_pipelines.triggers.steering import BETWEEN_HOLDS, COMMAND_SECONDS, Steering
+from release_pipelines.triggers.steering import BETWEEN_HOLDS, Steering
 from release_pipelines.triggers.watching import note_of
 
 LOOK_SECONDS = 2.0
-TAKE_UP_SECONDS = 0.6
+TAKE_UP_SECONDS = 0.8
 """So long whatever works for the release has to take up a command; then the heartbeat does, as far as it can."""
+AGAIN_SECONDS = 0.5
+"""Pause before a command that could not be taken up is looked at again."""
 
 
 class HoldLeaseTrigger(PlatformTrigger):
@@ -54,13 +56,14 @@ class HoldLeaseTrigger(PlatformTrigger):
         steering, seen = Steering(self.lease.holder), dict[int, float]()
         while True:
             held = await steering.look()
-            given = [*held.open, held.abort] if held.abort else held.open
+            given, now = {it.id for it in ([*held.open, held.abort] if held.abort else held.open)}, time.monotonic()
             for command in given:
-                seen.setdefault(command.id, time.monotonic())
-            late = {it.id for it in given if time.monotonic() - seen[it.id] >= TAKE_UP_SECONDS}
+                seen.setdefault(command, now)
+            late = {it for it in given if now - seen[it] >= TAKE_UP_SECONDS}
             if late:
                 await self._take_up(platform, steering, held, late)
-            await asyncio.sleep(COMMAND_SECONDS / 2)
+            soon = [seen[it] + TAKE_UP_SECONDS - now for it in given - late]
+            await steering.wait(min([*soon, AGAIN_SECONDS if given else LOOK_SECONDS]))
 
     async def _take_up(self, platform: Platform, steering: Steering, held: Standing, late: set[int]) -> None:
         try:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 import time
 from typing import Any
 
+from release_pipelines.domain.control import Standing
 from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Observed, RouteNote, Track, share_with
 from release_pipelines.platforms.base import Platform
-from release_pipelines.triggers.base import PlatformTrigger, insist
+from release_pipelines.triggers.base import PlatformTrigger, insist, reached
 from release_pipelines.triggers.retire import retire_beside
-from release_pipelines.triggers.steering import BETWEEN_HOLDS, COMMAND_SECONDS, Steering, aborted_by
+from release_pipelines.triggers.steering import BETWEEN_HOLDS, Steering, aborted_by
 from release_pipelines.triggers.watching import note_of
 
 LOOK_SECONDS = 0.5
@@ -88,12 +87,17 @@ class PromoteTrigger(PlatformTrigger):
                 await self._roll_stable(platform)
                 await self._return_traffic(platform)
                 await self._retire(platform)
+            await self._steered(platform)  # whoever aborts in time is heard
         except Ended as ended:
             return ended.event
         await self._write(platform, "promoted", 0, done=True)
         return {"promoted": True}
 
     async def _write(self, platform: Platform, step: str, weight: int, *, done: bool = False) -> None:
+        """:meth:`_split`, again and again while the platform cannot be reached."""
+        await insist(lambda: self._split(platform, step, weight, done=done))
+
+    async def _split(self, platform: Platform, step: str, weight: int, *, done: bool = False) -> None:
         """The track's weight, in one write with what is kept. What held is the last good version only when it is done."""
         note = note_of(await self._look(platform))
         since = note.started_at if done and note.step == step else time.time()
@@ -106,7 +110,7 @@ class PromoteTrigger(PlatformTrigger):
             last_good=self.artifact if done else note.last_good,
             done=done,
         )
-        await insist(lambda: platform.split(self.target, traffic, kept, self.fence))
+        await platform.split(self.target, traffic, kept, self.fence)
 
     async def _look(self, platform: Platform) -> Observed:
         return await insist(lambda: platform.observe(self.target))
@@ -121,7 +125,7 @@ class PromoteTrigger(PlatformTrigger):
         note = note_of(observed)
         end = (note.verdict.decided_at if note.verdict else note.started_at or time.time()) + self.keep_old
         while True:
-            held = await self._steered(platform, changed=False)
+            held = await self._steered(platform)
             if not held.pause and (time.time() >= end or held.promote):
                 return
             observed = await self._look(platform)
@@ -129,15 +133,14 @@ class PromoteTrigger(PlatformTrigger):
                 if observed.track("stable").ready:
                     await self._write(platform, f"{self.track}_lost", 0)
                 raise Ended(failure=f"no replica of {self.artifact.version} is ready any more on {self.track}")
-            await asyncio.sleep(min(COMMAND_SECONDS, max(0.0, end - time.time())) or LOOK_SECONDS)
+            left = end - time.time()
+            await self.steering.wait(min(LOOK_SECONDS, left) if left > 0 else LOOK_SECONDS)
 
     async def _roll_stable(self, platform: Platform) -> None:
         await insist(lambda: platform.deploy(self.target, "stable", self.artifact, None, self.fence))
-        said, looked = None, -math.inf
+        said = None
         while True:
-            if time.monotonic() - looked >= COMMAND_SECONDS:
-                await self._steered(platform, changed=True)
-                looked = time.monotonic()
+            await self._steered(platform)
             status = await insist(lambda: platform.advance(self.target, "stable", self.fence))
             await self._leave_dead_track(platform)
             if status.failure:
@@ -147,7 +150,7 @@ class PromoteTrigger(PlatformTrigger):
             if (status.ready, status.waiting) != said:
                 said = (status.ready, status.waiting)
                 self.log.info("stable: %s of %s ready. %s", status.ready, status.wanted, status.waiting or "")
-            await asyncio.sleep(LOOK_SECONDS)
+            await self.steering.wait(LOOK_SECONDS)
 
     async def _leave_dead_track(self, platform: Platform) -> None:
         """R5: a track that loses its last ready replica while it serves gives its traffic to what stable has."""
@@ -159,15 +162,27 @@ class PromoteTrigger(PlatformTrigger):
 
     async def _return_traffic(self, platform: Platform) -> None:
         for weight in [*self.return_weights, 0]:
-            while (await self._steered(platform, changed=True)).pause:
-                await self._lost_stable(platform)
-                await asyncio.sleep(COMMAND_SECONDS)
-            await self._lost_stable(platform)
-            await self._leave_dead_track(platform)
-            if weight < (await self._look(platform)).weight(self.track):  # a restart never raises what was lowered
-                await self._write(platform, f"return_{100 - weight}", weight)
-                self.log.info("stable has %s %% of the traffic again.", 100 - weight)
-                await asyncio.sleep(SETTLE_SECONDS)
+            while not await self._returned(platform, weight):
+                pass
+
+    async def _returned(self, platform: Platform, weight: int) -> bool:
+        """The track's weight is this or lower; False: look again at replicas and people first."""
+        held = await self._steered(platform)
+        await self._lost_stable(platform)
+        await self._leave_dead_track(platform)
+        if held.pause:
+            await self.steering.wait(LOOK_SECONDS)
+            return False
+        if weight >= (await self._look(platform)).weight(self.track):  # a restart never raises what was lowered
+            return True
+        if not await reached(lambda: self._split(platform, f"return_{100 - weight}", weight)):
+            return False
+        self.log.info("stable has %s %% of the traffic again.", 100 - weight)
+        end = time.monotonic() + SETTLE_SECONDS
+        while (left := end - time.monotonic()) > 0:
+            await self._steered(platform)
+            await self.steering.wait(left)
+        return True
 
     async def _lost_stable(self, platform: Platform) -> None:
         """R5, R18: a stable that breaks under its traffic gives it to the track that held, as long as that is there."""
@@ -182,33 +197,33 @@ class PromoteTrigger(PlatformTrigger):
         end = (note_of(await self._look(platform)).started_at or time.time()) + self.retire_after
         while True:
             await self._lost_stable(platform)
-            held = await self._steered(platform, changed=True)
+            held = await self._steered(platform)
             if time.time() >= end and not held.pause:
                 break
-            await asyncio.sleep(max(0.02, min(SETTLE_SECONDS, end - time.time())))
+            left = end - time.time()
+            await self.steering.wait(min(SETTLE_SECONDS, left) if left > 0 else SETTLE_SECONDS)
         await retire_beside(platform, self.target, self.fence)
 
     # --- people -----------------------------------------------------------------------------------------------
 
-    async def _steered(self, platform: Platform, *, changed: bool) -> Any:
-        """What people want now; an abort ends the promotion here.
-
-        :param changed: whether stable is being changed: then the old version has to be put back on it.
-        """
+    async def _steered(self, platform: Platform) -> Standing:
+        """What people want now; an abort ends the promotion here."""
         held = await self.steering.look()
         if held.abort:
-            await self._abort(platform, held.abort, changed=changed)
+            await self._abort(platform, held.abort)
         if held.pause:
             await self.steering.say(held.pause, BETWEEN_HOLDS["pause"])
         promote = "It is being promoted: stable is changed without waiting."
         await self.steering.say_open(held, {**BETWEEN_HOLDS, "promote": promote})
         return held
 
-    async def _abort(self, platform: Platform, command: Any, *, changed: bool) -> None:
+    async def _abort(self, platform: Platform, command: Any) -> None:
+        """The traffic goes back to a stable that is whole; one that is being changed gets the old version back first."""
         observed = await self._look(platform)
-        good = self.previous or note_of(observed).last_good
+        stable, good = observed.track("stable"), self.previous or note_of(observed).last_good
+        whole = stable.ready > 0 and stable.updated == stable.ready
         effect = "Nothing good is known to go back to: the traffic stays where the version held."
-        if not changed and observed.track("stable").ready:
+        if whole and stable.digest != self.artifact.digest:
             await self._write(platform, "aborted", 0)
             effect = "All traffic is back on stable."
         elif good is not None and good.digest != self.artifact.digest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from typing import Any
@@ -11,17 +10,17 @@ from release_pipelines.domain.analysis import action
 from release_pipelines.domain.control import Standing, why
 from release_pipelines.domain.strategy import Stage
 from release_pipelines.domain.values import Artifact, RouteNote, Track, Verdict
-from release_pipelines.platforms.base import Platform
-from release_pipelines.triggers.base import PlatformTrigger, insist
-from release_pipelines.triggers.steering import BETWEEN_HOLDS, COMMAND_SECONDS, Steering
+from release_pipelines.platforms.base import FenceLost, Platform
+from release_pipelines.triggers.base import PlatformTrigger, first_of, insist, reached
+from release_pipelines.triggers.steering import BETWEEN_HOLDS, Steering
 from release_pipelines.triggers.watching import (
     LOOK_SECONDS,
     Watch,
-    abort_sentence,
     checked,
     needs_person,
     note_of,
     passed_by,
+    said_abort,
 )
 
 READY_LOOK_SECONDS = 0.5
@@ -85,20 +84,17 @@ class StageTrigger(PlatformTrigger):
             held = await self._steered()
             if held.promote and not self.stage.last and not held.abort:
                 return {"hurried": why(held.promote)}
-            ended = await self._ready(note, serving=observed.weight(self.stage.track) > 0)
-            if ended:
-                return ended
-            note = RouteNote(
-                release=self.release,
-                step=self.stage.name,
-                traffic=self.on.traffic,
-                started_at=time.time(),
-                last_good=note.last_good,
-                evidence=carried(note, self.release),
-            )
-            await self.on.keep(note)
-            self.log.info("%s: %s for at least %g s.", self.stage.name, self._has(), self.stage.hold.min)
-        return await self._hold(note)
+            begun = await self._begin(note, serving=observed.weight(self.stage.track) > 0)
+            if not isinstance(begun, RouteNote):
+                return begun
+            note = begun
+        try:
+            return await self._hold(note)
+        except FenceLost:  # by the release itself, when its heartbeat was the first to hear an abort
+            held = await self.steering.look()
+            if not held.abort:
+                raise
+            return await self._abort(note, held.abort)
 
     def _has(self) -> str:
         return (
@@ -109,7 +105,7 @@ class StageTrigger(PlatformTrigger):
         """Decided before a restart: say it again, with the same measurements."""
         await self.on.measurer.take(self.on.platform, note.started_at or 0, verdict.decided_at)
         held = await self.steering.look()
-        if held.abort and verdict.sentence == abort_sentence(held.abort):
+        if said_abort(held.abort, verdict):
             await self.on.put_back()
             return self.on.event(verdict, held.abort)
         if needs_person(self.stage, verdict):
@@ -120,22 +116,57 @@ class StageTrigger(PlatformTrigger):
 
     # --- capacity ---------------------------------------------------------------------------------------------
 
+    async def _begin(self, note: RouteNote, *, serving: bool) -> RouteNote | dict[str, Any]:
+        """R5: capacity before traffic. The note with the stage's clock; or the event of a stage that does not begin."""
+        while True:
+            ended = await self._ready(note, serving=serving)
+            if ended:
+                return ended
+            begun = RouteNote(
+                release=self.release,
+                step=self.stage.name,
+                traffic=self.on.traffic,
+                started_at=time.time(),
+                last_good=note.last_good,
+                evidence=carried(note, self.release),
+            )
+            if await reached(lambda: self.on.platform.split(self.target, self.on.traffic, begun, self.fence)):  # noqa: B023
+                self.log.info("%s: %s for at least %g s.", self.stage.name, self._has(), self.stage.hold.min)
+                return begun
+
     async def _ready(self, note: RouteNote, *, serving: bool) -> dict[str, Any] | None:
-        """R5: capacity before traffic. An event when the replicas cannot become ready, serve no more, or somebody aborts."""
-        await self._state_tracks()
+        """An event when the replicas cannot become ready, serve no more, or somebody aborts."""
+        moves = None
         while True:
             held = await self._steered()
             if held.abort:
                 return await self._abort(note, held.abort)
+            if held.pause:
+                await self.steering.say(held.pause, BETWEEN_HOLDS["pause"])
+            if moves is not (held.pause is None):
+                moves = held.pause is None
+                await (self._state_tracks() if moves else self._stand_still())
             settled, failure = await self._advance(serving=serving)
             if failure:
                 own = note.model_copy(update={"started_at": time.time()})  # no measurements of an earlier step
                 return await self._decide(own, self.on.failed(failure))
-            if settled and not held.pause:
-                return None
-            if held.pause:
-                await self.steering.say(held.pause, BETWEEN_HOLDS["pause"])
-            await asyncio.sleep(READY_LOOK_SECONDS)
+            if settled and moves:  # the platform may have been away for long
+                held = await self._steered()
+                if not held.pause and not held.abort:
+                    return None
+            else:
+                await self.steering.wait(READY_LOOK_SECONDS)
+
+    async def _stand_still(self) -> None:
+        """A rolling update that goes on gives the version more traffic: it stops at what it has replaced, or nearly."""
+        if self.stage.track != "stable":
+            return
+        status = (await insist(self.on.look)).track("stable")
+        if status.digest == self.artifact.digest and not status.settled:
+            share = min(self.stage.share, max(1, 100 * status.updated // max(1, status.wanted)))
+            await insist(
+                lambda: self.on.platform.deploy(self.target, "stable", self.artifact, None, self.fence, share=share)
+            )
 
     async def _state_tracks(self) -> None:
         platform, stage, track = self.on.platform, self.stage, self.stage.track
@@ -166,7 +197,7 @@ class StageTrigger(PlatformTrigger):
     # --- the hold ---------------------------------------------------------------------------------------------
 
     async def _hold(self, note: RouteNote) -> dict[str, Any]:
-        looked = 0.0
+        looked = -math.inf
         while True:
             held = await self._steered()
             if held.abort:
@@ -175,10 +206,12 @@ class StageTrigger(PlatformTrigger):
             verdict = None
             if time.monotonic() - looked >= LOOK_SECONDS:
                 looked, verdict = time.monotonic(), await checked(self.on, note)
-            hurry = held.promote or held.skip(note.started_at or 0)
+            verdict = verdict or await first_of(self.on.switched(), self._heard())
+            hurry = (held.promote or held.skip(note.started_at or 0)) if self.on.took else None
             if verdict is None and hurry:
                 verdict = await self.on.hurried(note, why(hurry))
-            verdict = verdict or await self.on.judge(note, *span(note, self.stage))
+            earliest, latest = span(note, self.stage) if self.on.took else (math.inf, math.inf)
+            verdict = verdict or await first_of(self.on.judge(note, earliest, latest), self._heard())
             if verdict and verdict.judgement == "pass":  # measuring may have taken a while
                 verdict = await checked(self.on, note) or verdict
             if verdict:
@@ -186,15 +219,18 @@ class StageTrigger(PlatformTrigger):
                 if hurry:
                     await self._say_hurried(hurry, event)
                 return event
-            await asyncio.sleep(self._pause(note))
+            await self.steering.wait(self._pause(note))
+
+    async def _heard(self) -> None:
+        """A metrics service that takes its time keeps nobody from being heard."""
+        await self.steering.wait()
 
     def _pause(self, note: RouteNote) -> float:
-        """Seconds until the next measurement is due, the hold may end, or commands are looked for."""
-        now, interval = time.time(), self.stage.analysis.interval
-        started_at = note.started_at or now
-        due = interval - (now - started_at) % interval
-        ends = [it - now for it in span(note, self.stage) if it > now]
-        return max(0.02, min(due + 0.01, COMMAND_SECONDS, *(it + 0.01 for it in ends)))
+        """Seconds until the next measurement is due, the hold may end, or replicas and traffic are looked at."""
+        now, (earliest, latest) = time.time(), span(note, self.stage)
+        ends = [it - now for it in (earliest, latest, latest + self.stage.analysis.patience) if it > now]
+        often = LOOK_SECONDS if self.on.took else READY_LOOK_SECONDS
+        return max(0.02, min(self.on.due(note), often, *(it + 0.01 for it in ends)))
 
     async def _decide(self, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
         self.log.info("%s: %s", verdict.judgement, verdict.sentence)
@@ -215,17 +251,14 @@ class StageTrigger(PlatformTrigger):
             "%s Waiting for a person: `skip` (or mark this task as success) to go on, `abort` (or failed) to go back.",
             verdict.sentence,
         )
-        looked, waits_since = time.monotonic(), verdict.decided_at
+        looked, waits_since, back = time.monotonic(), verdict.decided_at, False
         while True:
             held = await self._steered()
             if held.abort:
                 return await self._abort(note, held.abort)
             lets = held.skip(waits_since) or (held.promote if held.promote and held.promote.at >= waits_since else None)
             if lets:
-                passed = passed_by(verdict, f"{why(lets)} let it go on, although")
-                event = self.on.event(await self.on.write(note, passed, give_back=not keeps_traffic))
-                await self.steering.say(lets, f"{self.stage.name} goes on, as passed.")
-                return event
+                return await self._let_on(note, verdict, lets, given_back=not keeps_traffic)
             if held.pause:
                 await self.steering.say(held.pause, "It waits for a person already.")
             if time.monotonic() - looked >= LOOK_SECONDS:
@@ -235,7 +268,27 @@ class StageTrigger(PlatformTrigger):
                 if failed:
                     await self.on.write(note, failed, give_back=True)
                     keeps_traffic = False
-            await asyncio.sleep(COMMAND_SECONDS)
+            back = back or keeps_traffic or await self._went_back()
+            await self.steering.wait(LOOK_SECONDS if back else READY_LOOK_SECONDS)
+
+    async def _went_back(self) -> bool:
+        """Whether stable has the old version again where it was replaced (rolling), as far as it can: one step nearer."""
+        if self.stage.track != "stable" or self.previous is None:
+            return True
+        status = await insist(lambda: self.on.platform.advance(self.target, "stable", self.fence))
+        return status.settled or status.failure is not None
+
+    async def _let_on(self, note: RouteNote, verdict: Verdict, lets: Any, *, given_back: bool) -> dict[str, Any]:
+        """As passed, because a person says so; what was put back on stable meanwhile is rolled out again first."""
+        if given_back and self.stage.track == "stable":
+            ended = await self._ready(note, serving=False)
+            if ended:
+                return ended
+            given_back = False
+        passed = passed_by(verdict, f"{why(lets)} let it go on, although")
+        event = self.on.event(await self.on.write(note, passed, give_back=given_back))
+        await self.steering.say(lets, f"{self.stage.name} goes on, as passed.")
+        return event
 
     async def _died(self, *, keeps_traffic: bool) -> Verdict | None:
         observed = await insist(self.on.look)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import math
 from typing import Any
 
 from release_pipelines.domain.control import Standing, standing
-from release_pipelines.hooks.controls import answer, commands_of
+from release_pipelines.hooks.controls import answer, changed, commands_of
 
 log = logging.getLogger(__name__)
-
-COMMAND_SECONDS = 0.8
-"""Pause between two looks for commands: with the age of what is looked at, less than two seconds until they take effect."""
 
 BETWEEN_HOLDS = {
     "pause": "Paused: the traffic stays as it is until somebody resumes.",
@@ -31,10 +28,17 @@ class Steering:
 
     def __init__(self, release: str) -> None:
         self.release = release
+        self._seen: set[int] = set()
 
     async def look(self) -> Standing:
         """What holds now; the last known while the history is away."""
-        return standing(await commands_of(self.release))
+        commands = await commands_of(self.release)
+        self._seen = {it.id for it in commands}
+        return standing(commands)
+
+    async def wait(self, seconds: float = math.inf) -> None:
+        """Sleep so long, or until somebody gives a command that the last look has not seen: nobody waits for a next look."""
+        await changed(self.release, self._seen, seconds)
 
     async def say(self, command: Any, effect: str) -> None:
         """Tell what a command did, once. A history that is away hears it at the next look, and stops nothing."""
@@ -60,7 +64,7 @@ class Steering:
             held = await self.look()
             if held.abort:
                 return held.abort
-            await asyncio.sleep(COMMAND_SECONDS)
+            await self.wait()
 
 
 def aborted_by(command: Any) -> dict[str, str]:

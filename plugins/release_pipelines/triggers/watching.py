@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from contextlib import suppress
 from typing import Any
 
 from release_pipelines.domain.analysis import Counted, action, counted, stage_verdict
@@ -21,15 +22,21 @@ from release_pipelines.domain.values import (
     Verdict,
     to_json,
 )
+from release_pipelines.hooks.entry import ask, at
 from release_pipelines.platforms.base import FenceLost, Forbidden, Platform, PlatformError, PlatformUnavailable
 from release_pipelines.triggers.base import insist
 from release_pipelines.triggers.measuring import Measurer
-from release_pipelines.triggers.steering import COMMAND_SECONDS, Steering, aborted_by
+from release_pipelines.triggers.steering import Steering, aborted_by
 
 log = logging.getLogger(__name__)
 
+HURRY_SECONDS = 1.0
+"""So long a person who ends a hold waits for the newest measurements; then the version is judged without them."""
 LOOK_SECONDS = 5.0
 """Pause between two looks at replicas, weights and lease; measurements and commands have their own."""
+
+SWITCH_SECONDS = 10.0
+"""A proxy takes a moment to hear of new weights: so long requests may still be answered by the old version."""
 
 
 class Watch:
@@ -64,6 +71,8 @@ class Watch:
         self.traffic: Traffic = stage.traffic or ALL_TO_STABLE
         self.measurer = Measurer(target, stage.track, beside(stage), stage.analysis)
         self.notes: list[str] = []
+        self.took = False
+        self._waits_since: float | None = None
         self._known: dict[str, Counted] | None = None
         self._undecided: tuple[Any, ...] | None = None
 
@@ -103,6 +112,8 @@ class Watch:
         status = observed.track(self.stage.track)
         if status.failure or status.ready == 0:
             return self.failed(status.failure or f"no replica of {self.artifact.version} is ready any more")
+        if self.traffic.weight("baseline") and observed.track("baseline").ready == 0:
+            return self.failed("no replica of the baseline, which it is compared with, is ready any more")
         if status.digest != self.artifact.digest:
             return self.failed(f"the {self.stage.track} runs {status.digest or 'nothing'}, not {self.artifact.digest}")
         if observed.route and self.mine(observed.route.note) and observed.route.traffic.same(self.traffic):
@@ -124,6 +135,21 @@ class Watch:
         self.notes.append(f"Drift: {said}; set again.")
         log.warning(self.notes[-1])
 
+    async def switched(self) -> Verdict | None:
+        """Ask where the traffic enters whether the switch of all traffic took; a failing verdict when it does not for too long."""
+        for path in [] if self.took else self.stage.paths:
+            answer = await ask(self.target, path)
+            if answer is None or not 200 <= answer.status < 300 or answer.version != self.artifact.version:
+                self._waits_since = self._waits_since or time.monotonic()
+                if time.monotonic() - self._waits_since < SWITCH_SECONDS:
+                    return None
+                said = f"{answer.status} from version {answer.version or 'unknown'}" if answer else "no answer"
+                return self.failed(
+                    f"the switch did not take: {at(self.target, path)} gives {said}, 2xx from {self.artifact.version} is expected"
+                )
+        self.took = True
+        return None
+
     # --- judging ----------------------------------------------------------------------------------------------
 
     async def judge(self, note: RouteNote, earliest: float, latest: float) -> Verdict | None:
@@ -135,10 +161,16 @@ class Watch:
         await self.measurer.take(self.platform, note.started_at or 0, time.time())
         return self._verdict(note, earliest, latest)
 
+    def due(self, note: RouteNote) -> float:
+        """Seconds until the next measurement is due."""
+        now, interval = time.time(), self.stage.analysis.interval
+        return interval - (now - (note.started_at or now)) % interval + 0.01
+
     async def hurried(self, note: RouteNote, by: str) -> Verdict:
         """The hold ends now because a person says so: as passed, unless the version is known to be bad."""
-        now = time.time()
-        await self.measurer.take(self.platform, note.started_at or 0, now)
+        with suppress(asyncio.TimeoutError):
+            take = self.measurer.take(self.platform, note.started_at or 0, time.time())
+            await asyncio.wait_for(take, HURRY_SECONDS)
         verdict = self._verdict(note, -math.inf, -math.inf)
         assert verdict is not None  # noqa: S101 - a hold that is over is always decided
         if verdict.judgement == "fail":
@@ -216,7 +248,10 @@ class Watch:
         verdict = self.failed(abort_sentence(command))
         # A clock of its own, so that a restart asks for no measurements of an earlier step.
         own = note if self.mine(note) else note.model_copy(update={"started_at": verdict.decided_at})
-        verdict = await self.write(own, verdict, give_back=True)
+        written = await self.write(own, verdict, give_back=True)
+        if written.sentence != verdict.sentence:
+            return written, f"It ends, but{written.sentence.removeprefix(verdict.sentence).removeprefix(';')}."
+        verdict = written
         if self.stage.track != "stable":
             return verdict, "All traffic is back on stable."
         if self.previous is None:
@@ -244,8 +279,9 @@ async def meanwhile(watch: Watch | None, steering: Steering) -> dict[str, Any]:
         return {"aborted": aborted_by(command)}
     note = note_of(await insist(watch.look))
     if watch.mine(note) and note.verdict and note.verdict.judgement == "fail":  # decided before a restart
-        return watch.event(note.verdict)
-    looked = 0.0
+        held = await steering.look()
+        return watch.event(note.verdict, held.abort if said_abort(held.abort, note.verdict) else None)
+    looked = -math.inf
     while True:
         held = await steering.look()
         if held.abort:
@@ -258,7 +294,7 @@ async def meanwhile(watch: Watch | None, steering: Steering) -> dict[str, Any]:
         failed = failed or await watch.judge(note, math.inf, math.inf)
         if failed:
             return watch.event(await watch.write(note, failed, give_back=True))
-        await asyncio.sleep(COMMAND_SECONDS)
+        await steering.wait(min(watch.due(note), LOOK_SECONDS))
 
 
 async def checked(watch: Watch, note: RouteNote) -> Verdict | None:
@@ -296,9 +332,16 @@ def abort_sentence(command: Any) -> str:
     return f"{command.by} aborted it: {command.reason or 'no reason given'}"
 
 
+def said_abort(command: Any, verdict: Verdict) -> bool:
+    """Whether the verdict is that of a person who aborts; an event that was not told yet must name that person (R6)."""
+    return command is not None and verdict.sentence.startswith(abort_sentence(command))
+
+
 def passed_by(verdict: Verdict, who: str) -> Verdict:
-    """The verdict as a person has it: passed, with what was known."""
-    return verdict.model_copy(update={"judgement": "pass", "sentence": f"{who}: {verdict.sentence or 'not judged'}"})
+    """The verdict as a person has it: passed, with what was known. Evidence that the person has overruled counts no more."""
+    evidence = {} if verdict.judgement == "fail" else verdict.evidence
+    sentence = f"{who}: {verdict.sentence or 'not judged'}"
+    return verdict.model_copy(update={"judgement": "pass", "sentence": sentence, "evidence": evidence})
 
 
 def needs_person(stage: Stage, verdict: Verdict) -> bool:

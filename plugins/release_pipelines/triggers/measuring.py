@@ -93,48 +93,55 @@ class Measurer:
         started_at: float,
         missing: list[float],
     ) -> list[Sample]:
-        try:
-            counted = await self._growths(reader, metric, self.track, own, started_at, missing)
-            other = await self._growths(reader, metric, self.beside, beside, started_at, missing) if beside else None
+        looked = [(self.track, own), *([(self.beside, beside)] if self.beside and beside else [])]
+        try:  # all answers before anything is counted: an error counts nothing twice, and loses nothing
+            answers = await asyncio.gather(
+                *(self._ranges(reader, (metric.name, track), it, started_at, missing) for track, it in looked)
+            )
         except PrometheusError as error:
             return [Sample(metric=metric.name, at=tick, error=str(error)) for tick in missing]
+        counted, *others = [
+            self._growths((metric.name, track), it, answer, missing)
+            for (track, it), answer in zip(looked, answers, strict=True)
+        ]
         samples = []
         for n, tick in enumerate(missing):
             bad, total = counted[n]
             sample = sample_of(metric, tick, bad, total, None)
-            if other:
+            for other in others:
                 sample = sample.model_copy(update={"stable_bad": other[n][0], "stable_total": other[n][1]})
             samples.append(sample)
         return samples
 
-    async def _growths(
-        self,
-        reader: PrometheusReader,
-        metric: MetricSpec,
-        track: Track | None,
-        selectors: Counter | None,
-        started_at: float,
-        missing: list[float],
-    ) -> list[tuple[float | None, float | None]]:
-        """Bad and all events up to each missing tick; what a tick that could not be asked had counts in the next one."""
-        if track is None or selectors is None:
-            return []
-        key, interval = (metric.name, track), self.analysis.interval
-        since, total, part = self._known.get(key, (started_at, {}, {}))
-        first = key not in self._known
-        # From the last moment that is known, or from the stage's start, in one answer each.
-        start = started_at if first else missing[0]
+    async def _ranges(
+        self, reader: PrometheusReader, key: _Key, selectors: Counter, started_at: float, missing: list[float]
+    ) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+        """All events and their part, at every tick from the last one that is known, or from the stage's start."""
+        interval, known = self.analysis.interval, self._known.get(key)
+        start = known[0] + interval if known else started_at
         totals, parts = await asyncio.gather(
             reader.series(selectors.total, start, missing[-1], interval),
             reader.series(selectors.part, start, missing[-1], interval),
         )
-        if first:
+        return totals, parts
+
+    def _growths(
+        self,
+        key: _Key,
+        selectors: Counter,
+        answer: tuple[list[dict[str, float]], list[dict[str, float]]],
+        missing: list[float],
+    ) -> list[tuple[float | None, float | None]]:
+        """Bad and all events up to each missing tick; what a tick that could not be asked had counts in the next one."""
+        totals, parts = answer
+        _, total, part = self._known.get(key, (0.0, {}, {}))
+        if key not in self._known:
             total, part = dict(totals.pop(0)), dict(parts.pop(0))
-        skipped = len(totals) - len(missing)  # a first answer also has the ticks of errors before
+        skipped = len(totals) - len(missing)  # ticks of errors before
         counted: list[tuple[float | None, float | None]] = []
         # A version that has just got its first traffic counts from 0. Of one that served all the time a series that appears late
         # is no jump, unless the others were there already: then it is a first error, say.
-        born = track != "stable" or bool(total)
+        born = key[1] != "stable" or bool(total)
         carried_bad = carried = 0.0
         for n, (now_total, now_part) in enumerate(zip(totals, parts, strict=True)):
             grown = growth(total, now_total, born_at_zero=born)
@@ -148,7 +155,7 @@ class Measurer:
             if n >= skipped:
                 counted.append((None if unknown else carried_bad, carried if total else None))
                 carried = carried_bad = 0.0
-        self._known[key] = (missing[-1] if missing else since, total, part)
+        self._known[key] = (missing[-1], total, part)
         return counted
 
     # --- one query each -------------------------------------------------------------------------------------------

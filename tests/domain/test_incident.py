@@ -83,7 +83,7 @@ def test_the_report_says_what_when_why_and_who_with_numbers() -> None:  # R13
         f"| image | registry.example/shop@{BAD} |",
         "| started | 2025-11-25 02:00:00.000 |  |",
         "| decided | 2025-11-25 02:04:12.000 | 4 min 12 s after the start |",
-        "| traffic safe | 2025-11-25 02:04:12.300 | 0.3 s after the decision |",
+        "| traffic safe | 2025-11-25 02:04:12.300 | 300 ms after the decision |",
         "| ended | 2025-11-25 02:04:20.000 | 4 min 20 s in all |",
         f"| production | step_25 | 25 % | errors | fail | {NUMBERS} |",
         "| asked by | alice | 2025-11-25 02:00:00.000 |",

@@ -261,8 +261,10 @@ def _time(at: float) -> str:
 
 
 def _lasted(seconds: float) -> str:
+    if seconds < 1:
+        return f"{1000 * max(0.0, seconds):.0f} ms"
     if seconds < 60:
-        return f"{max(0.0, seconds):.1f} s"
+        return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

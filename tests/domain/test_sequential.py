@@ -138,6 +138,7 @@ def test_evidence_is_what_the_exact_fractions_give(counts):
     assert math.isclose(found, logarithm + math.log(2 * sequential.SHARES[0]), abs_tol=1e-9)
 
 
+@settings(max_examples=25)
 @given(MANY)
 def test_evidence_is_what_scipys_distributions_give(many):
     against_stable = [0.0] * sequential.POINTS

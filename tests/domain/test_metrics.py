@@ -3,12 +3,22 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.metrics import duration, escaped, memory_bytes, queries, sample_of
+from release_pipelines.domain.metrics import (
+    Counter,
+    counter,
+    duration,
+    escaped,
+    growth,
+    memory_bytes,
+    queries,
+    sample_of,
+)
 from release_pipelines.domain.values import Target
 from release_pipelines.spec.analysis import MetricSpec
 from release_pipelines.spec.models import RouterSpec, WorkloadSpec
@@ -159,3 +169,69 @@ def test_prometheus_can_read_every_query(tmp_path):
     (tmp_path / "rules.yml").write_text(f"groups:\n- name: all\n  rules:\n{rules}")
     checked = subprocess.run(["promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
+
+
+# --- raw counters -----------------------------------------------------------------------------------------------------
+
+SERIES = st.lists(st.integers(0, 50), min_size=1, max_size=12)
+
+
+def test_raw_counters_are_selected_by_track():
+    service = 'service="storefront-production-canary@redis"'
+    requests, seconds = "traefik_service_requests_total", "traefik_service_request_duration_seconds"
+    assert counter(target(), ERRORS, "canary") == Counter(
+        f"{requests}{{{service}}}", f'{requests}{{{service},code=~"5.."}}', part_is_good=False
+    )
+    assert counter(target(), SLOW, "canary") == Counter(
+        f"{seconds}_count{{{service}}}", f'{seconds}_bucket{{{service},le="0.5"}}', part_is_good=True
+    )
+
+
+def test_raw_counters_are_the_ones_that_the_queries_count():
+    for router, metric in product(("traefik", "gateway_api", "istio"), (ERRORS, SLOW)):
+        found, query = counter(target(router), metric, "canary"), queries(target(router), metric, "canary", 30)
+        assert found
+        assert f"increase({found.total}[30s])" in (query.total or "")
+        assert f"increase({found.part}[30s])" in (query.bad or "")
+
+
+def test_what_no_proxy_counts_has_no_raw_counter():
+    own = MetricSpec(name="checkout", bad="b", total="t", limit=0.01)
+    assert [counter(target(), it, "canary") for it in (CPU, MEMORY, own)] == [None, None, None]
+    assert counter(target("replicas"), ERRORS, "canary") is None
+
+
+@given(st.lists(SERIES, min_size=1, max_size=4), st.data())
+def test_growth_counts_every_event_once_whatever_is_reset_and_whenever_it_is_read(increments, data):
+    """Each series is a replica that counts its own events, begins anew now and then, and is read after every step."""
+    length = max(map(len, increments))
+    resets = data.draw(st.lists(st.tuples(st.integers(0, len(increments) - 1), st.integers(1, length)), max_size=3))
+    values = dict.fromkeys(map(str, range(len(increments))), 0.0)
+    known: dict[str, float] = {}
+    counted = events = 0.0
+    for tick in range(length):
+        for n, steps in enumerate(increments):
+            more = steps[tick] if tick < len(steps) else 0
+            if (n, tick) in resets and values[
+                str(n)
+            ] > more:  # what a restart hides is a counter that passed its old value
+                values[str(n)] = 0.0
+            values[str(n)] += more
+            events += more
+        counted += growth(known, values, born_at_zero=True)
+        known.update(values)
+    assert counted == events
+
+
+def test_a_series_that_only_becomes_known_is_no_jump():
+    assert growth({}, {"a": 1000.0}, born_at_zero=False) == 0
+    assert growth({}, {"a": 3.0}, born_at_zero=True) == 3
+    assert growth({"a": 1000.0}, {"a": 1007.0, "b": 2.0}, born_at_zero=True) == 9
+
+
+def test_a_series_that_fell_counts_from_zero_again():
+    assert growth({"a": 1000.0}, {"a": 4.0}, born_at_zero=False) == 4
+
+
+def test_a_series_that_is_gone_adds_nothing():
+    assert growth({"a": 1000.0, "b": 5.0}, {"b": 6.0}, born_at_zero=True) == 1

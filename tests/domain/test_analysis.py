@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.analysis import action, judge, metric_verdict, stage_verdict, ticks, window_at
+from release_pipelines.domain.analysis import action, curve, judge, metric_verdict, stage_verdict, ticks, window_at
 from release_pipelines.domain.values import Sample
 from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
 
@@ -258,6 +258,145 @@ def test_what_follows_from_a_verdict(judgement, on, expected):  # R3
     analysis = ANALYSIS.model_copy(update={"on_inconclusive": on, "on_error": on})
     verdict = step(["pass"] * 3, now=30).model_copy(update={"judgement": judgement})
     assert action(analysis, verdict) == expected
+
+
+# --- the sequential judge ---------------------------------------------------------------------------------------------
+
+SEQUENTIAL = AnalysisSpec(interval=10, patience=20, error_limit=2, metrics=[ERRORS])
+
+
+def counted(bad, total=1000.0, stable_bad=3.0, stable_total=1000.0, number=3, metric="errors", start=1000.0):
+    """``number`` measurements that counted the same."""
+    return [
+        Sample(
+            metric=metric,
+            at=start + 10 * n,
+            bad=bad,
+            total=total,
+            stable_bad=stable_bad,
+            stable_total=stable_total,
+        )
+        for n in range(1, number + 1)
+    ]
+
+
+def test_a_canary_that_is_surely_worse_than_stable_fails_at_once():  # R4
+    verdict = decided(SEQUENTIAL, counted(9.0, stable_bad=3.0, stable_total=19_000.0, number=1), now=10)
+    assert verdict.judgement == "fail"
+    assert verdict.sentence == (
+        "error rate 0.9 % over 1,000 requests, limit 1 % (stable: 0.0158 %), surely more than 1.05 times stable's"
+    )
+
+
+def test_a_canary_that_is_surely_above_the_limit_fails_without_stable():  # R4
+    verdict = decided(SEQUENTIAL, counted(40.0, stable_total=None, number=1), now=10)
+    assert verdict.sentence == "error rate 4 % over 1,000 requests, limit 1 %, surely above the limit"
+
+
+def test_a_canary_beside_a_stable_that_is_as_bad_is_judged_by_the_limit_alone():
+    both = counted(9.0, stable_bad=9.0, number=30)
+    assert decided(SEQUENTIAL, both, now=300, earliest=300, latest=300).judgement == "pass"
+    above = decided(SEQUENTIAL, counted(40.0, stable_bad=40.0), now=30)
+    assert above.sentence.endswith("surely above the limit")
+
+
+def test_a_few_bad_requests_are_no_evidence():
+    """One failed request of 25 is 4 %, and says nothing: a threshold of 1 % would fail."""
+    verdict = decided(SEQUENTIAL, counted(1.0, total=25.0, stable_bad=1.0, stable_total=475.0, number=1), now=30)
+    assert verdict.judgement == "pass"
+
+
+def test_a_verdict_stands_whatever_is_measured_later():
+    samples = counted(40.0, number=1) + counted(0.0, number=200, start=1010.0)
+    assert decided(SEQUENTIAL, samples, now=2010).judgement == "fail"
+
+
+@pytest.mark.parametrize("total", [0.0, 19.0])
+def test_too_few_requests_are_inconclusive_for_the_sequential_judge_too(total):  # R3
+    samples = counted(0.0, total=total, number=1)
+    assert decided(SEQUENTIAL, samples, now=49) is None
+    verdict = decided(SEQUENTIAL, samples, now=50)
+    assert verdict.judgement == "inconclusive"
+    assert verdict.sentence.startswith("could not measure error rate: ")
+
+
+@pytest.mark.parametrize("broken", [None, math.nan, math.inf])
+def test_what_is_no_number_is_no_evidence(broken):  # R3
+    for samples in (counted(broken), counted(0.0, total=broken)):
+        assert decided(SEQUENTIAL, samples, now=50).judgement == "inconclusive"
+    unknown = decided(SEQUENTIAL, counted(0.0, stable_bad=broken), now=30)
+    assert unknown.judgement == "pass"  # without stable there is still the limit
+    assert "stable" not in unknown.sentence
+
+
+def test_an_outage_is_an_error_for_the_sequential_judge_too():  # R3
+    gone = [Sample(metric="errors", at=1030.0 + n, error="Prometheus does not answer") for n in range(3)]
+    verdict = decided(SEQUENTIAL, counted(3.0) + gone, now=50)
+    assert verdict.judgement == "error"
+    assert verdict.sentence == "could not measure error rate: Prometheus does not answer"
+
+
+def test_evidence_is_carried_from_stage_to_stage():  # R6
+    little = counted(18.0, number=1)
+    first = decided(SEQUENTIAL, little, now=30)
+    assert first.judgement == "pass"
+    assert decided(SEQUENTIAL, little, now=30, evidence=first.evidence).judgement == "fail"
+    both = counted(18.0, number=2)
+    assert decided(SEQUENTIAL, both, now=20).metrics[0].evidence == pytest.approx(
+        decided(SEQUENTIAL, little, now=30, evidence=first.evidence).metrics[0].evidence, abs=1e-3
+    )
+
+
+def test_alpha_is_shared_over_the_metrics():  # R3
+    many = [ERRORS.model_copy(update={"name": f"errors-{n}"}) for n in range(20)]
+    others = SEQUENTIAL.model_copy(update={"metrics": [ERRORS, *many]})
+    found = next(bad for bad in range(1, 100) if decided(SEQUENTIAL, counted(float(bad), number=1), now=10))
+    assert decided(others, counted(float(found), number=1), now=10) is None
+
+
+@given(KINDS, st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_matter_to_the_sequential_judge(kinds, rng):  # R6
+    shuffled = samples(kinds)
+    rng.shuffle(shuffled)
+    assert decided(SEQUENTIAL, shuffled, now=500) == decided(SEQUENTIAL, samples(kinds), now=500)
+
+
+def test_a_busy_canary_ends_its_hold_early_and_a_quiet_one_waits():
+    busy, quiet = counted(3.0, number=12), counted(0.0, total=25.0, number=12)
+    assert decided(SEQUENTIAL, busy, now=119, earliest=120, latest=600) is None
+    early = decided(SEQUENTIAL, busy, now=120, earliest=120, latest=600)
+    assert (early.judgement, early.decided_at) == ("pass", 1120)
+    assert decided(SEQUENTIAL, quiet, now=120, earliest=120, latest=600) is None
+    assert decided(SEQUENTIAL, quiet, now=599, earliest=120, latest=600) is None
+    assert decided(SEQUENTIAL, quiet, now=600, earliest=120, latest=600).judgement == "pass"
+
+
+def test_a_narrower_margin_waits_longer():
+    narrow = SEQUENTIAL.model_copy(update={"metrics": [ERRORS.model_copy(update={"margin": 0.0005})]})
+    busy = counted(3.0, number=12)
+    assert decided(SEQUENTIAL, busy, now=120, earliest=120, latest=600) is not None
+    assert decided(narrow, busy, now=120, earliest=120, latest=600) is None
+
+
+def test_a_hold_ends_early_only_if_gauges_pass_too():
+    analysis = SEQUENTIAL.model_copy(update={"metrics": [ERRORS, QUEUE]})
+    busy = counted(3.0, number=12)
+    assert decided(analysis, busy, now=120, earliest=120, latest=600) is None
+    short = [Sample(metric="queue", at=1000.0 + 10 * n, value=2.0) for n in range(1, 13)]
+    assert decided(analysis, busy + short, now=120, earliest=120, latest=600).judgement == "pass"
+
+
+def test_a_paused_hold_never_ends_but_still_fails():
+    paused = {"earliest": math.inf, "latest": math.inf}
+    assert decided(SEQUENTIAL, counted(3.0, number=30), now=9000, **paused) is None
+    assert decided(SEQUENTIAL, counted(40.0, number=30), now=9000, **paused).judgement == "fail"
+
+
+def test_the_curve_ends_where_the_verdict_stands():
+    taken = counted(5.0, number=6)
+    points = curve(ERRORS, taken)
+    assert [at for at, _, _ in points] == [sample.at for sample in taken]
+    assert max(points[-1][1:]) == decided(SEQUENTIAL, taken, now=60).metrics[0].evidence
 
 
 # --- times ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +22,10 @@ from release_pipelines.domain.values import Artifact, Target
 from release_pipelines.platforms.kubernetes import Kubernetes
 from release_pipelines.spec.models import RouterSpec, WorkloadSpec
 from tests.kubernetes import image
+
+if TYPE_CHECKING:
+    from tests.kubernetes.side_by_side import Scenarios
+    from tests.kubernetes.stack import Stack
 
 CONTEXT = os.environ.get("KUBERNETES_TEST_CONTEXT", "")
 CACHE = Path(__file__).parents[2] / ".sandbox" / "cache" / "kubernetes-test"
@@ -96,11 +100,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def artifacts(registry: str) -> Callable[[str], Artifact]:
-    """Makes the image of a version: ``crash`` ends at once, ``hangs`` stops answering, ``unready`` never is ready."""
+def artifacts(registry: str) -> Callable[..., Artifact]:
+    """Makes the image of a version, in a mode of :func:`image.push`."""
 
-    def make(version: str) -> Artifact:
-        digest = image.push(version, CACHE)
+    def make(version: str, mode: str = "good") -> Artifact:
+        digest = image.push(version, CACHE, mode)
         return Artifact(app="web", version=version, image=f"{registry}/{image.REPOSITORY}", digest=digest)
 
     return make
@@ -198,3 +202,29 @@ def service(namespace: str, kind: str = "ClusterIP") -> dict[str, Any]:
         "metadata": {"name": "web", "namespace": namespace},
         "spec": {"type": kind, "selector": {"app": "web"}, "ports": ports},
     }
+
+
+@pytest.fixture(scope="session")
+def stack(artifacts: Callable[..., Artifact], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Proxy, Prometheus, history, and a loop, for all scenarios."""
+    from tests.kubernetes import stack as running
+
+    home = tmp_path_factory.mktemp("stack")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(
+            "AIRFLOW_CONN_RELEASE_HISTORY", json.dumps({"conn_type": "sqlite", "host": f"{home}/history.db"})
+        )
+        it = running.start(artifacts, home)
+        patched.setenv("AIRFLOW_CONN_METRICS", json.dumps({"conn_type": "prometheus", "host": it.prometheus}))
+        try:
+            yield it
+        finally:
+            it.stop()
+
+
+@pytest.fixture(scope="session")
+def scenarios(stack: Stack, request: pytest.FixtureRequest) -> Scenarios:
+    """All tests that run side by side, begun."""
+    from tests.kubernetes.side_by_side import Scenarios
+
+    return Scenarios(stack, request.session.items)

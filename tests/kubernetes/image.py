@@ -16,24 +16,39 @@ REGISTRY = "127.0.0.1:5000"
 REPOSITORY = "release-test/web"
 
 SERVER = """
-import os, signal, sys, threading, time
+import collections, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-VERSION = os.environ.get("APP_VERSION", "none")
-if VERSION == "crash":
+VERSION, MODE = os.environ["APP_VERSION"], os.environ["APP_MODE"]
+if MODE == "crash":
     print("reading the price list"); print("KeyError: 'price'", flush=True); sys.exit(3)
-STARTED = time.time()
+STARTED, LOCK = time.time(), threading.Lock()
+COUNTS = collections.Counter({200: 0, 500: 0, 503: 0})
+
+def status(path):
+    if path == "/metrics":
+        return 200
+    if path == "/health":
+        return 503 if MODE == "unready" or MODE == "hangs" and time.time() - STARTED > 3 else 200
+    with LOCK:
+        asked = sum(COUNTS.values())
+        code = 503 if MODE == "hangs" and time.time() - STARTED > 3 else 500 if MODE == "errors" and asked % 3 else 200
+        COUNTS[code] += 1
+    return code
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        body = VERSION.encode()
-        hung = VERSION == "hangs" and time.time() - STARTED > 3
-        self.send_response(503 if hung or VERSION == "unready" and self.path == "/health" else 200)
+        self.send_response(status(self.path))
+        body = VERSION
+        if self.path == "/metrics":
+            body = "".join(f'app_requests_total{{code="{it}"}} {n}\\n' for it, n in COUNTS.items())
         self.send_header("X-App-Version", VERSION)
+        self.send_header("X-App-Greeting", os.environ.get("GREETING", ""))
+        self.send_header("X-App-Colour", os.environ.get("COLOUR", ""))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body.encode())
     def log_message(self, *args):
         pass
 
@@ -42,19 +57,24 @@ signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown
 print("serving", VERSION, flush=True)
 server.serve_forever()
 """
+"""Says its version, and two things of its configuration, in headers; counts its requests for Prometheus."""
 
 
-def push(version: str, cache: Path, server: str = SERVER) -> str:
-    """Push the app as ``version`` and return its digest."""
+def push(version: str, cache: Path, mode: str = "good") -> str:
+    """Push the app as ``version`` and return its digest.
+
+    :param mode: ``crash`` ends at once, ``hangs`` stops answering after 3 s, ``unready`` never is ready, ``errors`` fails two of
+        three requests.
+    """
     base = _base(cache)
-    app = _tar({"server.py": server.encode()})
+    app = _tar({"server.py": SERVER.encode()})
     config = json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
             "config": {
                 "Cmd": ["/usr/bin/python3", "/server.py"],
-                "Env": [f"APP_VERSION={version}", "PATH=/usr/bin:/bin"],
+                "Env": [f"APP_VERSION={version}", f"APP_MODE={mode}", "PATH=/usr/bin:/bin"],
             },
             "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer)) for layer in (base, app)]},
         }
@@ -67,7 +87,7 @@ def push(version: str, cache: Path, server: str = SERVER) -> str:
         "layers": [_blob(layer, kind + "image.rootfs.diff.tar.gzip") for layer in (base, app)],
     }
     body = json.dumps(manifest).encode()
-    _send("PUT", f"/v2/{REPOSITORY}/manifests/{version}", body, str(manifest["mediaType"]))
+    _send("PUT", f"/v2/{REPOSITORY}/manifests/{version}-{mode}", body, str(manifest["mediaType"]))
     return _digest(body)
 
 

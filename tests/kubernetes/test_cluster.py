@@ -15,7 +15,7 @@ from release_pipelines.platforms.kubernetes import Kubernetes
 from tests.kubernetes.conftest import apply, deployment, kubectl, opened, service
 
 Make = Callable[..., Target]
-Images = Callable[[str], Artifact]
+Images = Callable[..., Artifact]
 
 
 async def ended(platform: Kubernetes, target: Target, track: Track, fence: int, within: float = 60) -> TrackStatus:
@@ -126,7 +126,7 @@ async def test_a_version_that_cannot_start_fails_in_seconds_and_says_why(
     import re
 
     app, old = target("istio"), artifacts("1.0.0")
-    bad = artifacts("crash") if version == "crash" else old.model_copy(update={"digest": "sha256:" + "0" * 64})
+    bad = artifacts("1.1.0", "crash") if version == "crash" else old.model_copy(update={"digest": "sha256:" + "0" * 64})
     apply(deployment(namespace, old, 1), service(namespace))
     fence = (await cluster.take_lease(app, "bad", 60)).fence
     assert await cluster.deploy(app, "canary", bad, 1, fence)
@@ -150,7 +150,7 @@ async def test_a_version_that_a_liveness_probe_kills_has_failed(
     apply(own, service(namespace))
     fence = (await cluster.take_lease(app, "hangs", 60)).fence
     await ended(cluster, app, "stable", fence)
-    await cluster.deploy(app, "canary", artifacts("hangs"), 1, fence)
+    await cluster.deploy(app, "canary", artifacts("1.1.0", "hangs"), 1, fence)
     deadline = time.monotonic() + 60
     while not (status := await cluster.advance(app, "canary", fence)).failure:
         assert time.monotonic() < deadline, status

@@ -22,7 +22,7 @@ from tests.kubernetes.conftest import CACHE, CONTEXT, apply, deployment, free_po
 from tests.kubernetes.test_cluster import ended
 
 Make = Callable[..., Target]
-Images = Callable[[str], Artifact]
+Images = Callable[..., Artifact]
 
 
 @pytest.fixture

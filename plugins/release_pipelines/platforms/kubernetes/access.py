@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from release_pipelines.domain.values import Target
+from release_pipelines.domain.values import Target, Traffic
 from release_pipelines.platforms.base import Forbidden, PlatformError
 from release_pipelines.platforms.kubernetes.client import (
     ACCESS_REVIEWS,
@@ -20,7 +20,11 @@ from release_pipelines.platforms.kubernetes.client import (
     Object,
     Resource,
 )
+from release_pipelines.platforms.kubernetes.routers import PREFIX, annotation
 
+SUPPORTS = PREFIX + "supports"
+"""Annotation of an HTTPRoute: what its controller can do beside the core of the Gateway API, like ``mirror,cookie``."""
+MIRROR_FEATURE = "HTTPRouteRequestMirror"
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 ROUTE_KINDS = {
     "gateway_api": (GATEWAY_GROUP, ("v1", "v1beta1"), "httproutes", "HTTPRoute"),
@@ -109,6 +113,46 @@ async def autoscaled(client: Client, target: Target, deployment: str) -> bool:
     )
     references = [it["spec"]["scaleTargetRef"] for it in scalers]
     return any((it.get("kind"), it.get("name")) == ("Deployment", deployment) for it in references)
+
+
+async def refuse_unsupported(client: Client, target: Target, route: Object, traffic: Traffic) -> None:
+    """Raise unless the HTTPRoute's controller is known to do what not every controller of the Gateway API can.
+
+    One that does not know a filter or a kind of match may drop the route or, as Traefik 3.0 does, every route of the Gateway:
+    nobody would answer any more. A controller says in ``status.supportedFeatures`` of its GatewayClass that it mirrors; for one
+    that does not say so, and for cookies, which are no feature with a name, the team says it in :data:`SUPPORTS`.
+
+    :raises PlatformError: naming the step's key, and the annotation.
+    """
+    said = {it.strip() for it in (annotation(route, SUPPORTS) or "").split(",")}
+    asked = {"mirror"} if traffic.mirror else set()
+    asked |= {"cookie"} if traffic.testers and traffic.testers.kind == "cookie" else set()
+    missing = asked - said
+    if "mirror" in missing and await _mirrors(client, target, route):
+        missing.remove("mirror")
+    if missing:
+        raise PlatformError(
+            f"The controller of HTTPRoute {route['metadata']['name']} is not known to support `{min(missing)}`, and one that does "
+            f"not might drop the route: annotate the route with {SUPPORTS}={','.join(sorted(asked | said - {''}))} if it does."
+        )
+
+
+async def _mirrors(client: Client, target: Target, route: Object) -> bool:
+    """Whether the controllers of all parents say that they mirror requests."""
+    api = (await route_kind(client, target)).api
+    parents = route["spec"].get("parentRefs") or []
+    try:
+        for parent in parents:
+            where = str(parent.get("namespace") or target.namespace)
+            gateway = await client.get(Resource(api, "gateways", "Gateway"), where, str(parent.get("name"))) or {}
+            name = gateway.get("spec", {}).get("gatewayClassName", "")
+            found = await client.get(Resource(api, "gatewayclasses", "GatewayClass"), None, str(name)) or {}
+            features = found.get("status", {}).get("supportedFeatures") or []
+            if MIRROR_FEATURE not in [it.get("name") if isinstance(it, dict) else it for it in features]:
+                return False
+    except Forbidden:  # an account of one namespace need not see classes
+        return False
+    return bool(parents)
 
 
 async def single_gateway(client: Client, target: Target) -> Object:

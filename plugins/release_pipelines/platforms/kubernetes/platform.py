@@ -363,6 +363,8 @@ class Kubernetes:
         pin = None
         if target.router.kind == "replicas" and traffic.weight("stable") == 100 and found.stable and found.beside:
             pin = await looking.stable_pin(self.client, target, found.stable)
+        if target.router.kind == "gateway_api" and route:
+            await access.refuse_unsupported(self.client, target, route, traffic)
         backends = looking.backends(target, found, pin)
         router = looking.router_of(target)
         current = router.traffic(route, backends, note.traffic or traffic) if route else None

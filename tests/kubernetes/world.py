@@ -1,0 +1,276 @@
+"""One app in a namespace of its own, with people who use it all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+
+from include.sandbox.kubernetes import manifests
+from release_pipelines.domain.release import target as target_of
+from release_pipelines.domain.values import Observed, RouteNote, Target
+from release_pipelines.platforms.kubernetes import Kubernetes
+from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.spec.checks import check
+from release_pipelines.spec.models import AppSpec, EnvironmentSpec
+from release_pipelines.spec.release import ReleaseSpec
+from tests.kubernetes.conftest import apply, kubectl, opened, service
+from tests.kubernetes.stack import NAMESPACES, Stack
+
+RouterKind = Literal["gateway_api", "istio", "replicas"]
+
+CLIENTS = 3
+PAUSE = 0.1
+
+_COUNTED = 'sum(increase(app_requests_total{namespace="{{ namespace }}",track="{{ track }}"%s}[{{ window }}]))'
+METRICS: dict[RouterKind, dict[str, Any]] = {
+    "gateway_api": {"name": "errors", "source": "errors", "limit": "1%", "min_requests": 4},
+    # Without a mesh the app counts by itself.
+    "replicas": {
+        "name": "errors",
+        "bad": _COUNTED % ',code=~"5.."' + " or vector(0)",
+        "total": _COUNTED % "",
+        "limit": "1%",
+        "min_requests": 4,
+    },
+    # Its proxies are not there: something that can be measured all the same.
+    "istio": {"name": "queue", "query": "vector(0)", "limit": 1},
+}
+
+
+@dataclass
+class Visits:
+    """What came back of a stream of requests."""
+
+    versions: Counter[str] = field(default_factory=Counter)
+    configured: set[tuple[str, str, str]] = field(default_factory=set)
+    """Version, greeting and colour, as answers named them."""
+    lost: list[str] = field(default_factory=list)
+    """No answer, or a 5xx that the app did not give itself."""
+
+
+@dataclass
+class World:
+    """The namespace, and the ways into it."""
+
+    stack: Stack
+    platform: Kubernetes
+    namespace: str
+    router: RouterKind = "gateway_api"
+    url: str = ""
+    """Where requests go in: the proxy, or the Service itself."""
+    releases: int = 0
+
+    async def without_mesh(self) -> None:
+        """Requests go to a Service that is there already, a team's own."""
+        self.router = "replicas"
+        await self.apply(service(self.namespace))
+        self.url = f"http://{(await self.get('service', 'web'))['spec']['clusterIP']}:8080"
+
+    @property
+    def app(self) -> str:
+        """A name that no other scenario has: the history is common to all."""
+        return self.namespace.replace(NAMESPACES, "shop-")
+
+    @property
+    def host(self) -> str:
+        """Host header of the app."""
+        return f"{self.namespace}.localhost"
+
+    def artifact(self, version: str, mode: str = "good") -> Any:
+        """An image of the app, see :func:`tests.kubernetes.image.push`."""
+        return self.stack.artifacts(version, mode).model_copy(update={"app": self.app})
+
+    def broken(self, mode: str) -> Any:
+        """1.1.0, which cannot start: ``crash``, or ``gone`` for an image that does not exist."""
+        if mode == "gone":
+            return self.artifact("1.1.0").model_copy(update={"digest": "sha256:" + uuid.uuid4().hex * 2})
+        return self.artifact("1.1.0", mode)
+
+    def spec(self, strategy: dict[str, Any], analysis: dict[str, Any] | None = None, **workload: Any) -> ReleaseSpec:
+        """What a team would write, checked as their files are."""
+        judged = {"interval": 1, "patience": 10, "metrics": [METRICS[self.router]], **(analysis or {})}
+        app = AppSpec.model_validate(
+            {
+                "name": self.app,
+                "environments": ["production"],
+                "workloads": [{"name": "web", "replicas": 2, "ready_timeout": 60, **workload}],
+                "strategy": strategy,
+                "analysis": judged,
+                "smoke_test": ["/"] if self.router != "istio" else [],  # nothing answers for it
+            }
+        )
+        production = EnvironmentSpec.model_validate(
+            {
+                "name": "production",
+                "platform": "kubernetes",
+                "connections": {"platform": "cluster", "engine": "none", "registry": "none", "prometheus": "metrics"},
+                "namespace": self.namespace,
+                "router": {"kind": self.router, "route": "web"},
+                "address": {"url": self.url, "host": self.host},
+                "approvers": ["bob"],
+            }
+        )
+        assert isinstance(app.analysis, AnalysisSpec)
+        assert list(check(app, [production], app.analysis)) == []
+        return ReleaseSpec(app=app, environments=[production], analysis=app.analysis)
+
+    async def first(self, spec: ReleaseSpec, artifact: Any) -> None:
+        """The app's first release. Nobody uses it before: there is nothing to measure."""
+        from tests.kubernetes.release import Release
+
+        blind = {"on_inconclusive": "continue", "patience": 0.1}
+        ending = await Release(
+            self, spec.model_copy(update={"analysis": spec.analysis.model_copy(update=blind)}), artifact
+        ).run()
+        assert ending.outcome == "released", ending.sentence
+
+    # --- visitors ---------------------------------------------------------------------------------------------
+
+    def session(self) -> aiohttp.ClientSession:
+        """A client; without a proxy every request has a connection of its own, because those are what is balanced."""
+        connector = aiohttp.TCPConnector(force_close=self.router != "gateway_api")
+        return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10))
+
+    @asynccontextmanager
+    async def visitors(self) -> AsyncIterator[Visits]:
+        """People who ask without end as long as the block runs."""
+        visits, over = Visits(), asyncio.Event()
+
+        async def visitor(session: aiohttp.ClientSession) -> None:
+            while not over.is_set():
+                await self.visit(session, visits, {})
+                await asyncio.sleep(PAUSE)
+
+        async with self.session() as session:
+            people = [asyncio.create_task(visitor(session)) for _ in range(CLIENTS)]
+            try:
+                yield visits
+            finally:
+                over.set()
+                await asyncio.gather(*people)
+
+    async def visit(self, session: aiohttp.ClientSession, visits: Visits, headers: dict[str, str]) -> None:
+        """One request, counted."""
+        try:
+            async with session.get(self.url, headers={"Host": self.host, **headers}) as answer:
+                await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            visits.lost.append(f"{time.time():.3f} {error!r}")
+            return
+        said = answer.headers
+        version = said.get("X-App-Version")
+        if version is None:
+            visits.lost.append(f"{time.time():.3f} status {answer.status} without a version")
+            return
+        visits.versions[version] += 1
+        visits.configured.add((version, said.get("X-App-Greeting", ""), said.get("X-App-Colour", "")))
+
+    async def answers(self, headers: dict[str, str] | None = None, number: int = 12) -> Counter[str]:
+        """The versions that so many requests get."""
+        visits = Visits()
+        async with self.session() as session:
+            for _ in range(number):
+                await self.visit(session, visits, headers or {})
+        visits.versions["lost"] += len(visits.lost)
+        return +visits.versions
+
+    async def serves(self, version: str, headers: dict[str, str] | None = None, within: float = 20) -> None:
+        """Wait until nothing but this version answers: a proxy takes a moment to see a change."""
+        deadline = time.monotonic() + within
+        while (found := await self.answers(headers)).keys() != {version}:
+            assert time.monotonic() < deadline, f"{version} is expected, {found} answered"
+            await asyncio.sleep(0.1)
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    async def get(self, kind: str, name: str) -> dict[str, Any]:
+        """An object of the cluster."""
+        text = await asyncio.to_thread(kubectl, "get", kind, name, "-n", self.namespace, "-o", "json")
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    async def apply(self, *objects: dict[str, Any]) -> None:
+        """Apply objects as a person would."""
+        placed = [{**it, "metadata": {**it["metadata"], "namespace": self.namespace}} for it in objects]
+        await asyncio.to_thread(apply, *placed)
+
+    async def patch(self, kind: str, name: str, body: dict[str, Any], manager: str = "team") -> None:
+        """Change an object as somebody else would."""
+        args = ("patch", kind, name, "-n", self.namespace, "-p", json.dumps(body), f"--field-manager={manager}")
+        await asyncio.to_thread(kubectl, *args)
+
+    async def objects(self) -> list[str]:
+        """All that a release can leave behind, as ``kind/name``; what every namespace has is left out."""
+        kinds = "deployments,services,httproutes,virtualservices,leases,secrets,configmaps"
+        text = await asyncio.to_thread(kubectl, "get", kinds, "-n", self.namespace, "-o", "json")
+        found = [
+            f"{it['kind']}/{it['metadata']['name']}"
+            for it in json.loads(text)["items"]
+            if it["metadata"]["name"] != "kube-root-ca.crt" and it.get("type") != "kubernetes.io/service-account-token"
+        ]
+        return sorted(found)
+
+    async def until(self, true: Callable[[Observed], bool], within: float = 90) -> Observed:
+        """Wait until what is observed fits."""
+        deadline = time.monotonic() + within
+        target = self.target()
+        while not true(observed := await self.platform.observe(target)):
+            assert time.monotonic() < deadline, f"it did not come to be: {observed}"
+            await asyncio.sleep(0.2)
+        return observed
+
+    async def held(self, step: str, within: float = 90) -> Observed:
+        """Wait until the release holds at a step: its traffic is accepted, and nothing is decided yet."""
+
+        def there(observed: Observed) -> bool:
+            note = observed.route.note if observed.route else RouteNote()
+            return note.step == step and note.verdict is None and note.started_at is not None
+
+        return await self.until(there, within)
+
+    def target(self) -> Target:
+        """The app, for who only looks."""
+        return target_of(self.spec({"rolling": {}}), "production")
+
+    async def clean(self, *more: str) -> None:
+        """Assert that nothing is left but the app: one Deployment, one Service, one route, a Lease that nobody holds."""
+        route = {"gateway_api": ["HTTPRoute/web"], "istio": ["VirtualService/web"], "replicas": []}[self.router]
+        expected = ["Deployment/web", f"Lease/release-{self.app}", "Service/web", *route, *more]
+        assert await self.objects() == sorted(expected)
+        observed = await self.platform.observe(self.target())
+        assert observed.lease is None
+        assert observed.weight("stable") == 100
+
+
+@asynccontextmanager
+async def opened_world(stack: Stack) -> AsyncIterator[World]:
+    """A world in a namespace of its own, which goes with it."""
+    namespace = f"{NAMESPACES}{uuid.uuid4().hex[:8]}"
+    own = manifests.namespace(namespace, {"release-pipelines/test": "true"})
+    gateway = manifests.gateway(namespace, stack.gateway, stack.gateway_class)
+    await asyncio.to_thread(apply, own, gateway)
+    try:
+        async with Kubernetes(opened()) as platform:
+            yield World(stack, platform, namespace, url=f"http://127.0.0.1:{stack.gateway}")
+    finally:
+        await asyncio.shield(asyncio.to_thread(kubectl, "delete", "namespace", namespace, "--wait=false"))
+
+
+async def all_of(*waits: Awaitable[Any]) -> list[Any]:
+    """Await all; the first that fails ends the others."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_awaited(it)) for it in waits]
+    return [task.result() for task in tasks]
+
+
+async def _awaited(wait: Awaitable[Any]) -> Any:
+    return await wait

@@ -15,6 +15,7 @@ from aiohttp import web
 from airflow.sdk import DAG
 
 from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Route, RouteNote, Track
+from release_pipelines.hooks import controls
 from release_pipelines.hooks import platform as platform_hook
 from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.loop import run
@@ -219,6 +220,7 @@ def releases(
     monkeypatch.setattr(platform_hook, "_build", lambda target, *_: outside.worlds[target.environment].platform())
     for module, name in (
         (stage, "READY_LOOK_SECONDS"),
+        (controls, "LOOK_SECONDS"),
         (watching, "LOOK_SECONDS"),
         (stage, "LOOK_SECONDS"),
         (lease, "LOOK_SECONDS"),

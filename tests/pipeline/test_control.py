@@ -48,9 +48,13 @@ def test_promoting_now_ends_every_hold(releases: Releases) -> None:
     assert releases.production.tracks["stable"].digest == NEW
 
 
-@pytest.mark.parametrize(
-    "releases", [CANARY.replace("{weight: 10, hold: 200ms}", "{weight: 10, hold: 30s}")], indirect=True, ids=["canary"]
-)
+def first_hold(seconds: int) -> pytest.MarkDecorator:
+    """A canary whose first hold is so long that a person can do something in it."""
+    app = CANARY.replace("{weight: 10, hold: 200ms}", f"{{weight: 10, hold: {seconds}s}}")
+    return pytest.mark.parametrize("releases", [app], indirect=True, ids=["canary"])
+
+
+@first_hold(30)
 def test_skipping_ends_one_hold(releases: Releases) -> None:
     releases.runs("1.0.0")
     releases.when(shared, lambda: releases.command("skip", "bob", "enough seen"))
@@ -60,6 +64,7 @@ def test_skipping_ends_one_hold(releases: Releases) -> None:
     assert moves(releases.production) == [10, 50, 100, 50, 0]
 
 
+@first_hold(3)
 def test_a_paused_release_goes_on_when_it_is_resumed(releases: Releases) -> None:
     releases.runs("1.0.0")
     seen: list[str] = []

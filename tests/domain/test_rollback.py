@@ -83,6 +83,12 @@ def test_traffic_stays_on_a_healthy_canary_when_stable_did_not_become_ready_with
     assert "the traffic stays on the healthy canary" in plan.sentence
 
 
+def test_a_person_may_go_back_although_the_canary_is_healthy():  # R8, R18
+    now = observed(runs("stable", BAD, ready=0), runs("canary", BAD), weight=100)
+    plan = plan_rollback(now, BAD, LAST_GOOD, decided=True)
+    assert (plan.kind, plan.digest) == ("redeploy", LAST_GOOD.digest)
+
+
 def test_a_way_back_that_was_interrupted_goes_on():  # R6
     stable = runs("stable", GOOD, updated=1)
     plan = plan_rollback(observed(stable, weight=0), BAD, LAST_GOOD)

@@ -103,6 +103,13 @@ async def test_the_old_track_is_retired_only_when_it_has_drained(world: World) -
     assert await event(again(trigger)) == {"retired": False}
 
 
+async def test_an_update_that_was_turned_back_half_way_is_ended_when_the_rest_is_retired(world: World) -> None:  # R8
+    released(world, canary=True)
+    world.tracks["stable"] = world.tracks["stable"].model_copy(update={"settled": False, "updated": 1})
+    assert await event(RetireTrigger(target=to_json(target()), fence=1, at=0)) == {"retired": True}
+    assert world.tracks["stable"].settled
+
+
 async def test_a_track_with_traffic_is_not_retired(world: World) -> None:  # R15
     released(world, canary=True, weight=10)
     said = await event(RetireTrigger(target=to_json(target()), fence=1, at=0))

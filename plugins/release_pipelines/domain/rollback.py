@@ -25,14 +25,18 @@ class RollbackPlan(Value):
     sentence: str
 
 
-def plan_rollback(observed: Observed, bad_digest: str, recorded_good: Artifact | None) -> RollbackPlan:
+def plan_rollback(
+    observed: Observed, bad_digest: str, recorded_good: Artifact | None, *, decided: bool = False
+) -> RollbackPlan:
     """Choose the way back.
 
     :param observed: what runs now.
     :param bad_digest: the digest that must not stay.
     :param recorded_good: newest artifact of the history that was promoted and held, and is not the bad one.
+    :param decided: a person has decided to go back: then the track that held keeps the traffic only until stable is ready (R18).
     """
-    stable, canary = observed.track("stable"), observed.track("canary")
+    stable = observed.track("stable")
+    held = next((it for it in observed.beside if observed.weight(it) == 100 and observed.track(it).ready), None)
     noted_good = observed.route.note.last_good if observed.route else None
     good = next((it for it in (noted_good, recorded_good) if it is not None and it.digest != bad_digest), None)
     if stable.digest and stable.digest != bad_digest:
@@ -52,11 +56,11 @@ def plan_rollback(observed: Observed, bad_digest: str, recorded_good: Artifact |
             version=stable.version,
             sentence=f"all traffic back to {stable.version or stable.digest}, which still runs on stable",
         )
-    if canary.ready and canary.digest == bad_digest and observed.weight("canary") == 100:
+    if held and observed.track(held).digest == bad_digest and not decided:
         return RollbackPlan(
             kind="person",
             sentence=f"stable did not become ready with {stable.version or bad_digest}; "
-            "the traffic stays on the healthy canary, and a person has to decide",
+            f"the traffic stays on the healthy {held}, and a person has to decide",
         )
     if good is None:
         return RollbackPlan(kind="person", sentence="nothing good is known to go back to, so nothing was changed")

@@ -112,14 +112,14 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         good = self._good(history, target, observed, bad)
         if serves(observed, good):
             raise AirflowSkipException(f"{good.version} already serves all traffic in {target.environment}.")
-        plan = _possible(plan_rollback(observed, bad.digest or "", good))
+        plan = _possible(plan_rollback(observed, bad.digest or "", good, decided=True))
         notify = spec.environment(target.environment).notify
         self._begin(context, history, release, target, bad, good, by, reason, notify)
 
         lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))
         try:
             observed = hook.call(lambda platform: platform.observe(target))  # nobody else writes from here on
-            plan = plan_rollback(observed, bad.digest or "", good)
+            plan = plan_rollback(observed, bad.digest or "", good, decided=True)
             context["ti"].xcom_push("plan", to_json(plan))
             keep(release, target, plan, observed)
             _possible(plan)

@@ -295,12 +295,12 @@ class RollbackVerifyOperator(PlannedOperator):
 
 
 class RollbackCleanupOperator(PlannedOperator):
-    """Retire what runs beside stable when it has drained. Deferred: holds no worker slot. Not critical."""
+    """Retire what runs beside stable when it has drained, and see stable settled. Deferred: holds no worker slot. Not critical."""
 
     def work(self, context: Context) -> None:
         it = self.planned()
         observed = PlatformHook(it.target).call(lambda platform: platform.observe(it.target))
-        if not observed.beside:
+        if not observed.beside and observed.track("stable").settled:
             return
         verdict = observed.route.note.verdict if observed.route else None
         since = (verdict.decided_at if verdict else None) or time.time()

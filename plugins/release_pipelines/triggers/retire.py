@@ -7,8 +7,10 @@ import time
 from typing import Any
 
 from release_pipelines.domain.values import BESIDE, Target
-from release_pipelines.platforms.base import Platform
+from release_pipelines.platforms.base import Platform, PlatformError
 from release_pipelines.triggers.base import PlatformTrigger, insist
+
+LOOK_SECONDS = 0.5
 
 
 async def retire_beside(platform: Platform, target: Target, fence: int) -> bool:
@@ -17,8 +19,19 @@ async def retire_beside(platform: Platform, target: Target, fence: int) -> bool:
     return any(gone)
 
 
+async def settle_stable(platform: Platform, target: Target, fence: int) -> None:
+    """Let stable end what it is doing: an update that was turned back half-way leaves replicas that nobody asks.
+
+    :raises PlatformError: when it cannot.
+    """
+    while not (status := await insist(lambda: platform.advance(target, "stable", fence))).settled:
+        if status.failure:
+            raise PlatformError(status.failure)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
 class RetireTrigger(PlatformTrigger):
-    """Retire what runs beside stable, from a moment on.
+    """Retire what runs beside stable, from a moment on, and see stable settled.
 
     :param target: the app in its environment.
     :param fence: the writer's fence.
@@ -34,4 +47,6 @@ class RetireTrigger(PlatformTrigger):
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
         await asyncio.sleep(max(0.0, self.at - time.time()))
-        return {"retired": await retire_beside(platform, self.target, self.fence)}
+        gone = await retire_beside(platform, self.target, self.fence)
+        await settle_stable(platform, self.target, self.fence)
+        return {"retired": gone}

@@ -22,6 +22,8 @@ from release_pipelines.platforms.container_host import ContainerHost
 from release_pipelines.spec.release import ReleaseSpec, load_release
 
 FINISHED = ("success", "failed")
+QUICK = {"environments": ["production"], "integration_test": []}
+"""What the app's file says otherwise for tests that are about production alone."""
 
 
 def missing() -> str | None:
@@ -71,6 +73,11 @@ class Sandbox:
     def other(self) -> str:
         """The good version that does not serve now."""
         return "1.1.0" if self.serves() == "1.0.0" else "1.0.0"
+
+    def noted(self, step: str) -> bool:
+        """Whether a release's hold of this step has begun in production: its clock runs, and its traffic stands."""
+        route = self.observe().route
+        return route is not None and route.note.step == step and route.note.started_at is not None
 
     def lost(self) -> int:
         """Requests of the steady traffic that nobody answered since the sandbox was emptied."""

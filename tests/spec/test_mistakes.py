@@ -19,7 +19,7 @@ MISTAKES = {
     "an unknown key names its close match": (
         "strategy: {canary: {stepz: []}}",
         "storefront.yaml: strategy.canary.stepz: found an unknown key, expected one of steps, bake, replicas, "
-        "retire_after, auto_rollback, on_drift; did you mean `steps`?",
+        "affinity, return_weights, retire_after, auto_rollback, on_drift; did you mean `steps`?",
     ),
     "an unknown key at the top": ("ownr: me", "storefront.yaml: ownr: found an unknown key, expected one of"),
     "a wrong type": ("workloads: [{replicas: many}]", "workloads[0].replicas: found `many`, expected a whole number"),
@@ -106,7 +106,7 @@ MISTAKES = {
     "a port that is none": ("workloads: [{port: 0}]", "workloads[0].port: found 0, expected 1 or more"),
     "a hold of nothing": (
         "strategy: {canary: {steps: [{weight: 5, hold: 0s}]}}",
-        "strategy.canary.steps[0].hold: found 0, expected a number above 0",
+        "strategy.canary.steps[0].hold: found `0s`, expected a duration above 0",
     ),
     "a path that is none": ("workloads: [{health: up}]", "health: found `up`, expected a path that begins with /"),
     "a size that is none": ("workloads: [{memory: 1 GB}]", "memory: found `1 GB`, expected a size like 256Mi or 1Gi"),

@@ -24,6 +24,8 @@ class HoldSpec(Spec):
         if isinstance(value, (dict, cls)):
             return value
         seconds = parse_duration(value)
+        if seconds == 0:
+            raise ValueError("a duration above 0 is expected")
         return {"min": seconds, "max": seconds}
 
     @model_validator(mode="after")

@@ -53,11 +53,13 @@ def test_kayentas_own_example():
     assert shift([10, 20, 30, 40], [1, 2, 3, 4], 0.95) == Shift(6, 22.5, 39)
 
 
+@settings(max_examples=40)
 @given(SMOOTH | COARSE, SMOOTH | COARSE)
 def test_the_estimate_is_the_median_of_all_differences(canary, baseline):
     assert shift(canary, baseline, CONFIDENCE).estimate == pytest.approx(np.median(differences(canary, baseline)))
 
 
+@settings(max_examples=40)
 @given(COARSE, COARSE, st.sampled_from([0.8, 0.95, 0.98]))
 def test_the_interval_ends_where_rs_statistic_crosses_its_quantile(canary, baseline, confidence):
     assume(len({*canary}) + len({*baseline}) > 2)
@@ -124,12 +126,14 @@ def test_the_spread_is_that_of_all_permutations(canary, baseline):
     assert found.upper == (every[-1 - least] if least >= 0 else every[-1])
 
 
+@settings(max_examples=40)
 @given(COARSE, COARSE, st.integers(-5, 5))
 def test_moving_the_canary_moves_the_interval(canary, baseline, by):
     moved = shift([x + by for x in canary], baseline, CONFIDENCE)
     assert moved == tuple(it + by for it in shift(canary, baseline, CONFIDENCE))
 
 
+@settings(max_examples=40)
 @given(COARSE, COARSE)
 def test_changing_sides_turns_the_interval_round(canary, baseline):
     one, other = shift(canary, baseline, CONFIDENCE), shift(baseline, canary, CONFIDENCE)
@@ -382,6 +386,7 @@ def test_a_gauge_is_compared_with_the_baselines_value():
     assert found["score"].value == 50
 
 
+@settings(max_examples=40)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_arrival_does_not_matter(rng):  # R6
     samples = counts("errors", 0.02) + counts("slow", 0.002)

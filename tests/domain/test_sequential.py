@@ -90,7 +90,7 @@ def test_evidence_against_stable_is_expected_to_grow_for_a_version_that_is_worse
 
 @pytest.mark.parametrize("tolerance", [1.0, 1.5, 4.0])
 def test_that_holds_over_intervals_with_different_traffic(tolerance):  # R3
-    first, second, stable_share = (2, 6), (4, 3), Fraction(1, 5)
+    first, second, stable_share = (2, 4), (3, 2), Fraction(1, 5)
     share = odds_times(stable_share, Fraction(tolerance))
     alternatives = sequential.alternatives(tolerance)
 
@@ -112,7 +112,7 @@ def test_that_holds_over_intervals_with_different_traffic(tolerance):  # R3
     assert expected <= 1 + 1e-12
 
 
-@pytest.mark.parametrize("total", [1, 7, 30])
+@pytest.mark.parametrize("total", [1, 5, 16])
 @pytest.mark.parametrize("share", [Fraction(1, 1000), Fraction(LIMIT), Fraction(1, 10)])
 def test_evidence_against_the_limit_is_expected_to_be_1_at_most_within_the_limit(total, share):  # R3
     null = Fraction(LIMIT)
@@ -128,7 +128,7 @@ def test_evidence_against_the_limit_is_expected_to_be_1_at_most_within_the_limit
     assert (expected <= 1) == (share <= null)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(intervals())
 def test_evidence_is_what_the_exact_fractions_give(counts):
     assume(counts.total and counts.stable_total)
@@ -138,7 +138,7 @@ def test_evidence_is_what_the_exact_fractions_give(counts):
     assert math.isclose(found, logarithm + math.log(2 * sequential.SHARES[0]), abs_tol=1e-9)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(MANY)
 def test_evidence_is_what_scipys_distributions_give(many):
     against_stable = [0.0] * sequential.POINTS
@@ -171,6 +171,7 @@ def test_both_tests_together_use_alpha_up():  # R3
 # --- what evidence depends on -----------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(MANY, st.integers(1, 100), st.integers(1, 100), st.integers(1, 20))
 def test_more_bad_requests_of_the_canary_are_more_evidence(many, total, stable_total, events):
     events = min(events, total, stable_total)
@@ -182,6 +183,7 @@ def test_more_bad_requests_of_the_canary_are_more_evidence(many, total, stable_t
     assert [it[1] for it in found] == sorted(it[1] for it in found)
 
 
+@settings(max_examples=40)
 @given(MANY, st.randoms(use_true_random=False))
 def test_the_order_of_intervals_does_not_matter(many, rng):  # R6
     shuffled = list(many)
@@ -190,6 +192,7 @@ def test_the_order_of_intervals_does_not_matter(many, rng):  # R6
     assert one == pytest.approx(other, abs=1e-9)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 60)), min_size=1, max_size=6), st.integers(20, 50))
 def test_intervals_with_the_same_split_may_be_counted_together(events, total):
     apart = [Counts(bad, total, stable_bad, 3 * total) for bad, stable_bad in events]
@@ -198,6 +201,7 @@ def test_intervals_with_the_same_split_may_be_counted_together(events, total):
     assert one == pytest.approx(other, abs=1e-9)
 
 
+@settings(max_examples=40)
 @given(MANY)
 def test_the_limit_depends_on_the_sums_alone(many):
     sums = Counts(*(sum(column) for column in zip(*many, strict=True))) if many else Counts(0, 0)
@@ -230,6 +234,7 @@ def test_a_version_that_is_hardly_worse_is_never_taken_for_worse_however_long_it
 # --- a restart --------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(MANY, MANY)
 def test_a_restart_goes_on_with_the_same_test(before, after):  # R6
     kept = json.loads(json.dumps(sequential.to_json(counted(*before))))
@@ -320,18 +325,17 @@ def test_many_canaries_at_once_are_judged_as_one_by_one():
 
 
 def test_looking_after_every_interval_fails_a_good_canary_hardly_ever():  # R3
-    """20,000 canaries of two metrics that are just tolerated, each looked at 30 times."""
+    """20,000 canaries that are just tolerated, each looked at 30 times."""
     rng, number = np.random.default_rng(11), 20_000
     total, stable_total = canaries.traffic(rng, number, 50, [5, 25, 50], 10, 30)
-    failed = np.zeros(number, dtype=bool)
-    for _ in ("errors", "slow"):
-        counts = canaries.events(rng, total, stable_total, float(odds_times(0.003, TOLERANCE)), 0.003)
-        failed |= np.maximum(*canaries.evidence(counts, TOLERANCE, LIMIT)).max(axis=1) > -math.log(ALPHA / 4)
-    interval = stats.binomtest(int(failed.sum()), number).proportion_ci(0.95, method="exact")
-    assert interval.high <= ALPHA
+    counts = canaries.events(rng, total, stable_total, float(odds_times(0.003, TOLERANCE)), 0.003)
+    highest = np.maximum(*canaries.evidence(counts, TOLERANCE, LIMIT)).max(axis=1)
+    failed = int((highest > -math.log(ALPHA / 2)).sum())
+    assert failed > 0  # it is a test that can fail
+    assert stats.binomtest(failed, number).proportion_ci(0.95, method="exact").high <= ALPHA
 
 
-@settings(max_examples=10)
+@settings(max_examples=3)
 @given(st.integers(0, 2**32 - 1))
 def test_a_canary_that_is_ten_times_as_bad_is_seen(seed):  # R3
     rng = np.random.default_rng(seed)

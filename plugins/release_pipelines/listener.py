@@ -7,6 +7,10 @@ from typing import Any
 from airflow.listeners import hookimpl
 
 
+OUTCOMES = ("RecordOutcomeOperator", "RecordRollbackOperator")
+"""Operators whose task ends a run, with a sentence."""
+
+
 def _note(dag_run: Any) -> None:
     from sqlalchemy.orm import object_session
 
@@ -14,7 +18,7 @@ def _note(dag_run: Any) -> None:
         return
     session = object_session(dag_run)  # one of its own would close the scheduler's, and detach the run
     outcome = dag_run.get_task_instance("outcome", session=session) if session else None
-    if outcome is None or outcome.operator != "RecordOutcomeOperator":
+    if outcome is None or outcome.operator not in OUTCOMES:
         return
     sentence = outcome.xcom_pull(task_ids="outcome", key="reason", session=session)
     if sentence:

@@ -79,11 +79,8 @@ def evidence(state: State, *, limit: float) -> tuple[float, float]:
 
     :param limit: highest tolerated share of bad events.
     """
-    bad, good, null = state.seen.bad, state.seen.total - state.seen.bad, inside(limit)
-    against_limit = tuple(
-        bad * math.log(it / (1 + it) / null) - good * math.log((1 + it) * (1 - null))
-        for it in alternatives(null / (1 - null))
-    )
+    bad, good = state.seen.bad, state.seen.total - state.seen.bad
+    against_limit = tuple(bad * of_bad + good * of_good for of_bad, of_good in _of_events(inside(limit)))
     stable_share, limit_share = (math.log(2 * share) for share in SHARES)
     return _log_mean(state.against_stable) + stable_share, _log_mean(against_limit) + limit_share
 
@@ -162,6 +159,13 @@ def log_weights() -> tuple[float, ...]:
     """Natural logarithms of the alternatives' weights, which fall like 1/√n and add up to 1."""
     weights = [1 / math.sqrt(n) for n in range(1, POINTS + 1)]
     return tuple(math.log(it / sum(weights)) for it in weights)
+
+
+@cache
+def _of_events(null: float) -> tuple[tuple[float, float], ...]:
+    """What one bad event, and one good, say for each alternative to a limit: logarithms of their likelihood ratios."""
+    odds = alternatives(null / (1 - null))
+    return tuple((math.log(it / (1 + it) / null), -math.log((1 + it) * (1 - null))) for it in odds)
 
 
 def _share(theta: float, counts: Counts) -> float:

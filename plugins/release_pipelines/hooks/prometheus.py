@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
 
 TIMEOUT = 10.0
+"""Seconds that the service has for an answer."""
+QUEUE_TIMEOUT = 60.0
+"""Seconds until a question fails that waits for others: a thousand canaries that a restarted triggerer picks up ask at once."""
 
 
 class PrometheusError(Exception):
@@ -192,7 +195,8 @@ class PrometheusReader:
             for other in [known for known in self._sessions if known.is_closed()]:
                 del self._sessions[other]
             session = self._sessions[loop] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=100), timeout=aiohttp.ClientTimeout(total=TIMEOUT)
+                connector=aiohttp.TCPConnector(limit=100),
+                timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
             )
         return session
 
@@ -226,6 +230,8 @@ class PrometheusReader:
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(self._ask(path, given))
             self._asked[key].add_done_callback(lambda _: self._asked.pop(key, None))
+            # Nobody may wait for it any more; its error is then nobody's.
+            self._asked[key].add_done_callback(lambda done: done.cancelled() or done.exception())
         found: dict[str, Any] = await asyncio.shield(self._asked[key])
         return found
 

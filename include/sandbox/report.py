@@ -59,12 +59,16 @@ def reactions(releases: Iterable[Release]) -> Iterable[str]:
             continue
         found = []
         if release.weight_zero_after is not None:
-            found.append(f"the proxy sent it nothing more from {release.weight_zero_after * 1000:.0f} ms on")
+            found.append(f"the proxy sent it nothing more from {_span(release.weight_zero_after)} on")
         if release.last_answer_after is not None and release.last_answer_after > 0:
-            found.append(f"its last answer to a user came {release.last_answer_after * 1000:.0f} ms later")
+            found.append(f"its last answer to a user came {_span(release.last_answer_after)} later")
         else:
             found.append("no user got an answer from it")
         yield f"{release.version}: after the measurement that decided the verdict {', and '.join(found)}."
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def mistakes(releases: list[Release], history: dict[str, dict[str, Any]], expected: dict[str, str]) -> list[str]:

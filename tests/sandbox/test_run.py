@@ -58,5 +58,5 @@ def test_how_soon_a_bad_version_lost_its_traffic_is_said_as_far_as_it_was_seen()
     assert list(reactions([good, canary, rolling])) == [
         "1.2.0: after the measurement that decided the verdict the proxy sent it nothing more from 110 ms on, "
         "and no user got an answer from it.",
-        "1.2.0: after the measurement that decided the verdict its last answer to a user came 2300 ms later.",
+        "1.2.0: after the measurement that decided the verdict its last answer to a user came 2.3 s later.",
     ]

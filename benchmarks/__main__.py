@@ -13,6 +13,7 @@ PARTS = {
     "parse": "parse time of the release DAG file",
     "overhead": "Airflow's own time between tasks",
     "abort": "from a failing answer to weight 0",
+    "switch": "all traffic at once, there and back",
     "triggerer": "many canaries in one triggerer",
 }
 

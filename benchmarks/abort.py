@@ -7,257 +7,112 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.table import Skip, table
+from benchmarks.places import APP, PLACES, Place, history, requests_to, side_by_side
+from benchmarks.table import Skip, load, table
+from benchmarks.triggerer import close_sessions
 
 if TYPE_CHECKING:
-    from release_pipelines.domain.values import Artifact, Target
     from release_pipelines.platforms.base import Platform
+    from release_pipelines.triggers.stage import StageTrigger
     from tests.fakes import FakePrometheus
 
 RUNS = 20
-POLL = 0.01
-APP = "benchmark"
+WEIGHT = 50
 
 
-@dataclass
-class Place:
-    """Where the canary runs."""
+def step(place: Place, fence: int, number: int) -> StageTrigger:
+    """A long step, judged as apps are by default; its counts come by own PromQL, which every router has."""
+    from release_pipelines.domain.strategy import Stage
+    from release_pipelines.domain.values import share_with, to_json
+    from release_pipelines.triggers.stage import StageTrigger
 
-    name: str
-    platform: Callable[[], Platform]
-    target: Target
-    good: Artifact
-    new: Artifact
-    clean: Callable[[], object]
-
-
-async def settle(platform: Platform, place: Place, track: Any, fence: int) -> None:
-    """Let a track run what it shall run."""
-    artifact = place.good if track == "stable" else place.new
-    await platform.deploy(place.target, track, artifact, 1, fence)
-    async with asyncio.timeout(120):
-        while not (status := await platform.advance(place.target, track, fence)).settled:
-            if status.failure:
-                raise Skip(f"{place.name}: {status.failure}")
-            await asyncio.sleep(0.3)
-
-
-async def ask(place: Place, canary_seen: list[float], stop: asyncio.Event) -> None:
-    """Requests every 10 ms; notes when each one that the canary answered was sent."""
-    import aiohttp
-
-    async def one(session: aiohttp.ClientSession) -> None:
-        sent = time.time()
-        try:
-            async with session.get(place.target.url, headers={"Host": place.target.host or ""}) as answer:
-                if answer.headers.get(place.target.version_header) == place.new.version:
-                    canary_seen.append(sent)
-        except aiohttp.ClientError:
-            return
-
-    # A connection for each request: on Kubernetes without a mesh a kept one stays with its pod.
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session,
-        asyncio.TaskGroup() as all_,
-    ):
-        while not stop.is_set():
-            all_.create_task(one(session))
-            await asyncio.sleep(POLL)
+    counts = {name: f'{kind}_total{{track="{{{{ track }}}}"}}' for name, kind in (("bad", "bad"), ("total", "all"))}
+    analysis = {"interval": 0.5, "metrics": [{"name": "errors", "limit": "1%", **counts}]}
+    given = {"name": "step", "track": "canary", "traffic": share_with("canary", WEIGHT), "hold": "10m"}
+    return StageTrigger(
+        target=to_json(place.target),
+        release=f"{APP}_{number}",  # of its own, so that no evidence is carried over
+        artifact=to_json(place.new),
+        fence=fence,
+        stage=to_json(Stage.model_validate({**given, "analysis": analysis})),
+        replicas=1,
+        previous=to_json(place.good),
+    )
 
 
 async def abort(
     platform: Platform, place: Place, metrics: FakePrometheus, fence: int, number: int
-) -> tuple[float, float]:
-    """One canary at 50 % that turns bad. Milliseconds from the first failing answer to weight 0 accepted; in effect."""
-    from release_pipelines.domain.values import Verdict, to_json
-    from release_pipelines.spec.analysis import AnalysisSpec
-    from release_pipelines.triggers.canary import CanaryTrigger
+) -> tuple[float, float | None]:
+    """One canary that turns bad. Milliseconds from the first failing answer to weight 0 accepted, and in effect."""
+    from release_pipelines.domain.values import Verdict
 
-    counts = {kind: f'{kind}_total{{track="{{{{ track }}}}"}}' for kind in ("bad", "all")}
-    metric = {"name": "errors", "bad": counts["bad"], "total": counts["all"], "limit": 0.01, "failure_limit": 0}
-    analysis = {"interval": 0.5, "window": 5, "metrics": [metric]}
-    trigger = CanaryTrigger(
-        target=to_json(place.target),
-        release=APP,
-        artifact=to_json(place.new),
-        fence=fence,
-        step=f"run_{number}",
-        weight=50,
-        replicas=1,
-        hold=600,
-        analysis=AnalysisSpec.model_validate(analysis).model_dump(mode="json"),
-    )
-    seen: list[float] = []
-    failing: list[float] = []
+    trigger, failing = step(place, fence, number), list[float]()
 
     def answered(query: str) -> None:
-        if metrics.bad and query.startswith("bad") and "canary" in query:
+        if metrics.bad and query.startswith("bad") and metrics.is_new(query):
             failing.append(time.time())
 
     metrics.bad, metrics.answered = 0.0, answered
-    stop = asyncio.Event()
-    requests = asyncio.create_task(ask(place, seen, stop))
-    watch = asyncio.create_task(trigger.watch(platform))
-    try:
-        async with asyncio.timeout(60):
-            while not (seen and trigger.samples):  # the canary has traffic and passed a measurement
-                if watch.done():
-                    raise Skip(f"{place.name}: the trigger ended early: {watch.result()}")
-                await asyncio.sleep(0.05)
-            metrics.bad = 0.5
-            verdict = Verdict.model_validate((await watch)["verdict"])
-            await asyncio.sleep(2)  # a request that still reaches the canary is seen
-    except TimeoutError:
-        raise Skip(f"{place.name}: run {number} did not end within 60 s") from None
-    finally:
-        stop.set()
-        watch.cancel()
-        await asyncio.gather(requests, watch, return_exceptions=True)
-    if verdict.judgement != "fail" or not failing:
+    async with requests_to(place) as seen:
+        watch = asyncio.create_task(trigger.watch(platform))
+        try:
+            async with asyncio.timeout(60):
+                while not (_measured(trigger) and (not place.answers or place.new.version in seen.sent)):
+                    if watch.done():
+                        raise Skip(f"{place.name}: the trigger ended early: {watch.result()}")
+                    await asyncio.sleep(0.05)
+                metrics.bad = 0.5
+                verdict = Verdict.model_validate((await watch)["verdict"])
+                await asyncio.sleep(2)  # a request that still reaches the canary is seen
+        except TimeoutError:
+            raise Skip(f"{place.name}: run {number} did not end within 60 s") from None
+        finally:
+            watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
+    if verdict.judgement != "fail" or verdict.accepted_at is None or not failing:
         raise Skip(f"{place.name}: {verdict.sentence}")
-    accepted = verdict.accepted_at or time.time()
-    return 1000 * (accepted - failing[0]), 1000 * (max(seen) - failing[0])
+    last = seen.last(place.new.version, failing[0]) if place.answers else None
+    return 1000 * (verdict.accepted_at - failing[0]), last and 1000 * (last - failing[0])
+
+
+def _measured(trigger: Any) -> bool:
+    return hasattr(trigger, "on") and trigger.on.measurer.taken > 0
 
 
 async def measure(place: Place) -> list[list[str]]:
-    """All runs at one place, as two rows of the table."""
-    from benchmarks.triggerer import close_sessions
-    from release_pipelines.domain.values import RouteNote
+    """All runs at one place, as rows of the table."""
     from tests.fakes import FakePrometheus
 
-    times = []
-    async with AsyncExitStack() as opened:
-        opened.callback(place.clean)
-        metrics = await opened.enter_async_context(FakePrometheus())
+    accepted, effect = [], []
+    async with FakePrometheus() as metrics, side_by_side(place, "canary") as (platform, fence):
         os.environ["AIRFLOW_CONN_BENCHMARK_PROMETHEUS"] = json.dumps({"conn_type": "prometheus", "host": metrics.url})
-        opened.push_async_callback(close_sessions)
-        platform = await opened.enter_async_context(place.platform())
-        fence = (await platform.take_lease(place.target, APP, 3600)).fence
-        await settle(platform, place, "stable", fence)
-        await platform.split(place.target, 0, RouteNote(release=APP, weight=0), fence)
-        await settle(platform, place, "canary", fence)
-        for number in range(RUNS):
-            times.append(await abort(platform, place, metrics, fence, number))
-    accepted, effect = [[run[n] for run in times] for n in (0, 1)]
+        try:
+            for number in range(RUNS):
+                first, last = await abort(platform, place, metrics, fence, number)
+                accepted.append(first)
+                effect += [] if last is None else [last]
+        finally:
+            await close_sessions()
+    rows = [(f"{place.name}: weight 0 accepted", accepted), (f"{place.name}: last request sent to the canary", effect)]
     return [
-        [f"{place.name}: weight 0 accepted", f"{statistics.median(accepted):.0f}", f"{max(accepted):.0f}", "< 1000"],
-        [
-            f"{place.name}: last request sent to the canary",
-            f"{statistics.median(effect):.0f}",
-            f"{max(effect):.0f}",
-            "< 1000",
-        ],
+        [name, f"{statistics.median(times):.0f}", f"{max(times):.0f}", "< 1000"] if times else [name, "-", "-", ""]
+        for name, times in rows
     ]
-
-
-def target(**where: Any) -> Target:
-    """The app that is measured."""
-    from release_pipelines.domain.values import Target
-    from release_pipelines.spec.models import WorkloadSpec
-
-    return Target(
-        app=APP,
-        environment="bench",
-        registry_connection="none",
-        platform_connection="none",
-        prometheus_connection="benchmark_prometheus",
-        workload=WorkloadSpec(name=APP, replicas=1, port=8080),
-        **where,
-    )
-
-
-def images() -> tuple[Artifact, Artifact]:
-    """Two versions of a tiny app, in the registry that the sandbox and the test cluster both pull from."""
-    from release_pipelines.domain.values import Artifact
-    from tests.kubernetes import image
-    from tests.kubernetes.conftest import CACHE
-
-    name = f"{image.REGISTRY}/{image.REPOSITORY}"
-    try:
-        good, new = (
-            Artifact(app=APP, version=it, image=name, digest=image.push(it, CACHE)) for it in ("1.0.0", "1.1.0")
-        )
-    except OSError as error:
-        raise Skip(f"the registry {image.REGISTRY} does not answer ({error}): `make up` starts it") from None
-    return good, new
-
-
-def container_host() -> Place:
-    """The sandbox: its engine, store and proxy."""
-    from include.sandbox import engine
-    from include.sandbox.settings import STORE_URL, WEB, SandboxError
-    from release_pipelines.platforms.container_host import ContainerHost
-    from release_pipelines.spec.models import RouterSpec
-
-    try:
-        engine_url = engine.url()
-    except SandboxError as error:
-        raise Skip(f"container host: {error} (`make up` starts the sandbox)") from None
-
-    def clean() -> None:
-        import redis
-
-        for container in engine.client(engine_url).containers.list(
-            all=True, filters={"label": f"release-pipelines.app={APP}"}
-        ):
-            container.remove(force=True)
-        store = redis.Redis.from_url(STORE_URL)
-        for pattern in (f"traefik/http/*/{APP}-*", f"release-pipelines/{APP}/*"):
-            for key in store.scan_iter(pattern):
-                store.delete(key)
-
-    return Place(
-        "container host",
-        lambda: ContainerHost(engine_url, STORE_URL),
-        target(platform="container_host", router=RouterSpec(route=APP), url=WEB, host=f"{APP}.localhost"),
-        *images(),
-        clean,
-    )
-
-
-def kubernetes() -> Place:
-    """A namespace of its own in the test cluster, without a mesh; requests by the Service's port on the node."""
-    if not os.environ.get("KUBERNETES_TEST_CONTEXT"):
-        raise Skip("Kubernetes: KUBERNETES_TEST_CONTEXT names no context")
-    from release_pipelines.platforms.kubernetes import Kubernetes
-    from release_pipelines.spec.models import RouterSpec
-    from tests.kubernetes.conftest import apply, kubectl, opened
-
-    artifacts, namespace = images(), f"release-benchmark-{os.getpid()}"
-    service = {"type": "NodePort", "selector": {"app": APP}, "ports": [{"port": 8080, "targetPort": 8080}]}
-    labels = {"release-pipelines/test": "true"}
-    apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
-    apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": APP, "namespace": namespace}, "spec": service})
-    port = kubectl("get", "service", APP, "-n", namespace, "-o", "jsonpath={.spec.ports[0].nodePort}")
-    where = target(
-        platform="kubernetes",
-        namespace=namespace,
-        router=RouterSpec(kind="replicas", route=APP),
-        url=f"http://127.0.0.1:{port}",
-    )
-    return Place(
-        "Kubernetes, replicas",
-        lambda: Kubernetes(opened()),
-        where,
-        *artifacts,
-        lambda: kubectl("delete", "namespace", namespace, "--wait=false"),
-    )
 
 
 def main() -> None:
     """Print the table."""
     rows, why = [], []
-    for place in (container_host, kubernetes):
+    for opened in PLACES:
         try:
-            rows += asyncio.run(measure(place()))
+            with history(), opened() as place:
+                rows += asyncio.run(measure(place))
         except Skip as reason:
             why.append(str(reason))
     if rows:
         table(f"From the first failing answer, milliseconds ({RUNS} runs)", ["", "median", "most", "target"], rows)
-    for sentence in why:
+        load()
+    for sentence in dict.fromkeys(why):
         print(f"  did not run: {sentence}")

@@ -93,9 +93,10 @@ class Release:
         )
         try:
             ending = await self._forward_or_back(history)
-        finally:
             await self.platform.give_back_lease(self.target, self.lease)
-        assert await beat == {"given_back": True}
+            assert await beat == {"given_back": True}
+        finally:
+            beat.cancel()
         await asyncio.to_thread(history.finish, self.id, ending.outcome, ending.sentence)
         return ending
 

@@ -176,18 +176,35 @@ class World:
 
     async def answers(self, headers: dict[str, str] | None = None, number: int = 12) -> Counter[str]:
         """The versions that so many requests get."""
+        visits = await self.asked(headers, number)
+        visits.versions["lost"] += len(visits.lost)
+        return +visits.versions
+
+    async def configured(self) -> set[tuple[str, str, str]]:
+        """Version, greeting and colour, as some requests have them."""
+        return (await self.asked()).configured
+
+    async def asked(self, headers: dict[str, str] | None = None, number: int = 12) -> Visits:
+        """So many requests, one after the other."""
         visits = Visits()
         async with self.session() as session:
             for _ in range(number):
                 await self.visit(session, visits, headers or {})
-        visits.versions["lost"] += len(visits.lost)
-        return +visits.versions
+        return visits
 
     async def serves(self, version: str, headers: dict[str, str] | None = None, within: float = 20) -> None:
         """Wait until nothing but this version answers: a proxy takes a moment to see a change."""
+
+        async def versions() -> set[str]:
+            return set(await self.answers(headers))
+
+        await self.soon(versions, {version}, within)
+
+    async def soon(self, ask: Callable[[], Awaitable[Any]], wanted: Any, within: float = 40) -> None:
+        """Ask until the answer is what is wanted."""
         deadline = time.monotonic() + within
-        while (found := await self.answers(headers)).keys() != {version}:
-            assert time.monotonic() < deadline, f"{version} is expected, {found} answered"
+        while (found := await ask()) != wanted:
+            assert time.monotonic() < deadline, f"{wanted} is expected, found {found}"
             await asyncio.sleep(0.1)
 
     # --- looking ----------------------------------------------------------------------------------------------

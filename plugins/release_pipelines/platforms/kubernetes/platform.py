@@ -25,7 +25,7 @@ from release_pipelines.domain.values import (
     Usage,
 )
 from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
-from release_pipelines.platforms.kubernetes import access, jobs, leases, looking, readiness, routers, workloads
+from release_pipelines.platforms.kubernetes import access, jobs, leases, looking, preview, readiness, routers, workloads
 from release_pipelines.platforms.kubernetes.client import (
     DEPLOYMENTS,
     LEASES,
@@ -111,6 +111,8 @@ class Kubernetes:
         if deployment is None:
             return TrackStatus(track=track, waiting="nothing was deployed on this track")
         status = await looking.status(self.client, target, track, deployment)
+        if track == "preview" and status.ready:
+            await preview.open_route(self.client, target)
         if await self._reached(target, track, deployment):
             deployment = await self.client.get(DEPLOYMENTS, target.namespace, deployment["metadata"]["name"])
             return await looking.status(self.client, target, track, deployment or {})
@@ -260,6 +262,7 @@ class Kubernetes:
         if target.router.kind == "replicas" and routers.HASH in service["spec"].get("selector", {}):
             # the new pods would not be in a Service that picks the old ones by their hash
             await asyncio.gather(*(self._withdraw(target, track) for track in BESIDE))
+            await self._free_selector(target)
         name = workloads.stable_name(target)
         if template:
             body = workloads.restored(stable, template, share, now)
@@ -303,30 +306,15 @@ class Kubernetes:
         )
         if shared:
             await self._pin(target, track, found, found.route or service)
-        if not shared or track == "preview":
-            await self._own_address(target, track, found, service)
         name = workloads.deployment_name(target, track)
+        if (not shared or track == "preview") and await self.client.get(SERVICES, target.namespace, name) is None:
+            await self.client.create(SERVICES, target.namespace, workloads.beside_service(target, track, service))
         if current is None:
             await self.client.create(DEPLOYMENTS, target.namespace, body)
         else:
             body["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
             await self.client.replace(DEPLOYMENTS, target.namespace, name, body)
         return True
-
-    async def _own_address(self, target: Target, track: Track, found: looking.Standing, service: Object) -> None:
-        """The track's Service; a preview's route with a host of its own where there is a Gateway."""
-        name = workloads.deployment_name(target, track)
-        if await self.client.get(SERVICES, target.namespace, name) is None:
-            await self.client.create(SERVICES, target.namespace, workloads.beside_service(target, track, service))
-        if track != "preview" or target.router.kind != "gateway_api" or not target.preview_host or not found.route:
-            return
-        kind, parents = await access.route_kind(self.client, target), found.route["spec"].get("parentRefs") or []
-        if await self.client.get(kind, target.namespace, workloads.preview_route(target)) is None:
-            backends = looking.backends(target, found, coming=track)
-            body = routers.GatewayApi.beside(
-                workloads.preview_route(target), backends, target.preview_host, parents, track
-            )
-            await self.client.create(kind, target.namespace, body)
 
     async def _scale(self, target: Target, current: Object, count: int) -> bool:
         if current["spec"].get("replicas") == count:
@@ -376,10 +364,12 @@ class Kubernetes:
             await self.client.create(kind, target.namespace, body)
             return True
         patch = routers.route_patch(route, router, backends, traffic, note, fence)
-        if routers.applies(patch, route):
-            return False
-        await self.client.patch(kind, target.namespace, workloads.route_name(target), patch)
-        return True
+        changed = not routers.applies(patch, route)
+        if changed:
+            await self.client.patch(kind, target.namespace, workloads.route_name(target), patch)
+        if "preview" in found.tracks and not _ready(found.tracks["preview"]):
+            await preview.close_route(self.client, target)
+        return changed
 
     async def _new_route(self, target: Target, backends: routers.Backends) -> Object:
         if target.router.kind == "gateway_api":
@@ -401,16 +391,17 @@ class Kubernetes:
             raise PlatformError(
                 f"The {track} of {target.app} in {target.environment} is not retired: the route still gives it {said}."
             )
-        gone = await self._withdraw(target, track) if target.router.kind == "replicas" else False
+        removed = [await preview.close_route(self.client, target) if track == "preview" else False]
+        if target.router.kind == "replicas":
+            removed.append(await self._withdraw(target, track))
+            if set(found.beside) <= {track}:
+                removed.append(await self._free_selector(target))
         name = workloads.deployment_name(target, track)
-        removed = [await self.client.delete(kind, target.namespace, name) for kind in (DEPLOYMENTS, SERVICES)]
-        if track == "preview" and target.router.kind == "gateway_api" and target.preview_host:
-            kind = await access.route_kind(self.client, target)
-            removed.append(await self.client.delete(kind, target.namespace, workloads.preview_route(target)))
-        return gone or any(removed)
+        removed += [await self.client.delete(kind, target.namespace, name) for kind in (DEPLOYMENTS, SERVICES)]
+        return any(removed)
 
     async def _withdraw(self, target: Target, track: Track) -> bool:
-        """Router `replicas`: remove the track, and only then give the Service its own selector back."""
+        """Router `replicas`: remove the track, and wait until none of its pods could get requests."""
         name = workloads.deployment_name(target, track)
         gone = await self.client.delete(DEPLOYMENTS, target.namespace, name)
         deadline = time.time() + WITHDRAW_SECONDS
@@ -422,10 +413,13 @@ class Kubernetes:
             if time.time() > deadline:
                 raise PlatformUnavailable(f"Pods of {name} have not ended yet.")
             await asyncio.sleep(0.2)
+        return gone
+
+    async def _free_selector(self, target: Target) -> bool:
+        """Router `replicas`: give the Service its own selector back, when no track is left that it must not pick."""
         service = await self.client.get(SERVICES, target.namespace, workloads.service_name(target))
         free: Object = {"selector": {routers.TRACK: None, routers.HASH: None}}
-        freed = await self._write_selector(target, service, free) if service else False
-        return gone or freed
+        return await self._write_selector(target, service, free) if service else False
 
 
 def _ready(deployment: Object | None) -> int:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.analysis import action, curve, judge, metric_verdict, stage_verdict, ticks, window_at
+from release_pipelines.domain.analysis import (
+    action,
+    counted,
+    curve,
+    judge,
+    metric_verdict,
+    stage_verdict,
+    ticks,
+    window_at,
+)
 from release_pipelines.domain.values import Sample
 from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
 
@@ -399,6 +408,33 @@ def test_the_curve_ends_where_the_verdict_stands():
     assert max(points[-1][1:]) == decided(SEQUENTIAL, taken, now=60).metrics[0].evidence
 
 
+COUNTED = st.tuples(st.integers(0, 6), st.integers(0, 60), st.integers(0, 6), st.integers(0, 60))
+
+
+@given(st.lists(st.none() | COUNTED, max_size=20), st.lists(st.integers(0, 20), max_size=4))
+def test_samples_that_are_counted_as_they_come_amount_to_what_all_of_them_do(seen, looks):  # R6
+    taken = [
+        Sample(metric="errors", at=1010.0 + 10 * n, error="away")
+        if it is None
+        else Sample(
+            metric="errors",
+            at=1010.0 + 10 * n,
+            bad=min(it[0], it[1]),
+            total=it[1],
+            stable_bad=it[2],
+            stable_total=it[3],
+        )
+        for n, it in enumerate(seen)
+    ]
+    known = None
+    for upto in sorted(looks):
+        known = counted(SEQUENTIAL, taken[:upto], {}, known)
+    for now in (20.0, 40.0, 300.0):
+        times = (1000.0 + now, 1030.0, 1060.0)
+        whole = stage_verdict("step_10", 10, SEQUENTIAL, taken, *times, {})
+        assert stage_verdict("step_10", 10, SEQUENTIAL, taken, *times, {}, known) == whole
+
+
 # --- times ----------------------------------------------------------------------------------------------------------
 
 TIMES = st.floats(1.6e9, 2e9)
@@ -417,6 +453,13 @@ def test_a_restart_measures_at_the_same_times_again(started_at, interval, first,
     early, late = sorted((first, second))
     before, after = (ticks(started_at, interval, started_at + passed) for passed in (early, late))
     assert after[: len(before)] == before
+
+
+@given(TIMES, st.floats(0.5, 600), st.floats(0, 5000), st.integers(0, 100))
+def test_what_is_due_after_a_measurement_is_what_was_left(started_at, interval, passed, taken):  # R6
+    due = ticks(started_at, interval, started_at + passed)
+    after = due[min(taken, len(due) - 1)] if due else started_at
+    assert ticks(started_at, interval, started_at + passed, after) == [tick for tick in due if tick > after]
 
 
 @given(TIMES, st.floats(0, 5000), st.floats(0.5, 600))

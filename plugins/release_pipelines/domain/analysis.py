@@ -36,27 +36,39 @@ def window_at(analysis: AnalysisSpec, started_at: float, tick: float) -> float:
 
 
 def judge(metric: MetricSpec, sample: Sample) -> Measurement:
+    """One sample's judgement, and why."""
+    judgement = judgement_of(metric, sample)
+    return Measurement(sample=sample, judgement=judgement, reason=_reason(metric, sample, judgement))
+
+
+def judgement_of(metric: MetricSpec, sample: Sample) -> Judgement:
     """One sample's judgement. Only a finite number can pass or fail."""
     if sample.error is not None:
-        return _measured(sample, "error", sample.error)
+        return "error"
+    value = sample.value
     if metric.counts:
-        if not finite(sample.total):
-            return _measured(sample, "inconclusive", "no requests were counted")
-        if sample.total < metric.min_requests:
-            return _measured(
-                sample, "inconclusive", f"{_count(sample.total)} requests, at least {metric.min_requests} are needed"
-            )
-        if not finite(sample.bad):
-            why = "bad events could not be counted"
-            if metric.source == "slow_requests":
-                why = f"slow requests could not be counted: no histogram bucket ends at {metric.slower_than:g} s"
-            return _measured(sample, "inconclusive", why)
+        if not finite(sample.total) or sample.total < metric.min_requests or not finite(sample.bad):
+            return "inconclusive"
         value = sample.bad / sample.total
-    elif finite(sample.value):
-        value = sample.value
-    else:
-        return _measured(sample, "inconclusive", "the query gave no number")
-    return _measured(sample, "pass" if value <= metric.limit else "fail", _numbers(metric, sample))
+    if not finite(value):
+        return "inconclusive"
+    return "pass" if value <= metric.limit else "fail"
+
+
+def _reason(metric: MetricSpec, sample: Sample, judgement: Judgement) -> str:
+    if judgement in ("pass", "fail"):
+        return _numbers(metric, sample)
+    if sample.error is not None:
+        return sample.error
+    if not metric.counts:
+        return "the query gave no number"
+    if not finite(sample.total):
+        return "no requests were counted"
+    if sample.total < metric.min_requests:
+        return f"{_count(sample.total)} requests, at least {metric.min_requests} are needed"
+    if metric.source == "slow_requests":
+        return f"slow requests could not be counted: no histogram bucket ends at {metric.slower_than:g} s"
+    return "bad events could not be counted"
 
 
 def metric_verdict(metric: MetricSpec, samples: Iterable[Sample], analysis: AnalysisSpec) -> MetricVerdict:
@@ -66,29 +78,32 @@ def metric_verdict(metric: MetricSpec, samples: Iterable[Sample], analysis: Anal
     nor end it); later samples change nothing. ``error``: more than ``error_limit`` errors in a row, and still no answer.
     ``pass``: ``min_measurements`` passed, and no row of failures is open. Everything else is ``inconclusive``.
     """
-    measured = [judge(metric, sample) for sample in samples_of(metric, samples)]
+    measured = samples_of(metric, samples)
+    judgements = [judgement_of(metric, sample) for sample in measured]
     failures = errors = passes = 0
-    for n, it in enumerate(measured):
-        errors = errors + 1 if it.judgement == "error" else 0
-        if it.judgement == "pass":
+    for n, it in enumerate(judgements):
+        errors = errors + 1 if it == "error" else 0
+        if it == "pass":
             failures, passes = 0, passes + 1
-        elif it.judgement == "fail":
+        elif it == "fail":
             failures += 1
         if failures > metric.failure_limit:
-            return _verdict(metric, "fail", measured[: n + 1], it, it.reason)
-    last = measured[-1] if measured else None
-    numbers = next((it for it in reversed(measured) if it.judgement in ("pass", "fail")), None)
+            failed = judge(metric, measured[n])
+            return _verdict(metric, "fail", n + 1, failed, failed.reason)
+    last = judge(metric, measured[-1]) if measured else None
+    newest = next((n for n in reversed(range(len(measured))) if judgements[n] in ("pass", "fail")), None)
+    numbers = None if newest is None else judge(metric, measured[newest])
     if last and errors > analysis.error_limit:
-        return _verdict(metric, "error", measured, numbers, f"could not measure {label(metric)}: {last.reason}")
+        return _verdict(metric, "error", len(measured), numbers, f"could not measure {label(metric)}: {last.reason}")
     if numbers and passes >= analysis.min_measurements and not failures:
-        return _verdict(metric, "pass", measured, numbers, numbers.reason)
+        return _verdict(metric, "pass", len(measured), numbers, numbers.reason)
     if failures and numbers:
         why = f"{numbers.reason}, and no further measurement confirmed or cleared it"
     elif numbers:
         why = f"{passes} of {analysis.min_measurements} measurements passed"
     else:
         why = last.reason if last else "no measurement was due"
-    return _verdict(metric, "inconclusive", measured, numbers, f"could not measure {label(metric)}: {why}")
+    return _verdict(metric, "inconclusive", len(measured), numbers, f"could not measure {label(metric)}: {why}")
 
 
 def stage_verdict(
@@ -380,12 +395,8 @@ def finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _measured(sample: Sample, judgement: Judgement, reason: str) -> Measurement:
-    return Measurement(sample=sample, judgement=judgement, reason=reason)
-
-
 def _verdict(
-    metric: MetricSpec, judgement: Judgement, measured: list[Measurement], numbers: Measurement | None, sentence: str
+    metric: MetricSpec, judgement: Judgement, measured: int, numbers: Measurement | None, sentence: str
 ) -> MetricVerdict:
     value = None
     if numbers:
@@ -396,7 +407,7 @@ def _verdict(
         judgement=judgement,
         value=value,
         limit=metric.limit,
-        measurements=len(measured),
+        measurements=measured,
         critical=metric.critical,
         sentence=sentence,
     )

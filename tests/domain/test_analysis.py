@@ -9,16 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.analysis import (
-    action,
-    counted,
-    curve,
-    judge,
-    metric_verdict,
-    stage_verdict,
-    ticks,
-    window_at,
-)
+from release_pipelines.domain import analysis as judging
+from release_pipelines.domain.analysis import action, curve, judge, metric_verdict, stage_verdict, ticks, window_at
 from release_pipelines.domain.values import Sample
 from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
 
@@ -428,7 +420,7 @@ def test_samples_that_are_counted_as_they_come_amount_to_what_all_of_them_do(see
     ]
     known = None
     for upto in sorted(looks):
-        known = counted(SEQUENTIAL, taken[:upto], {}, known)
+        known = judging.counted(SEQUENTIAL, taken[:upto], {}, known)
     for now in (20.0, 40.0, 300.0):
         times = (1000.0 + now, 1030.0, 1060.0)
         whole = stage_verdict("step_10", 10, SEQUENTIAL, taken, *times, {})

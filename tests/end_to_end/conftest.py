@@ -126,7 +126,7 @@ class Sandbox:
         """A signed-in user gives the running release a command by the DAG ``release_control``."""
         conf = {"app": APP, "action": action, "reason": reason}
         control = Run(CONTROL_DAG, conf, user)
-        control.until(lambda: control.ended, seconds=60)
+        control.until(lambda: control.ended)
         assert control.state == "success", control.xcom("control", "reason")
         self._taken_up(run, action, user, reason, "release_control")
 
@@ -191,7 +191,7 @@ class Run:
         assert self.state not in FINISHED, states
         return "approval" in questions(self.admin, self.path)
 
-    def until(self, true: Callable[[], bool], seconds: float = 180) -> None:
+    def until(self, true: Callable[[], bool], seconds: float = 300) -> None:
         """Look twice a second until ``true()``."""
         end = time.monotonic() + seconds
         while not true():
@@ -199,7 +199,7 @@ class Run:
             time.sleep(0.5)
             self.look()
 
-    def until_task(self, task: str, state: str = "deferred", seconds: float = 120) -> None:
+    def until_task(self, task: str, state: str = "deferred", seconds: float = 300) -> None:
         """Look until a task is in a state; a run that ends before fails the test with its states."""
 
         def reached() -> bool:

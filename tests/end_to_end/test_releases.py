@@ -27,7 +27,7 @@ def reject_in_the_browser(run: Run, version: str, screenshots: Path) -> None:
         page.get_by_text("sha256:").first.wait_for()
         page.screenshot(path=screenshots / "approval.png", full_page=True)
         page.get_by_role("button", name="Reject").click()
-        run.until(lambda: run.look()["approval"] == "failed", seconds=60)
+        run.until(lambda: run.look()["approval"] == "failed")
 
 
 def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(
@@ -54,9 +54,9 @@ def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox:
     run.until(lambda: run.asks)
     run.answer("carol", "Approve")
     run.until(lambda: sandbox.observe().weight("canary") == 10)
-    run.until_task("production.step_10", seconds=20)
+    run.until_task("production.step_10")
     run.mark("failed")
-    run.until(lambda: run.look().get("outcome") in FINISHED and run.ended, seconds=90)
+    run.until(lambda: run.look().get("outcome") in FINISHED and run.ended)
     assert run.state == "failed"
     sandbox.at_rest()
     assert sandbox.serves() == before
@@ -66,8 +66,8 @@ def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox:
 
     # Clearing a task of a release that has ended releases nothing (R1).
     run.clear("production.canary_deploy")
-    run.until(lambda: run.state == "running", seconds=20)
-    run.until(lambda: run.ended, seconds=90)
+    run.until(lambda: run.state == "running")
+    run.until(lambda: run.ended)
     assert run.state == "failed"
     assert sandbox.serves() == before
 

@@ -14,6 +14,8 @@ PARTS = {
     "overhead": "Airflow's own time between tasks",
     "abort": "from a failing answer to weight 0",
     "switch": "all traffic at once, there and back",
+    "rollback": "from the verdict to the end of the rollback tasks",
+    "release": "a busy app's release with holds that may end early",
     "triggerer": "many canaries in one triggerer",
 }
 

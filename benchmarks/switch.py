@@ -39,8 +39,6 @@ async def measure(place: Place) -> list[list[str]]:
     """All runs at one place, as rows of the table."""
     times: dict[str, list[float]] = {}
     async with side_by_side(place, "preview") as (platform, fence), requests_to(place) as seen:
-        while place.answers and not seen.sent:
-            await asyncio.sleep(0.05)
         for _ in range(RUNS):
             for back in (False, True):
                 accepted, effect = await switch(platform, place, fence, seen, back=back)

@@ -76,20 +76,19 @@ def triggers_of(number: int, ago: float) -> tuple[World, list[PlatformTrigger]]:
     :param ago: seconds since the step began.
     """
     from release_pipelines.domain.strategy import Stage
-    from release_pipelines.domain.values import Lease, Route, RouteNote, share_with, to_json
+    from release_pipelines.domain.values import Lease, Route, RouteNote, Usage, share_with, to_json
+    from release_pipelines.spec.loader import DEFAULT_ANALYSIS
     from release_pipelines.triggers.lease import HoldLeaseTrigger
     from release_pipelines.triggers.stage import StageTrigger
     from tests import fakes
 
     release, traffic = f"release_app_{number}/run#0", share_with("canary", WEIGHT)
     target = fakes.target("benchmark_prometheus").model_copy(update={"app": f"app-{number}"})
-    metrics = [
-        {"name": "errors", "source": "errors", "limit": "1%"},
-        {"name": "slow-requests", "source": "slow_requests", "limit": "5%"},
-    ]
     given = {"name": "step_10", "track": "canary", "traffic": traffic, "hold": "2h"}
-    stage = Stage.model_validate({**given, "analysis": {"interval": INTERVAL, "metrics": metrics}})
+    analysis = DEFAULT_ANALYSIS.model_copy(update={"interval": INTERVAL})
+    stage = Stage.model_validate({**given, "analysis": analysis})
     world = fakes.World()
+    world.usage = Usage(cpu=0.4, memory=0.5)
     world.runs("stable", fakes.artifact("1.0.0", fakes.GOOD))
     world.runs("canary", fakes.artifact())
     world.fence = 1
@@ -193,7 +192,7 @@ def main() -> None:
         server.terminate()
         server.wait()
     table(
-        f"Canaries with their heartbeats in one event loop, two counts each measured every {INTERVAL:g} s, "
+        f"Canaries with their heartbeats in one event loop, the default metrics of each measured every {INTERVAL:g} s, "
         f"for {SECONDS:g} s (platform in memory)",
         ["", "first measured", "samples", "of one core", "late, median", "late, most", "target"],
         rows,

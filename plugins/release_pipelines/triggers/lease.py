@@ -62,7 +62,7 @@ class HoldLeaseTrigger(PlatformTrigger):
             late = {it for it in given if now - seen[it] >= TAKE_UP_SECONDS}
             if late:
                 await self._take_up(platform, steering, held, late)
-            soon = [seen[it] + TAKE_UP_SECONDS - now for it in given - late]
+            soon = [seen[it] + TAKE_UP_SECONDS - now + 0.01 for it in given - late]
             await steering.wait(min([*soon, AGAIN_SECONDS if given else LOOK_SECONDS]))
 
     async def _take_up(self, platform: Platform, steering: Steering, held: Standing, late: set[int]) -> None:

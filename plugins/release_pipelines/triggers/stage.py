@@ -103,7 +103,7 @@ class StageTrigger(PlatformTrigger):
 
     async def _again(self, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
         """Decided before a restart: say it again, with the same measurements."""
-        await self.on.measurer.take(self.on.platform, note.started_at or 0, verdict.decided_at)
+        await self.on.measurer.take(self.on.platform, note.started_at or verdict.decided_at, verdict.decided_at)
         held = await self.steering.look()
         if said_abort(held.abort, verdict):
             await self.on.put_back()

@@ -97,6 +97,15 @@ class Watch:
         """Whether the note is this stage's own."""
         return note.release == self.release and note.step == self.stage.name
 
+    def where(self, note: RouteNote) -> Watch | None:
+        """What watches the version where it really is: a person may have had this stage left out. None: it has no traffic yet."""
+        if self.mine(note):
+            return self
+        if note.release != self.release or note.step is None or note.traffic is None or note.started_at is None:
+            return None
+        stage = self.stage.model_copy(update={"name": note.step, "traffic": note.traffic})
+        return Watch(self.platform, self.target, self.release, self.artifact, self.fence, stage, self.previous)
+
     def still_mine(self, observed: Observed) -> None:
         """Raise FenceLost when the release has gone on to another step, or back: a person may have marked the task."""
         note = note_of(observed)
@@ -158,7 +167,7 @@ class Watch:
         :param earliest: Unix time in seconds at which the hold may end; infinite: only a failing verdict ends it.
         :param latest: Unix time in seconds at which it ends.
         """
-        await self.measurer.take(self.platform, note.started_at or 0, time.time())
+        await self.measurer.take(self.platform, note.started_at or time.time(), time.time())
         return self._verdict(note, earliest, latest)
 
     def due(self, note: RouteNote) -> float:
@@ -169,7 +178,7 @@ class Watch:
     async def hurried(self, note: RouteNote, by: str) -> Verdict:
         """The hold ends now because a person says so: as passed, unless the version is known to be bad."""
         with suppress(asyncio.TimeoutError):
-            take = self.measurer.take(self.platform, note.started_at or 0, time.time())
+            take = self.measurer.take(self.platform, note.started_at or time.time(), time.time())
             await asyncio.wait_for(take, HURRY_SECONDS)
         verdict = self._verdict(note, -math.inf, -math.inf)
         assert verdict is not None  # noqa: S101 - a hold that is over is always decided
@@ -278,7 +287,10 @@ async def meanwhile(watch: Watch | None, steering: Steering) -> dict[str, Any]:
         await steering.say(command, "Ended the wait; nothing was changed.")
         return {"aborted": aborted_by(command)}
     note = note_of(await insist(watch.look))
-    if watch.mine(note) and note.verdict and note.verdict.judgement == "fail":  # decided before a restart
+    watch = watch.where(note)
+    if watch is None:
+        return await meanwhile(None, steering)
+    if note.verdict and note.verdict.judgement == "fail":  # decided before a restart
         held = await steering.look()
         return watch.event(note.verdict, held.abort if said_abort(held.abort, note.verdict) else None)
     looked = -math.inf

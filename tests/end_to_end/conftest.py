@@ -88,8 +88,8 @@ class Sandbox:
         observed = self.observe()
         assert observed.weight("stable") == 100, observed
         assert not observed.beside, observed
-        assert observed.lease is None, observed
-        assert self.observe("staging").lease is None
+        for environment in self.spec.environments:
+            assert self.observe(environment.name).lease is None, environment.name
 
     def history(self, run: Run) -> dict[str, Any]:
         """What the history says about a run, as ``release show`` tells it."""

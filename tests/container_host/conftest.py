@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,21 +19,19 @@ import pytest
 from release_pipelines.domain.values import Artifact, Lease, RouteNote, Target, TrackStatus, Traffic, share_with
 from release_pipelines.platforms.container_host import ContainerHost
 from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+from tests.container_host import shops, side_by_side
 from tests.container_host import stack as running
+from tests.container_host.shops import NUMBERS, PREFIX, Recorded, Shop
 from tests.container_host.stack import Stack
 
 APP = Path(__file__).with_name("app")
-PREFIX = f"shop-{os.getpid()}-"
-"""Of this run: the engine may be another run's too."""
-NUMBERS = itertools.count(1)
 
 
 def why_not() -> str | None:
     """Why the tests cannot run here, or None."""
-    if os.environ.get("RELEASE_TEST_ENGINE"):
-        return None
-    missing = [name for name in ("podman", "docker-registry") if not shutil.which(name)]
-    return f"the container host's tests need {' and '.join(missing)}, or RELEASE_TEST_ENGINE" if missing else None
+    engine = () if os.environ.get("RELEASE_TEST_ENGINE") else ("podman", "docker-registry")
+    missing = [name for name in (*engine, "prometheus") if not shutil.which(name)]
+    return f"the container host's tests need {' and '.join(missing)} (or RELEASE_TEST_ENGINE)" if missing else None
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.base_image = os.environ.get("RELEASE_TEST_BASE_IMAGE") or base_image(stack)
         running.start_store(stack)
         running.start_proxy(stack)
+        running.start_metrics(stack)
         yield stack
         remove_containers(stack)
     finally:
@@ -228,3 +227,54 @@ async def world(stack: Stack) -> AsyncIterator[World]:
         yield world
     for container in world.containers():
         container.remove(force=True)
+
+
+@pytest.fixture(scope="session")
+def scenarios(
+    request: pytest.FixtureRequest,
+    stack: Stack,
+    image: Callable[..., Artifact],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, BaseException | None]]:
+    """What every selected scenario came to: none, or the error that it ended with."""
+    from release_pipelines.operators import telling
+    from release_pipelines.platforms import container_host
+
+    folder, acts = tmp_path_factory.mktemp("shops"), side_by_side.selected(request.session)
+    with ThreadPoolExecutor(2) as builders:
+        wanted = [(shops.OLD, "good"), (shops.NEW, "good"), *shops.FAULTS.items()]
+        list(builders.map(lambda it: image(*it), wanted))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, connection in shops.connections(stack, folder).items():
+            patch.setenv(name, connection)
+        patch.setenv("RELEASE_PIPELINES_STATE", str(folder / "state"))
+        patch.setattr(container_host, "ContainerHost", Recorded)
+        # Every task is a process to Airflow; here they are threads, which must not draw at the same time.
+        patch.setattr(telling, "_draw", lambda *_: None)
+
+        @asynccontextmanager
+        async def shop() -> AsyncIterator[Shop]:
+            it = Shop(stack, folder, image)
+            async with it.platform:
+                try:
+                    async with it.visitors.there():
+                        yield it
+                finally:
+                    for container in await it.containers():
+                        await asyncio.to_thread(container.remove, force=True)
+
+        yield asyncio.run(run_all(acts, shop))
+
+
+async def run_all(acts: dict[str, Any], shop: Callable[[], Any]) -> dict[str, BaseException | None]:
+    """All scenarios, with enough threads for their operators."""
+    from release_pipelines.hooks.prometheus import PrometheusReader
+
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(32))
+    try:
+        return await side_by_side.together(acts, shop)
+    finally:
+        sessions = [it for of, it in PrometheusReader._sessions.items() if of is loop]
+        for session in sessions:
+            await session.close()

@@ -62,6 +62,7 @@ class Stack:
     state_url: str = ""
     web: str = ""
     proxy_api: str = ""
+    metrics: str = ""
     engine_folder: Path | None = None
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -163,14 +164,32 @@ def start_proxy(stack: Stack) -> None:
         "providers.redis.endpoints": stack.state_url.removeprefix("redis://").removesuffix("/0"),
         "providers.redis.rootKey": "traefik",
         "providers.providersThrottleDuration": "100ms",
+        "metrics.prometheus.addServicesLabels": "true",
+        "metrics.prometheus.buckets": "0.05,0.1,0.25,0.5,1,2.5,5",
         "global.checkNewVersion": "false",
         "global.sendAnonymousUsage": "false",
-        "log.level": "DEBUG",
+        "log.level": "INFO",
     }
     traefik = Path(sys.executable).parent / "traefik"
     stack.start("proxy", [str(traefik), *(f"--{key}={value}" for key, value in options.items())])
     stack.web, stack.proxy_api = f"http://127.0.0.1:{web}", f"http://127.0.0.1:{api}"
     wait_until(lambda: answers(f"{stack.proxy_api}/ping"), "the proxy")
+
+
+def start_metrics(stack: Stack) -> None:
+    """Prometheus, which reads the proxy's numbers often enough for measurements of one second."""
+    port = free_port()
+    config = stack.folder / "prometheus.yml"
+    target = stack.proxy_api.removeprefix("http://")
+    config.write_text(
+        "scrape_configs:\n"
+        "  - {job_name: proxy, scrape_interval: 300ms, scrape_timeout: 300ms, "
+        f"static_configs: [{{targets: ['{target}']}}]}}\n"
+    )
+    places = [f"--config.file={config}", f"--storage.tsdb.path={stack.folder / 'metrics'}"]
+    stack.start("metrics", ["prometheus", *places, f"--web.listen-address=127.0.0.1:{port}"])
+    stack.metrics = f"http://127.0.0.1:{port}"
+    wait_until(lambda: answers(f"{stack.metrics}/-/ready"), "Prometheus")
 
 
 def answers(url: str) -> bool:

@@ -165,7 +165,9 @@ async def test_a_command_runs_once_in_the_image(world: World, image: Image) -> N
     with pytest.raises(PlatformError, match=r"exit code 3(.|\n)*no such page"):
         await world.platform.run(world.target, image("1.0.0").reference, failing, {}, 30)
     with pytest.raises(PlatformError, match="took longer than 1 s"):
-        await world.platform.run(world.target, image("1.0.0").reference, ["python3", "-c", "import time; time.sleep(60)"], {}, 1)
+        await world.platform.run(
+            world.target, image("1.0.0").reference, ["python3", "-c", "import time; time.sleep(60)"], {}, 1
+        )
     with pytest.raises(PlatformError, match="cannot be run"):
         await world.platform.run(world.target, image("1.0.0").reference, ["/missing"], {}, 30)
     assert world.containers() == []

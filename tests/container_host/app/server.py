@@ -1,26 +1,45 @@
 """An app in one file, whose faults are set by MODE: what a release may meet."""
 
 import http.server
+import itertools
 import os
 import signal
 import sys
 import threading
 import time
 
-VERSION, MODE = os.environ["VERSION"], os.environ.get("MODE", "good")
+VERSION = os.environ["VERSION"]
+MODE = os.environ.get("FAULT") or os.environ.get("MODE", "good")  # of the configuration, or of the image itself
+VISITS = itertools.count(1)
+BUSY = set()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        BUSY.add(self)
+        self.answer()
+        BUSY.discard(self)
+
+    def answer(self):
         status = 503 if MODE == "sick" and self.path == "/health" else 200
+        if self.path != "/health":
+            status = self.visited(next(VISITS))
         body = f"{VERSION} {os.environ.get('GREETING', '')}\n".encode()
         self.send_response(status)
         self.send_header("X-App-Version", VERSION)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def visited(self, number):
+        """What a page is like in this mode; every version answers its smoke test once."""
+        if MODE == "frail" and number > 20:
+            os._exit(7)
+        if MODE == "slow":
+            time.sleep(0.6)
+        return 500 if MODE == "errors" and number % 3 == 0 else 200
 
     def log_message(self, *args):
         pass
@@ -47,4 +66,6 @@ if MODE == "deaf":
 server = Server(("", int(os.environ["PORT"])), Handler)
 signal.signal(signal.SIGTERM, stop)
 server.serve_forever()
-time.sleep(0.1)  # requests that were taken are answered
+time.sleep(0.1)
+while BUSY:  # requests that were taken are answered
+    time.sleep(0.02)

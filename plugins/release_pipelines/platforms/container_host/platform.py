@@ -267,7 +267,8 @@ class ContainerHost:
     async def _probed(self, workload: WorkloadSpec, replica: Replica) -> Replica:
         if replica.state != "running" or replica.left_at is not None:
             return replica
-        return replace(replica, trouble=await self._prober.trouble(replica.url, workload))
+        tries = 2 if replica.listed else 1
+        return replace(replica, trouble=await self._prober.trouble(replica.url, workload, tries))
 
     async def _status(self, target: Target, track: Track, seen: Seen, replicas: list[Replica]) -> TrackStatus:
         want = seen.wants.get(track)

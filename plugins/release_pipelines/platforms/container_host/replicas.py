@@ -68,8 +68,11 @@ class Prober:
             await self._session.close()
             self._session = None
 
-    async def trouble(self, url: str | None, workload: WorkloadSpec) -> str | None:
-        """Why the replica at ``url`` is not ready, as the end of a sentence; None if it is."""
+    async def trouble(self, url: str | None, workload: WorkloadSpec, tries: int = 1) -> str | None:
+        """Why the replica at ``url`` is not ready, as the end of a sentence; None if it is.
+
+        :param tries: how often it is asked when it takes too long: a busy replica that serves is no dead one.
+        """
         import aiohttp
 
         if url is None:
@@ -79,6 +82,8 @@ class Prober:
                 ready = 200 <= response.status < 300
                 return None if ready else f"answers {workload.health} with {response.status}"
         except asyncio.TimeoutError:
+            if tries > 1:
+                return await self.trouble(url, workload, tries - 1)
             return f"does not answer {workload.health} on port {workload.port} within {PROBE_SECONDS:g} s"
         except (aiohttp.ClientError, OSError):
             return f"does not serve port {workload.port}"

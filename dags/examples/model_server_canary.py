@@ -35,7 +35,6 @@ server = Target(
 analysis = AnalysisSpec.model_validate(
     {
         "interval": "2s",
-        "window": "10s",
         "metrics": [
             {"name": "errors", "source": "errors", "limit": "1%"},
             {"name": "slow", "source": "slow_requests", "slower_than": "500ms", "limit": "5%"},
@@ -65,7 +64,7 @@ with DAG(
     watch: dict[str, Any] = {**release, "deployment": deploy.output, "hold": 20.0, "analysis": analysis}
     step = CanaryStepOperator(task_id="step_20", weight=20, **watch)
     bake = BakeOperator(task_id="bake", **watch)
-    promote = PromoteOperator(task_id="promote", retire_after=5.0, **release)
+    promote = PromoteOperator(task_id="promote", deployment=deploy.output, retire_after=5.0, **release)
     give_back = GiveBackLeaseOperator(task_id="give_back", target=server, lease=lease.output, retire_after=5.0)
 
     # A failing verdict returns the traffic by itself; whatever happens, the teardown gives the lease back.

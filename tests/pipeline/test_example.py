@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
@@ -17,11 +18,15 @@ from tests.pipeline.conftest import Outside, Released, Releases, moves
 FILE = Path(__file__).parents[2] / "dags" / "examples" / "model_server_canary.py"
 
 
+def host_of(outside: Outside) -> str:
+    return outside.url.removeprefix("http://")
+
+
 @pytest.fixture
 def world(releases: Releases, outside: Outside) -> World:
     """Where the model server runs: 1.0.0 has all traffic."""
     it = outside.worlds["models"] = World()
-    artifact = Artifact(app="model-server", version="1.0.0", image=f"{outside.host}/storefront", digest=GOOD)
+    artifact = Artifact(app="model-server", version="1.0.0", image=f"{host_of(outside)}/storefront", digest=GOOD)
     it.runs("stable", artifact)
     it.route = Route(traffic=ALL_TO_STABLE, note=RouteNote(last_good=artifact, done=True))
     return it
@@ -29,16 +34,18 @@ def world(releases: Releases, outside: Outside) -> World:
 
 @pytest.fixture
 def example(world: World, outside: Outside, monkeypatch: pytest.MonkeyPatch) -> DAG:
-    for name, host in {"engine": "none", "registry": outside.host, "prometheus": outside.url}.items():
+    for name, host in {"engine": "none", "registry": host_of(outside), "prometheus": outside.url}.items():
         connection = {"conn_type": "generic", "host": host, "extra": {"insecure": True}}
         monkeypatch.setenv(f"AIRFLOW_CONN_SANDBOX_{name.upper()}", json.dumps(connection))
     bag = DagBag(dag_folder=str(FILE))
     dag = bag.dags["model_server_canary"]
     for name in ("step_20", "bake"):
-        task = dag.task_dict[name]
+        task: Any = dag.task_dict[name]
         analysis = task.stage.analysis.model_copy(update={"interval": 0.05, "patience": 0.1})
         task.stage = task.stage.model_copy(update={"hold": HoldSpec(min=0.2, max=0.2), "analysis": analysis})
-    dag.task_dict["promote"].retire_after = dag.task_dict["give_back"].retire_after = 0.05
+    for name in ("promote", "give_back"):
+        task = dag.task_dict[name]
+        task.retire_after = 0.05
     sync_bag_to_db(bag, "dags-folder", None)
     return dag
 

@@ -49,7 +49,7 @@ class Tier:
 TIERS = [
     Tier("lint"),
     Tier("unit", ("cli", "spec", "domain", "history", "platforms", "sandbox", "runner")),
-    Tier("airflow", ("operators", "sensors", "triggers", "hooks", "notifications", "pipeline", "dags")),
+    Tier("airflow", ("operators", "sensors", "triggers", "engine", "hooks", "notifications", "pipeline", "dags")),
     Tier("container host", ("container_host",), required=True),
     Tier("end to end", ("end_to_end",), limit=1500, required=True),
     Tier("kubernetes", ("kubernetes",), limit=1500, needs="KUBERNETES_TEST_CONTEXT", required=True),

@@ -185,6 +185,13 @@ def test_a_fixed_capacity_holds_for_the_steps():
     assert capacity_of(stage(TEN, replicas=7), target(release(), "production"), 2) == 7
 
 
+def test_a_batch_has_stables_capacity_whatever_its_share_and_router():
+    spec = release({"rolling": {"batches": [33]}}, router="replicas")
+    batch = stages(spec)[0]
+    assert isinstance(batch, Stage)
+    assert capacity_of(batch, target(spec, "production"), 3) == 3
+
+
 def test_mirrored_requests_need_capacity_too():
     assert capacity_of(stage({"mirror": 50, "hold": "1m"}, TEN), target(release(), "production"), 8) == 4
 

@@ -73,6 +73,8 @@ def capacity_of(stage: Stage, target: Target, stable_replicas: int) -> int:
     :param stable_replicas: replicas of stable, whose capacity is the measure.
     :raises ValueError: when whole pods cannot make the weight.
     """
+    if stage.track == "stable":  # rolling: its weight is a share of its own replicas
+        return stable_replicas
     if stage.replicas:
         return stage.replicas
     percent = stage.weight or (stage.traffic.mirror if stage.traffic else 0)

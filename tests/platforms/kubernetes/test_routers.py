@@ -203,7 +203,7 @@ def test_every_split_is_read_back_and_leaves_nothing_behind(kind: str, split: Tr
     router, foreign = routers.ROUTERS[kind], FOREIGN[kind]
     before = after(foreign, router, 0)
     route = after(before, router, split)
-    assert routers.base.same(router.traffic(route, WEB, None), split)
+    assert router.traffic(route, WEB, None).same(split)
     assert routers.changed_by(route, router.traffic(route, WEB, None)) is None
     assert after(route, router, 0)["spec"] == before["spec"]
 

@@ -1,3 +1,4 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.container_host.shops")
+for name in ("shops", "worlds"):
+    pytest.register_assert_rewrite(f"{__name__}.{name}")

@@ -29,7 +29,7 @@ from tests.container_host.runs import Run
 from tests.container_host.stack import Stack
 
 OLD, NEW = "1.0.0", "1.1.0"
-FAULTS = {"2.1.0": "errors", "2.2.0": "slow", "2.3.0": "crash", "2.4.0": "frail"}
+FAULTS = {"2.1.0": "errors", "2.2.0": "slow", "1.2.0": "crash", "2.4.0": "frail"}
 ERRORS, SLOW, CRASHES, FRAIL = FAULTS
 MISSING = "sha256:" + "0" * 64
 
@@ -176,7 +176,7 @@ class Shop:
             "name": self.app,
             "image": "shop",
             "environments": ["production"],
-            "workloads": [{"replicas": 1, "ready_timeout": "30s", **workload}],
+            "workloads": [{"replicas": 1, "ready_timeout": "60s", **workload}],
             "strategy": strategy,
             "analysis": {**ANALYSIS, **(analysis or {})},
         }
@@ -295,6 +295,7 @@ class Shop:
 
     async def at_rest(self, version: str, replicas: int = 1, *, lost: int = 0) -> None:
         """Only stable is left, with all traffic, in this version; nobody holds a lease; no request was lost."""
+        await self.until(lambda observed: observed.track("stable").settled)
         observed = await self.observe()
         stable = observed.track("stable")
         assert (stable.version, stable.ready, stable.wanted) == (version, replicas, replicas), stable

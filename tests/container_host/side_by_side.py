@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 AT_ONCE = 8
 """More would only wait for each other on two cores."""
 LIMIT_SECONDS = 600.0
+PLACES = ("shop", "world", "image")
 
 Act = Callable[..., Awaitable[None]]
 
@@ -24,9 +27,9 @@ def long_scenario(act: Act) -> Callable[..., None]:
 
 
 def scenario(act: Act) -> Callable[..., None]:
-    """Make a test of ``act(shop, **parameters)``, which runs beside all others that were selected.
+    """Make a test of a coroutine function, which runs beside all others that were selected.
 
-    Meant as the outermost decorator.
+    Meant as the outermost decorator. What it needs of :data:`PLACES` it gets for itself alone; its other arguments are parameters.
     """
 
     def test(scenarios: dict[str, BaseException | None], request: pytest.FixtureRequest, **_: Any) -> None:
@@ -34,43 +37,42 @@ def scenario(act: Act) -> Callable[..., None]:
         if error is not None:
             raise error
 
-    parameters = [it for it in inspect.signature(act).parameters.values() if it.name != "shop"]
+    parameters = [it for it in inspect.signature(act).parameters.values() if it.name not in PLACES]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     own = [inspect.Parameter(name, kind) for name in ("scenarios", "request")]
     test.__signature__ = inspect.Signature([*own, *parameters])  # type: ignore[attr-defined]
-    test.__name__, test.__qualname__, test.__module__, test.__doc__ = (
-        act.__name__,
-        act.__name__,
-        act.__module__,
-        act.__doc__,
-    )
+    test.__name__, test.__qualname__, test.__module__ = act.__name__, act.__name__, act.__module__
     test.pytestmark = getattr(act, "pytestmark", [])  # type: ignore[attr-defined]
     test.act = act  # type: ignore[attr-defined]
     return test
 
 
-def selected(session: pytest.Session) -> dict[str, Callable[[Any], Awaitable[None]]]:
-    """The scenarios among the tests that are going to run, by node id."""
+def selected(session: pytest.Session) -> dict[str, partial[Awaitable[None]]]:
+    """The scenarios among the tests that are going to run, by node id, with their parameters."""
     found = {}
     for item in sorted(session.items, key=lambda it: not hasattr(getattr(it, "function", None), "begins_first")):
         act = getattr(getattr(item, "function", None), "act", None)
         if act is not None:
-            given = item.callspec.params if hasattr(item, "callspec") else {}
-            found[item.nodeid] = lambda shop, act=act, given=given: act(shop, **given)
+            found[item.nodeid] = partial(act, **(item.callspec.params if hasattr(item, "callspec") else {}))
     return found
 
 
 async def together(
-    acts: dict[str, Callable[[Any], Awaitable[None]]], shop: Callable[[], Any]
+    acts: dict[str, partial[Awaitable[None]]], places: dict[str, Callable[[], Any]]
 ) -> dict[str, BaseException | None]:
-    """Run all of them, each with a shop of its own; what each one raised, by name."""
+    """Run all of them; what each one raised, by name.
+
+    :param places: for each name of :data:`PLACES` what makes a context of it.
+    """
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(act: Callable[[Any], Awaitable[None]]) -> BaseException | None:
+    async def one(act: partial[Awaitable[None]]) -> BaseException | None:
+        needed = [it for it in inspect.signature(act.func).parameters if it in places]
         async with room:
             try:
-                async with asyncio.timeout(LIMIT_SECONDS), shop() as it:
-                    await act(it)
+                async with asyncio.timeout(LIMIT_SECONDS), AsyncExitStack() as opened:
+                    given = {it: await opened.enter_async_context(places[it]()) for it in needed}
+                    await act(**given)
             except Exception as error:  # raised again by its own test
                 return error
         return None

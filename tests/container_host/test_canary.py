@@ -52,14 +52,16 @@ async def test_testers_meet_a_canary_before_anybody_else_does(shop: Shop, kind: 
 
 @scenario
 async def test_a_canary_of_fixed_size_gets_copies_first_and_then_keeps_its_clients(shop: Shop) -> None:  # R5
-    shop.written(canary({"mirror": 50}, {"weight": 50, "hold": "4s"}, replicas=2, affinity=True))
+    shop.written(canary({"mirror": 50}, 50, replicas=2, affinity=True))
     await shop.serving()
     run = shop.run(NEW)
     release = await shop.released_until(run, shop.holds("mirror_1"))
     assert (await shop.observe()).track("canary").ready == 2
     await shop.until(shop.holds("step_50"))
+    await shop.told(run, "pause")
     clients = [await versions_of_one_client(shop) for _ in range(8)]
-    assert shop.holds("step_50")(await shop.observe()), "the step ended while clients were asking"
+    assert shop.holds("step_50")(await shop.observe())
+    await shop.told(run, "resume")
     assert all(len(set(it)) == 1 for it in clients), clients
     done = await release
     assert (done.outcome, done.sentence) == ("released", RELEASED)

@@ -9,7 +9,8 @@ import pytest
 
 from release_pipelines.domain.values import Artifact, TrackStatus
 from release_pipelines.platforms.container_host import ContainerHost
-from tests.container_host.conftest import World
+from tests.container_host.side_by_side import scenario
+from tests.container_host.worlds import World
 
 Image = Callable[..., Artifact]
 
@@ -24,6 +25,7 @@ async def failing(world: World, artifact: Artifact, track: str = "stable") -> st
     return status.failure
 
 
+@scenario
 async def test_a_crash_is_explained_and_leaves_the_old_version_alone(world: World, image: Image) -> None:
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
@@ -41,6 +43,7 @@ async def test_a_crash_is_explained_and_leaves_the_old_version_alone(world: Worl
     assert {c.labels["release-pipelines.version"] for c in world.containers()} == {"1.0.0"}
 
 
+@scenario
 async def test_another_try_begins_without_the_remains_of_the_last(world: World, image: Image) -> None:
     crashing = image("1.2.0", mode="crash")
     await failing(world, crashing)
@@ -51,6 +54,7 @@ async def test_another_try_begins_without_the_remains_of_the_last(world: World, 
     assert not first & {container.id for container in world.containers()}
 
 
+@scenario
 async def test_an_image_that_does_not_exist_is_named(world: World, image: Image) -> None:
     missing = image("1.0.0").model_copy(update={"digest": "sha256:" + "0" * 64})
     failure = await failing(world, missing)
@@ -58,6 +62,7 @@ async def test_an_image_that_does_not_exist_is_named(world: World, image: Image)
     assert "has no image" in failure
 
 
+@scenario
 async def test_a_registry_that_is_away_is_waited_for_until_the_timeout(world: World, image: Image) -> None:
     world.workload(ready_timeout=3)
     away = image("1.0.0").model_copy(update={"image": "127.0.0.1:9/shop", "digest": "sha256:" + "1" * 64})
@@ -70,6 +75,7 @@ async def test_a_registry_that_is_away_is_waited_for_until_the_timeout(world: Wo
     assert "registry" in failure
 
 
+@scenario
 async def test_an_app_that_serves_another_port_is_not_ready(world: World, image: Image) -> None:
     world.workload(ready_timeout=8)
     failure = await failing(world, image("1.3.0", mode="deaf"))
@@ -77,23 +83,27 @@ async def test_an_app_that_serves_another_port_is_not_ready(world: World, image:
     assert "line 7 of 1.3.0" in failure
 
 
+@scenario
 async def test_an_app_whose_health_path_complains_is_not_ready(world: World, image: Image) -> None:
     world.workload(ready_timeout=8)
     assert "answers /health with 503" in await failing(world, image("1.4.0", mode="sick"))
 
 
+@scenario
 async def test_a_command_that_does_not_exist_is_explained(world: World, image: Image) -> None:
     failure = await failing(world, image("1.5.0", mode="no-command"))
     assert "cannot be started" in failure
     assert "/missing" in failure
 
 
+@scenario
 async def test_running_out_of_memory_is_named(world: World, image: Image) -> None:
     world.workload(memory="64Mi")
     failure = await failing(world, image("1.6.0", mode="hungry"))
     assert "OOMKilled" in failure or "exit code 137" in failure
 
 
+@scenario
 async def test_a_killed_canary_is_seen(world: World, image: Image) -> None:  # R5
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
@@ -109,6 +119,7 @@ async def test_a_killed_canary_is_seen(world: World, image: Image) -> None:  # R
     assert await world.split(0)
 
 
+@scenario
 async def test_a_killed_replica_of_stable_is_replaced_at_the_next_step(world: World, image: Image) -> None:
     world.workload(replicas=2)
     await world.deploy("stable", image("1.0.0"))
@@ -120,12 +131,14 @@ async def test_a_killed_replica_of_stable_is_replaced_at_the_next_step(world: Wo
     assert len(world.containers()) == 2
 
 
+@scenario
 async def test_fewer_replicas_take_the_others_away(world: World, image: Image) -> None:
     await world.deploy("stable", image("1.0.0"), replicas=2)
     status = await world.deploy("stable", image("1.0.0"), replicas=1)
     assert (status.wanted, status.ready, len(world.containers())) == (1, 1, 1)
 
 
+@scenario
 async def test_two_watchers_at_once_do_no_more_than_one(world: World, image: Image) -> None:  # R6
     world.workload(replicas=2)
     async with ContainerHost(world.stack.engine_url, world.stack.state_url) as other:
@@ -144,7 +157,7 @@ async def test_two_watchers_at_once_do_no_more_than_one(world: World, image: Ima
 async def both_settle(world: World, other: ContainerHost) -> int:
     """Two platforms advance the same track at the same time; returns the most replicas that were ready at once."""
     most = 0
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while True:
             steps = [p.advance(world.target, "stable", world.lease.fence) for p in (world.platform, other)]
             statuses = await asyncio.gather(*steps)
@@ -155,6 +168,7 @@ async def both_settle(world: World, other: ContainerHost) -> int:
             await asyncio.sleep(0.2)
 
 
+@scenario
 async def test_usage_is_a_share_of_the_limits(world: World, image: Image) -> None:
     world.workload(cpu=0.5, memory="128Mi")
     await world.deploy("stable", image("1.0.0"))

@@ -12,8 +12,9 @@ import redis.asyncio as redis
 from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Lease, RouteNote
 from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError, PlatformUnavailable
 from release_pipelines.platforms.container_host import ContainerHost
-from tests.container_host.conftest import World
+from tests.container_host.side_by_side import scenario
 from tests.container_host.stack import free_port
+from tests.container_host.worlds import World
 
 Image = Callable[..., Artifact]
 
@@ -23,6 +24,7 @@ async def expired(lease: Lease) -> None:
     await asyncio.sleep(max(0.0, lease.expires_at - time.time()))
 
 
+@scenario
 async def test_a_lease_is_one_writers_until_it_expires_or_is_taken_by_force(world: World) -> None:  # R2
     platform, target, lease = world.platform, world.target, world.lease
     again = await platform.take_lease(target, lease.holder, 60)
@@ -46,6 +48,7 @@ async def test_a_lease_is_one_writers_until_it_expires_or_is_taken_by_force(worl
     assert (await platform.take_lease(target, "another", 60)).fence > taken.fence
 
 
+@scenario
 async def test_of_many_that_want_the_lease_one_gets_it(world: World) -> None:  # R2
     await world.platform.give_back_lease(world.target, world.lease)
     tries = [world.platform.take_lease(world.target, f"run_{n}", 60) for n in range(20)]
@@ -53,6 +56,7 @@ async def test_of_many_that_want_the_lease_one_gets_it(world: World) -> None:  #
     assert len([r for r in results if not isinstance(r, LeaseHeld)]) == 1
 
 
+@scenario
 async def test_who_lost_the_fence_changes_nothing(world: World, image: Image) -> None:  # R2
     platform, target, fence = world.platform, world.target, world.lease.fence
     await world.deploy("stable", image("1.0.0"))
@@ -76,6 +80,7 @@ async def test_who_lost_the_fence_changes_nothing(world: World, image: Image) ->
     assert after.route.fence == newer.fence
 
 
+@scenario
 async def test_everything_outlives_the_process(world: World, image: Image) -> None:  # R6
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
@@ -94,10 +99,11 @@ async def test_everything_outlives_the_process(world: World, image: Image) -> No
     assert second.track("canary").version == "1.1.0"
 
 
+@scenario
 async def test_a_rollout_is_picked_up_by_another_process(world: World, image: Image) -> None:  # R6
     await world.deploy("stable", image("1.0.0"))
     await world.platform.deploy(world.target, "stable", image("1.1.0"), None, world.lease.fence)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         settled = False
         while not settled:  # every step in a process of its own
             async with ContainerHost(world.stack.engine_url, world.stack.state_url) as fresh:
@@ -105,8 +111,30 @@ async def test_a_rollout_is_picked_up_by_another_process(world: World, image: Im
                     settled = (await fresh.advance(world.target, "stable", world.lease.fence)).settled
                     await asyncio.sleep(0.2)
     assert {c.labels["release-pipelines.version"] for c in world.containers()} == {"1.1.0"}
+    await nothing_marked(world)
 
 
+async def nothing_marked(world: World) -> None:
+    """No container that is gone is remembered as one that drains."""
+    async with redis.Redis.from_url(world.stack.state_url, decode_responses=True) as store:
+        fields = await store.hkeys(f"release-pipelines/{world.target.app}/production")
+    assert not [it for it in fields if it.startswith("left:")]
+
+
+@scenario
+async def test_a_container_that_somebody_removed_while_it_drained_is_forgotten(
+    world: World, image: Image
+) -> None:  # R6
+    await world.deploy("stable", image("1.0.0"))
+    [old] = world.containers()
+    async with redis.Redis.from_url(world.stack.state_url) as store:
+        await store.hset(f"release-pipelines/{world.target.app}/production", f"left:{'0' * 64}", "1.0")
+    assert (await world.deploy("stable", image("1.1.0"))).settled
+    assert old.id not in {it.id for it in world.containers()}
+    await nothing_marked(world)
+
+
+@scenario
 async def test_weights_that_somebody_else_wrote_are_drift(world: World, image: Image) -> None:  # R14
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
@@ -123,6 +151,7 @@ async def test_weights_that_somebody_else_wrote_are_drift(world: World, image: I
     assert route.changed_by is None
 
 
+@scenario
 async def test_no_traffic_for_a_track_without_a_ready_replica(world: World, image: Image) -> None:  # R5
     with pytest.raises(PlatformError, match=r"stable .* has no ready replica"):
         await world.split(0)
@@ -135,6 +164,7 @@ async def test_no_traffic_for_a_track_without_a_ready_replica(world: World, imag
     assert route.traffic.weights == {"stable": 100}
 
 
+@scenario
 async def test_traffic_is_taken_back_without_the_engine(world: World, image: Image) -> None:  # R4
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
@@ -147,6 +177,7 @@ async def test_traffic_is_taken_back_without_the_engine(world: World, image: Ima
     await world.serves("1.0.0")
 
 
+@scenario
 async def test_deploying_what_stands_changes_nothing(world: World, image: Image) -> None:  # R17
     await world.deploy("stable", image("1.0.0"))
     before = {container.id for container in world.containers()}
@@ -155,6 +186,7 @@ async def test_deploying_what_stands_changes_nothing(world: World, image: Image)
     assert {container.id for container in world.containers()} == before
 
 
+@scenario
 async def test_a_command_runs_once_in_the_image(world: World, image: Image) -> None:
     command = ["python3", "-c", "import os; print('hello', os.environ['WHO'])"]
     said = await world.platform.run(world.target, image("1.0.0").reference, command, {"WHO": "you"}, 30)

@@ -10,11 +10,13 @@ import pytest
 
 from release_pipelines.domain.values import Artifact
 from release_pipelines.platforms.base import PlatformError
-from tests.container_host.conftest import Load, World
+from tests.container_host.side_by_side import scenario
+from tests.container_host.worlds import Load, World
 
 Image = Callable[..., Artifact]
 
 
+@scenario
 async def test_a_rolling_update_under_traffic_loses_nothing(world: World, image: Image) -> None:  # R5
     world.workload(replicas=2)
     assert (await world.deploy("stable", image("1.0.0"))).settled
@@ -34,6 +36,7 @@ async def test_a_rolling_update_under_traffic_loses_nothing(world: World, image:
     assert {c.labels["release-pipelines.version"] for c in world.containers()} == {"1.1.0"}
 
 
+@scenario
 async def test_weights_split_real_traffic_and_changing_them_loses_nothing(world: World, image: Image) -> None:  # R5
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
@@ -61,6 +64,7 @@ async def test_weights_split_real_traffic_and_changing_them_loses_nothing(world:
     await world.serves("1.0.0")
 
 
+@scenario
 async def test_a_track_is_retired_under_traffic_only_when_it_has_none(world: World, image: Image) -> None:  # R5 R15
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)
@@ -82,6 +86,7 @@ async def test_a_track_is_retired_under_traffic_only_when_it_has_none(world: Wor
     assert "canary" not in (await world.platform.observe(world.target)).tracks
 
 
+@scenario
 async def test_promotion_rolls_stable_while_the_canary_serves(world: World, image: Image) -> None:  # R18
     await world.deploy("stable", image("1.0.0"))
     await world.split(0)

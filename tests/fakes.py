@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -53,8 +54,8 @@ def target(prometheus: str = "prometheus", environment: str = "production") -> T
 class World:
     """What runs of one app in one environment. Outlives every platform object, as a cluster does.
 
-    ``writes`` holds every accepted change in order; ``broken`` maps digests to why they never become ready; ``before``
-    is called with the name of each platform call before it has an effect, ``after`` when it had.
+    ``writes`` holds every accepted change in order; ``broken`` maps digests to why they never become ready; tracks in ``slow``
+    get no further ready replica; a command that is run takes ``run_seconds``; ``before`` is called with the name of each platform call before it has an effect, ``after`` when it had.
     """
 
     def __init__(self) -> None:
@@ -66,6 +67,8 @@ class World:
         self.writes: list[tuple[str, Any]] = []
         self.calls: list[str] = []
         self.broken: dict[str, str] = {}
+        self.slow: set[Track] = set()
+        self.run_seconds = 0.0
         self.usage: Usage | None = None
         self.before: Callable[[str], None] = lambda call: None
         self.after: Callable[[str], None] = lambda call: None
@@ -177,7 +180,7 @@ class FakePlatform:
         failure = self.world.broken.get(now.digest or "")
         if failure:
             now = now.model_copy(update={"ready": 0 if track != "stable" else now.ready, "failure": failure})
-        elif not now.settled:
+        elif not now.settled and track not in self.world.slow:
             # One replica at a time, as a rolling update goes, and no further than its share.
             upto = -(-now.wanted * self.world.shares.get(track, 100) // 100)
             updated = min(upto, now.updated + 1)
@@ -258,6 +261,7 @@ class FakePlatform:
 
     async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
         self._called("run")
+        await asyncio.sleep(self.world.run_seconds)
         return "1 passed"
 
 

@@ -281,6 +281,6 @@ class Run:
 
 async def _event(trigger: Any) -> Any:
     try:
-        return [it async for it in trigger.run()][0].payload
+        return (await anext(aiter(trigger.run()))).payload
     except Killed:
         await asyncio.get_running_loop().create_future()  # dead processes say nothing

@@ -262,7 +262,7 @@ class Engine(RuleBasedStateMachine):
         self.outside.answers_lost = 1
         self.run.pass_time(after)
 
-    @precondition(lambda self: self.world.route is not None)
+    @precondition(lambda self: self.world.route is not None and not {"plan", "give_back"} & set(self.run.order))
     @rule(after=AFTER, weight=st.sampled_from([0, 30, 100]), track=st.sampled_from(["canary", "preview"]))
     def somebody_changes_the_weights(self, after: float, weight: int, track: Track) -> None:
         if self.ready(track) and self.ready("stable"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from release_pipelines.history import open_history
 from release_pipelines.hooks import controls
 from release_pipelines.hooks import platform as hook
 from release_pipelines.hooks.prometheus import PrometheusReader
@@ -32,9 +34,18 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, 0.02)
 
 
+@pytest.fixture(scope="session")
+def empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a history with its tables."""
+    path = tmp_path_factory.mktemp("history") / "history.db"
+    open_history(f"sqlite:///{path}").releases()
+    return path
+
+
 @pytest.fixture(autouse=True)
-def _history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_history: Path) -> None:
     """A history of its own for every test."""
+    shutil.copy(empty_history, tmp_path / "history.db")
     connection = {"conn_type": "sqlite", "host": f"{tmp_path}/history.db"}
     monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", json.dumps(connection))
 

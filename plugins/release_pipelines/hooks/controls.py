@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from release_pipelines.hooks.history import HistoryHook
 
@@ -27,6 +28,14 @@ INTEREST_SECONDS = 30.0
 """A release that nobody has asked for so long is no longer asked about."""
 
 
+class _Waiting(NamedTuple):
+    """Somebody who wants to hear of other commands than those seen."""
+
+    release: str
+    seen: frozenset[int]
+    heard: asyncio.Future[None]
+
+
 class Controls:
     """The commands of all releases that this event loop waits for."""
 
@@ -39,6 +48,8 @@ class Controls:
         self._asked_at = 0.0
         self._asking: asyncio.Task[None] | None = None
         self._asking_since = 0.0
+        self._waiting: set[_Waiting] = set()
+        self._listening: asyncio.Task[None] | None = None
         self._away = False
 
     @classmethod
@@ -62,12 +73,36 @@ class Controls:
 
     async def changed(self, release: str, seen: Collection[int], seconds: float) -> None:
         """Wait until the release has other commands than those ``seen`` (by id), for at most ``seconds``."""
-        end = time.monotonic() + seconds
-        while {it.id for it in await self.of(release)} == set(seen):
-            now = time.monotonic()
-            if now >= end:
-                return
-            await asyncio.sleep(min(end - now, max(0.0, self._asked_at + LOOK_SECONDS - now) + 0.01))
+        waiting = _Waiting(release, frozenset(seen), asyncio.get_running_loop().create_future())
+        self._tell(waiting)
+        self._waiting.add(waiting)
+        if self._listening is None or self._listening.done():
+            self._listening = asyncio.create_task(self._listen())
+        try:
+            await asyncio.wait_for(waiting.heard, None if seconds == math.inf else seconds)
+        except asyncio.TimeoutError:
+            return
+        finally:
+            self._waiting.discard(waiting)
+
+    async def _listen(self) -> None:
+        """One task looks for all that wait, so that whoever waits needs no clock of its own."""
+        while self._waiting:
+            self._wanted |= dict.fromkeys((it.release for it in self._waiting), time.monotonic())
+            try:
+                await self._asked()
+            except Exception as error:  # whoever waits raises it
+                for waiting in self._waiting:
+                    if not waiting.heard.done():
+                        waiting.heard.set_exception(error)
+            for waiting in self._waiting:
+                self._tell(waiting)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _tell(self, waiting: _Waiting) -> None:
+        known = self._known.get(waiting.release, [])
+        if not waiting.heard.done() and {it.id for it in known} != waiting.seen:
+            waiting.heard.set_result(None)
 
     async def _asked(self) -> None:
         """Everybody who waits shares one question, which outlives who has asked it."""
@@ -89,10 +124,12 @@ class Controls:
             history = await self._opened()
             await asyncio.to_thread(history.answer, command.id, effect)
 
-        try:
-            await asyncio.wait_for(say(), PATIENCE_SECONDS)
-        except asyncio.TimeoutError:
-            raise HistoryUnavailable(f"The history takes longer than {PATIENCE_SECONDS:g} s to answer.") from None
+        saying = asyncio.create_task(say())
+        await asyncio.wait({saying}, timeout=PATIENCE_SECONDS)
+        if not saying.done():
+            saying.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for it any more
+            raise HistoryUnavailable(f"The history takes longer than {PATIENCE_SECONDS:g} s to answer.")
+        saying.result()
         self._asked_at = 0.0
 
     async def _opened(self) -> History:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import time
-from contextlib import suppress
 from typing import Any
 
 from release_pipelines.domain.analysis import Counted, action, counted, stage_verdict
@@ -24,7 +23,7 @@ from release_pipelines.domain.values import (
 )
 from release_pipelines.hooks.entry import ask, at
 from release_pipelines.platforms.base import FenceLost, Forbidden, Platform, PlatformError, PlatformUnavailable
-from release_pipelines.triggers.base import insist
+from release_pipelines.triggers.base import first_of, insist
 from release_pipelines.triggers.measuring import Measurer
 from release_pipelines.triggers.steering import Steering, aborted_by
 
@@ -177,9 +176,8 @@ class Watch:
 
     async def hurried(self, note: RouteNote, by: str) -> Verdict:
         """The hold ends now because a person says so: as passed, unless the version is known to be bad."""
-        with suppress(asyncio.TimeoutError):
-            take = self.measurer.take(self.platform, note.started_at or time.time(), time.time())
-            await asyncio.wait_for(take, HURRY_SECONDS)
+        take = self.measurer.take(self.platform, note.started_at or time.time(), time.time())
+        await first_of(take, asyncio.sleep(HURRY_SECONDS))
         verdict = self._verdict(note, -math.inf, -math.inf)
         assert verdict is not None  # noqa: S101 - a hold that is over is always decided
         if verdict.judgement == "fail":

@@ -78,12 +78,12 @@ class Controls:
         self._waiting.add(waiting)
         if self._listening is None or self._listening.done():
             self._listening = asyncio.create_task(self._listen())
-        try:
-            await asyncio.wait_for(waiting.heard, None if seconds == math.inf else seconds)
-        except asyncio.TimeoutError:
-            return
+        try:  # not wait_for, which loses a cancellation that comes together with what is waited for
+            await asyncio.wait({waiting.heard}, timeout=None if seconds == math.inf else seconds)
         finally:
             self._waiting.discard(waiting)
+        if waiting.heard.done():
+            waiting.heard.result()
 
     async def _listen(self) -> None:
         """One task looks for all that wait, so that whoever waits needs no clock of its own."""

@@ -17,7 +17,7 @@ import pytest
 from tests.kubernetes.stack import Stack
 from tests.kubernetes.world import opened_world
 
-AT_ONCE = 6
+AT_ONCE = 5
 """Scenarios that run at the same time, beside the long ones."""
 
 Scenario = Callable[..., Coroutine[Any, Any, None]]

@@ -42,8 +42,15 @@ class Stack:
     gateway: int
     """The proxy's port; its metrics and its API have the next one."""
     prometheus: str
+    pushed: dict[tuple[str, str], Artifact] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+
+    def artifact(self, version: str, mode: str) -> Artifact:
+        """The image of a version, pushed once."""
+        if (version, mode) not in self.pushed:
+            self.pushed[version, mode] = self.artifacts(version, mode)
+        return self.pushed[version, mode]
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run something beside the tests."""
@@ -114,13 +121,13 @@ async def _discover(path: Path) -> None:
         client, known = Client(api), ""
         while True:
             with suppress(PlatformUnavailable):
-                pods = await client.find(PODS, None, labels=TRACK)
+                pods = await client.find(PODS, None)
                 groups = [
                     {
                         "targets": [f"{pod['status']['podIP']}:8080"],
                         "labels": {
                             "namespace": pod["metadata"]["namespace"],
-                            "track": pod["metadata"]["labels"][TRACK],
+                            "track": pod["metadata"]["labels"].get(TRACK, "stable"),
                             "pod": pod["metadata"]["name"],
                         },
                     }

@@ -28,15 +28,6 @@ def canary(world: World, steps: list[dict[str, Any]] | None = None, analysis: An
     return world.spec(strategy, analysis, replicas=REPLICAS[world.router])
 
 
-async def begun(world: World, router: RouterKind = "gateway_api") -> World:
-    """1.0.0 has all traffic."""
-    world.router = router
-    if router == "replicas":
-        await world.without_mesh()
-    await world.first(canary(world), world.artifact("1.0.0"))
-    return world
-
-
 def blind(world: World, step: dict[str, Any]) -> dict[str, Any]:
     """The step, judged by nothing."""
     metrics = [it.model_dump() for it in canary(world).analysis.metrics]
@@ -45,7 +36,7 @@ def blind(world: World, step: dict[str, Any]) -> dict[str, Any]:
 
 @side_by_side
 async def test_a_good_canary_is_shown_to_testers_then_to_some_then_to_all(world: World) -> None:  # R5, R18
-    await begun(world)
+    await world.first(canary(world), world.artifact("1.0.0"))
     testers_first = blind(world, {"match": {"header": "X-Tester", "value": "yes"}, "hold": 5})
     release = Release(world, canary(world, [testers_first, *STEPS["gateway_api"]]), world.artifact("1.1.0"))
 
@@ -73,7 +64,7 @@ async def test_a_good_canary_is_shown_to_testers_then_to_some_then_to_all(world:
 
 @side_by_side
 async def test_without_a_mesh_a_canary_gets_its_share_by_numbers_of_pods(world: World) -> None:  # R5, R18
-    await begun(world, "replicas")
+    await world.adopt("replicas", 3)
     release = Release(world, canary(world), world.artifact("1.1.0"))
 
     async def counted() -> None:
@@ -96,7 +87,7 @@ async def test_without_a_mesh_a_canary_gets_its_share_by_numbers_of_pods(world: 
 async def test_a_canary_with_errors_goes_back_and_says_with_which_numbers(
     world: World, router: RouterKind
 ) -> None:  # R3, R4, R8, R13
-    await begun(world, router)
+    await world.adopt(router, REPLICAS[router])
     async with world.visitors() as visits:
         ending = await Release(world, canary(world), world.artifact("1.1.0", "errors")).run()
     assert ending.outcome == "rolled_back"
@@ -114,19 +105,18 @@ async def test_a_canary_with_errors_goes_back_and_says_with_which_numbers(
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"),
+    ("router", "mode", "said"),
     [
-        ("crash", r"keeps ending: exit code 3.*Last log lines: .*KeyError: 'price'"),
-        ("gone", r"its image cannot be pulled: .*not found"),
+        ("gateway_api", "crash", r"keeps ending: exit code 3.*Last log lines: .*KeyError: 'price'"),
+        ("replicas", "gone", r"its image cannot be pulled: .*not found"),
     ],
     ids=["crash", "gone"],
 )
-@WITH_TRAFFIC
 @side_by_side
 async def test_a_canary_that_cannot_start_gets_no_request(
     world: World, router: RouterKind, mode: str, said: str
 ) -> None:  # R7
-    await begun(world, router)
+    await world.adopt(router, REPLICAS[router])
     async with world.visitors() as visits:
         ending = await Release(world, canary(world), world.broken(mode)).run()
     assert ending.outcome == "rolled_back"
@@ -140,7 +130,7 @@ async def test_a_canary_that_cannot_start_gets_no_request(
 @WITH_TRAFFIC
 @side_by_side
 async def test_a_person_who_aborts_a_step_has_the_traffic_back(world: World, router: RouterKind) -> None:  # R4
-    await begun(world, router)
+    await world.adopt(router, REPLICAS[router])
     slow = [{"weight": STEPS[router][0]["weight"], "hold": "10m"}]
     release = Release(world, canary(world, slow), world.artifact("1.1.0"))
 
@@ -163,7 +153,7 @@ async def test_a_person_who_aborts_a_step_has_the_traffic_back(world: World, rou
 async def test_a_person_who_aborts_the_promotion_gets_the_old_version_by_a_rolling_update(
     world: World, router: RouterKind
 ) -> None:  # R8, R18
-    await begun(world, router)
+    await world.adopt(router, REPLICAS[router])
     new = world.artifact("1.1.0")
     release = Release(world, canary(world), new)
 
@@ -182,7 +172,7 @@ async def test_a_person_who_aborts_the_promotion_gets_the_old_version_by_a_rolli
 
 @side_by_side
 async def test_a_canary_is_compared_with_a_fresh_baseline_of_its_own_size(world: World) -> None:
-    await begun(world)
+    await world.adopt("gateway_api", 2)
     old = (await world.platform.observe(world.target())).track("stable").digest
     judged = {"judge": "kayenta", "kayenta": {"baseline": "fresh", "min_points": 5}}
     spec = canary(world, [{"weight": 30, "hold": 8}], judged)
@@ -210,7 +200,7 @@ async def test_a_canary_is_compared_with_a_fresh_baseline_of_its_own_size(world:
 async def test_what_a_gateway_is_not_known_to_do_is_refused_while_everybody_is_served(
     world: World, step: dict[str, Any]
 ) -> None:
-    await begun(world)
+    await world.adopt("gateway_api", 2)
     first = blind(world, {**step, "hold": 2})
     async with world.visitors() as visits:
         ending = await Release(world, canary(world, [first, *STEPS["gateway_api"]]), world.artifact("1.1.0")).run()
@@ -225,8 +215,7 @@ async def test_what_a_gateway_is_not_known_to_do_is_refused_while_everybody_is_s
 
 @side_by_side
 async def test_a_virtual_service_is_right_in_every_stage(world: World) -> None:  # R5
-    world.router = "istio"
-    await world.first(canary(world), world.artifact("1.0.0"))
+    await world.adopt("istio", 1)
     before = await world.get("virtualservice", "web")
     steps = [
         {"match": {"header": "X-Tester", "value": "yes"}, "hold": 2},
@@ -260,8 +249,7 @@ async def test_a_virtual_service_is_right_in_every_stage(world: World) -> None: 
 
 @side_by_side
 async def test_a_virtual_service_is_as_before_when_a_person_has_aborted(world: World) -> None:  # R4
-    world.router = "istio"
-    await world.first(canary(world), world.artifact("1.0.0"))
+    await world.adopt("istio", 1)
     before = await world.get("virtualservice", "web")
     release = Release(world, canary(world, [{"weight": 20, "hold": "10m"}]), world.artifact("1.1.0"))
 

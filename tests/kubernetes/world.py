@@ -16,7 +16,7 @@ import aiohttp
 
 from include.sandbox.kubernetes import manifests
 from release_pipelines.domain.release import target as target_of
-from release_pipelines.domain.values import Observed, RouteNote, Target
+from release_pipelines.domain.values import Artifact, Observed, RouteNote, Target
 from release_pipelines.platforms.kubernetes import Kubernetes
 from release_pipelines.spec.analysis import AnalysisSpec
 from release_pipelines.spec.checks import check
@@ -27,7 +27,7 @@ from tests.kubernetes.stack import NAMESPACES, Stack
 
 RouterKind = Literal["gateway_api", "istio", "replicas"]
 
-CLIENTS = 3
+CLIENTS = 2
 PAUSE = 0.1
 
 _COUNTED = 'sum(increase(app_requests_total{namespace="{{ namespace }}",track="{{ track }}"%s}[{{ window }}]))'
@@ -69,11 +69,17 @@ class World:
     """Where requests go in: the proxy, or the Service itself."""
     releases: int = 0
 
-    async def without_mesh(self) -> None:
-        """Requests go to a Service that is there already, a team's own."""
-        self.router = "replicas"
-        await self.apply(service(self.namespace))
-        self.url = f"http://{(await self.get('service', 'web'))['spec']['clusterIP']}:8080"
+    async def adopt(self, router: RouterKind, replicas: int, **env: str) -> None:
+        """A team's app as it stands: 1.0.0 has all traffic, and no release has ever touched it."""
+        self.router = router
+        await self.apply(team_deployment(self.artifact("1.0.0"), replicas, env), service(self.namespace))
+        if router == "replicas":
+            self.url = f"http://{(await self.get('service', 'web'))['spec']['clusterIP']}:8080"
+        else:
+            await self.apply(team_route(router, self.host))
+        await self.until(lambda observed: observed.track("stable").settled)
+        if router != "istio":
+            await self.serves("1.0.0")
 
     @property
     def app(self) -> str:
@@ -85,11 +91,11 @@ class World:
         """Host header of the app."""
         return f"{self.namespace}.localhost"
 
-    def artifact(self, version: str, mode: str = "good") -> Any:
+    def artifact(self, version: str, mode: str = "good") -> Artifact:
         """An image of the app, see :func:`tests.kubernetes.image.push`."""
-        return self.stack.artifacts(version, mode).model_copy(update={"app": self.app})
+        return self.stack.artifact(version, mode).model_copy(update={"app": self.app})
 
-    def broken(self, mode: str) -> Any:
+    def broken(self, mode: str) -> Artifact:
         """1.1.0, which cannot start: ``crash``, or ``gone`` for an image that does not exist."""
         if mode == "gone":
             return self.artifact("1.1.0").model_copy(update={"digest": "sha256:" + uuid.uuid4().hex * 2})
@@ -102,7 +108,7 @@ class World:
             {
                 "name": self.app,
                 "environments": ["production"],
-                "workloads": [{"name": "web", "replicas": 2, "ready_timeout": 60, **workload}],
+                "workloads": [{"name": "web", "replicas": 2, "ready_timeout": 180, **workload}],
                 "strategy": strategy,
                 "analysis": judged,
                 "smoke_test": ["/"] if self.router != "istio" else [],  # nothing answers for it
@@ -266,6 +272,46 @@ class World:
         observed = await self.platform.observe(self.target())
         assert observed.lease is None
         assert observed.weight("stable") == 100
+
+
+def team_deployment(artifact: Artifact, replicas: int, env: dict[str, str]) -> dict[str, Any]:
+    """A Deployment that loses no request in a rolling update, and is not called unready because its machine is busy."""
+    container = {
+        "name": "web",
+        "image": f"{artifact.image}:{artifact.version}@{artifact.digest}",  # a tag is how the version of a team's own is known
+        "ports": [{"containerPort": 8080}],
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+        "readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1, "timeoutSeconds": 5},
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+def team_route(router: RouterKind, host: str) -> dict[str, Any]:
+    """What sends all requests to Service web."""
+    if router == "istio":
+        destination = {"host": "web", "port": {"number": 8080}}
+        spec: dict[str, Any] = {"hosts": [host], "http": [{"route": [{"destination": destination, "weight": 100}]}]}
+        return {
+            "apiVersion": "networking.istio.io/v1beta1",
+            "kind": "VirtualService",
+            "metadata": {"name": "web"},
+            "spec": spec,
+        }
+    ref = {"group": "", "kind": "Service", "name": "web", "port": 8080, "weight": 100}
+    spec = {"parentRefs": [{"name": "web"}], "hostnames": [host], "rules": [{"backendRefs": [ref]}]}
+    api = "gateway.networking.k8s.io/v1"
+    return {"apiVersion": api, "kind": "HTTPRoute", "metadata": {"name": "web"}, "spec": spec}
 
 
 @asynccontextmanager

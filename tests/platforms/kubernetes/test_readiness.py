@@ -167,3 +167,11 @@ def test_an_image_named_by_a_tag_has_the_digest_that_its_pods_run() -> None:
     pod = {"status": {"containerStatuses": [{"name": "web", "imageID": f"docker-pullable://shop/web@{DIGEST}"}]}}
     assert readiness.running(deployment, [pod], "web") == (DIGEST, "1.0.0")
     assert readiness.running(deployment, [], "web") == (None, "1.0.0")
+
+
+def test_what_kubernetes_says_of_its_waiting_hides_no_reason() -> None:
+    said = event("Failed", "Failed to pull image: rpc error: code = NotFound desc = shop/web@sha256:aa: not found")
+    waits = event("Failed", "Error: ImagePullBackOff", at="2001-09-09T01:46:55Z")
+    status = status_of(container(wait("ImagePullBackOff", "Back-off")), events=[said, waits])
+    assert status.failure
+    assert "not found" in status.failure

@@ -56,6 +56,15 @@ def test_stable_that_runs_the_digest_already_is_not_patched() -> None:
     assert workloads.stable_patch(there, target(), NEW, None, True, 1.0) is None
 
 
+def test_pods_that_are_as_they_shall_be_keep_their_configuration() -> None:  # R8
+    patch = workloads.stable_patch(stable(), target(env={"A": "2"}), NEW, None, False, 1.0)
+    assert workloads.without_template(patch) is None
+    patch = workloads.stable_patch(stable(), target(env={"A": "2"}), NEW, 5, False, 1.0)
+    assert patch is not None
+    assert workloads.without_template(patch) == {**patch, "spec": {"replicas": 5}}
+    assert workloads.without_template(None) is None
+
+
 def test_a_canary_is_a_copy_that_neither_stables_service_nor_its_autoscaler_picks() -> None:
     own = stable()
     before = copy.deepcopy(own)

@@ -256,7 +256,8 @@ class Kubernetes:
         patch = workloads.stable_patch(stable, target, artifact, replicas, secret, now, share)
         template = await self._earlier_template(target, stable, artifact) if restore else None
         if template and template["spec"] == stable["spec"]["template"]["spec"]:
-            template = None  # it runs with that already
+            # It runs with that already, and what the target says of its pods belongs to another version.
+            template, patch = None, workloads.without_template(patch)
         if patch is None and template is None:
             return False
         if target.router.kind == "replicas" and routers.HASH in service["spec"].get("selector", {}):

@@ -209,7 +209,7 @@ def _container_trouble(seen: Seen, pod: Object) -> Trouble | None:
         message = (state.get("waiting") or {}).get("message", "")
         where = f"Container {it['name']} of pod {_name(pod)}"
         if reason in PULL:
-            said = _last_event(seen, pod, ("Failed",), "pull") or message
+            said = _last_event(seen, pod, ("Failed",), "failed to pull image") or message
             if REFUSED.search(said) and not UNREACHABLE.search(said):
                 return Trouble(f"{where}: its image cannot be pulled: {said}")
         elif reason in CANNOT_START:
@@ -281,7 +281,7 @@ def _unready_reason(seen: Seen, pod: Object) -> str | None:
     for it in pod.get("status", {}).get("containerStatuses") or []:
         state = (it.get("state") or {}).get("waiting") or {}
         if state.get("reason") in PULL:
-            return _last_event(seen, pod, ("Failed",), "pull") or str(state.get("message"))
+            return _last_event(seen, pod, ("Failed",), "failed to pull image") or str(state.get("message"))
         if state.get("reason") and state["reason"] not in ("ContainerCreating", "PodInitializing"):
             return f"{state['reason']} {state.get('message', '')}".strip()
         if "running" in (it.get("state") or {}) and not it.get("ready"):

@@ -136,6 +136,12 @@ def stable_patch(
     return {"metadata": _stated(deployment, share, now), "spec": patch}
 
 
+def without_template(patch: Object | None) -> Object | None:
+    """The patch of a stable whose pods stay as they are; None if that leaves nothing."""
+    spec = {key: value for key, value in (patch or {}).get("spec", {}).items() if key != "template"}
+    return {**(patch or {}), "spec": spec} if spec else None
+
+
 def restored(deployment: Object, template: Object, share: int, now: float) -> Object:
     """The Deployment with an earlier pod template, as a whole: what was added since goes, too."""
     template = copy.deepcopy(template)

@@ -278,6 +278,12 @@ class Shop:
         client = docker.DockerClient(base_url=self.stack.engine_url)
         return list(await asyncio.to_thread(client.containers.list, all=True, filters={"label": wanted}))
 
+    async def listed(self) -> int:
+        """Replicas of stable that the proxy sends requests to."""
+        async with redis.Redis.from_url(self.stack.state_url) as store:
+            name = f"traefik/http/services/{self.app}-production-stable/loadbalancer/servers"
+            return len([it async for it in store.scan_iter(f"{name}/*/url", count=1000)])
+
     async def remembered(self) -> tuple[set[str], dict[str, Any]]:
         """Every key of the app in the store, and the fields of its own hash."""
         async with redis.Redis.from_url(self.stack.state_url, decode_responses=True) as store:
@@ -317,7 +323,7 @@ class Shop:
         assert len(self.visitors.lost) <= lost, self.visitors.lost
 
 
-async def until(come: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
+async def until(come: Callable[[], Awaitable[object]], seconds: float = 180) -> None:
     """Wait until ``come()``."""
     async with asyncio.timeout(seconds):
         while True:

@@ -172,7 +172,7 @@ async def test_a_canary_that_dies_under_its_requests_loses_them_at_once(shop: Sh
     await shop.serving()
     done = await shop.release(FRAIL)
     assert done.outcome == "rolled_back"
-    assert re.search(r"exit code 7|error rate", done.sentence), done.sentence
+    assert re.search(r"exit code 7|error rate|no replica of 2.4.0 is ready any more", done.sentence), done.sentence
     assert done.sentence.endswith(f", traffic is back on {OLD}.")
     assert shop.moves("canary") == [20, 0]
     back = next(it for it in reversed(shop.splits) if it.traffic.weight("canary") == 0 and it.step == "step_20")

@@ -24,11 +24,13 @@ from release_pipelines.domain.values import (
 from release_pipelines.hooks import platform as hook
 from release_pipelines.operators import deploy as operators_deploy
 from release_pipelines.operators import rollback
+from release_pipelines.operators.deploy import UNKNOWN
 from release_pipelines.operators.rollback import (
     Planned,
     RollbackPlanOperator,
     RollbackPrepareOperator,
     RollbackSwitchOperator,
+    RollbackVerifyOperator,
 )
 from tests.fakes import GOOD, NEW, FakePlatform, World, artifact, target
 from tests.operators.helpers import Ti, on_stable
@@ -184,3 +186,24 @@ def test_a_good_version_that_runs_no_more_comes_back_with_its_configuration(
     RollbackSwitchOperator(task_id="switch", plan=to_json(planned)).execute(context)
     assert on_stable(world)
     assert world.note.last_good == artifact("1.0.0", GOOD)
+
+
+@pytest.mark.parametrize(("version", "asked"), [("1.0.0", "1.0.0"), (UNKNOWN, None)])
+def test_the_running_app_is_asked_for_the_version_as_far_as_that_is_known(
+    world: World, told: Told, monkeypatch: pytest.MonkeyPatch, version: str, asked: str | None
+) -> None:  # R8
+    world.runs("stable", artifact(version, GOOD))
+    world.route = Route(traffic=ALL_TO_STABLE)
+    seen: list[str | None] = []
+    monkeypatch.setattr(rollback, "smoke_test", lambda target, paths, version: seen.append(version))
+    planned = Planned(
+        target=target(),
+        release=RELEASE,
+        plan=RollbackPlan(kind="redeploy", digest=GOOD, version=version, sentence="it comes back"),
+        lease=Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60),
+        paths=["/"],
+        retire_after=0,
+    )
+    context: Any = {"ti": Ti()}
+    RollbackVerifyOperator(task_id="verify", plan=to_json(planned)).execute(context)
+    assert seen == [asked]

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from release_pipelines.history import History
     from release_pipelines.platforms.base import Platform
 
+UNKNOWN = "unknown"
+"""Version of what ran before any release put it there, named by nothing but its digest."""
 WORKER_SECONDS = 8.0
 """A rollout that is ready sooner is waited for in the worker: a deferral costs about 3 s of its own."""
 LOOK_SECONDS = 0.5
@@ -315,6 +317,6 @@ def good_before(observed: Observed, artifact: Artifact, recorded: Artifact | Non
     ran = None
     if stable.digest and stable.ready:
         ran = artifact.model_copy(
-            update={"digest": stable.digest, "version": stable.version or "unknown", "commit": None, "evidence": {}}
+            update={"digest": stable.digest, "version": stable.version or UNKNOWN, "commit": None, "evidence": {}}
         )
     return next((it for it in (noted, recorded, ran) if it is not None and it.digest != artifact.digest), None)

@@ -30,7 +30,7 @@ from release_pipelines.hooks.history import HistoryHook
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.operators.base import RUN, ReleaseOperator, blank, explained, given
 from release_pipelines.operators.check import smoke_test
-from release_pipelines.operators.deploy import WORKER_SECONDS, settle
+from release_pipelines.operators.deploy import UNKNOWN, WORKER_SECONDS, settle
 from release_pipelines.operators.lease import LEASE_SECONDS
 from release_pipelines.platforms.base import FenceLost, LeaseHeld
 from release_pipelines.triggers.retire import RetireTrigger
@@ -288,7 +288,7 @@ class RollbackVerifyOperator(PlannedOperator):
                 f"stable runs {stable.version or stable.digest} with {stable.ready} ready replicas and "
                 f"{observed.weight('stable')} % of the traffic; {it.plan.version} with all of it is expected."
             )
-        smoke_test(it.target, it.paths, it.plan.version)
+        smoke_test(it.target, it.paths, None if it.plan.version == UNKNOWN else it.plan.version)
         noted(it.release, "verified", f"all traffic is on {it.plan.version}, which answers", it.target.environment)
         self.log.info("All traffic is on %s, which answers.", it.plan.version)
         return {"version": it.plan.version, "digest": it.plan.digest}

@@ -150,7 +150,7 @@ def _clock_runs(scene: Scene) -> bool:
     return scene.world.note.started_at is not None
 
 
-def _after(world: World, track: Track, weight: int, name: str) -> Stage:
+def after_a_stage(world: World, track: Track, weight: int, name: str) -> Stage:
     """A stage has passed, and its traffic stays."""
     released(world, canary=True, track=track, weight=weight, step=name)
     assert world.route
@@ -161,11 +161,11 @@ def _after(world: World, track: Track, weight: int, name: str) -> Stage:
 
 
 def _between(world: World, _: FakePrometheus) -> None:
-    _after(world, "canary", 10, "step_10")
+    after_a_stage(world, "canary", 10, "step_10")
 
 
 def _watched(world: World) -> dict[str, Any]:
-    watched = _after(world, "canary", 10, "step_10")
+    watched = stage() if world.route is None and world.lease else after_a_stage(world, "canary", 10, "step_10")
     good = to_json(artifact("1.0.0", GOOD))
     return {
         "target": to_json(target()),
@@ -177,7 +177,8 @@ def _watched(world: World) -> dict[str, Any]:
     }
 
 
-def _check(world: World, _: FakePrometheus) -> BaseTrigger:
+def check(world: World) -> CheckTrigger:
+    """A command runs while the canary has 10 %."""
     world.run_seconds = LONG
     return CheckTrigger(image="shop", command=["check"], env={}, timeout=LONG, **_watched(world))
 
@@ -196,7 +197,7 @@ def question(world: World, **changed: Any) -> ReleaseApprovalTrigger:
 def _promotion(**changed: Any) -> Callable[[World, FakePrometheus], BaseTrigger]:
     def begin(world: World, _: FakePrometheus) -> BaseTrigger:
         track: Track = changed.get("track", "canary")
-        _after(world, track, 100, "bake")
+        after_a_stage(world, track, 100, "bake")
         if changed.pop("slow", False):
             world.slow.add("stable")
         return promotion(**changed)
@@ -242,7 +243,7 @@ def scenes() -> list[Scene]:
         Scene("rolling, a batch is replaced", _batch, lambda it: "advance" in it.world.calls, promoting),
         Scene("rolling, hold after a batch", _hold(name="batch_50", track="stable", share=50), _clock_runs, ROLLING),
         Scene("between two stages", _between, lambda it: "renew_lease" in it.world.calls, {"abort": back}),
-        Scene("a check runs", _check, lambda it: "run" in it.world.calls, {"abort": back}),
+        Scene("a check runs", lambda world, _: check(world), lambda it: "run" in it.world.calls, {"abort": back}),
         Scene(
             "a person is asked",
             lambda world, _: question(world),

@@ -6,7 +6,6 @@ from typing import Any
 
 from airflow.listeners import hookimpl
 
-
 OUTCOMES = ("RecordOutcomeOperator", "RecordRollbackOperator")
 """Operators whose task ends a run, with a sentence."""
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.spec.loader import deep_merge, load_analysis, load_environment
 from release_pipelines.spec.base import parse_duration, parse_share
+from release_pipelines.spec.loader import deep_merge, load_analysis, load_environment
 from release_pipelines.spec.release import app_errors, load_release, release_specs
 from release_pipelines.spec.schema import schemas
 

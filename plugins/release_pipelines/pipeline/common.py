@@ -27,9 +27,8 @@ def queue_of(spec: ReleaseSpec, name: str) -> dict[str, Any]:
 
 def optional(title: str, description: str, section: str | None = None) -> Param:
     """A text in a form that may stay empty: Airflow's page insists on every text whose type does not allow null."""
-    return Param(
-        None, type=["null", "string"], title=title, description=description, **({"section": section} if section else {})
-    )
+    more: dict[str, Any] = {"section": section} if section else {}
+    return Param(None, type=["null", "string"], title=title, description=description, **more)
 
 
 def requested_by() -> Param:

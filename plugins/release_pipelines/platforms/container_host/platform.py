@@ -114,8 +114,8 @@ class ContainerHost:
         want, replicas = seen.wants.get(track), found[track]
         status = await self._status(target, track, seen, replicas)
         self._fenced(target, seen, fence)
-        for gone in seen.left.keys() - {it.id for track_replicas in found.values() for it in track_replicas}:
-            await self._state.forget(target, gone)  # whoever removed it was killed before it could say so
+        for removed in seen.left.keys() - {it.id for track_replicas in found.values() for it in track_replicas}:
+            await self._state.forget(target, removed)  # whoever removed it was killed before it could say so
         if want is None:
             return status
         if status.failure:

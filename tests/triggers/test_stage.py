@@ -343,7 +343,7 @@ async def test_a_verdict_that_was_reached_before_a_restart_is_said_again(
 ) -> None:  # R6
     released(world, canary=True)
     prometheus.bad = 0.2
-    trigger = step(hold=30)
+    trigger = step(hold=30, analysis={"interval": 0.5})
     said = await event(trigger)
     prometheus.bad = 0.0
     before = len(world.writes)

@@ -24,6 +24,8 @@ from release_pipelines.triggers.watching import (
 )
 
 READY_LOOK_SECONDS = 0.5
+HEARD_SECONDS = 1.0
+"""So long a command that another trigger of the release has heard takes to be heard here, at most."""
 
 
 class StageTrigger(PlatformTrigger):
@@ -91,6 +93,7 @@ class StageTrigger(PlatformTrigger):
         try:
             return await self._hold(note)
         except FenceLost:  # by the release itself, when its heartbeat was the first to hear an abort
+            await self.steering.wait(HEARD_SECONDS)
             held = await self.steering.look()
             if not held.abort:
                 raise

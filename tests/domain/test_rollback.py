@@ -119,3 +119,11 @@ def test_the_bad_version_is_never_the_way_back(stable, ready, canary, canary_rea
 def test_without_a_route_there_is_still_a_way_back():
     plan = plan_rollback(Observed(tracks={"stable": runs("stable", BAD)}), BAD, LAST_GOOD)
     assert plan.kind == "redeploy"
+
+
+def test_a_stable_that_is_on_its_way_back_goes_on_also_when_no_replica_is_ready_yet():
+    for ready, updated in ((2, 1), (0, 0)):
+        stable = runs("stable", GOOD, ready=ready, updated=updated, settled=False)
+        assert plan_rollback(observed(stable, weight=0), BAD, LAST_GOOD).kind == "redeploy"
+    broken = runs("stable", GOOD, ready=0, updated=0, settled=False, failure="no such image")
+    assert plan_rollback(observed(broken, weight=0), BAD, LAST_GOOD).kind == "person"

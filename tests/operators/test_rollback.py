@@ -15,6 +15,7 @@ from release_pipelines.domain.values import (
     Artifact,
     Deployment,
     Lease,
+    Match,
     Route,
     RouteNote,
     Verdict,
@@ -207,3 +208,23 @@ def test_the_running_app_is_asked_for_the_version_as_far_as_that_is_known(
     context: Any = {"ti": Ti()}
     RollbackVerifyOperator(task_id="verify", plan=to_json(planned)).execute(context)
     assert seen == [asked]
+
+
+def test_testers_go_back_too(world: World, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:  # R8
+    world.runs("stable", artifact("1.0.0", GOOD))
+    world.runs("canary", artifact(), 1)
+    testers = share_with("canary", 0, testers=Match(kind="header", name="x-tester", value="yes"))
+    note = RouteNote(release=RELEASE, step="testers_1", traffic=testers)
+    world.route = Route(traffic=testers, fence=1, note=note)
+    world.fence, world.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
+    planned = Planned(
+        target=target(),
+        release=RELEASE,
+        plan=RollbackPlan(kind="return_traffic", digest=GOOD, version="1.0.0", sentence="it goes back"),
+        lease=world.lease,
+        paths=["/"],
+        retire_after=0,
+    )
+    context: Any = {"ti": Ti()}
+    RollbackSwitchOperator(task_id="switch", plan=to_json(planned)).execute(context)
+    assert world.route.traffic.same(ALL_TO_STABLE)

@@ -40,16 +40,15 @@ def plan_rollback(
     noted_good = observed.route.note.last_good if observed.route else None
     good = next((it for it in (noted_good, recorded_good) if it is not None and it.digest != bad_digest), None)
     if stable.digest and stable.digest != bad_digest:
+        stated = good is not None and good.digest == stable.digest and not stable.settled and not stable.failure
+        if good is not None and stated and (stable.ready == 0 or stable.updated < stable.ready):
+            return _redeploy(good)  # on its way back already: some replicas still run the bad version, or none is ready
         if stable.ready == 0:
             return RollbackPlan(
                 kind="person",
                 sentence=f"stable ({stable.version or stable.digest}) has no ready replica to take the traffic: "
                 f"{stable.failure or stable.waiting or 'a person is needed'}",
             )
-        if stable.updated < stable.ready and good is not None and good.digest == stable.digest:
-            return _redeploy(
-                good
-            )  # it was being replaced, and is on its way back: some replicas still run the bad version
         return RollbackPlan(
             kind="return_traffic",
             digest=stable.digest,

@@ -197,6 +197,10 @@ class Traffic(Value):
         """The track's share in percent."""
         return self.weights.get(track, 0)
 
+    def reaches(self, track: Track) -> bool:
+        """Whether any request goes to the track: by weight, of testers, or a copy."""
+        return self.weight(track) > 0 or (track == "canary" and bool(self.testers or self.mirror))
+
     def same(self, other: Traffic) -> bool:
         """Whether two splits mean the same: a track without weight may be named or not."""
 

@@ -209,8 +209,9 @@ class GiveBackLeaseOperator(ReleaseOperator):
 
     def _return_traffic(self, hook: PlatformHook, target: Target, observed: Observed, lease: Lease) -> str | None:
         stable = observed.track("stable")
-        serving = next((track for track in observed.beside if observed.weight(track)), None)
-        if observed.route is None or serving is None:
+        route = observed.route
+        serving = next((track for track in observed.beside if route and route.traffic.reaches(track)), None)
+        if route is None or serving is None:
             return stable.version if observed.weight("stable") else None
         if stable.ready == 0 or stable.digest == observed.track(serving).digest:
             self.log.error("stable is being changed or has no ready replica: the traffic stays on %s (R18).", serving)
@@ -220,7 +221,7 @@ class GiveBackLeaseOperator(ReleaseOperator):
             step="aborted",
             traffic=ALL_TO_STABLE,
             started_at=time.time(),
-            last_good=observed.route.note.last_good,
+            last_good=route.note.last_good,
         )
         hook.call(lambda platform: platform.split(target, ALL_TO_STABLE, note, lease.fence))
         self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.version or stable.digest)

@@ -261,7 +261,7 @@ class RollbackSwitchOperator(PlannedOperator):
         async def switch(platform: Platform) -> None:
             observed = await platform.observe(it.target)
             note = observed.route.note if observed.route else RouteNote()
-            if observed.route and observed.weight("stable") == 100 and note.release == it.release:
+            if observed.route and observed.route.traffic.same(ALL_TO_STABLE) and note.release == it.release:
                 return  # a failing verdict moved it already: its note stays, with the verdict
             back = RouteNote(
                 release=it.release,
@@ -283,7 +283,8 @@ class RollbackVerifyOperator(PlannedOperator):
         it = self.planned()
         observed = PlatformHook(it.target).call(lambda platform: platform.observe(it.target))
         stable = observed.track("stable")
-        if observed.weight("stable") != 100 or stable.digest != it.plan.digest or stable.ready == 0:
+        all_of_it = observed.route is not None and observed.route.traffic.same(ALL_TO_STABLE)
+        if not all_of_it or stable.digest != it.plan.digest or stable.ready == 0:
             raise AirflowException(
                 f"stable runs {stable.version or stable.digest} with {stable.ready} ready replicas and "
                 f"{observed.weight('stable')} % of the traffic; {it.plan.version} with all of it is expected."

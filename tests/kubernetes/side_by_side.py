@@ -10,6 +10,7 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from tests.kubernetes.world import opened_world
 
 AT_ONCE = 5
 """Scenarios that run at the same time, beside the long ones."""
+LIMIT_SECONDS = 1200.0
+"""A scenario that comes to no end fails, and lets the others go on."""
 
 Scenario = Callable[..., Coroutine[Any, Any, None]]
 
@@ -55,12 +58,9 @@ class Scenarios:
 
     async def _run(self, item: Any) -> None:
         arguments = item.callspec.params if hasattr(item, "callspec") else {}
-        if item.function.long:
-            async with opened_world(self.stack) as world:
+        async with nullcontext() if item.function.long else self.room, opened_world(self.stack) as world:
+            async with asyncio.timeout(LIMIT_SECONDS):
                 await item.function.scenario(world, **arguments)
-            return
-        async with self.room, opened_world(self.stack) as world:
-            await item.function.scenario(world, **arguments)
 
     def ended(self, test: str) -> None:
         """Wait for a scenario; raises what it raised."""

@@ -144,7 +144,7 @@ async def test_the_old_version_is_deployed_again_when_it_is_gone_already(
 ) -> None:  # R8, R18
     await begun(world, switch)
     new = world.artifact("1.1.0")
-    release = Release(world, blue_green(world), new)
+    release = Release(world, blue_green(world, retire_after=5), new)
 
     async def abort() -> None:
         await world.until(lambda it: it.track("stable").digest == new.digest and it.track("stable").updated == 2)

@@ -37,7 +37,7 @@ def blind(world: World, step: dict[str, Any]) -> dict[str, Any]:
 @side_by_side
 async def test_a_good_canary_is_shown_to_testers_then_to_some_then_to_all(world: World) -> None:  # R5, R18
     await world.first(canary(world), world.artifact("1.0.0"))
-    testers_first = blind(world, {"match": {"header": "X-Tester", "value": "yes"}, "hold": 5})
+    testers_first = blind(world, {"match": {"header": "X-Tester", "value": "yes"}, "hold": "10m"})
     release = Release(world, canary(world, [testers_first, *STEPS["gateway_api"]]), world.artifact("1.1.0"))
 
     async def testers() -> None:
@@ -45,6 +45,7 @@ async def test_a_good_canary_is_shown_to_testers_then_to_some_then_to_all(world:
         await world.serves("1.1.0", {"X-Tester": "yes"})
         assert (await world.answers()).keys() == {"1.0.0"}
         assert (await world.answers({"X-Tester": "no"})).keys() == {"1.0.0"}
+        await release.told("skip", reason="we have seen it")
 
     async def weighed() -> None:
         observed = await world.held("step_50")
@@ -56,6 +57,7 @@ async def test_a_good_canary_is_shown_to_testers_then_to_some_then_to_all(world:
         await world.serves("1.1.0")
     assert ending.outcome == "released", ending.sentence
     assert [it.step for it in ending.verdicts] == ["testers_1", "step_20", "step_50", "bake"]
+    assert ending.verdicts[0].sentence.startswith("carol: we have seen it ended the hold early")
     assert re.match(r"error rate 0 % over [\d,]+ requests, limit 1 % \(stable: 0 %\)", ending.verdicts[1].sentence)
     assert visits.lost == []
     assert visits.versions.keys() == {"1.0.0", "1.1.0"}
@@ -88,10 +90,11 @@ async def test_a_canary_with_errors_goes_back_and_says_with_which_numbers(
     world: World, router: RouterKind
 ) -> None:  # R3, R4, R8, R13
     await world.adopt(router, REPLICAS[router])
-    async with world.visitors() as visits:
-        ending = await Release(world, canary(world), world.artifact("1.1.0", "errors")).run()
-    assert ending.outcome == "rolled_back"
     weight = STEPS[router][0]["weight"]
+    spec = canary(world, [{"weight": weight, "hold": "10m"}])
+    async with world.visitors() as visits:
+        ending = await Release(world, spec, world.artifact("1.1.0", "errors")).run()
+    assert ending.outcome == "rolled_back"
     name, events = ("error rate", "requests") if router == "gateway_api" else ("errors", "events")
     assert re.fullmatch(
         rf"Rolled back 1\.1\.0 at {weight} %: {name} [\d.]+ % over [\d,]+ {events}, limit 1 %( \(stable: 0 %\))?, "

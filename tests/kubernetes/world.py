@@ -103,7 +103,7 @@ class World:
 
     def spec(self, strategy: dict[str, Any], analysis: dict[str, Any] | None = None, **workload: Any) -> ReleaseSpec:
         """What a team would write, checked as their files are."""
-        judged = {"interval": 1, "patience": 10, "metrics": [METRICS[self.router]], **(analysis or {})}
+        judged = {"interval": 1, "patience": 60, "metrics": [METRICS[self.router]], **(analysis or {})}
         app = AppSpec.model_validate(
             {
                 "name": self.app,
@@ -198,7 +198,7 @@ class World:
                 await self.visit(session, visits, headers or {})
         return visits
 
-    async def serves(self, version: str, headers: dict[str, str] | None = None, within: float = 20) -> None:
+    async def serves(self, version: str, headers: dict[str, str] | None = None, within: float = 90) -> None:
         """Wait until nothing but this version answers: a proxy takes a moment to see a change."""
 
         async def versions() -> set[str]:
@@ -206,7 +206,7 @@ class World:
 
         await self.soon(versions, {version}, within)
 
-    async def soon(self, ask: Callable[[], Awaitable[Any]], wanted: Any, within: float = 40) -> None:
+    async def soon(self, ask: Callable[[], Awaitable[Any]], wanted: Any, within: float = 90) -> None:
         """Ask until the answer is what is wanted."""
         deadline = time.monotonic() + within
         while (found := await ask()) != wanted:
@@ -242,7 +242,7 @@ class World:
         ]
         return sorted(found)
 
-    async def until(self, true: Callable[[Observed], bool], within: float = 90) -> Observed:
+    async def until(self, true: Callable[[Observed], bool], within: float = 240) -> Observed:
         """Wait until what is observed fits."""
         deadline = time.monotonic() + within
         target = self.target()
@@ -251,7 +251,7 @@ class World:
             await asyncio.sleep(0.2)
         return observed
 
-    async def held(self, step: str, within: float = 90) -> Observed:
+    async def held(self, step: str, within: float = 240) -> Observed:
         """Wait until the release holds at a step: its traffic is accepted, and nothing is decided yet."""
 
         def there(observed: Observed) -> bool:
@@ -283,6 +283,7 @@ def team_deployment(artifact: Artifact, replicas: int, env: dict[str, str]) -> d
         "env": [{"name": key, "value": value} for key, value in env.items()],
         "readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1, "timeoutSeconds": 5},
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+        "resources": {"requests": {"cpu": "25m"}},  # without, it would get next to nothing of a busy machine
     }
     return {
         "apiVersion": "apps/v1",

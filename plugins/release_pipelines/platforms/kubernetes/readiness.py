@@ -122,7 +122,7 @@ def trouble(seen: Seen, track: Track) -> Trouble | None:
         return None
     pods = current_pods(seen)
     for pod in pods:
-        found = _container_trouble(seen, pod) or _probe_trouble(seen, pod)
+        found = _probe_trouble(seen, pod) or _container_trouble(seen, pod)
         if found:
             return found
     return None if done(seen) else _overdue(seen, pods)

@@ -149,6 +149,7 @@ def scenarios(
                 finally:
                     for container in await it.containers():
                         await asyncio.to_thread(container.remove, force=True)
+                    await shops.forgotten(stack, it.app)
 
         places = {"shop": shop, "world": lambda: world_on(stack), "image": lambda: nullcontext(image)}
         yield asyncio.run(run_all(acts, places))

@@ -332,6 +332,14 @@ async def until(come: Callable[[], Awaitable[object]], seconds: float = 180) -> 
             await asyncio.sleep(0.1)
 
 
+async def forgotten(stack: Stack, app: str) -> None:
+    """Let the proxy and the store forget an app: with every app that stands they have more to do at every change."""
+    async with redis.Redis.from_url(stack.state_url) as store:
+        for pattern in (f"traefik/http/*/{app}-*", f"release-pipelines/{app}/*"):
+            async for key in store.scan_iter(pattern, count=1000):
+                await store.delete(key)
+
+
 def without_image(shop: Shop) -> Run:
     """A release whose image was removed from the registry after its digest was read."""
     run = shop.run(NEW)

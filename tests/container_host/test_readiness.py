@@ -77,7 +77,7 @@ async def test_a_registry_that_is_away_is_waited_for_until_the_timeout(world: Wo
 
 @scenario
 async def test_an_app_that_serves_another_port_is_not_ready(world: World, image: Image) -> None:
-    world.workload(ready_timeout=8)
+    world.workload(ready_timeout=20)
     failure = await failing(world, image("1.3.0", mode="deaf"))
     assert "does not serve port 8080" in failure
     assert "line 7 of 1.3.0" in failure
@@ -85,7 +85,7 @@ async def test_an_app_that_serves_another_port_is_not_ready(world: World, image:
 
 @scenario
 async def test_an_app_whose_health_path_complains_is_not_ready(world: World, image: Image) -> None:
-    world.workload(ready_timeout=8)
+    world.workload(ready_timeout=20)
     assert "answers /health with 503" in await failing(world, image("1.4.0", mode="sick"))
 
 

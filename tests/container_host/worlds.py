@@ -14,7 +14,7 @@ import aiohttp
 from release_pipelines.domain.values import Artifact, Lease, RouteNote, Target, TrackStatus, Traffic, share_with
 from release_pipelines.platforms.container_host import ContainerHost
 from release_pipelines.spec.models import RouterSpec, WorkloadSpec
-from tests.container_host.shops import NUMBERS, PREFIX
+from tests.container_host.shops import NUMBERS, PREFIX, forgotten
 from tests.container_host.stack import Stack
 
 
@@ -143,3 +143,4 @@ async def world_on(stack: Stack) -> AsyncIterator[World]:
         finally:
             for container in world.containers():
                 await asyncio.to_thread(container.remove, force=True)
+            await forgotten(stack, app)

@@ -24,7 +24,13 @@ from release_pipelines.domain.values import (
 from release_pipelines.platforms.base import PlatformError, PlatformUnavailable
 from release_pipelines.platforms.container_host import rollout
 from release_pipelines.platforms.container_host.engine import Container, Engine, EngineRefusal
-from release_pipelines.platforms.container_host.replicas import LABEL, Prober, container_body, workload_of
+from release_pipelines.platforms.container_host.replicas import (
+    LABEL,
+    SERVING_TRIES,
+    Prober,
+    container_body,
+    workload_of,
+)
 from release_pipelines.platforms.container_host.rollout import DRAIN_SECONDS, Plan, Replica, Want
 from release_pipelines.platforms.container_host.state import TRACKS, Seen, State, fence_lost
 from release_pipelines.spec.models import WorkloadSpec
@@ -269,7 +275,7 @@ class ContainerHost:
     async def _probed(self, workload: WorkloadSpec, replica: Replica) -> Replica:
         if replica.state != "running" or replica.left_at is not None:
             return replica
-        tries = 2 if replica.listed else 1
+        tries = SERVING_TRIES if replica.listed else 1
         return replace(replica, trouble=await self._prober.trouble(replica.url, workload, tries))
 
     async def _status(self, target: Target, track: Track, seen: Seen, replicas: list[Replica]) -> TrackStatus:

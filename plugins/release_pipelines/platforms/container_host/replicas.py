@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 PROBE_SECONDS = 3.0
+SERVING_TRIES = 2
+"""So often a replica that serves is asked when it takes too long to answer: a busy one is no dead one."""
 LABEL = "release-pipelines."
 
 
@@ -71,7 +73,7 @@ class Prober:
     async def trouble(self, url: str | None, workload: WorkloadSpec, tries: int = 1) -> str | None:
         """Why the replica at ``url`` is not ready, as the end of a sentence; None if it is.
 
-        :param tries: how often it is asked when it takes too long: a busy replica that serves is no dead one.
+        :param tries: how often it is asked when it takes too long.
         """
         import aiohttp
 
@@ -89,8 +91,8 @@ class Prober:
             return f"does not serve port {workload.port}"
 
     async def any_ready(self, urls: list[str], workload: WorkloadSpec) -> bool:
-        """Whether one of the replicas is ready; returns with the first that is."""
-        probes = [asyncio.ensure_future(self.trouble(url, workload)) for url in urls]
+        """Whether one of the replicas that serve is ready; returns with the first that is."""
+        probes = [asyncio.ensure_future(self.trouble(url, workload, SERVING_TRIES)) for url in urls]
         try:
             for probe in asyncio.as_completed(probes):
                 if await probe is None:

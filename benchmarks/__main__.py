@@ -15,6 +15,7 @@ PARTS = {
     "abort": "from a failing answer to weight 0",
     "switch": "all traffic at once, there and back",
     "rollback": "from the verdict to the end of the rollback tasks",
+    "controls": "what people say to a release, until it has its effect",
     "release": "a busy app's release with holds that may end early",
     "triggerer": "many canaries in one triggerer",
 }

@@ -32,6 +32,9 @@ HOME = STATE / "airflow"
 ENVIRONMENT = STATE / "environment"
 USERS = {"admin": "admin", "alice": "user", "bob": "user", "carol": "user"}
 """Everybody's password is their name: all of it is on loopback."""
+TOKEN = "/auth/token"  # noqa: S105
+TRIES = 5
+"""So often a question is asked again that a busy machine has not answered."""
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -167,7 +170,7 @@ class Client:
         :raises SandboxError: with Airflow's own words when it refuses.
         """
         if not self._token:
-            given = self._send("POST", "/auth/token", {"username": self.user, "password": self.user})
+            given = self._send("POST", TOKEN, {"username": self.user, "password": self.user})
             self._token = given["access_token"]
         return self._send(method, f"/api/v2{path}", body)
 
@@ -178,15 +181,19 @@ class Client:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
         )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-                content = response.read()
-        except urllib.error.HTTPError as error:
-            said = error.read().decode(errors="replace")[:400]
-            raise SandboxError(f"Airflow answers {error.code} to {method} {path} by {self.user}: {said}") from error
-        except OSError as error:
-            raise SandboxError(f"Airflow does not answer at {AIRFLOW}: {error}") from error
-        return json.loads(content) if content else None
+        tries = TRIES if method == "GET" or path == TOKEN else 1  # what changes something is not sent twice
+        for left in reversed(range(tries)):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+                    content = response.read()
+                return json.loads(content) if content else None
+            except urllib.error.HTTPError as error:
+                said = error.read().decode(errors="replace")[:400]
+                raise SandboxError(f"Airflow answers {error.code} to {method} {path} by {self.user}: {said}") from error
+            except OSError as error:
+                if not left:
+                    raise SandboxError(f"Airflow does not answer at {AIRFLOW}: {error}") from error
+                time.sleep(1)
 
 
 def forget_runs() -> None:

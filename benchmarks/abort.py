@@ -96,10 +96,7 @@ async def measure(place: Place) -> list[list[str]]:
         finally:
             await close_sessions()
     rows = [(f"{place.name}: weight 0 accepted", accepted), (f"{place.name}: last request sent to the canary", effect)]
-    return [
-        [name, f"{statistics.median(times):.0f}", f"{max(times):.0f}", "< 1000"] if times else [name, "-", "-", ""]
-        for name, times in rows
-    ]
+    return [[name, f"{statistics.median(times):.0f}", f"{max(times):.0f}", "< 1000"] for name, times in rows if times]
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import zlib
 from typing import TYPE_CHECKING
 
 from include.sandbox import processes
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 DIRECTORY = STATE / "engine"
 SOCKET = STATE / "engine.sock"
+PACKAGES = "python3-minimal,libpython3-stdlib,ca-certificates,libc-bin,coreutils"
+"""What a base image of our own is made of; `sleep` is what a pod waits with before it ends."""
 
 CONTAINERS_CONF = """\
 [containers]
@@ -139,15 +142,14 @@ def base_image(engine_url: str) -> str:
         return BASE_IMAGE
     except (docker.errors.APIError, OSError):
         print(f"  {BASE_IMAGE} cannot be pulled; making an image with Python from Debian packages")
-    archive = CACHE / "base.tar"
+    archive = CACHE / f"base-{zlib.crc32(PACKAGES.encode()):08x}.tar"
     if not archive.exists():
         if not shutil.which("mmdebstrap"):
             raise SandboxError(f"The image {BASE_IMAGE} cannot be pulled, and mmdebstrap is not there to make one.")
         CACHE.mkdir(parents=True, exist_ok=True)
         unfinished = CACHE / "base.unfinished.tar"
-        packages = "--include=python3-minimal,libpython3-stdlib,ca-certificates,libc-bin"
         made = subprocess.run(
-            ["mmdebstrap", "--variant=extract", packages, "bookworm", str(unfinished)],
+            ["mmdebstrap", "--variant=extract", f"--include={PACKAGES}", "bookworm", str(unfinished)],
             env=environment(),
             capture_output=True,
             text=True,

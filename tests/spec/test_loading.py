@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from release_pipelines.spec.base import parse_duration, parse_share
-from release_pipelines.spec.loader import deep_merge, load_analysis, load_environment
+from release_pipelines.spec.loader import deep_merge, load_analysis, load_environment, read_yaml
 from release_pipelines.spec.release import app_errors, load_release, release_specs
 from release_pipelines.spec.schema import schemas
 
@@ -125,6 +127,14 @@ def test_what_is_no_share(text):
 @pytest.mark.parametrize("name", schemas())
 def test_the_schemas_for_editors_are_current(name):
     assert (ROOT / "include" / "schemas" / name).read_text() == schemas()[name]
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [("apps/storefront.yaml", "app"), ("config/production.yaml", "environment"), ("config/base.yaml", "environment")],
+)
+def test_an_editor_marks_nothing_in_the_files_of_this_project(file, kind):
+    Draft202012Validator(json.loads(schemas()[f"{kind}.schema.json"])).validate(read_yaml(ROOT / "include" / file))
 
 
 def test_the_app_files_of_this_project_are_valid():

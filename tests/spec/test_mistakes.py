@@ -104,6 +104,14 @@ MISTAKES = {
     ),
     "a future schema": ("schema_version: 2", "schema_version: found 2, expected 1"),
     "a port that is none": ("workloads: [{port: 0}]", "workloads[0].port: found 0, expected 1 or more"),
+    "a limit that nothing can pass": (
+        "analysis: {metrics: [{name: errors, source: errors, limit: 150%}]}",
+        "analysis.metrics[0]: found 150%, expected a `limit` from 0 to 100%",
+    ),
+    "a path without its slash": (
+        "smoke_test: [cart]",
+        "storefront.yaml: smoke_test[0]: found `cart`, expected a path that begins with /",
+    ),
     "a hold of nothing": (
         "strategy: {canary: {steps: [{weight: 5, hold: 0s}]}}",
         "strategy.canary.steps[0].hold: found `0s`, expected a duration above 0",

@@ -62,6 +62,8 @@ class MetricSpec(Spec):
         given = [self.source is not None, self.bad is not None or self.total is not None, self.query is not None]
         if sum(given) != 1 or (self.bad is None) != (self.total is None):
             raise ValueError("exactly one of `source`, `bad` with `total`, or `query` is expected")
+        if self.query is None and not 0 <= self.limit <= 1:
+            raise ValueError(f"a `limit` from 0 to 100% is expected, found {100 * self.limit:g}%")
         return self
 
 

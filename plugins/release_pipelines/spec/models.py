@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -86,7 +86,7 @@ class AppSpec(Spec):
     environments: list[AppEnvironment] = Field(
         default_factory=lambda: [AppEnvironment(name="staging"), AppEnvironment(name="production")], min_length=1
     )
-    smoke_test: list[str] = Field(
+    smoke_test: list[Annotated[str, Field(pattern=r"^/")]] = Field(
         default_factory=lambda: ["/"], description="Paths that must answer 2xx with the version"
     )
     integration_test: list[str] = Field(

@@ -32,5 +32,6 @@ def _text(name: str) -> str:
         items = schema["properties"]["environments"]
         items["items"] = {"anyOf": [items["items"], {"type": "string"}]}
     if name == "environment":  # base.yaml gives the rest, the file's name gives the name
-        schema.pop("required", None)
+        for part in (schema, *schema["$defs"].values()):
+            part.pop("required", None)
     return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, indent=2) + "\n"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic_core import CoreSchema
 
 from release_pipelines.spec.analysis import AnalysisSpec
 from release_pipelines.spec.base import Duration, Spec, parse_duration
@@ -17,6 +18,12 @@ class HoldSpec(Spec):
 
     min: Duration
     max: Duration
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """An editor takes the one duration, too."""
+        both = handler.resolve_ref_schema(handler(core))
+        return {"anyOf": [both, {"type": "string"}, {"type": "number"}], "description": both.get("description", "")}
 
     @model_validator(mode="before")
     @classmethod

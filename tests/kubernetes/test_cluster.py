@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 
@@ -123,8 +124,6 @@ async def until(true: Callable[[], bool], within: float = 20) -> None:
 async def test_a_version_that_cannot_start_fails_in_seconds_and_says_why(
     cluster: Kubernetes, target: Make, artifacts: Images, namespace: str, version: str, said: str
 ) -> None:  # R7
-    import re
-
     app, old = target("istio"), artifacts("1.0.0")
     bad = artifacts("1.1.0", "crash") if version == "crash" else old.model_copy(update={"digest": "sha256:" + "0" * 64})
     apply(deployment(namespace, old, 1), service(namespace))

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from release_pipelines.domain.strategy import Stage
 from release_pipelines.domain.values import Artifact, Deployment, Target, to_json
+from release_pipelines.hooks import entry
 from release_pipelines.hooks.platform import PlatformHook
 from release_pipelines.hooks.prometheus import PrometheusHook
 from release_pipelines.operators.base import RUN, ReleaseOperator, explained, given, judged, watching, went_well
@@ -32,11 +33,11 @@ def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
     import requests
 
     for path in paths:
-        url, headers = target.url.rstrip("/") + path, {"Host": target.host} if target.host else {}
+        url = entry.at(target, path)
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                answer = requests.get(url, headers=headers, timeout=5, allow_redirects=False)
+                answer = requests.get(url, headers=entry.host(target), timeout=5, allow_redirects=False)
                 said = answer.headers.get(target.version_header)
                 wrong = not 200 <= answer.status_code < 300 or (version is not None and said != version)
                 found = f"{answer.status_code} from version {said or 'unknown'}"
@@ -88,7 +89,7 @@ class SmokeTestOperator(ReleaseOperator):
         self.log.info(
             "%s: %s answered as %s.", target.environment, ", ".join(self.paths), self.version or "any version"
         )
-        return [target.url.rstrip("/") + path for path in self.paths]
+        return [entry.at(target, path) for path in self.paths]
 
 
 class PreviewTestOperator(ReleaseOperator):

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from release_pipelines.domain.values import Artifact, Deployment, Lease, Target
 from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.operators.base import explained, given
+from release_pipelines.operators.base import blank, explained, given
 from release_pipelines.operators.deploy import RollingUpdateOperator
 from release_pipelines.platforms.base import LeaseHeld, PlatformError
 
@@ -37,7 +37,7 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         self.image = image
 
     def work(self, context: Context) -> dict[str, Any]:
-        if self.deployment in (None, "", "null", "None"):
+        if blank(self.deployment):
             raise AirflowSkipException("Nothing was deployed here.")
         done = given(Deployment, self.deployment, "deployment")
         if not done.previous_digest or done.previous_digest == done.digest:

@@ -216,7 +216,7 @@ class Run:
 
         :raises SandboxError: when Airflow refuses.
         """
-        time.sleep(3)  # sooner it can overtake the process that asked
+        self.until_task("approval")  # sooner the answer can overtake the process that asked
         path = f"{self.path}/taskInstances/approval/-1/hitlDetails"
         Client(user).call("PATCH", path, {"chosen_options": [option], "params_input": {}})
 

@@ -28,12 +28,15 @@ async def begun(world: World, switch: Switch) -> None:
 
 
 async def preview_answers(world: World) -> str | None:
-    """The version that answers at the preview's own address."""
+    """The version that answers at the preview's own address; kube-proxy takes a moment to know a new Service."""
     url, host = world.url, f"preview.{world.host}"
     if world.router == "replicas":
         url = f"http://{(await world.get('service', 'web-preview'))['spec']['clusterIP']}:8080"
-    async with aiohttp.ClientSession() as session, session.get(url, headers={"Host": host}) as answer:
-        return answer.headers.get("X-App-Version")
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url, headers={"Host": host}) as answer:
+            return answer.headers.get("X-App-Version")
+    except aiohttp.ClientConnectorError:
+        return None
 
 
 @BOTH

@@ -25,8 +25,25 @@ from release_pipelines.terminal import (
 if TYPE_CHECKING:
     from release_pipelines.history import Command, Release, ReleaseDetail, Stability
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Releases: what happened, and what would.")
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 steering.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("release-pipelines"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the package's version.")
+    ] = False,
+) -> None:
+    """Releases: what happened, and what would."""
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,18 @@ def test_what_is_not_there_is_a_sentence_and_an_exit_code() -> None:  # R12
     failed = run(app, ["show", "nothing"])
     assert failed.exit_code == 1
     assert failed.stderr == "The history knows no release and no app nothing.\n"
+
+
+def test_a_history_that_is_not_there_is_not_made(tmp_path: Path) -> None:  # R12
+    file = tmp_path / "histroy.db"
+    failed = run(app, ["history", "--database", f"sqlite:///{file}"])
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith(f"There is no release history at {file}: ")
+    assert not file.exists()
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run(app, ["--version"]).stdout.strip() == version("release-pipelines")
 
 
 def test_pruning_says_how_much_went() -> None:

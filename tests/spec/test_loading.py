@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from release_pipelines.spec.base import parse_duration, parse_share
-from release_pipelines.spec.loader import deep_merge, load_analysis, load_environment, read_yaml
+from release_pipelines.spec.loader import SpecError, deep_merge, load_analysis, load_environment, read_yaml
 from release_pipelines.spec.release import app_errors, load_release, release_specs
 from release_pipelines.spec.schema import schemas
+from release_pipelines.spec.strategy import StrategySpec
+from tests.spec.conftest import BASE
 
 TREES = st.recursive(
     st.integers(0, 3) | st.sampled_from(["", "x"]) | st.lists(st.integers(0, 3), max_size=2),
@@ -122,6 +124,32 @@ def test_shares(text, share):
 def test_what_is_no_share(text):
     with pytest.raises(ValueError, match="a share like"):
         parse_share(text)
+
+
+@pytest.mark.parametrize("name", ["canary", "blue_green", "rolling"])
+@pytest.mark.parametrize("text", ["strategy: {name}", "strategy: {{{name}: }}", "strategy: {{{name}: {{}}}}"])
+def test_the_name_of_a_strategy_is_enough(project, name, text):
+    app = project.app(text.format(name=name))
+    strategy = load_release(app, project.config, project.analyses).app.strategy
+    assert strategy == StrategySpec.model_validate({name: {}})
+    Draft202012Validator(json.loads(schemas()["app.schema.json"])).validate({"name": "a", "strategy": name})
+
+
+def test_only_who_builds_needs_an_engine(project):  # R12
+    base = BASE.replace("engine: host, ", "")
+    project.environment("base", base)
+    assert load_release(project.app(), project.config, project.analyses).environments[0].connections.engine is None
+    with pytest.raises(
+        SpecError, match=r"storefront.yaml: build: found no engine in staging.yaml, expected `connections.engine`"
+    ):
+        load_release(project.app("build: {repository: .}"), project.config, project.analyses)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlim", "Europe", "/etc", ""])
+def test_a_time_zone_that_is_none(project, zone):  # R12
+    project.environment("production", f"name: production\ntime_zone: {zone!r}")
+    with pytest.raises(SpecError, match=r"time_zone: found .*, expected a time zone like Europe/Berlin"):
+        load_release(project.app(), project.config, project.analyses)
 
 
 @pytest.mark.parametrize("name", schemas())

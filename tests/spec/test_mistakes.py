@@ -59,6 +59,14 @@ MISTAKES = {
         "strategy: {canary: {steps: [{weight: 5, hold: 1m, analysis: {metrics: [{name: x, source: error, limit: 1}]}}]}}",
         "strategy.canary.steps[0].analysis.metrics[0].source: found `error`, expected one of `errors`, `slow_requests`",
     ),
+    "a strategy that is none": (
+        "strategy: roling",
+        "strategy: found `roling`, expected",
+    ),
+    "two strategies": (
+        "strategy: {canary: {}, rolling: {}}",
+        "strategy: found the keys canary, rolling, expected exactly one of `canary`, `blue_green` or `rolling`",
+    ),
     "a step whose analysis is missing": (
         "strategy: {canary: {steps: [{weight: 5, hold: 1m, analysis: }]}}\nanalysis: nowhere",
         "analysis: found `nowhere`, expected one of default",

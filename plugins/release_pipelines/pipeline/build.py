@@ -59,7 +59,7 @@ def build_group(spec: ReleaseSpec) -> tuple[Any, Any]:
         image=image,
         version=VERSION,
         commit=at["commit"],
-        engine_conn_id=connections.engine,
+        engine_conn_id=engine["engine_conn_id"],
         registry_conn_id=connections.registry,
     )
     with TaskGroup(group_id="build", ui_color=COLOURS["build"]):

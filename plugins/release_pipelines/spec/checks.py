@@ -21,6 +21,13 @@ def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: AnalysisS
     if len(set(names)) != len(names):
         yield "environments", ", ".join(names), "each environment once"
     yield from _people(app, environments)
+    first = environments[0]
+    if app.build and not first.connections.engine:
+        yield (
+            "build",
+            f"no engine in {first.name}.yaml",
+            f"`connections.engine` in {first.name}.yaml, which builds the image",
+        )
     where = "analysis" if isinstance(app.analysis, AnalysisSpec) else f"analysis `{app.analysis}`"
     yield from _analysis(where, analysis, app, environments)
     if app.name in RESERVED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
@@ -113,7 +114,7 @@ class Connections(Spec):
     """Airflow connection ids."""
 
     platform: str = Field(description="Where the workloads run: a container host or a Kubernetes cluster")
-    engine: str = Field(description="Container engine that builds images")
+    engine: str | None = Field(None, description="Container engine that builds images; needed by apps with `build`")
     registry: str
     prometheus: str
 
@@ -156,6 +157,15 @@ class EnvironmentSpec(Spec):
     notify: list[NotifySpec] = Field(
         default_factory=lambda: [NotifySpec(kind="log")], description="Who is told what a release came to"
     )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # none, no name at all, a folder of zones
+            raise ValueError("a time zone like Europe/Berlin is expected") from None
+        return name
 
     @model_validator(mode="after")
     def _router_fits(self) -> EnvironmentSpec:

@@ -28,9 +28,15 @@ def write(folder: Path) -> list[Path]:
 
 def _text(name: str) -> str:
     schema: dict[str, Any] = MODELS[name].model_json_schema(mode="validation")
-    if name == "app":  # a name is enough for an environment that differs in nothing
+    if (
+        name == "app"
+    ):  # a name is enough for an environment that differs in nothing, and for a strategy with its defaults
         items = schema["properties"]["environments"]
         items["items"] = {"anyOf": [items["items"], {"type": "string"}]}
+        strategy = schema["$defs"]["StrategySpec"]
+        schema["properties"]["strategy"] = {
+            "anyOf": [schema["properties"]["strategy"], {"enum": list(strategy["properties"])}]
+        }
     if name == "environment":  # base.yaml gives the rest, the file's name gives the name
         for part in (schema, *schema["$defs"].values()):
             part.pop("required", None)

@@ -204,8 +204,14 @@ class StrategySpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _canary_by_default(cls, value: Any) -> Any:
-        return {"canary": {}} if value == {} else value
+    def _name_is_enough(cls, value: Any) -> Any:
+        if value == {}:
+            return {"canary": {}}
+        if isinstance(value, str) and value in cls.model_fields:
+            return {value: {}}
+        if isinstance(value, dict) and len(value) == 1:  # `rolling:` with nothing behind it
+            return {key: {} if own is None else own for key, own in value.items()}
+        return value
 
     @model_validator(mode="after")
     def _one(self) -> StrategySpec:

@@ -30,8 +30,8 @@ status: python ## Say what runs
 test: ready ## Run all tests that this machine can run
 	@.venv/bin/python -m tests
 
-bench: ready ## Measure
-	@.venv/bin/python -m benchmarks
+bench: ready ## Measure; PARTS="abort switch" measures only these
+	@.venv/bin/python -m benchmarks $(PARTS)
 
 lint: python ## Style, types and layers
 	@.venv/bin/python -m tests lint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import time
 
 from benchmarks.table import Skip
 
@@ -29,11 +30,14 @@ def main() -> None:
     if unknown := set(parts) - PARTS.keys():
         parser.error(f"{', '.join(sorted(unknown))}: one of {', '.join(PARTS)} is expected")
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"  # tables, not what triggers say
-    for part in parts:
+    for number, part in enumerate(parts, 1):
+        begun = time.monotonic()
+        print(f"\n[{number}/{len(parts)}] {part}: {PARTS[part]}", flush=True)
         try:
             importlib.import_module(f"benchmarks.{part}").main()
+            print(f"\n  {part} took {time.monotonic() - begun:.0f} s")
         except Skip as why:
-            print(f"\n{part} ({PARTS[part]}) did not run: {why}")
+            print(f"  did not run: {why}")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class Ti:
     """A task instance."""
 
     id = "00000000-0000-0000-0000-000000000000"
+    try_number = 1
 
     def __init__(self, run: Run, task_id: str) -> None:
         self.run = run

@@ -12,6 +12,7 @@ class Ti:
 
     task_id = "task"
     id = "00000000-0000-0000-0000-000000000000"
+    try_number = 1
 
     def __init__(self, task_id: str = "task") -> None:
         self.task_id = task_id

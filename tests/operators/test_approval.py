@@ -35,6 +35,7 @@ def ask(
     event: dict[str, Any] | None,
     approvers: list[str] | None = None,
     kind: type[AskingOperator] = ReleaseApprovalOperator,
+    try_number: int = 1,
     **kwargs: Any,
 ) -> tuple[Any, Ti]:
     """Open the form, or let ``event`` answer it, for a release that alice asked for; gives the result or the failure."""
@@ -51,6 +52,7 @@ def ask(
         **kwargs,
     )
     ti = Ti()
+    ti.try_number = try_number
     run = SimpleNamespace(dag_id="release_shop", run_id="approval", triggering_user_name="alice")
     context: Any = {"ti": ti, "dag_run": run}
     try:
@@ -139,17 +141,42 @@ def test_a_version_that_turns_bad_while_a_person_thinks_ends_the_wait() -> None:
     assert ti.pushed["verdict"]["weight"] == 10
 
 
-def test_a_wait_in_the_middle_goes_on_watching_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    def waits(*_: Any) -> None:
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The subjects of the forms that were opened."""
+    subjects: list[str] = []
+
+    def waits(operator: HITLOperator, _: Any) -> None:
+        subjects.append(operator.subject)
         raise TaskAwaitingInput(method_name="execute_complete", timeout=None)
 
     monkeypatch.setattr(HITLOperator, "execute", waits)
+    return subjects
+
+
+def test_a_wait_in_the_middle_goes_on_watching_the_version(opened: list[str]) -> None:
     with pytest.raises(TaskDeferred) as caught:
         middle(None)
     given = caught.value.trigger.serialize()[1]
     assert (given["stage"]["name"], given["fence"], given["release"]) == ("step_10", 7, RELEASE)
     with pytest.raises(TaskDeferred):
         ask(None)
+    assert opened == ["Let shop 1.1.0 go on in production?", "Release shop 1.1.0 to production?"]
+
+
+def test_an_answer_is_not_thrown_away_when_airflow_tries_the_question_again(opened: list[str]) -> None:  # R10
+    with pytest.raises(TaskDeferred) as caught:
+        ask(None, try_number=2)
+    assert opened == []  # an open form keeps its answer; opening it again would not
+    assert (caught.value.trigger.serialize()[1]["release"], caught.value.method_name) == (RELEASE, "execute_complete")
+    assert ask(said("Approve", "bob"), try_number=2)[0]["by"] == "bob"
+
+
+def test_a_question_that_is_tried_again_and_has_no_form_opens_it(opened: list[str]) -> None:
+    with pytest.raises(TaskDeferred) as caught:
+        ask({"unasked": True}, try_number=2)
+    assert len(opened) == 1
+    assert caught.value.method_name == "execute_complete"
 
 
 def test_a_first_release_asks_nobody_in_the_middle() -> None:  # R17

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from airflow.providers.standard.triggers.hitl import HITLTrigger
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import TriggerEvent
 
 from release_pipelines.platforms.base import PlatformError
@@ -140,6 +142,32 @@ async def test_no_answer_in_time_is_told_as_airflow_tells_it(
     monkeypatch.setattr(HITLTrigger, "_handle_timeout", late)
     over = datetime.now(timezone.utc) - timedelta(seconds=LONG)
     assert await event(question(world, timeout_datetime=over)) == {"error": "late", "error_type": "timeout"}
+
+
+def refused(status: int) -> AirflowRuntimeError:
+    """What the triggerer says of an answer of Airflow's API."""
+    return AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status}))
+
+
+async def test_a_question_without_a_form_asks_for_one(
+    world: World, prometheus: FakePrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def without(_: Any) -> None:
+        raise refused(404)
+
+    monkeypatch.setattr(HITLTrigger, "_handle_response", without)
+    assert await event(question(world)) == {"unasked": True}
+
+
+async def test_a_question_that_cannot_be_looked_at_fails(
+    world: World, prometheus: FakePrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: Any) -> None:
+        raise refused(500)
+
+    monkeypatch.setattr(HITLTrigger, "_handle_response", away)
+    with pytest.raises(AirflowRuntimeError):
+        await event(question(world))
 
 
 def test_a_question_is_made_again_from_what_it_serializes(world: World) -> None:  # R6

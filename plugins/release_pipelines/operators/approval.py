@@ -84,22 +84,34 @@ class AskingOperator(ApprovalOperator):
         return [name for name in self.approvers if self.self_approval or name != requester]
 
     def execute(self, context: Context) -> Any:
-        """Open the form."""
+        """Open the form; tried again, take the answer that may be there already.
+
+        Airflow can take an answer that comes at once for a crash of the process that asked, and tries the task again. Asking
+        again would throw the answer away.
+        """
         with explained(context):
             artifact, target, found = self._asked()
-            requester = found.get("requester")
-            named = self._may(requester)
-            if not named and not self.self_approval:
-                raise AirflowFailException(
-                    f"Nobody is left who may approve: {requester} asked for the release and is the only approver. "
-                    f"Name another one in `approvers` of {target.environment}."
-                )
-            self.assigned_users = [{"id": name, "name": name} for name in named] or None
-            self.subject, self.body = self.form(artifact, target, found)
-            try:
-                return super().execute(context)
-            except TaskAwaitingInput:  # nobody would look for an abort, or at the version: a trigger waits instead
-                self.defer(trigger=self._trigger(context, artifact, target), method_name="execute_complete")
+            if context["ti"].try_number > 1:
+                self._wait(context, artifact, target)
+            return self._ask(context, artifact, target, found)
+
+    def _ask(self, context: Context, artifact: Artifact, target: Target, found: dict[str, Any]) -> Any:
+        requester = found.get("requester")
+        named = self._may(requester)
+        if not named and not self.self_approval:
+            raise AirflowFailException(
+                f"Nobody is left who may approve: {requester} asked for the release and is the only approver. "
+                f"Name another one in `approvers` of {target.environment}."
+            )
+        self.assigned_users = [{"id": name, "name": name} for name in named] or None
+        self.subject, self.body = self.form(artifact, target, found)
+        try:
+            return super().execute(context)
+        except TaskAwaitingInput:  # nobody would look for an abort, or at the version: a trigger waits instead
+            self._wait(context, artifact, target)
+
+    def _wait(self, context: Context, artifact: Artifact, target: Target) -> None:
+        self.defer(trigger=self._trigger(context, artifact, target), method_name="execute_complete")
 
     def _trigger(self, context: Context, artifact: Artifact, target: Target) -> ReleaseApprovalTrigger:
         return ReleaseApprovalTrigger(
@@ -118,6 +130,8 @@ class AskingOperator(ApprovalOperator):
         """Somebody answered, or nobody did in time; or the wait was ended."""
         with explained(context):
             artifact, target, found = self._asked()
+            if event.get("unasked"):
+                return self._ask(context, artifact, target, found)
             if event.get("verdict"):  # the version was judged meanwhile: a bad one has lost its traffic already
                 raise AirflowFailException(judged(context, event, self.release, target, artifact).sentence)
             if event.get("aborted") or event.get("kind"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from typing import Any
 
 from airflow.providers.standard.triggers.hitl import HITLTrigger
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import TriggerEvent
 
 from release_pipelines.domain.strategy import Stage
@@ -16,6 +19,9 @@ from release_pipelines.platforms.base import PlatformError
 from release_pipelines.triggers.base import first_of, refused
 from release_pipelines.triggers.steering import Steering
 from release_pipelines.triggers.watching import Watch, meanwhile
+
+SETTLE_SECONDS = 2.0
+"""So long Airflow may take to notice that the process that asked has ended. Who resumes the task sooner has it tried again."""
 
 
 class ReleaseApprovalTrigger(HITLTrigger):
@@ -29,7 +35,7 @@ class ReleaseApprovalTrigger(HITLTrigger):
         :class:`~release_pipelines.triggers.stage.StageTrigger`. None: it has no traffic yet.
     :param kwargs: those of Airflow's ``HITLTrigger``.
 
-    Event: Airflow's own, ``{"aborted": {"by", "reason"}}``, ``{"verdict", "samples", "notes", "aborted"}``, or
+    Event: Airflow's own, ``{"unasked": true}`` when there is no form (of this try), ``{"aborted": {"by", "reason"}}``, ``{"verdict", "samples", "notes", "aborted"}``, or
     ``{"error", "kind"}`` when the lease is lost.
     """
 
@@ -85,7 +91,13 @@ class ReleaseApprovalTrigger(HITLTrigger):
         )
 
     async def _answer(self) -> TriggerEvent:
-        return await anext(aiter(super().run()))
+        await asyncio.sleep(SETTLE_SECONDS)
+        try:
+            return await anext(aiter(super().run()))
+        except AirflowRuntimeError as error:
+            if (error.error.detail or {}).get("status_code") != HTTPStatus.NOT_FOUND:
+                raise
+        return TriggerEvent({"unasked": True})
 
     async def _meanwhile(self, watched: Watch | None) -> TriggerEvent:
         return TriggerEvent(await meanwhile(watched, Steering(self.release)))

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ATTEMPTS = 50
-"""So often a write is tried on fresh state while others keep changing the object."""
+CONFLICT_SECONDS = 20.0
+"""So long a write is tried on fresh state while others keep changing the object: each try wins by chance."""
 WITHDRAW_SECONDS = 30.0
 
 
@@ -217,13 +217,16 @@ class Kubernetes:
 
     async def _retried(self, target: Target, attempt: Callable[[], Awaitable[T]]) -> T:
         """R14: a conflict is tried again on fresh state; each attempt reads and checks the fence again."""
-        for _ in range(ATTEMPTS):
+        end = time.monotonic() + CONFLICT_SECONDS
+        while True:
             try:
                 return await attempt()
             except Conflict as error:
-                last = error
+                if time.monotonic() > end:
+                    raise PlatformUnavailable(
+                        f"{target.app} in {target.environment} keeps being changed by somebody else: {error}."
+                    ) from error
                 await asyncio.sleep(random.uniform(0, 0.05))
-        raise PlatformUnavailable(f"{target.app} in {target.environment} keeps being changed by somebody else: {last}.")
 
     async def _guard(self, target: Target, fence: int) -> None:
         leases.refuse_others(await self.client.get(LEASES, target.namespace, leases.lease_name(target)), target, fence)

@@ -35,7 +35,8 @@ async def measured(place: int, kind: str) -> float:
     from tests.triggers.scenes import scenes
 
     async with AsyncExitStack() as opened:
-        folder = opened.enter_context(tempfile.TemporaryDirectory())
+        # A question to the history that nobody waits for any more may still be open, and its file there.
+        folder = opened.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         prometheus = await opened.enter_async_context(FakePrometheus())
         opened.push_async_callback(close_sessions)
         for name, connection in {

@@ -35,7 +35,7 @@ async def test_a_first_release_makes_deployment_and_service_and_gives_them_all_t
 ) -> None:  # R17
     app, good = target(), artifacts("1.0.0")
     await cluster.check(app)
-    lease = await cluster.take_lease(app, "first", 300)
+    lease = await cluster.take_lease(app, "first", 30)
     assert await cluster.deploy(app, "stable", good, None, lease.fence)
     status = await ended(cluster, app, "stable", lease.fence)
     assert (status.settled, status.digest, status.version, status.ready) == (True, good.digest, "1.0.0", 1)
@@ -57,7 +57,7 @@ async def test_a_canary_without_a_mesh_gets_its_share_by_pods_and_none_before_it
 ) -> None:  # R5, R18
     app, old, new = target(), artifacts("1.0.0"), artifacts("1.1.0")
     apply(deployment(namespace, old, 3), service(namespace))
-    fence = (await cluster.take_lease(app, "second", 300)).fence
+    fence = (await cluster.take_lease(app, "second", 60)).fence
     assert (await ended(cluster, app, "stable", fence)).digest == old.digest
     untouched = pods(namespace)
 
@@ -107,7 +107,7 @@ def versions(namespace: str) -> dict[str, int]:
     return {track: count for track, count in counts.items() if count}
 
 
-async def until(true: Callable[[], bool], within: float = 60) -> None:
+async def until(true: Callable[[], bool], within: float = 20) -> None:
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, "it did not come to be"
@@ -124,12 +124,12 @@ async def until(true: Callable[[], bool], within: float = 60) -> None:
 async def test_a_version_that_cannot_start_fails_in_seconds_and_says_why(
     cluster: Kubernetes, target: Make, artifacts: Images, namespace: str, version: str, said: str
 ) -> None:  # R7
-    app, old = target("istio", ready_timeout="10m"), artifacts("1.0.0")
+    app, old = target("istio"), artifacts("1.0.0")
     bad = artifacts("1.1.0", "crash") if version == "crash" else old.model_copy(update={"digest": "sha256:" + "0" * 64})
     apply(deployment(namespace, old, 1), service(namespace))
-    fence = (await cluster.take_lease(app, "bad", 300)).fence
+    fence = (await cluster.take_lease(app, "bad", 60)).fence
     assert await cluster.deploy(app, "canary", bad, 1, fence)
-    status = await ended(cluster, app, "canary", fence)
+    status = await ended(cluster, app, "canary", fence, within=30)
     assert status.failure
     assert re.search(said, status.failure), status.failure
     with pytest.raises(PlatformError, match="no ready replica"):
@@ -147,10 +147,10 @@ async def test_a_version_that_a_liveness_probe_kills_has_failed(
         "failureThreshold": 2,
     }
     apply(own, service(namespace))
-    fence = (await cluster.take_lease(app, "hangs", 300)).fence
+    fence = (await cluster.take_lease(app, "hangs", 60)).fence
     await ended(cluster, app, "stable", fence)
     await cluster.deploy(app, "canary", artifacts("1.1.0", "hangs"), 1, fence)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 60
     while True:
         told = kubectl(
             "get", "events", "--namespace", namespace, "--field-selector", "reason=Killing", "--output", "name"
@@ -171,11 +171,11 @@ async def test_only_the_newest_holder_writes(
 ) -> None:  # R2
     app, good = target(), artifacts("1.0.0")
     apply(deployment(namespace, good, 1), service(namespace))
-    first = await cluster.take_lease(app, "first", 300)
-    assert (await cluster.take_lease(app, "first", 300)).fence == first.fence
+    first = await cluster.take_lease(app, "first", 60)
+    assert (await cluster.take_lease(app, "first", 60)).fence == first.fence
     with pytest.raises(LeaseHeld, match="held by first"):
-        await cluster.take_lease(app, "second", 300)
-    second = await cluster.take_lease(app, "second", 300, force=True)
+        await cluster.take_lease(app, "second", 60)
+    second = await cluster.take_lease(app, "second", 60, force=True)
     assert second.fence > first.fence
     await ended(cluster, app, "stable", second.fence)
     for write in (
@@ -193,7 +193,7 @@ async def test_only_the_newest_holder_writes(
     with pytest.raises(FenceLost, match="given back"):
         await cluster.split(app, ALL_TO_STABLE, RouteNote(), second.fence)
     kubectl("delete", "lease", "release-web", "-n", namespace)
-    assert (await cluster.take_lease(app, "third", 300)).fence > second.fence  # the route remembers
+    assert (await cluster.take_lease(app, "third", 60)).fence > second.fence  # the route remembers
 
 
 async def test_an_autoscaled_stable_keeps_the_number_that_its_autoscaler_gave_it(
@@ -211,7 +211,7 @@ async def test_an_autoscaled_stable_keeps_the_number_that_its_autoscaler_gave_it
         },
     }
     apply(deployment(namespace, old, 2), service(namespace), scaler)
-    fence = (await cluster.take_lease(app, "release", 300)).fence
+    fence = (await cluster.take_lease(app, "release", 60)).fence
     await ended(cluster, app, "stable", fence)
     assert not await cluster.deploy(app, "stable", old, 3, fence)
     kubectl("delete", "hpa", "web", "-n", namespace)
@@ -225,7 +225,7 @@ async def test_registry_credentials_reach_the_pods_and_no_message(
     app, good = target(), artifacts("1.0.0")
     auth = {"serveraddress": "127.0.0.1:5000", "username": "robot", "password": "opensesame"}
     async with Kubernetes(opened(), registry_auth=auth) as platform:
-        fence = (await platform.take_lease(app, "release", 300)).fence
+        fence = (await platform.take_lease(app, "release", 60)).fence
         await platform.check(app)
         await platform.deploy(app, "stable", good, None, fence)
         status = await ended(platform, app, "stable", fence)

@@ -157,7 +157,7 @@ async def run_with_a_crash(world: World, trigger: Any, number: int, *, after: bo
         said = await event(trigger)
     except Killed:
         world.before = world.after = lambda call: None
-        said = await asyncio.wait_for(event(again(trigger)), 20)
+        said = await asyncio.wait_for(event(again(trigger)), 10)
     return said
 
 

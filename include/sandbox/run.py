@@ -17,7 +17,7 @@ from include.sandbox.settings import TRAFFIC_STATE, SandboxError
 
 SHOWN = ("running", "deferred", "awaiting_input", "success", "failed", "upstream_failed", "up_for_retry")
 WAIT_BEFORE_APPROVAL = 3.0
-"""Seconds: an answer that comes sooner can overtake the process that asked."""
+"""Seconds: an answer that comes sooner may cost the question another try."""
 
 UNFINISHED = ("scheduled", "queued", "running", "deferred", "awaiting_input", "up_for_retry")
 LONGEST = 900.0

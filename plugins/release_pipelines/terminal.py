@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -29,24 +28,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 def open_history_at(database: str | None) -> History:
     """The history at this address; None: where the environment says that it is, else a file of its own."""
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     from release_pipelines.history import default_url, open_history, url_from_connection
 
     connection = os.environ.get(CONNECTION)
     if database is None and not connection:
         return open_history(default_url())
-    try:
-        url = make_url(database) if database is not None else url_from_connection(connection or "")
-    except ArgumentError:
-        return open_history(database or "")  # says what is expected
-    file = url.database if url.get_backend_name() == "sqlite" else None
-    if file and not Path(file).exists():  # SQLite would make one, and an empty history says that nothing happened
-        fail(
-            f"There is no release history at {file}: the file that Airflow's connection `release_history` names is expected."
-        )
-    return open_history(url)
+    return open_history(url_from_connection(connection or "") if database is None else database, make=False)
 
 
 @contextmanager

@@ -144,28 +144,27 @@ async def test_no_answer_in_time_is_told_as_airflow_tells_it(
     assert await event(question(world, timeout_datetime=over)) == {"error": "late", "error_type": "timeout"}
 
 
-def refused(status: int) -> AirflowRuntimeError:
-    """What the triggerer says of an answer of Airflow's API."""
-    return AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status}))
+def refuse(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """Let Airflow's API answer so when the trigger asks for the form."""
+    error = ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": status})
+
+    async def refused(_: Any) -> None:
+        raise AirflowRuntimeError(error)
+
+    monkeypatch.setattr(HITLTrigger, "_handle_response", refused)
 
 
 async def test_a_question_without_a_form_asks_for_one(
     world: World, prometheus: FakePrometheus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def without(_: Any) -> None:
-        raise refused(404)
-
-    monkeypatch.setattr(HITLTrigger, "_handle_response", without)
+    refuse(monkeypatch, 404)
     assert await event(question(world)) == {"unasked": True}
 
 
 async def test_a_question_that_cannot_be_looked_at_fails(
     world: World, prometheus: FakePrometheus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(_: Any) -> None:
-        raise refused(500)
-
-    monkeypatch.setattr(HITLTrigger, "_handle_response", away)
+    refuse(monkeypatch, 500)
     with pytest.raises(AirflowRuntimeError):
         await event(question(world))
 

@@ -108,12 +108,13 @@ def _uri_parts(uri: str) -> dict[str, Any]:
     }
 
 
-def open_history(url: str | URL) -> History:
+def open_history(url: str | URL, *, make: bool = True) -> History:
     """Open the history; its tables are made or migrated under a lock when they are not current.
 
     :param url: SQLAlchemy's address of a PostgreSQL database or a SQLite file, whose folder is made.
+    :param make: False: a SQLite file that is not there is a mistake; an empty history would say that nothing happened.
     :raises HistoryUnavailable: when the database cannot be reached.
-    :raises ValueError: when the address is none, or a newer version of this package wrote the history.
+    :raises ValueError: when the address is none or names no file, or a newer version of this package wrote the history.
     """
     expected = "postgresql://… or sqlite:///… is expected"
     try:
@@ -123,6 +124,11 @@ def open_history(url: str | URL) -> History:
     kind = address.get_backend_name()
     if kind not in ("postgresql", "sqlite"):
         raise ValueError(f"The release history is kept in PostgreSQL or SQLite, not in {kind}; {expected}.")
+    file = address.database if kind == "sqlite" else None
+    if file and not make and not Path(file).exists():
+        raise ValueError(
+            f"There is no release history at {file}: the file that Airflow's connection `release_history` names is expected."
+        )
     engine = _engine(address)
     with reachable(engine):
         if _revision(engine) != REVISION:

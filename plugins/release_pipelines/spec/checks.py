@@ -21,13 +21,7 @@ def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: AnalysisS
     if len(set(names)) != len(names):
         yield "environments", ", ".join(names), "each environment once"
     yield from _people(app, environments)
-    first = environments[0]
-    if app.build and not first.connections.engine:
-        yield (
-            "build",
-            f"no engine in {first.name}.yaml",
-            f"`connections.engine` in {first.name}.yaml, which builds the image",
-        )
+    yield from _engine(app, environments[0])
     where = "analysis" if isinstance(app.analysis, AnalysisSpec) else f"analysis `{app.analysis}`"
     yield from _analysis(where, analysis, app, environments)
     if app.name in RESERVED:
@@ -48,6 +42,15 @@ def _people(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mista
             "approval",
             f"no approvers in {last.name}.yaml",
             f"`approvers` in {last.name}.yaml, or `self_approval: true` where one pair of eyes will do",
+        )
+
+
+def _engine(app: AppSpec, first: EnvironmentSpec) -> Iterator[Mistake]:
+    if app.build and not first.connections.engine:
+        yield (
+            "build",
+            f"no engine in {first.name}.yaml",
+            f"`connections.engine` in {first.name}.yaml, which builds the image",
         )
 
 

@@ -28,9 +28,7 @@ def write(folder: Path) -> list[Path]:
 
 def _text(name: str) -> str:
     schema: dict[str, Any] = MODELS[name].model_json_schema(mode="validation")
-    if (
-        name == "app"
-    ):  # a name is enough for an environment that differs in nothing, and for a strategy with its defaults
+    if name == "app":  # a name is enough for an environment that differs in nothing, and for a strategy
         items = schema["properties"]["environments"]
         items["items"] = {"anyOf": [items["items"], {"type": "string"}]}
         strategy = schema["$defs"]["StrategySpec"]

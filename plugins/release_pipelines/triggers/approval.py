@@ -35,8 +35,8 @@ class ReleaseApprovalTrigger(HITLTrigger):
         :class:`~release_pipelines.triggers.stage.StageTrigger`. None: it has no traffic yet.
     :param kwargs: those of Airflow's ``HITLTrigger``.
 
-    Event: Airflow's own, ``{"unasked": true}`` when there is no form (of this try), ``{"aborted": {"by", "reason"}}``, ``{"verdict", "samples", "notes", "aborted"}``, or
-    ``{"error", "kind"}`` when the lease is lost.
+    Event: Airflow's own, ``{"unasked": true}`` when there is no form (of this try), ``{"aborted": {"by", "reason"}}``,
+    ``{"verdict", "samples", "notes", "aborted"}``, or ``{"error", "kind"}`` when the lease is lost.
     """
 
     def __init__(

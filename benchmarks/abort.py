@@ -14,8 +14,8 @@ from benchmarks.table import Skip, load, table
 from benchmarks.triggerer import close_sessions
 
 if TYPE_CHECKING:
-    from release_pipelines.platforms.base import Platform
-    from release_pipelines.triggers.stage import StageTrigger
+    from release_pipelines.core.ports import Platform
+    from release_pipelines.features.stage.triggers import StageTrigger
     from tests.fakes import FakePrometheus
 
 RUNS = 20
@@ -24,9 +24,10 @@ WEIGHT = 50
 
 def step(place: Place, fence: int, number: int) -> StageTrigger:
     """A long step, judged as apps are by default; its counts come by own PromQL, which every router has."""
-    from release_pipelines.domain.strategy import Stage
-    from release_pipelines.domain.values import share_with, to_json
-    from release_pipelines.triggers.stage import StageTrigger
+    from release_pipelines.core.model.base import to_json
+    from release_pipelines.core.model.stage import Stage
+    from release_pipelines.core.model.traffic import share_with
+    from release_pipelines.features.stage.triggers import StageTrigger
 
     counts = {name: f'{kind}_total{{track="{{{{ track }}}}"}}' for name, kind in (("bad", "bad"), ("total", "all"))}
     analysis = {"interval": 0.5, "metrics": [{"name": "errors", "limit": "1%", **counts}]}
@@ -46,7 +47,7 @@ async def abort(
     platform: Platform, place: Place, metrics: FakePrometheus, fence: int, number: int
 ) -> tuple[float, float | None]:
     """One canary that turns bad. Milliseconds from the first failing answer to weight 0 accepted, and in effect."""
-    from release_pipelines.domain.values import Verdict
+    from release_pipelines.core.model.verdict import Verdict
 
     trigger, failing = step(place, fence, number), list[float]()
 

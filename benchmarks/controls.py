@@ -59,7 +59,7 @@ def _served_by(world: Any) -> None:
     """Triggers find this world as their platform, and nobody answers a form."""
     from airflow.providers.standard.triggers.hitl import HITLTrigger
 
-    from release_pipelines.hooks import platform
+    from release_pipelines.airflow.hooks import platform
 
     async def nothing(_: Any) -> None:
         return None
@@ -80,7 +80,7 @@ def at(place: int) -> dict[str, float]:
 
 def main() -> None:
     """Print the table."""
-    from release_pipelines.domain.control import KINDS
+    from release_pipelines.core.model.command import KINDS
     from tests.triggers.scenes import scenes
 
     names = [it.name for it in scenes()]
@@ -98,7 +98,7 @@ def main() -> None:
 
 def worker(place: int) -> None:
     """Measure at one place, and print the result as JSON."""
-    from release_pipelines.domain.control import KINDS
+    from release_pipelines.core.model.command import KINDS
     from tests.triggers import helpers
 
     helpers.ANALYSIS["interval"] = INTERVAL  # tests measure twenty times a second

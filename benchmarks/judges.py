@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.table import Skip, table
-from release_pipelines.domain import sequential
-from release_pipelines.domain.analysis import good_enough
-from release_pipelines.spec.analysis import AnalysisSpec, KayentaSpec, MetricSpec
+from release_pipelines.core.judges import sequential
+from release_pipelines.core.judges.judging import good_enough
+from release_pipelines.core.model.analysis import Analysis, KayentaSettings, Metric
 
 try:
     import numpy as np
@@ -36,9 +36,9 @@ GOOD, GOOD_KAYENTA, BAD = 20_000, 2_000, 1_000
 """So many canaries as good as stable (Kayenta's judge gets fewer: it takes longest); so many of each fault, the same for all."""
 MINUTE = 60 // INTERVAL
 
-METRIC = MetricSpec(name="errors", source="errors", limit=LIMIT)
-KAYENTA = KayentaSpec()
-ALPHA = AnalysisSpec(metrics=[METRIC]).alpha
+METRIC = Metric(name="errors", source="errors", limit=LIMIT)
+KAYENTA = KayentaSettings()
+ALPHA = Analysis(metrics=[METRIC]).alpha
 OURS = "sequential"
 
 

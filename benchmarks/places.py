@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.table import Skip
 
 if TYPE_CHECKING:
-    from release_pipelines.domain.values import Artifact, Target, Track
-    from release_pipelines.platforms.base import Platform
+    from release_pipelines.core.model.artifact import Artifact
+    from release_pipelines.core.model.target import Target
+    from release_pipelines.core.model.track import Track
+    from release_pipelines.core.ports import Platform
 
 APP = "benchmark"
 HOST = f"{APP}.localhost"
@@ -108,7 +110,8 @@ async def settle(platform: Platform, place: Place, track: Track, fence: int) -> 
 @asynccontextmanager
 async def side_by_side(place: Place, track: Track) -> AsyncIterator[tuple[Platform, int]]:
     """Both versions run, the new one without traffic; the platform and the fence with which it may be written to."""
-    from release_pipelines.domain.values import RouteNote, share_with
+    from release_pipelines.core.model.route import RouteNote
+    from release_pipelines.core.model.traffic import share_with
 
     async with place.platform() as platform:
         fence = (await platform.take_lease(place.target, APP, 3600)).fence
@@ -134,8 +137,8 @@ def history() -> Iterator[None]:
 @contextmanager
 def container_host() -> Iterator[Place]:
     """An engine, a store and a proxy of its own."""
-    from release_pipelines.platforms.container_host import ContainerHost
-    from release_pipelines.spec.models import RouterSpec
+    from release_pipelines.adapters.platforms.container_host import ContainerHost
+    from release_pipelines.core.model.target import RouterSettings
     from tests.container_host import stack as running
     from tests.container_host.conftest import why_not
 
@@ -152,7 +155,7 @@ def container_host() -> Iterator[Place]:
         running.start_store(stack)
         running.start_proxy(stack)
         ends.callback(_remove_containers, stack.engine_url)
-        where = _target(platform="container_host", router=RouterSpec(route=APP), url=stack.web, host=HOST)
+        where = _target(platform="container_host", router=RouterSettings(route=APP), url=stack.web, host=HOST)
         yield Place("container host", lambda: ContainerHost(stack.engine_url, stack.state_url), where, *_images())
 
 
@@ -207,8 +210,7 @@ PLACES: tuple[Callable[[], AbstractContextManager[Place]], ...] = (container_hos
 
 
 def _target(**where: Any) -> Target:
-    from release_pipelines.domain.values import Target
-    from release_pipelines.spec.models import WorkloadSpec
+    from release_pipelines.core.model.target import Target, Workload
 
     return Target(
         app=APP,
@@ -216,19 +218,19 @@ def _target(**where: Any) -> Target:
         registry_connection="none",
         platform_connection="none",
         prometheus_connection="benchmark_prometheus",
-        workload=WorkloadSpec(name=APP, replicas=1, port=8080),
+        workload=Workload(name=APP, replicas=1, port=8080),
         preview=True,
         **where,
     )
 
 
 def _kubernetes(name: str, namespace: str, router: Any, url: str) -> Place:
-    from release_pipelines.platforms.kubernetes import Kubernetes
-    from release_pipelines.spec.models import RouterSpec
+    from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+    from release_pipelines.core.model.target import RouterSettings
     from tests.kubernetes.conftest import opened
 
     where = _target(
-        platform="kubernetes", namespace=namespace, router=RouterSpec(kind=router, route=APP), url=url, host=HOST
+        platform="kubernetes", namespace=namespace, router=RouterSettings(kind=router, route=APP), url=url, host=HOST
     )
     return Place(name, lambda: Kubernetes(opened()), where, *_images())
 
@@ -283,7 +285,7 @@ def _registry() -> Iterator[str]:
 
 def _images() -> tuple[Artifact, Artifact]:
     """Two versions of a tiny app."""
-    from release_pipelines.domain.values import Artifact
+    from release_pipelines.core.model.artifact import Artifact
     from tests.kubernetes import image
     from tests.kubernetes.conftest import CACHE
 

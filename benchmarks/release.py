@@ -19,7 +19,7 @@ from benchmarks.table import Skip, load, table
 from benchmarks.triggerer import close_sessions
 
 if TYPE_CHECKING:
-    from release_pipelines.domain.values import Verdict
+    from release_pipelines.core.model.verdict import Verdict
 
 RATES = (5, 20, 50, 100, 500)
 """Requests per second to the app."""
@@ -89,7 +89,7 @@ class Metrics:
 
 async def release(metrics: Metrics, kind: str, rate: float, seed: int) -> float | None:
     """Minutes of all stages of one release; None when it was rolled back."""
-    from release_pipelines.domain.values import Verdict
+    from release_pipelines.core.model.verdict import Verdict
 
     app = f"{kind.replace(' ', '-')}-{rate:g}-{seed}"
     traffic = metrics.traffic[app] = Traffic(rate, seed)
@@ -113,9 +113,11 @@ def _took(started_at: float | None, verdict: Verdict) -> float:
 
 def _world(app: str, kind: str) -> Any:
     """The app in memory, and what makes the trigger of a stage."""
-    from release_pipelines.domain.strategy import Stage
-    from release_pipelines.domain.values import Lease, share_with, to_json
-    from release_pipelines.triggers.stage import StageTrigger
+    from release_pipelines.core.model.base import to_json
+    from release_pipelines.core.model.lease import Lease
+    from release_pipelines.core.model.stage import Stage
+    from release_pipelines.core.model.traffic import share_with
+    from release_pipelines.features.stage.triggers import StageTrigger
     from tests import fakes
 
     world, target = fakes.World(), fakes.target("benchmark_prometheus").model_copy(update={"app": app})

@@ -11,7 +11,7 @@ from benchmarks.places import APP, PLACES, Place, Seen, requests_to, side_by_sid
 from benchmarks.table import Skip, load, table
 
 if TYPE_CHECKING:
-    from release_pipelines.platforms.base import Platform
+    from release_pipelines.core.ports import Platform
 
 RUNS = 20
 
@@ -19,7 +19,8 @@ RUNS = 20
 async def switch(platform: Platform, place: Place, fence: int, seen: Seen, *, back: bool) -> tuple[float, float]:
     """Give all traffic to one of the two. Milliseconds from the decision until it is accepted; until the other one gets no
     more requests."""
-    from release_pipelines.domain.values import RouteNote, share_with
+    from release_pipelines.core.model.route import RouteNote
+    from release_pipelines.core.model.traffic import share_with
 
     traffic = share_with("preview", 0 if back else 100)
     note = RouteNote(release=APP, step="back" if back else "bake", traffic=traffic)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.table import Skip, load, table
 
 if TYPE_CHECKING:
-    from release_pipelines.triggers.base import PlatformTrigger
+    from release_pipelines.airflow.triggers import PlatformTrigger
     from tests.fakes import World
 
 CASES = ((100, 0.0), (500, 0.0), (1000, 0.0), (1000, 50 * 60.0))
@@ -64,7 +64,7 @@ asyncio.run(main())
 
 async def close_sessions() -> None:
     """Close what all readers of this event loop share; a triggerer keeps it as long as it lives."""
-    from release_pipelines.hooks.prometheus import PrometheusReader
+    from release_pipelines.airflow.hooks.prometheus import PrometheusReader
 
     if session := PrometheusReader._sessions.pop(asyncio.get_running_loop(), None):
         await session.close()
@@ -75,11 +75,15 @@ def triggers_of(number: int, ago: float) -> tuple[World, list[PlatformTrigger]]:
 
     :param ago: seconds since the step began.
     """
-    from release_pipelines.domain.strategy import Stage
-    from release_pipelines.domain.values import Lease, Route, RouteNote, Usage, share_with, to_json
+    from release_pipelines.core.model.base import to_json
+    from release_pipelines.core.model.lease import Lease
+    from release_pipelines.core.model.observation import Usage
+    from release_pipelines.core.model.route import Route, RouteNote
+    from release_pipelines.core.model.stage import Stage
+    from release_pipelines.core.model.traffic import share_with
+    from release_pipelines.features.lease.triggers import HoldLeaseTrigger
+    from release_pipelines.features.stage.triggers import StageTrigger
     from release_pipelines.spec.loader import DEFAULT_ANALYSIS
-    from release_pipelines.triggers.lease import HoldLeaseTrigger
-    from release_pipelines.triggers.stage import StageTrigger
     from tests import fakes
 
     release, traffic = f"release_app_{number}/run#0", share_with("canary", WEIGHT)
@@ -111,8 +115,8 @@ def triggers_of(number: int, ago: float) -> tuple[World, list[PlatformTrigger]]:
 @contextmanager
 def timed(late: list[float], measured: set[int]) -> Iterator[None]:
     """Note of every sample how many seconds after its tick it was there, and who has measured."""
-    from release_pipelines.triggers import watching
-    from release_pipelines.triggers.measuring import Measurer
+    from release_pipelines.core.progression import watch as watching
+    from release_pipelines.core.progression.measuring import Measurer
 
     class Timed(Measurer):
         async def take(self, *arguments: Any) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from airflow.sdk import get_parsing_context
 
+from release_pipelines.spec.folders import apps_folder, config_folder
 from release_pipelines.spec.release import app_errors
-from release_pipelines.spec.settings import apps_folder, config_folder
 
 project = Path(__file__).parents[1]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from airflow.sdk import get_parsing_context
 
 from release_pipelines.pipeline.release import release_dag
+from release_pipelines.spec.folders import apps_folder, config_folder
 from release_pipelines.spec.frozen import app_of, dag_id, dag_specs
-from release_pipelines.spec.settings import apps_folder, config_folder
 
 project = Path(__file__).parents[1]
 

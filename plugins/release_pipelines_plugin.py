@@ -5,6 +5,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 try:
     distribution("release-pipelines")
 except PackageNotFoundError:
-    from release_pipelines.plugin import ReleasePipelinesPlugin
+    from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
 
     __all__ = ["ReleasePipelinesPlugin"]

@@ -10,23 +10,14 @@ from typing import Any
 
 from aiohttp import web
 
-from release_pipelines.domain.values import (
-    ALL_TO_STABLE,
-    BESIDE,
-    Answer,
-    Artifact,
-    Lease,
-    Observed,
-    Route,
-    RouteNote,
-    Target,
-    Track,
-    TrackStatus,
-    Traffic,
-    Usage,
-)
-from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError
-from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Answer, Observed, TrackStatus, Usage
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.target import RouterSettings, Target, Workload
+from release_pipelines.core.model.track import BESIDE, Track
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 
 GOOD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
@@ -45,8 +36,8 @@ def target(prometheus: str = "prometheus", environment: str = "production") -> T
         platform_connection="platform",
         registry_connection="registry",
         prometheus_connection=prometheus,
-        workload=WorkloadSpec(name="shop", replicas=2, ready_timeout=5),
-        router=RouterSpec(route="shop"),
+        workload=Workload(name="shop", replicas=2, ready_timeout=5),
+        router=RouterSettings(route="shop"),
         url="http://127.0.0.1:1",
     )
 

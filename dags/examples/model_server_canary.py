@@ -11,14 +11,13 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from release_pipelines.domain.values import Target
-from release_pipelines.operators.build import ResolveDigestOperator
-from release_pipelines.operators.canary import BakeOperator, CanaryStepOperator
-from release_pipelines.operators.deploy import CanaryDeployOperator
-from release_pipelines.operators.lease import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
-from release_pipelines.operators.promote import PromoteOperator
-from release_pipelines.spec.analysis import AnalysisSpec
-from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.target import RouterSettings, Target, Workload
+from release_pipelines.features.build.operators import ResolveDigestOperator
+from release_pipelines.features.deployment.operators import CanaryDeployOperator
+from release_pipelines.features.lease.operators import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
+from release_pipelines.features.promotion.operators import PromoteOperator
+from release_pipelines.features.stage.canary import BakeOperator, CanaryStepOperator
 
 server = Target(
     app="model-server",
@@ -27,12 +26,12 @@ server = Target(
     platform_connection="sandbox_engine",
     registry_connection="sandbox_registry",
     prometheus_connection="sandbox_prometheus",
-    workload=WorkloadSpec(name="model-server", port=8080, replicas=2, cpu=0.5, memory="128Mi"),
-    router=RouterSpec(kind="traefik", route="model-server"),
+    workload=Workload(name="model-server", port=8080, replicas=2, cpu=0.5, memory="128Mi"),
+    router=RouterSettings(kind="traefik", route="model-server"),
     url="http://127.0.0.1:8000",
     host="model-server.localhost",
 )
-analysis = AnalysisSpec.model_validate(
+analysis = Analysis.model_validate(
     {
         "interval": "2s",
         "metrics": [

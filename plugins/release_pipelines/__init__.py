@@ -9,6 +9,6 @@ __version__ = "0.1.0"
 
 def get_provider_info() -> dict[str, Any]:
     """Tell Airflow which connection types and links this package brings (entry point ``apache_airflow_provider``)."""
-    from release_pipelines.provider_info import PROVIDER_INFO
+    from release_pipelines.airflow.provider_info import PROVIDER_INFO
 
     return PROVIDER_INFO

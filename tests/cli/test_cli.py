@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from release_pipelines.adapters.history import open_history
 from release_pipelines.cli import app
-from release_pipelines.domain.values import Sample, Verdict
-from release_pipelines.history import open_history
+from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.verdict import Verdict
 from tests.history.conftest import artifact, digest
 
 run = CliRunner().invoke
@@ -145,5 +146,5 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:  # R1
 
 
 def test_the_command_does_without_airflow() -> None:
-    code = "import sys, release_pipelines.cli, release_pipelines.history; print('airflow' in sys.modules)"
+    code = "import sys, release_pipelines.cli, release_pipelines.adapters.history; print('airflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from release_pipelines.adapters.history import History, open_history
 from release_pipelines.cli import app
-from release_pipelines.history import History, open_history
 from tests.history.conftest import artifact
 
 run = CliRunner().invoke

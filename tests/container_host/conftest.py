@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import Artifact
+from release_pipelines.core.model.artifact import Artifact
 from tests.container_host import shops, side_by_side
 from tests.container_host import stack as running
 from tests.container_host.shops import PREFIX, Recorded, Shop
@@ -125,8 +125,8 @@ def scenarios(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, BaseException | None]]:
     """What every selected scenario came to: none, or the error that it ended with."""
-    from release_pipelines.operators import telling
-    from release_pipelines.platforms import container_host
+    from release_pipelines.adapters.platforms import container_host
+    from release_pipelines.features.report import telling
 
     folder, acts = tmp_path_factory.mktemp("shops"), side_by_side.selected(request.session)
     with ThreadPoolExecutor(2) as builders:
@@ -157,7 +157,7 @@ def scenarios(
 
 async def run_all(acts: dict[str, Any], places: dict[str, Any]) -> dict[str, BaseException | None]:
     """All scenarios, with enough threads for their operators."""
-    from release_pipelines.hooks.prometheus import PrometheusReader
+    from release_pipelines.airflow.hooks.prometheus import PrometheusReader
 
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(32))

@@ -19,12 +19,16 @@ import aiohttp
 import redis.asyncio as redis
 import yaml
 
-from release_pipelines.domain.release import target
-from release_pipelines.domain.values import Artifact, Observed, RouteNote, Target, Traffic
+from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.pipeline.rollback import rollback_dag
-from release_pipelines.platforms.container_host import ContainerHost
 from release_pipelines.spec.release import load_release
+from release_pipelines.spec.target import target
 from tests.container_host.runs import Run
 from tests.container_host.stack import Stack
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import Observed
+from release_pipelines.core.model.observation import Observed
 from tests.container_host.shops import CRASHES, ERRORS, HOLD, NEW, OLD, SLOW, Shop, until, without_image
 from tests.container_host.side_by_side import scenario
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from release_pipelines.domain.values import Artifact
-from release_pipelines.operators.base import ReleaseOperator
-from release_pipelines.operators.build import (
+from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.features.build.operators import (
     ImageBuildOperator,
     ImagePushOperator,
     ImageTestOperator,

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from release_pipelines.domain.values import Observed
+from release_pipelines.core.model.observation import Observed
 from tests.container_host.shops import CRASHES, ERRORS, FRAIL, HOLD, MISSING, NEW, OLD, SLOW, Shop, without_image
 from tests.container_host.side_by_side import scenario
 

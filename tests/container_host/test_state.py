@@ -9,9 +9,12 @@ from collections.abc import Callable
 import pytest
 import redis.asyncio as redis
 
-from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Lease, RouteNote
-from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError, PlatformUnavailable
-from release_pipelines.platforms.container_host import ContainerHost
+from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError, PlatformUnavailable
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from tests.container_host.side_by_side import scenario
 from tests.container_host.stack import free_port
 from tests.container_host.worlds import World

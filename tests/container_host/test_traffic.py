@@ -8,8 +8,8 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from release_pipelines.domain.values import Artifact
-from release_pipelines.platforms.base import PlatformError
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.artifact import Artifact
 from tests.container_host.side_by_side import scenario
 from tests.container_host.worlds import Load, World
 

@@ -11,9 +11,13 @@ from typing import Any
 
 import aiohttp
 
-from release_pipelines.domain.values import Artifact, Lease, RouteNote, Target, TrackStatus, Traffic, share_with
-from release_pipelines.platforms.container_host import ContainerHost
-from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import RouterSettings, Target, Workload
+from release_pipelines.core.model.traffic import Traffic, share_with
 from tests.container_host.shops import NUMBERS, PREFIX, forgotten
 from tests.container_host.stack import Stack
 
@@ -129,8 +133,8 @@ async def world_on(stack: Stack) -> AsyncIterator[World]:
         platform_connection="host",
         registry_connection="registry",
         prometheus_connection="metrics",
-        workload=WorkloadSpec(name=app, replicas=1, ready_timeout=60),
-        router=RouterSpec(kind="traefik", route=app),
+        workload=Workload(name=app, replicas=1, ready_timeout=60),
+        router=RouterSettings(kind="traefik", route=app),
         url=stack.web,
         host=host,
         preview_host=f"preview.{host}",

@@ -228,7 +228,7 @@ def test_the_form_asks_for_what_a_release_needs(dag: DAG) -> None:
 def test_waits_of_a_release_are_deferrable_or_awaiting_input(dag: DAG) -> None:
     from airflow.providers.standard.operators.hitl import ApprovalOperator
 
-    from release_pipelines.operators.base import ReleaseOperator
+    from release_pipelines.airflow.operator import ReleaseOperator
 
     waiting = {"approval": ApprovalOperator, "production.bake": ReleaseOperator, "production.promote": ReleaseOperator}
     for task_id, kind in waiting.items():

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain import analysis as judging
-from release_pipelines.domain.analysis import action, curve, judge, metric_verdict, stage_verdict, ticks, window_at
-from release_pipelines.domain.values import Sample
-from release_pipelines.spec.analysis import AnalysisSpec, MetricSpec
+from release_pipelines.core.judges import judging
+from release_pipelines.core.judges.judging import action, curve, judge, metric_verdict, stage_verdict, ticks, window_at
+from release_pipelines.core.model.analysis import Analysis, Metric
+from release_pipelines.core.model.measurement import Sample
 
-ERRORS = MetricSpec(name="errors", source="errors", limit=0.01, min_requests=20, failure_limit=1)
-SLOW = MetricSpec(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)
-QUEUE = MetricSpec(name="queue", query="depth", limit=5, failure_limit=0)
-CPU = MetricSpec(name="cpu", source="cpu", limit=0.8, critical=False)
-ANALYSIS = AnalysisSpec(
+ERRORS = Metric(name="errors", source="errors", limit=0.01, min_requests=20, failure_limit=1)
+SLOW = Metric(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)
+QUEUE = Metric(name="queue", query="depth", limit=5, failure_limit=0)
+CPU = Metric(name="cpu", source="cpu", limit=0.8, critical=False)
+ANALYSIS = Analysis(
     judge="threshold", interval=10, window=30, min_measurements=1, error_limit=2, patience=20, metrics=[ERRORS]
 )
 
@@ -96,7 +96,7 @@ def test_a_failure_explains_itself_with_its_numbers():  # R13
         (CPU, {"value": 1.2}, "CPU 120 %, limit 80 %"),
         (QUEUE, {"value": 12.5}, "queue 12.5, limit 5"),
         (
-            MetricSpec(name="checkout", bad="b", total="t", limit=0.02),
+            Metric(name="checkout", bad="b", total="t", limit=0.02),
             {"bad": 1.0, "total": 40.0},
             "checkout 2.5 % over 40 events, limit 2 %",
         ),
@@ -263,7 +263,7 @@ def test_what_follows_from_a_verdict(judgement, on, expected):  # R3
 
 # --- the sequential judge ---------------------------------------------------------------------------------------------
 
-SEQUENTIAL = AnalysisSpec(interval=10, patience=20, error_limit=2, metrics=[ERRORS])
+SEQUENTIAL = Analysis(interval=10, patience=20, error_limit=2, metrics=[ERRORS])
 
 
 def counted(bad, total=1000.0, stable_bad=3.0, stable_total=1000.0, number=3, metric="errors", start=1000.0):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.control import KINDS, NEED_APPROVER, refusal, standing, why
+from release_pipelines.core.model.command import KINDS, NEED_APPROVER, refusal, standing, why
 
 
 class Running:

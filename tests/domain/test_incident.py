@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.incident import incident_report, what_to_do
-from release_pipelines.domain.records import Approval, Command, Event, RecordedVerdict, ReleaseDetail, Stability
-from release_pipelines.domain.values import MetricVerdict, Observed, Route, Track, TrackStatus, Traffic
+from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.records import Approval, Command, Event, RecordedVerdict, ReleaseDetail, Stability
+from release_pipelines.core.model.route import Route
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.core.model.verdict import MetricVerdict
+from release_pipelines.features.report.incident_report import incident_report, what_to_do
 
 BAD, GOOD, OLD = (f"sha256:{letter * 64}" for letter in "bca")
 START = 1764036000.0  # 2025-11-25 02:00:00 UTC

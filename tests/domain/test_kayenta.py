@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from scipy import optimize, stats
 
 from benchmarks import canaries
-from release_pipelines.domain.analysis import stage_verdict
-from release_pipelines.domain.kayenta import Shift, compare, score, shift, verdicts
-from release_pipelines.domain.values import Sample
-from release_pipelines.spec.analysis import AnalysisSpec, KayentaSpec, MetricSpec
+from release_pipelines.core.judges.judging import stage_verdict
+from release_pipelines.core.judges.kayenta import Shift, compare, score, shift, verdicts
+from release_pipelines.core.model.analysis import Analysis, KayentaSettings, Metric
+from release_pipelines.core.model.measurement import Sample
 
-SETTINGS = KayentaSpec()
+SETTINGS = KayentaSettings()
 CONFIDENCE = SETTINGS.confidence
 SMOOTH = st.lists(st.floats(-100, 100, allow_subnormal=False).map(lambda it: round(it, 6)), min_size=2, max_size=14)
 COARSE = st.lists(st.integers(-6, 6).map(lambda it: it / 8), min_size=2, max_size=14)
@@ -209,7 +209,7 @@ def test_many_canaries_at_once_are_judged_as_one_by_one():
 
 
 def metric(name, group="default", critical=False, **more):
-    return MetricSpec(name=name, source="errors", limit=0.01, group=group, critical=critical, **more)
+    return Metric(name=name, source="errors", limit=0.01, group=group, critical=critical, **more)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def metric(name, group="default", critical=False, **more):
 )
 def test_the_score_by_groups_and_weights(found, weights, expected):
     metrics = [(metric(f"m{n}", group), judgement) for n, (group, judgement) in enumerate(found)]
-    assert score(metrics, KayentaSpec(group_weights=weights)) == expected
+    assert score(metrics, KayentaSettings(group_weights=weights)) == expected
 
 
 def test_a_critical_metric_that_fails_makes_it_zero():
@@ -256,14 +256,18 @@ def test_the_score_is_open_only_where_something_could_not_be_measured(found):
 
 # --- a stage ----------------------------------------------------------------------------------------------------------
 
-ERRORS = MetricSpec(name="errors", source="errors", limit=0.01)
-SLOW = MetricSpec(name="slow", source="slow_requests", limit=0.01, critical=False)
-QUEUE = MetricSpec(name="queue", query="depth", limit=5, critical=False)
+ERRORS = Metric(name="errors", source="errors", limit=0.01)
+SLOW = Metric(name="slow", source="slow_requests", limit=0.01, critical=False)
+QUEUE = Metric(name="queue", query="depth", limit=5, critical=False)
 
 
 def analysis(*metrics, **settings):
-    return AnalysisSpec(
-        judge="kayenta", patience=20, error_limit=2, metrics=list(metrics) or [ERRORS], kayenta=KayentaSpec(**settings)
+    return Analysis(
+        judge="kayenta",
+        patience=20,
+        error_limit=2,
+        metrics=list(metrics) or [ERRORS],
+        kayenta=KayentaSettings(**settings),
     )
 
 

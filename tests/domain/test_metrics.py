@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.metrics import (
+from release_pipelines.adapters.metrics.queries import (
     Counter,
     counter,
     duration,
@@ -19,14 +19,13 @@ from release_pipelines.domain.metrics import (
     queries,
     sample_of,
 )
-from release_pipelines.domain.values import Target
-from release_pipelines.spec.analysis import MetricSpec
-from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+from release_pipelines.core.model.analysis import Metric
+from release_pipelines.core.model.target import RouterSettings, Target, Workload
 
-ERRORS = MetricSpec(name="errors", source="errors", limit=0.01)
-SLOW = MetricSpec(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)
-CPU = MetricSpec(name="cpu", source="cpu", limit=0.8)
-MEMORY = MetricSpec(name="memory", source="memory", limit=0.85)
+ERRORS = Metric(name="errors", source="errors", limit=0.01)
+SLOW = Metric(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)
+CPU = Metric(name="cpu", source="cpu", limit=0.8)
+MEMORY = Metric(name="memory", source="memory", limit=0.85)
 READY_MADE = [ERRORS, SLOW, CPU, MEMORY]
 
 
@@ -39,8 +38,8 @@ def target(router="traefik", selector=None, **workload):
         registry_connection="registry",
         prometheus_connection="prometheus",
         namespace="shop",
-        workload=WorkloadSpec(**{"name": "storefront", "cpu": 0.5, "memory": "256Mi", **workload}),
-        router=RouterSpec(kind=router, route="storefront", metrics_selector=selector),
+        workload=Workload(**{"name": "storefront", "cpu": 0.5, "memory": "256Mi", **workload}),
+        router=RouterSettings(kind=router, route="storefront", metrics_selector=selector),
         url="http://127.0.0.1:8000",
     )
 
@@ -115,7 +114,7 @@ def test_without_a_proxy_nothing_is_asked():
 
 
 def test_own_promql_gets_its_placeholders():
-    metric = MetricSpec(
+    metric = Metric(
         name="checkout",
         bad='sum(increase(f{app="{{ app }}",env="{{environment}}"}[{{ window }}]))',
         total='sum(increase(t{track="{{track}}",ns="{{namespace}}"}[{{ window }}]))',
@@ -196,7 +195,7 @@ def test_raw_counters_are_the_ones_that_the_queries_count():
 
 
 def test_what_no_proxy_counts_has_no_raw_counter():
-    own = MetricSpec(name="checkout", bad="b", total="t", limit=0.01)
+    own = Metric(name="checkout", bad="b", total="t", limit=0.01)
     assert [counter(target(), it, "canary") for it in (CPU, MEMORY, own)] == [None, None, None]
     assert counter(target("replicas"), ERRORS, "canary") is None
 

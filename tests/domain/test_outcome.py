@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from release_pipelines.domain.outcome import Facts, outcome_of
+from release_pipelines.features.outcome.decision import Facts, outcome_of
 
 DONE = {"complete": "success", "approval": "success", "deploy": "success", "plan": "skipped"}
 

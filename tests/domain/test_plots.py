@@ -11,15 +11,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from release_pipelines.domain.analysis import alpha_of_a_test, curve, stage_verdict
-from release_pipelines.domain.drawing import DARK, svg
-from release_pipelines.domain.plots import MOST_POINTS, Plot, plots, thinned
-from release_pipelines.domain.records import RecordedSample, RecordedVerdict, ReleaseDetail
-from release_pipelines.domain.values import Sample
-from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.core.judges.judging import alpha_of_a_test, curve, stage_verdict
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.records import RecordedSample, RecordedVerdict, ReleaseDetail
+from release_pipelines.features.report.drawing import DARK, svg
+from release_pipelines.features.report.plots import MOST_POINTS, Plot, plots, thinned
 
 START = 1764036000.0
-ANALYSIS = AnalysisSpec.model_validate(
+ANALYSIS = Analysis.model_validate(
     {
         "metrics": [
             {"name": "errors", "source": "errors", "limit": "1%"},
@@ -168,7 +168,7 @@ def test_signs_that_mean_something_elsewhere_are_drawn_as_they_are() -> None:
 
 def test_plots_without_numbers_cost_no_import() -> None:
     code = (
-        "import sys, release_pipelines.operators.record, release_pipelines.domain.drawing;"
+        "import sys, release_pipelines.features.outcome.operators, release_pipelines.features.report.drawing;"
         "print(any(name.startswith(('matplotlib', 'numpy')) for name in sys.modules))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.release import canary_replicas, goes_backward, target, version_fits
-from release_pipelines.domain.replicas import pods_for_weight
+from release_pipelines.core.capacity import canary_replicas, pods_for_weight
+from release_pipelines.core.versions import goes_backward, version_fits
+from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks_of_strategies import POINTS_OFF, nearest_weight
+from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.loader import DEFAULT_ANALYSIS
-from release_pipelines.spec.models import AppSpec, EnvironmentSpec
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.target import target
 
 
 def spec(**app):

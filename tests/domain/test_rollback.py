@@ -5,16 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.rollback import plan_rollback
-from release_pipelines.domain.values import (
-    ALL_TO_STABLE,
-    Artifact,
-    Observed,
-    Route,
-    RouteNote,
-    TrackStatus,
-    share_with,
-)
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.features.rollback.plan import plan_rollback
 
 GOOD, BAD, OLDER = ("sha256:" + letter * 64 for letter in "abc")
 

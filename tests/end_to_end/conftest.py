@@ -16,10 +16,10 @@ from include.sandbox import app_file, demo, engine, processes, stack
 from include.sandbox.airflow import Client, run_path
 from include.sandbox.run import questions, traffic
 from include.sandbox.settings import APP, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
-from release_pipelines.domain.release import target
-from release_pipelines.domain.values import Observed
-from release_pipelines.platforms.container_host import ContainerHost
+from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.core.model.observation import Observed
 from release_pipelines.spec.release import ReleaseSpec, load_release
+from release_pipelines.spec.target import target
 
 FINISHED = ("success", "failed")
 QUICK = {"environments": ["production"], "integration_test": []}

@@ -10,22 +10,28 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
-from release_pipelines.domain.outcome import Abort, Facts, outcome_of
-from release_pipelines.domain.strategy import Check, Stage, capacity_of, retire_after, stages
-from release_pipelines.domain.values import Target
-from release_pipelines.operators.approval import StepApprovalOperator
-from release_pipelines.operators.check import CheckOperator, PreviewTestOperator
-from release_pipelines.operators.deploy import CanaryDeployOperator, PreviewDeployOperator, RollingDeployOperator
-from release_pipelines.operators.lease import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
-from release_pipelines.operators.promote import PromoteOperator
-from release_pipelines.operators.rollback import (
+from release_pipelines.core.capacity import capacity_of
+from release_pipelines.core.model.stage import Check, Stage
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.strategies.stages import retire_after, stages
+from release_pipelines.features.approval.operators import StepApprovalOperator
+from release_pipelines.features.checks.operators import CheckOperator, PreviewTestOperator
+from release_pipelines.features.deployment.operators import (
+    CanaryDeployOperator,
+    PreviewDeployOperator,
+    RollingDeployOperator,
+)
+from release_pipelines.features.lease.operators import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
+from release_pipelines.features.outcome.decision import Abort, Facts, outcome_of
+from release_pipelines.features.promotion.operators import PromoteOperator
+from release_pipelines.features.rollback.operators.planned import (
     RollbackCleanupOperator,
     RollbackPlanOperator,
     RollbackPrepareOperator,
     RollbackSwitchOperator,
     RollbackVerifyOperator,
 )
-from release_pipelines.operators.stage import StageOperator
+from release_pipelines.features.stage.operators import StageOperator
 from release_pipelines.pipeline.common import TRIES, TRY_SECONDS
 from release_pipelines.spec.release import ReleaseSpec
 from tests.engine.outside import Killed, Outside, People, Triggerer

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Literal
 
-from release_pipelines.domain.control import ControlKind
-from release_pipelines.domain.records import Command
-from release_pipelines.domain.values import Artifact, Observed, Track, TrackStatus, Traffic
-from release_pipelines.hooks.prometheus import PrometheusError
-from release_pipelines.platforms.base import PlatformUnavailable
+from release_pipelines.airflow.hooks.prometheus import PrometheusError
+from release_pipelines.core.errors import PlatformUnavailable
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.command import ControlKind
+from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.records import Command
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import Traffic
 from tests.engine.virtual import Clock
 from tests.fakes import GOOD, NEW, FakePlatform, World, artifact
 

@@ -17,16 +17,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 import tests.fakes
-from release_pipelines.domain.values import Answer, Target, Track, Traffic, to_json
-from release_pipelines.hooks import controls
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.hooks.platform import PlatformHook
-from release_pipelines.hooks.prometheus import PrometheusReader
-from release_pipelines.operators import deploy, rollback
-from release_pipelines.operators import lease as lease_operators
-from release_pipelines.spec.models import AppSpec, EnvironmentSpec
+from release_pipelines.airflow import commands as controls
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.hooks.prometheus import PrometheusReader
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.observation import Answer
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.core.progression import retirement as retire
+from release_pipelines.core.progression import watch as watching
+from release_pipelines.features.deployment import operators as deploy
+from release_pipelines.features.lease import operators as lease_operators
+from release_pipelines.features.lease import triggers as lease
+from release_pipelines.features.promotion import triggers as promote
+from release_pipelines.features.rollback.operators import planned as rollback
+from release_pipelines.features.stage import triggers as stage
+from release_pipelines.spec.app import AppSpec
+from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.release import ReleaseSpec
-from release_pipelines.triggers import lease, promote, retire, stage, watching
 from tests.engine.airflow import RELEASE, Run
 from tests.engine.outside import Measured, Metrics, Outside, People, TriggerersPlatform
 from tests.engine.virtual import Clock, VirtualLoop

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from release_pipelines.domain.values import Artifact
-from release_pipelines.history import History, open_history
+from release_pipelines.adapters.history import History, open_history
+from release_pipelines.core.model.artifact import Artifact
 
 
 @pytest.fixture

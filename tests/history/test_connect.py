@@ -12,15 +12,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from release_pipelines.history import (
+from release_pipelines.adapters.history import (
     HistoryUnavailable,
     default_url,
     open_history,
     sqlalchemy_url,
     url_from_connection,
 )
-from release_pipelines.history.connect import REVISION, VERSION_TABLE
-from release_pipelines.history.tables import metadata
+from release_pipelines.adapters.history.connect import REVISION, VERSION_TABLE
+from release_pipelines.adapters.history.tables import metadata
 from tests.history.conftest import artifact, digest, free_port
 
 
@@ -54,7 +54,7 @@ def test_many_tasks_open_a_new_history_at_once(kind: str, tmp_path: Path, reques
 
 def test_the_newest_migration_is_the_one_that_is_expected() -> None:
     config = Config()
-    config.set_main_option("script_location", "release_pipelines.history:migrations")
+    config.set_main_option("script_location", "release_pipelines.adapters.history:migrations")
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from release_pipelines.domain.values import MetricVerdict, Outcome, Sample, Verdict
-from release_pipelines.history import History, UnknownRelease, VersionTaken, open_history
-from release_pipelines.history.queries import direction_of
-from release_pipelines.history.tables import releases
+from release_pipelines.adapters.history import History, UnknownRelease, VersionTaken, open_history
+from release_pipelines.adapters.history.queries import direction_of
+from release_pipelines.adapters.history.tables import releases
+from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.verdict import MetricVerdict, Verdict
 from tests.history.conftest import artifact, digest
 
 

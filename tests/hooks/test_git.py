@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from release_pipelines.hooks.git import GitError, GitHook
-from release_pipelines.platforms.base import PlatformUnavailable
+from release_pipelines.airflow.hooks.git import GitError, GitHook
+from release_pipelines.core.errors import PlatformUnavailable
 from tests.history.conftest import free_port
 from tests.repositories import commit, git, served
 

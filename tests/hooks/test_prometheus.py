@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.hooks.prometheus import PrometheusError, PrometheusHook, PrometheusReader
+from release_pipelines.airflow.hooks.prometheus import PrometheusError, PrometheusHook, PrometheusReader
 from tests.history.conftest import free_port
 
 Ask = Callable[[], float | None]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.hooks.registry import RegistryHook
-from release_pipelines.platforms.base import Forbidden, PlatformUnavailable
+from release_pipelines.airflow.hooks.registry import RegistryHook
+from release_pipelines.core.errors import Forbidden, PlatformUnavailable
 from tests.history.conftest import digest, free_port
 
 BASIC = "Basic " + base64.b64encode(b"ann:hunter2").decode()

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.sandbox.kubernetes import manifests
-from release_pipelines.domain.values import Artifact, Target
-from release_pipelines.platforms.kubernetes import Kubernetes
-from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.target import RouterSettings, Target, Workload
 from tests.kubernetes import image
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ def target(namespace: str) -> Callable[..., Target]:
             registry_connection="registry",
             prometheus_connection="prometheus",
             namespace=namespace,
-            workload=WorkloadSpec(**{"name": "web", "replicas": 1, "ready_timeout": "60s", **workload}),
-            router=RouterSpec(kind=router, route="web"),
+            workload=Workload(**{"name": "web", "replicas": 1, "ready_timeout": "60s", **workload}),
+            router=RouterSettings(kind=router, route="web"),
             url="http://127.0.0.1",
             host="web.localhost",
         )

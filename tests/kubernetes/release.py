@@ -8,34 +8,34 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from release_pipelines.domain.analysis import action
-from release_pipelines.domain.outcome import Abort, Facts, outcome_of
-from release_pipelines.domain.release import target as target_of
-from release_pipelines.domain.rollback import RollbackPlan, plan_rollback
-from release_pipelines.domain.strategy import Stage, capacity_of, retire_after, stages, track_of
-from release_pipelines.domain.values import (
-    ALL_TO_STABLE,
-    Artifact,
-    Lease,
-    Observed,
-    RouteNote,
-    Target,
-    Track,
-    Verdict,
-    to_json,
-)
-from release_pipelines.history import History
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.operators.deploy import first_release, good_before
-from release_pipelines.operators.promote import held_on
-from release_pipelines.platforms.base import PlatformError
+from release_pipelines.adapters.history import History
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.triggers import PlatformTrigger
+from release_pipelines.core.capacity import capacity_of
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.judges.judging import action
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.progression.retirement import RetireTrigger
+from release_pipelines.core.progression.rollout import RolloutTrigger
+from release_pipelines.core.strategies.stages import retire_after, stages, track_of
+from release_pipelines.features.deployment.operators import first_release, good_before
+from release_pipelines.features.lease.triggers import HoldLeaseTrigger
+from release_pipelines.features.outcome.decision import Abort, Facts, outcome_of
+from release_pipelines.features.promotion.operators import held_on
+from release_pipelines.features.promotion.triggers import PromoteTrigger
+from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
+from release_pipelines.features.stage.triggers import StageTrigger
 from release_pipelines.spec.release import ReleaseSpec
-from release_pipelines.triggers.base import PlatformTrigger
-from release_pipelines.triggers.lease import HoldLeaseTrigger
-from release_pipelines.triggers.promote import PromoteTrigger
-from release_pipelines.triggers.retire import RetireTrigger
-from release_pipelines.triggers.rollout import RolloutTrigger
-from release_pipelines.triggers.stage import StageTrigger
+from release_pipelines.spec.target import target as target_of
 from tests.kubernetes.world import World
 
 

@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 
 from include.sandbox.gateway import start_gateway
 from include.sandbox.kubernetes import manifests
-from release_pipelines.domain.values import Artifact
-from release_pipelines.platforms.base import PlatformUnavailable
-from release_pipelines.platforms.kubernetes.client import PODS, Client
-from release_pipelines.platforms.kubernetes.routers import TRACK
+from release_pipelines.adapters.kubernetes.client import PODS, Client
+from release_pipelines.adapters.routers import TRACK
+from release_pipelines.core.errors import PlatformUnavailable
+from release_pipelines.core.model.artifact import Artifact
 from tests.kubernetes.conftest import CACHE, CONTEXT, apply, free_port, kubectl, opened
 
 T = TypeVar("T")

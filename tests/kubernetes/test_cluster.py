@@ -10,9 +10,14 @@ from collections.abc import Callable
 
 import pytest
 
-from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, RouteNote, Target, Track, TrackStatus, share_with
-from release_pipelines.platforms.base import FenceLost, LeaseHeld, PlatformError
-from release_pipelines.platforms.kubernetes import Kubernetes
+from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
 from tests.kubernetes.conftest import apply, deployment, kubectl, opened, service
 
 Make = Callable[..., Target]

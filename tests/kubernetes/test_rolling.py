@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import Track
+from release_pipelines.core.model.track import Track
 from tests.kubernetes.release import Release
 from tests.kubernetes.side_by_side import side_by_side
 from tests.kubernetes.world import RouterKind, World, all_of

@@ -15,9 +15,12 @@ import pytest
 
 from include.sandbox.gateway import start_gateway
 from include.sandbox.kubernetes import manifests
-from release_pipelines.domain.values import Artifact, RouteNote, Target, share_with
-from release_pipelines.platforms.base import Forbidden, PlatformError, PlatformUnavailable
-from release_pipelines.platforms.kubernetes import Kubernetes
+from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.traffic import share_with
 from tests.kubernetes.conftest import CACHE, CONTEXT, apply, deployment, free_port, kubectl, opened, service
 from tests.kubernetes.test_cluster import ended
 
@@ -216,7 +219,7 @@ async def test_who_else_changed_the_weights_is_seen_and_named(
 async def test_weights_hold_against_a_writer_that_never_stops(
     cluster: Kubernetes, target: Make, artifacts: Images, namespace: str
 ) -> None:  # R14
-    from release_pipelines.platforms.kubernetes.access import route_kind
+    from release_pipelines.adapters.platforms.kubernetes.access import route_kind
 
     app = target("istio")
     apply(virtual_service(namespace))

@@ -15,13 +15,17 @@ from typing import Any, Literal
 import aiohttp
 
 from include.sandbox.kubernetes import manifests
-from release_pipelines.domain.release import target as target_of
-from release_pipelines.domain.values import Artifact, Observed, RouteNote, Target
-from release_pipelines.platforms.kubernetes import Kubernetes
-from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
+from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks import check
-from release_pipelines.spec.models import AppSpec, EnvironmentSpec
+from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.target import target as target_of
 from tests.kubernetes.conftest import apply, kubectl, opened, service
 from tests.kubernetes.stack import NAMESPACES, Stack
 
@@ -125,7 +129,7 @@ class World:
                 "approvers": ["bob"],
             }
         )
-        assert isinstance(app.analysis, AnalysisSpec)
+        assert isinstance(app.analysis, Analysis)
         assert list(check(app, [production], app.analysis)) == []
         return ReleaseSpec(app=app, environments=[production], analysis=app.analysis)
 

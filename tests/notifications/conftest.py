@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from release_pipelines.domain.notice import Notice
+from release_pipelines.core.model.notice import Notice
 from tests.history.conftest import free_port
 
 

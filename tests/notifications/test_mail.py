@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.notifications import NotSent
-from release_pipelines.notifications.mail import MailNotifier
+from release_pipelines.adapters.notifiers.mail import MailNotifier
+from release_pipelines.features.notify.notifiers import NotSent
 from tests.notifications.conftest import NOTICE, Mailbox
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from release_pipelines import notifications
-from release_pipelines.notifications import misfit, named, notifier
-from release_pipelines.notifications.log import LogNotifier
-from release_pipelines.notifications.mail import MailNotifier
-from release_pipelines.notifications.slack import SlackNotifier
-from release_pipelines.notifications.webhook import WebhookNotifier
-from release_pipelines.spec.notify import NotifySpec
+from release_pipelines.adapters.notifiers.log import LogNotifier
+from release_pipelines.adapters.notifiers.mail import MailNotifier
+from release_pipelines.adapters.notifiers.slack import SlackNotifier
+from release_pipelines.adapters.notifiers.webhook import WebhookNotifier
+from release_pipelines.features.notify import notifiers as notifications
+from release_pipelines.features.notify.notifiers import misfit, named, notifier
+from release_pipelines.features.notify.spec import NotifySpec
 from tests.notifications.conftest import NOTICE
 
 SPECS = {

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.notifications import NotSent
-from release_pipelines.notifications.slack import SlackNotifier, message_of
+from release_pipelines.adapters.notifiers.slack import SlackNotifier, message_of
+from release_pipelines.features.notify.notifiers import NotSent
 from tests.notifications.conftest import NOTICE, Receiver
 
 OK = (200, {"Content-Type": "application/json"}, json.dumps({"ok": True}).encode())

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.notifications import NotSent, webhook
-from release_pipelines.notifications.webhook import WebhookNotifier, pause, retry_after
+from release_pipelines.adapters.notifiers import webhook
+from release_pipelines.adapters.notifiers.webhook import WebhookNotifier, pause, retry_after
+from release_pipelines.features.notify.notifiers import NotSent
 from tests.notifications.conftest import NOTICE, Receiver
 
 

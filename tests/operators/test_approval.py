@@ -10,10 +10,14 @@ import pytest
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, TaskDeferred
 
-from release_pipelines.domain.strategy import Stage
-from release_pipelines.domain.values import Deployment, Lease, Verdict, share_with, to_json
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.operators.approval import AskingOperator, ReleaseApprovalOperator, StepApprovalOperator
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.traffic import share_with
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.features.approval.operators import AskingOperator, ReleaseApprovalOperator, StepApprovalOperator
 from tests.fakes import GOOD, NEW, artifact, target
 from tests.operators.helpers import Ti
 

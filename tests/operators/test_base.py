@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from release_pipelines.domain.values import Artifact
-from release_pipelines.hooks.prometheus import PrometheusError
-from release_pipelines.operators.base import AbortedByPerson, ReleaseOperator, given, went_well
-from release_pipelines.platforms.base import FenceLost, PlatformUnavailable
+from release_pipelines.airflow.hooks.prometheus import PrometheusError
+from release_pipelines.airflow.operator import AbortedByPerson, ReleaseOperator, given, went_well
+from release_pipelines.core.errors import FenceLost, PlatformUnavailable
+from release_pipelines.core.model.artifact import Artifact
 from tests.operators.helpers import Ti
 
 

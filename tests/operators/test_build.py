@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from release_pipelines.operators.build import (
+from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.features.build.operators import (
     ImageBuildOperator,
     ImagePushOperator,
     ImageTestOperator,
@@ -22,7 +23,6 @@ from release_pipelines.operators.build import (
     ResolveDigestOperator,
     folder_inside,
 )
-from release_pipelines.platforms.base import Forbidden, PlatformError, PlatformUnavailable
 from tests.history.conftest import digest, free_port
 from tests.operators.helpers import Ti
 from tests.repositories import commit
@@ -241,7 +241,7 @@ def test_a_registry_that_is_away_is_worth_another_try(monkeypatch: pytest.Monkey
 
 def test_importing_the_operators_brings_no_client_library() -> None:
     code = (
-        "import sys, release_pipelines.operators.build, release_pipelines.operators.scan;"
+        "import sys, release_pipelines.features.build.operators, release_pipelines.features.scan.operators;"
         "print([name for name in ('docker', 'requests', 'kubernetes', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

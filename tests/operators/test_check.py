@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.operators import check
-from release_pipelines.operators.check import MetricGateOperator, SmokeTestOperator
+from release_pipelines.features.checks import operators as check
+from release_pipelines.features.checks.operators import MetricGateOperator, SmokeTestOperator
 from tests.fakes import target
 from tests.history.conftest import free_port
 from tests.operators.helpers import Ti

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.domain.values import Lease
-from release_pipelines.hooks import platform as hook
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.operators.control import ReleaseControlOperator
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.features.commands.operators import ReleaseControlOperator
 from tests.fakes import World
 from tests.operators.helpers import Ti
 

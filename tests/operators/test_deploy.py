@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from release_pipelines.domain.values import ALL_TO_STABLE, Deployment, Lease, Route, RouteNote, share_with, to_json
-from release_pipelines.hooks import platform as hook
-from release_pipelines.operators import deploy
-from release_pipelines.operators.deploy import (
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.features.deployment import operators as deploy
+from release_pipelines.features.deployment.operators import (
     CanaryDeployOperator,
     DeployOperator,
     PreviewDeployOperator,
     RollingDeployOperator,
 )
-from release_pipelines.operators.undo import RollBackUpdateOperator
+from release_pipelines.features.deployment.undo import RollBackUpdateOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.operators.helpers import Ti, on_stable
 

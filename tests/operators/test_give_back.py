@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
-from release_pipelines.domain.values import ALL_TO_STABLE, Deployment, Lease, Route, RouteNote, share_with, to_json
-from release_pipelines.hooks import platform as hook
-from release_pipelines.operators.lease import GiveBackLeaseOperator
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.features.lease.operators import GiveBackLeaseOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.operators.helpers import Ti, on_stable
 
@@ -53,7 +57,7 @@ def give_back(world: World) -> tuple[Any, Ti]:
 
 
 def events(trigger: Any) -> list[Any]:
-    from release_pipelines.hooks.loop import run
+    from release_pipelines.airflow.loop import run
 
     async def all_of_them() -> list[Any]:
         return [event.payload async for event in trigger.run()]

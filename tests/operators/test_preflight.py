@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.hooks import platform as hook
-from release_pipelines.hooks.prometheus import PrometheusHook
-from release_pipelines.operators.preflight import PreflightOperator
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.prometheus import PrometheusHook
+from release_pipelines.features.preflight.operators import PreflightOperator
 from tests.fakes import GOOD, World, artifact
 from tests.operators.helpers import Ti
 from tests.operators.test_record import spec

@@ -11,23 +11,18 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.domain import drawing
-from release_pipelines.domain.values import (
-    ALL_TO_STABLE,
-    Deployment,
-    MetricVerdict,
-    Route,
-    Sample,
-    Verdict,
-    share_with,
-    to_json,
-)
-from release_pipelines.history import History, HistoryUnavailable
-from release_pipelines.hooks import platform as hook
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.operators import telling
-from release_pipelines.operators.manual_rollback import RecordRollbackOperator
-from release_pipelines.operators.record import RecordOutcomeOperator
+from release_pipelines.adapters.history import History, HistoryUnavailable
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.route import Route
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.core.model.verdict import MetricVerdict, Verdict
+from release_pipelines.features.outcome.operators import RecordOutcomeOperator
+from release_pipelines.features.report import drawing, telling
+from release_pipelines.features.rollback.operators.manual import RecordRollbackOperator
 from release_pipelines.spec.release import ReleaseSpec, load_release
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.notifications.conftest import Receiver

@@ -9,30 +9,25 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from release_pipelines.domain.rollback import RollbackPlan
-from release_pipelines.domain.values import (
-    ALL_TO_STABLE,
-    Artifact,
-    Deployment,
-    Lease,
-    Match,
-    Route,
-    RouteNote,
-    Verdict,
-    share_with,
-    to_json,
-)
-from release_pipelines.hooks import platform as hook
-from release_pipelines.operators import deploy as operators_deploy
-from release_pipelines.operators import rollback
-from release_pipelines.operators.deploy import UNKNOWN
-from release_pipelines.operators.rollback import (
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, share_with
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.features.deployment import operators as operators_deploy
+from release_pipelines.features.deployment.operators import UNKNOWN
+from release_pipelines.features.rollback.operators import planned as rollback
+from release_pipelines.features.rollback.operators.planned import (
     Planned,
     RollbackPlanOperator,
     RollbackPrepareOperator,
     RollbackSwitchOperator,
     RollbackVerifyOperator,
 )
+from release_pipelines.features.rollback.plan import RollbackPlan
 from tests.fakes import GOOD, NEW, FakePlatform, World, artifact, target
 from tests.operators.helpers import Ti, on_stable
 
@@ -144,7 +139,7 @@ def test_a_rollback_takes_precedence_over_a_release(world: World, told: Told) ->
 def test_a_history_that_is_away_takes_no_way_back_away(
     world: World, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # R8
-    from release_pipelines.history import HistoryUnavailable
+    from release_pipelines.adapters.history import HistoryUnavailable
 
     def away(*_: Any, **__: Any) -> Any:
         raise HistoryUnavailable("The release history does not answer.")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.operators.scan import Bandit, Finding, Hadolint, ScanOperator, ScanResult
+from release_pipelines.features.scan.operators import Bandit, Finding, Hadolint, ScanOperator, ScanResult
 from tests.operators.helpers import Ti
 from tests.repositories import commit
 

@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
-from release_pipelines.domain.strategy import Stage
-from release_pipelines.domain.values import ALL_TO_STABLE, Deployment, Lease, Route, Verdict, share_with, to_json
-from release_pipelines.hooks import platform as hook
-from release_pipelines.operators import base
-from release_pipelines.operators.canary import BakeOperator, CanaryStepOperator
-from release_pipelines.operators.promote import PromoteOperator
-from release_pipelines.operators.stage import StageOperator
+from release_pipelines.airflow import operator as base
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.route import Route
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.features.promotion.operators import PromoteOperator
+from release_pipelines.features.stage.canary import BakeOperator, CanaryStepOperator
+from release_pipelines.features.stage.operators import StageOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.operators.helpers import Ti
 

@@ -14,17 +14,24 @@ import pytest
 from aiohttp import web
 from airflow.sdk import DAG
 
-from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Route, RouteNote, Track
-from release_pipelines.hooks import controls
-from release_pipelines.hooks import platform as platform_hook
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.hooks.loop import run
-from release_pipelines.operators import deploy
+from release_pipelines.airflow import commands as controls
+from release_pipelines.airflow.hooks import platform as platform_hook
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.loop import run
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.progression import rollout
+from release_pipelines.core.progression import watch as watching
+from release_pipelines.features.deployment import operators as deploy
+from release_pipelines.features.lease import triggers as lease
+from release_pipelines.features.promotion import triggers as promote
+from release_pipelines.features.stage import triggers as stage
 from release_pipelines.pipeline.control import control_dag
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import load_release
-from release_pipelines.triggers import lease, promote, rollout, stage, watching
 from tests.fakes import GOOD, NEW, FakePrometheus, World
 
 APP = """

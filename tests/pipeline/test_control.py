@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.history import HistoryHook
 from tests.fakes import GOOD, NEW, World
 from tests.pipeline.conftest import BLUE_GREEN, CANARY, ROLLING, Releases, moves
 

@@ -10,8 +10,10 @@ import pytest
 from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.sdk import DAG
 
-from release_pipelines.domain.values import ALL_TO_STABLE, Artifact, Route, RouteNote
-from release_pipelines.spec.strategy import HoldSpec
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.hold import Hold
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from tests.fakes import GOOD, NEW, World
 from tests.pipeline.conftest import Outside, Released, Releases, moves
 
@@ -42,7 +44,7 @@ def example(world: World, outside: Outside, monkeypatch: pytest.MonkeyPatch) -> 
     for name in ("step_20", "bake"):
         task: Any = dag.task_dict[name]
         analysis = task.stage.analysis.model_copy(update={"interval": 0.05, "patience": 0.1})
-        task.stage = task.stage.model_copy(update={"hold": HoldSpec(min=0.2, max=0.2), "analysis": analysis})
+        task.stage = task.stage.model_copy(update={"hold": Hold(min=0.2, max=0.2), "analysis": analysis})
     for name in ("promote", "give_back"):
         task = dag.task_dict[name]
         task.retire_after = 0.05

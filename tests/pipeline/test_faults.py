@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from release_pipelines.platforms.base import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from tests.fakes import GOOD, NEW
 from tests.history.conftest import free_port
 from tests.pipeline.conftest import Releases, moves

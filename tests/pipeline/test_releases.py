@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.spec.frozen import frozen
 from tests.fakes import GOOD, NEW
 from tests.pipeline.conftest import Releases, moves

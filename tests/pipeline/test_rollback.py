@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import Lease
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.operators.manual_rollback import ManualRollbackPlanOperator
-from release_pipelines.operators.rollback import RollbackSwitchOperator
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.features.rollback.operators.manual import ManualRollbackPlanOperator
+from release_pipelines.features.rollback.operators.planned import RollbackSwitchOperator
 from tests.fakes import GOOD, NEW, World
 from tests.operators.helpers import Ti
 from tests.pipeline.conftest import CANARY, Releases, moves

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import Answer
-from release_pipelines.platforms.base import PlatformError
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.observation import Answer
 from tests.fakes import GOOD, NEW, FakePlatform
 from tests.pipeline.conftest import BLUE_GREEN, ROLLING, Releases, moves
 

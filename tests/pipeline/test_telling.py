@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from release_pipelines.history import Event, History
-from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.adapters.history import Event, History
+from release_pipelines.airflow.hooks.history import HistoryHook
 from tests.notifications.conftest import Receiver
 from tests.pipeline.conftest import CANARY, Releases
 

@@ -8,7 +8,7 @@ import pytest
 
 from include.sandbox import app_file
 from include.sandbox.settings import APP, ROOT, SandboxError
-from release_pipelines.domain.strategy import strategy_name
+from release_pipelines.core.strategies.stages import strategy_name
 from release_pipelines.spec.release import load_release
 
 CONFIG, ANALYSES = ROOT / "include" / "config", ROOT / "include" / "analyses"

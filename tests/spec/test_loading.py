@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from release_pipelines.spec.base import parse_duration, parse_share
+from release_pipelines.core.model.units import parse_duration, parse_share
 from release_pipelines.spec.loader import SpecError, deep_merge, load_analysis, load_environment, read_yaml
 from release_pipelines.spec.release import app_errors, load_release, release_specs
 from release_pipelines.spec.schema import schemas
-from release_pipelines.spec.strategy import StrategySpec
+from release_pipelines.spec.strategy import StrategySettings
 from tests.spec.conftest import BASE
 
 TREES = st.recursive(
@@ -131,7 +131,7 @@ def test_what_is_no_share(text):
 def test_the_name_of_a_strategy_is_enough(project, name, text):
     app = project.app(text.format(name=name))
     strategy = load_release(app, project.config, project.analyses).app.strategy
-    assert strategy == StrategySpec.model_validate({name: {}})
+    assert strategy == StrategySettings.model_validate({name: {}})
     Draft202012Validator(json.loads(schemas()["app.schema.json"])).validate({"name": "a", "strategy": name})
 
 

@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from release_pipelines.history import open_history
-from release_pipelines.hooks import controls
-from release_pipelines.hooks import platform as hook
-from release_pipelines.hooks.prometheus import PrometheusReader
-from release_pipelines.triggers import base, lease, promote, rollout, stage, watching
+from release_pipelines.adapters.history import open_history
+from release_pipelines.airflow import commands as controls
+from release_pipelines.airflow import triggers as base
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.prometheus import PrometheusReader
+from release_pipelines.core.progression import rollout
+from release_pipelines.core.progression import watch as watching
+from release_pipelines.features.lease import triggers as lease
+from release_pipelines.features.promotion import triggers as promote
+from release_pipelines.features.stage import triggers as stage
 from tests.fakes import GOOD, FakePrometheus, World, artifact
 
 

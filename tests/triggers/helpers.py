@@ -9,11 +9,15 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
-from release_pipelines.domain.strategy import Stage
-from release_pipelines.domain.values import Lease, Route, RouteNote, Track, Traffic, share_with, to_json
-from release_pipelines.hooks.history import HistoryHook
-from release_pipelines.triggers.promote import PromoteTrigger
-from release_pipelines.triggers.stage import StageTrigger
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import Traffic, share_with
+from release_pipelines.features.promotion.triggers import PromoteTrigger
+from release_pipelines.features.stage.triggers import StageTrigger
 from tests.fakes import GOOD, NEW, World, artifact, target
 
 RELEASE = "release_shop/run#0"

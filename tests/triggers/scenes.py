@@ -15,11 +15,15 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
-from release_pipelines.domain.strategy import Stage
-from release_pipelines.domain.values import RouteNote, Track, Verdict, share_with, to_json
-from release_pipelines.triggers.approval import ReleaseApprovalTrigger
-from release_pipelines.triggers.check import CheckTrigger
-from release_pipelines.triggers.lease import HoldLeaseTrigger
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import share_with
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.features.approval.triggers import ReleaseApprovalTrigger
+from release_pipelines.features.checks.triggers import CheckTrigger
+from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact, target
 from tests.triggers.helpers import RELEASE, command, effect, event, promotion, released, splits, stage, step, until
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from airflow.providers.standard.triggers.hitl import HITLTrigger
 
-from release_pipelines.domain.control import KINDS
-from release_pipelines.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.command import KINDS
 from tests.fakes import FakePrometheus, World
 from tests.triggers.helpers import RELEASE, effect, splits, until
 from tests.triggers.scenes import scenes

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import TriggerEvent
 
-from release_pipelines.platforms.base import PlatformError
+from release_pipelines.core.errors import PlatformError
 from tests.fakes import FakePlatform, FakePrometheus, World
 from tests.triggers.helpers import again, command, effect, event, released, until, weights
 from tests.triggers.scenes import LONG, after_a_stage, check, question
@@ -172,5 +172,5 @@ async def test_a_question_that_cannot_be_looked_at_fails(
 def test_a_question_is_made_again_from_what_it_serializes(world: World) -> None:  # R6
     asked = question(world)
     path, given = asked.serialize()
-    assert path == "release_pipelines.triggers.approval.ReleaseApprovalTrigger"
+    assert path == "release_pipelines.features.approval.triggers.ReleaseApprovalTrigger"
     assert again(asked).serialize()[1] == given

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import Sample
-from release_pipelines.hooks.prometheus import PrometheusError, PrometheusReader
-from release_pipelines.spec.analysis import AnalysisSpec
-from release_pipelines.triggers.measuring import Measurer
+from release_pipelines.airflow.hooks.prometheus import PrometheusError, PrometheusReader
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.progression.measuring import Measurer
 from tests.fakes import World, target
 
 BEGAN = 1_800_000_000.0
@@ -52,7 +52,7 @@ def counters(monkeypatch: pytest.MonkeyPatch) -> Counters:
 def measurer() -> Measurer:
     """The errors of a canary beside stable, every ten seconds."""
     metric = {"name": "errors", "source": "errors", "limit": "1%"}
-    return Measurer(target(), "canary", "stable", AnalysisSpec.model_validate({"interval": 10, "metrics": [metric]}))
+    return Measurer(target(), "canary", "stable", Analysis.model_validate({"interval": 10, "metrics": [metric]}))
 
 
 async def taken(it: Measurer, upto: int, one_by_one: bool = True) -> list[Sample]:

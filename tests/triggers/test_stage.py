@@ -7,8 +7,9 @@ import json
 
 import pytest
 
-from release_pipelines.domain.values import ALL_TO_STABLE, Usage
-from release_pipelines.platforms.base import Forbidden, PlatformUnavailable
+from release_pipelines.core.errors import Forbidden, PlatformUnavailable
+from release_pipelines.core.model.observation import Usage
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact, target
 from tests.triggers.helpers import again, event, released, run_with_a_crash, step, until, weights
 
@@ -366,7 +367,7 @@ async def test_two_triggers_at_once_are_harmless(world: World, prometheus: FakeP
 async def test_a_thousandth_canary_shares_the_answer_to_the_same_question(
     world: World, prometheus: FakePrometheus
 ) -> None:
-    from release_pipelines.hooks.prometheus import PrometheusReader
+    from release_pipelines.airflow.hooks.prometheus import PrometheusReader
 
     reader = PrometheusReader(prometheus.url, {})
     answers = await asyncio.gather(*(reader.query("up", 1.0) for _ in range(50)))
@@ -376,5 +377,5 @@ async def test_a_thousandth_canary_shares_the_answer_to_the_same_question(
 
 def test_what_a_trigger_is_made_of_is_json() -> None:
     path, arguments = step().serialize()
-    assert path == "release_pipelines.triggers.stage.StageTrigger"
+    assert path == "release_pipelines.features.stage.triggers.StageTrigger"
     assert again(step()).serialize()[1] == json.loads(json.dumps(arguments))

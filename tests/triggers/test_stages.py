@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import ALL_TO_STABLE, RouteNote, to_json
-from release_pipelines.triggers import lease
-from release_pipelines.triggers.lease import HoldLeaseTrigger
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.features.lease import triggers as lease
+from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact, target
 from tests.triggers.helpers import (
     RELEASE,
@@ -275,7 +277,7 @@ async def test_an_abort_in_time_ends_a_promotion_that_has_nothing_to_do(
 async def test_an_outage_raises_no_traffic_that_somebody_has_stopped_meanwhile(
     world: World, prometheus: FakePrometheus
 ) -> None:
-    from release_pipelines.platforms.base import PlatformUnavailable
+    from release_pipelines.core.errors import PlatformUnavailable
 
     released(world, canary=True)
     away = [True]

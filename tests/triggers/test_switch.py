@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from release_pipelines.domain.strategy import Stage
-from release_pipelines.domain.values import to_json
-from release_pipelines.triggers import watching
-from release_pipelines.triggers.stage import StageTrigger
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.progression import watch as watching
+from release_pipelines.features.stage.triggers import StageTrigger
 from tests.fakes import GOOD, FakePrometheus, World, artifact, target
 from tests.triggers.helpers import RELEASE, event, released, stage
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from airflow.sdk import TaskGroup
 
-from release_pipelines.operators.build import (
+from release_pipelines.features.build.operators import (
     ImageBuildOperator,
     ImagePushOperator,
     ImageTestOperator,
     ResolveCommitOperator,
     ResolveDigestOperator,
 )
-from release_pipelines.operators.scan import ScanOperator
+from release_pipelines.features.scan.operators import ScanOperator
 from release_pipelines.pipeline.common import COLOURS
 from release_pipelines.pipeline.xcom import field
 from release_pipelines.spec.release import ReleaseSpec

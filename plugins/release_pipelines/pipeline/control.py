@@ -6,8 +6,8 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
-from release_pipelines.domain.control import KINDS
-from release_pipelines.operators.control import ReleaseControlOperator
+from release_pipelines.core.model.command import KINDS
+from release_pipelines.features.commands.operators import ReleaseControlOperator
 from release_pipelines.pipeline.common import app_choice, optional, requested_by
 from release_pipelines.spec.release import app_files
 

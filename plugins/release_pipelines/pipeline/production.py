@@ -11,21 +11,27 @@ from typing import Any
 
 from airflow.sdk import TaskGroup, TriggerRule
 
-from release_pipelines.domain.release import target
-from release_pipelines.domain.strategy import Check, Question, Stage, StageKind, capacity_of, retire_after, stages
-from release_pipelines.domain.values import Target
-from release_pipelines.operators.approval import StepApprovalOperator
-from release_pipelines.operators.check import CheckOperator, PreviewTestOperator
-from release_pipelines.operators.deploy import CanaryDeployOperator, PreviewDeployOperator, RollingDeployOperator
-from release_pipelines.operators.gate import GateOperator
-from release_pipelines.operators.lease import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
-from release_pipelines.operators.promote import PromoteOperator
-from release_pipelines.operators.rollback import RollbackPlanOperator
-from release_pipelines.operators.stage import StageOperator
+from release_pipelines.core.capacity import capacity_of
+from release_pipelines.core.model.stage import Check, Question, Stage, StageKind
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.strategies.stages import retire_after, stages
+from release_pipelines.features.approval.operators import StepApprovalOperator
+from release_pipelines.features.checks.operators import CheckOperator, PreviewTestOperator
+from release_pipelines.features.deployment.operators import (
+    CanaryDeployOperator,
+    PreviewDeployOperator,
+    RollingDeployOperator,
+)
+from release_pipelines.features.lease.operators import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
+from release_pipelines.features.promotion.operators import PromoteOperator
+from release_pipelines.features.rollback.operators.planned import RollbackPlanOperator
+from release_pipelines.features.stage.operators import StageOperator
 from release_pipelines.pipeline.common import ARTIFACT, COLOURS, RELEASE, queue_of
+from release_pipelines.pipeline.gates import GateOperator
 from release_pipelines.pipeline.rollback import rollback_group
 from release_pipelines.pipeline.xcom import xcom
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.target import target
 
 
 @dataclass(frozen=True)

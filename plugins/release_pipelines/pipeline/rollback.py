@@ -7,15 +7,15 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
-from release_pipelines.domain.rollback import ROLLBACK_DAG
-from release_pipelines.operators.manual_rollback import ManualRollbackPlanOperator, RecordRollbackOperator
-from release_pipelines.operators.rollback import (
+from release_pipelines.features.rollback.operators.manual import ManualRollbackPlanOperator, RecordRollbackOperator
+from release_pipelines.features.rollback.operators.planned import (
     RollbackCleanupOperator,
     RollbackGiveBackOperator,
     RollbackPrepareOperator,
     RollbackSwitchOperator,
     RollbackVerifyOperator,
 )
+from release_pipelines.features.rollback.plan import ROLLBACK_DAG
 from release_pipelines.pipeline.common import COLOURS, TRIES, TRY_SECONDS, app_choice, optional, requested_by
 from release_pipelines.pipeline.xcom import xcom
 from release_pipelines.spec.release import app_files

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release_pipelines.spec.analysis import AnalysisSpec
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.promql import PLACEHOLDERS, unknown_placeholders
+from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks_of_strategies import judged_parts, strategy_mistakes
-from release_pipelines.spec.models import AppSpec, EnvironmentSpec
-from release_pipelines.spec.promql import PLACEHOLDERS, unknown_placeholders
+from release_pipelines.spec.environment import EnvironmentSpec
 
 Mistake = tuple[str, str, str]
 
@@ -15,14 +16,14 @@ RESERVED = ("control", "rollback")
 """Apps that would have the DAGs of people's own controls."""
 
 
-def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: AnalysisSpec) -> Iterator[Mistake]:
+def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: Analysis) -> Iterator[Mistake]:
     """Everything that is wrong between an app, its environments and its analysis."""
     names = [environment.name for environment in environments]
     if len(set(names)) != len(names):
         yield "environments", ", ".join(names), "each environment once"
     yield from _people(app, environments)
     yield from _engine(app, environments[0])
-    where = "analysis" if isinstance(app.analysis, AnalysisSpec) else f"analysis `{app.analysis}`"
+    where = "analysis" if isinstance(app.analysis, Analysis) else f"analysis `{app.analysis}`"
     yield from _analysis(where, analysis, app, environments)
     if app.name in RESERVED:
         yield "name", f"`{app.name}`", f"another name: the DAG release_{app.name} is there for people"
@@ -54,7 +55,7 @@ def _engine(app: AppSpec, first: EnvironmentSpec) -> Iterator[Mistake]:
         )
 
 
-def _time(where: str, analysis: AnalysisSpec, hold: float) -> Iterator[Mistake]:
+def _time(where: str, analysis: Analysis, hold: float) -> Iterator[Mistake]:
     longest = hold + analysis.patience
     needed = analysis.interval * analysis.min_measurements
     if needed > longest:
@@ -65,9 +66,7 @@ def _time(where: str, analysis: AnalysisSpec, hold: float) -> Iterator[Mistake]:
         )
 
 
-def _analysis(
-    where: str, analysis: AnalysisSpec, app: AppSpec, environments: list[EnvironmentSpec]
-) -> Iterator[Mistake]:
+def _analysis(where: str, analysis: Analysis, app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mistake]:
     if analysis.window < analysis.interval:
         yield (
             f"{where}.window",
@@ -103,7 +102,7 @@ def _analysis(
         )
 
 
-def relaxed(analysis: AnalysisSpec, app: AppSpec) -> AnalysisSpec:
+def relaxed(analysis: Analysis, app: AppSpec) -> Analysis:
     """CPU and memory are shares of a limit: where no limit is set they are reported and decide nothing.
 
     Kayenta's judge does without them: what nobody can measure would keep its score open.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release_pipelines.spec.analysis import AnalysisSpec
-from release_pipelines.spec.models import AppSpec, EnvironmentSpec
-from release_pipelines.spec.strategy import BlueGreenSpec, CanarySpec, HoldSpec, RollingSpec
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.hold import Hold
+from release_pipelines.core.strategies.blue_green import BlueGreenSettings
+from release_pipelines.core.strategies.canary import CanarySettings
+from release_pipelines.core.strategies.rolling import RollingSettings
+from release_pipelines.spec.app import AppSpec
+from release_pipelines.spec.environment import EnvironmentSpec
 
 Mistake = tuple[str, str, str]
 
@@ -21,12 +25,12 @@ CAN = {
 """What each router can do beside weights."""
 
 
-def strategy_mistakes(app: AppSpec, production: EnvironmentSpec, analysis: AnalysisSpec) -> Iterator[Mistake]:
+def strategy_mistakes(app: AppSpec, production: EnvironmentSpec, analysis: Analysis) -> Iterator[Mistake]:
     """Everything that is wrong between a strategy and the environment that it works in."""
     chosen = app.strategy.chosen
-    if isinstance(chosen, CanarySpec):
+    if isinstance(chosen, CanarySettings):
         yield from _canary(app, chosen, production, analysis)
-    elif isinstance(chosen, BlueGreenSpec):
+    elif isinstance(chosen, BlueGreenSettings):
         yield from _blue_green(chosen, production)
     elif analysis.judge == "kayenta":
         yield (
@@ -36,20 +40,20 @@ def strategy_mistakes(app: AppSpec, production: EnvironmentSpec, analysis: Analy
         )
 
 
-def judged_parts(app: AppSpec, where: str, analysis: AnalysisSpec) -> Iterator[tuple[str, AnalysisSpec, HoldSpec]]:
+def judged_parts(app: AppSpec, where: str, analysis: Analysis) -> Iterator[tuple[str, Analysis, Hold]]:
     """Everything that is judged: where its analysis stands, the analysis, and how long it has."""
     chosen = app.strategy.chosen
     yield where, analysis, chosen.bake
-    if isinstance(chosen, RollingSpec) and chosen.batches:
+    if isinstance(chosen, RollingSettings) and chosen.batches:
         yield where, analysis, chosen.hold
-    if isinstance(chosen, CanarySpec):
+    if isinstance(chosen, CanarySettings):
         for n, step in enumerate(chosen.steps):
             if step.hold:
                 here = f"strategy.canary.steps[{n}].analysis" if step.analysis else where
                 yield here, step.analysis or analysis, step.hold
 
 
-def _canary(app: AppSpec, canary: CanarySpec, production: EnvironmentSpec, analysis: AnalysisSpec) -> Iterator[Mistake]:
+def _canary(app: AppSpec, canary: CanarySettings, production: EnvironmentSpec, analysis: Analysis) -> Iterator[Mistake]:
     router = production.router.kind
     weights = canary.return_weights
     if any(not 1 <= weight <= 99 for weight in weights) or weights != sorted(set(weights), reverse=True):
@@ -81,7 +85,7 @@ def _canary(app: AppSpec, canary: CanarySpec, production: EnvironmentSpec, analy
         yield from _pods(app, canary)
 
 
-def _pods(app: AppSpec, canary: CanarySpec) -> Iterator[Mistake]:
+def _pods(app: AppSpec, canary: CanarySettings) -> Iterator[Mistake]:
     """Without a mesh a weight is a number of pods: it must be one that whole pods can make."""
     stable = app.environments[-1].replicas or app.workloads[0].replicas
     if canary.replicas:
@@ -103,7 +107,7 @@ def nearest_weight(stable: int, weight: int) -> float:
     return min(shares, key=lambda share: abs(share - weight))
 
 
-def _blue_green(chosen: BlueGreenSpec, production: EnvironmentSpec) -> Iterator[Mistake]:
+def _blue_green(chosen: BlueGreenSettings, production: EnvironmentSpec) -> Iterator[Mistake]:
     if chosen.switch == "selector" and production.platform != "kubernetes":
         yield (
             "strategy.blue_green.switch",

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from release_pipelines.spec.analysis import AnalysisSpec
-from release_pipelines.spec.base import Spec
-from release_pipelines.spec.models import AppSpec, EnvironmentSpec
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.base import Value
+from release_pipelines.spec.app import AppSpec
+from release_pipelines.spec.environment import EnvironmentSpec
 
-S = TypeVar("S", bound=Spec)
+S = TypeVar("S", bound=Value)
 
-DEFAULT_ANALYSIS = AnalysisSpec.model_validate(
+DEFAULT_ANALYSIS = Analysis.model_validate(
     {
         "metrics": [
             {"name": "errors", "source": "errors", "limit": "1%"},
@@ -56,8 +57,8 @@ _BOUNDS = {
     "less_than": "a number below {lt:g}",
     "less_than_equal": "{le:g} or less",
 }
-_BRANCHES = ("AnalysisSpec", "str")
-"""Names by which pydantic marks the branches of `analysis: AnalysisSpec | str`; they are no keys of the file."""
+_BRANCHES = ("Analysis", "str")
+"""Names by which pydantic marks the branches of `analysis: Analysis | str`; they are no keys of the file."""
 
 
 class SpecError(Exception):
@@ -150,7 +151,7 @@ def load_app(path: Path, analyses: Path) -> AppSpec:
     return app
 
 
-def load_analysis(name: str, analyses: Path) -> AnalysisSpec:
+def load_analysis(name: str, analyses: Path) -> Analysis:
     """The analysis called ``name``: a file in ``analyses``, or the built-in ``default``.
 
     :raises SpecError: when there is none, or its file is not as expected.
@@ -158,7 +159,7 @@ def load_analysis(name: str, analyses: Path) -> AnalysisSpec:
     path = _named(name, analyses)
     if name == "default" and not path.is_file():
         return DEFAULT_ANALYSIS
-    return validated(AnalysisSpec, read_yaml(path), path.name)
+    return validated(Analysis, read_yaml(path), path.name)
 
 
 def load_environment(name: str, config: Path) -> EnvironmentSpec:
@@ -200,10 +201,10 @@ def validated(model: type[S], data: dict[str, Any], file: str) -> S:
 
 
 def _other_branch(loc: tuple[int | str, ...], value: Any) -> bool:
-    """Of `AnalysisSpec | str` only the branch that the author meant is worth a sentence."""
+    """Of `Analysis | str` only the branch that the author meant is worth a sentence."""
     if len(loc) < 2 or loc[0] != "analysis":
         return False
-    return loc[1] == "str" if isinstance(value, dict) else loc[1] == "AnalysisSpec" and len(loc) == 2
+    return loc[1] == "str" if isinstance(value, dict) else loc[1] == "Analysis" and len(loc) == 2
 
 
 def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecError:

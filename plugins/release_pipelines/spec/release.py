@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from release_pipelines.spec.analysis import AnalysisSpec
-from release_pipelines.spec.base import Spec
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.strategies.canary import StepSettings
+from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks import check, relaxed
+from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment
-from release_pipelines.spec.models import AppSpec, EnvironmentSpec
-from release_pipelines.spec.strategy import StepSpec
 
 
-class ReleaseSpec(Spec):
+class ReleaseSpec(Value):
     """An app with everything that it names, resolved."""
 
     app: AppSpec
     environments: list[EnvironmentSpec]
-    analysis: AnalysisSpec
+    analysis: Analysis
 
     @property
     def production(self) -> EnvironmentSpec:
@@ -35,7 +36,7 @@ class ReleaseSpec(Spec):
                 return environment
         raise KeyError(f"{self.app.name} does not go to {name}")
 
-    def analysis_of(self, step: StepSpec) -> AnalysisSpec:
+    def analysis_of(self, step: StepSettings) -> Analysis:
         """How a step is judged: by its own analysis, or the app's."""
         return step.analysis or self.analysis
 
@@ -66,7 +67,7 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
             expected = f"one of {', '.join(known)}" if known else f"a file {wanted.name}.yaml in {config.name}/"
             raise SpecError(path.name, f"environments[{n}].name", f"`{wanted.name}`", expected)
         environments.append(load_environment(wanted.name, config))
-    analysis = app.analysis if isinstance(app.analysis, AnalysisSpec) else load_analysis(app.analysis, analyses)
+    analysis = app.analysis if isinstance(app.analysis, Analysis) else load_analysis(app.analysis, analyses)
     mistakes = [SpecError(path.name, *mistake) for mistake in check(app, environments, analysis)]
     if mistakes:
         mistakes[0].also = mistakes[1:]

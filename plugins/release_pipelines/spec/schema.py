@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from release_pipelines.spec.analysis import AnalysisSpec
-from release_pipelines.spec.base import Spec
-from release_pipelines.spec.models import AppSpec, EnvironmentSpec
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.base import Value
+from release_pipelines.spec.app import AppSpec
+from release_pipelines.spec.environment import EnvironmentSpec
 
-MODELS: dict[str, type[Spec]] = {"app": AppSpec, "environment": EnvironmentSpec, "analysis": AnalysisSpec}
+MODELS: dict[str, type[Value]] = {"app": AppSpec, "environment": EnvironmentSpec, "analysis": Analysis}
 
 
 def schemas() -> dict[str, str]:
@@ -31,7 +32,7 @@ def _text(name: str) -> str:
     if name == "app":  # a name is enough for an environment that differs in nothing, and for a strategy
         items = schema["properties"]["environments"]
         items["items"] = {"anyOf": [items["items"], {"type": "string"}]}
-        strategy = schema["$defs"]["StrategySpec"]
+        strategy = schema["$defs"]["StrategySettings"]
         schema["properties"]["strategy"] = {
             "anyOf": [schema["properties"]["strategy"], {"enum": list(strategy["properties"])}]
         }

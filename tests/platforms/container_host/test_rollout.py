@@ -7,10 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.platforms.container_host.engine import NoSuchImage, pull_error, unframed
-from release_pipelines.platforms.container_host.engine import usage as usage_of
-from release_pipelines.platforms.container_host.replicas import memory_bytes
-from release_pipelines.platforms.container_host.rollout import Replica, Want, broken, plan, settled, status
+from release_pipelines.adapters.platforms.container_host.engine import NoSuchImage, pull_error, unframed
+from release_pipelines.adapters.platforms.container_host.engine import usage as usage_of
+from release_pipelines.adapters.platforms.container_host.replicas import memory_bytes
+from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want, broken, plan, settled, status
 
 NEW, OLD, OLDER = (f"sha256:{letter * 64}" for letter in "abc")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.platforms.base import FenceLost
-from release_pipelines.platforms.kubernetes.leases import refuse_others
-from release_pipelines.platforms.kubernetes.routers import FENCE
+from release_pipelines.adapters.platforms.kubernetes.leases import refuse_others
+from release_pipelines.adapters.routers import FENCE
+from release_pipelines.core.errors import FenceLost
 from tests.fakes import target
 
 

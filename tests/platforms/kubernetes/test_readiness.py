@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import TrackStatus
-from release_pipelines.platforms.kubernetes import readiness
-from release_pipelines.platforms.kubernetes.readiness import Seen
+from release_pipelines.adapters.platforms.kubernetes import readiness
+from release_pipelines.adapters.platforms.kubernetes.readiness import Seen
+from release_pipelines.core.model.observation import TrackStatus
 
 DIGEST = "sha256:" + "a" * 64
 NOW = 1_000_000_100.0  # 100 s after the change was stated

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.domain.replicas import TOLERANCE, pods_for_weight, share
-from release_pipelines.domain.values import Match, RouteNote, Traffic, share_with
-from release_pipelines.platforms.base import PlatformError
-from release_pipelines.platforms.kubernetes import routers
-from release_pipelines.platforms.kubernetes.routers import Backends, GatewayApi, Istio, Replicas
+from release_pipelines.adapters import routers
+from release_pipelines.adapters.routers import Backends, GatewayApi, Istio, Replicas
+from release_pipelines.core.capacity import TOLERANCE, pods_for_weight, share
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.traffic import Match, Traffic, share_with
 
 WEB = Backends("web", "shop", 8080, 3, {"canary": 1}, stable_pin=("pod-template-hash", "abc"))
 weights = st.integers(0, 100)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.domain.values import Artifact, Target
-from release_pipelines.platforms.base import PlatformError
-from release_pipelines.platforms.kubernetes import workloads
-from release_pipelines.spec.models import RouterSpec, WorkloadSpec
+from release_pipelines.adapters.platforms.kubernetes import workloads
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.target import RouterSettings, Target, Workload
 
 NEW = Artifact(app="web", version="1.1.0", image="shop/web", digest="sha256:" + "b" * 64)
 
@@ -23,8 +23,8 @@ def target(**workload: Any) -> Target:
         platform_connection="a",
         registry_connection="b",
         prometheus_connection="c",
-        workload=WorkloadSpec(**{"name": "web", **workload}),
-        router=RouterSpec(kind="gateway_api", route="web"),
+        workload=Workload(**{"name": "web", **workload}),
+        router=RouterSettings(kind="gateway_api", route="web"),
         url="http://127.0.0.1",
     )
 

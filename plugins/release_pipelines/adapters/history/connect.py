@@ -1,0 +1,220 @@
+"""An address → an open history, its tables made or brought up to date."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+
+from release_pipelines.adapters.history.store import History, reachable
+
+REVISION = "0002"
+"""Newest migration. Revisions are numbers, so that an older package can tell that a database is newer than itself."""
+
+VERSION_TABLE = "release_alembic_version"
+"""Not Alembic's default name: the history may share a database with something else that uses Alembic."""
+
+BUSY_SECONDS = 30
+LOCK_KEY = 0x72656C65  # any number that nobody else uses for an advisory lock in this database
+
+LIBPQ_OPTIONS = {
+    "application_name", "connect_timeout", "keepalives", "keepalives_idle", "options", "sslcert", "sslkey", "sslmode",
+    "sslrootcert", "target_session_attrs",
+}  # fmt: skip
+
+
+def default_url() -> URL:
+    """A SQLite file in ``$RELEASE_PIPELINES_STATE``, else in ``$AIRFLOW_HOME/release_pipelines``."""
+    home = os.environ.get("AIRFLOW_HOME") or "~/airflow"
+    folder = Path(os.environ.get("RELEASE_PIPELINES_STATE") or f"{home}/release_pipelines").expanduser()
+    return URL.create("sqlite", database=str(folder.absolute() / "history.db"))
+
+
+def sqlalchemy_url(
+    *,
+    conn_type: str,
+    host: str | None = None,
+    login: str | None = None,
+    password: str | None = None,
+    schema: str | None = None,
+    port: int | None = None,
+    extra: dict[str, Any] | None = None,
+) -> URL:
+    """The parts of a connection as an address for SQLAlchemy.
+
+    :param schema: the database's name; for SQLite the file's path (as ``host`` may be).
+    :param extra: libpq options such as ``sslmode``; others are left out.
+    :raises ValueError: when the connection is of a kind that the history cannot be kept in.
+    """
+    kind = conn_type.partition("+")[0]
+    if kind == "sqlite":
+        return URL.create("sqlite", database=host or schema)
+    if kind not in ("postgres", "postgresql"):
+        raise ValueError(f"The release history is kept in PostgreSQL or SQLite; its connection says {conn_type!r}.")
+    driver = "psycopg2" if importlib.util.find_spec("psycopg2") else "psycopg"
+    query = {key: str(value) for key, value in (extra or {}).items() if key in LIBPQ_OPTIONS}
+    if host and host.startswith("/"):  # the folder of a Unix socket
+        query["host"], host = host, None
+    return URL.create(f"postgresql+{driver}", login, password, host, port, schema, query)
+
+
+def url_from_connection(text_or_uri: str) -> URL:
+    """The address in an ``AIRFLOW_CONN_…`` variable, which is JSON or a URI, read without Airflow.
+
+    :raises ValueError: when it is neither.
+    """
+    try:
+        parts = _json_parts(text_or_uri) if text_or_uri.lstrip().startswith("{") else _uri_parts(text_or_uri)
+    except (ValueError, TypeError, AttributeError):  # its words may hold the password
+        raise ValueError(
+            "The connection of the release history cannot be read: JSON or a URI like postgresql://… is expected, "
+            "with a number as its port."
+        ) from None
+    return sqlalchemy_url(**parts)
+
+
+def _json_parts(text_: str) -> dict[str, Any]:
+    parts = json.loads(text_)
+    extra = parts.get("extra") or {}
+    return {
+        "conn_type": str(parts.get("conn_type") or ""),
+        "port": int(parts["port"]) if parts.get("port") else None,
+        "extra": json.loads(extra) if isinstance(extra, str) else extra,
+        **{name: parts.get(name) for name in ("host", "login", "password", "schema")},
+    }
+
+
+def _uri_parts(uri: str) -> dict[str, Any]:
+    found = urlsplit(uri)
+    if not found.scheme:
+        raise ValueError("no scheme")
+    return {
+        "conn_type": found.scheme,
+        "host": unquote(found.hostname) if found.hostname else None,
+        "login": unquote(found.username) if found.username else None,
+        "password": unquote(found.password) if found.password else None,
+        "schema": unquote(found.path[1:]) or None,
+        "port": found.port,
+        "extra": dict(parse_qsl(found.query)),
+    }
+
+
+def open_history(url: str | URL, *, make: bool = True) -> History:
+    """Open the history; its tables are made or migrated under a lock when they are not current.
+
+    :param url: SQLAlchemy's address of a PostgreSQL database or a SQLite file, whose folder is made.
+    :param make: False: a SQLite file that is not there is a mistake; an empty history would say that nothing happened.
+    :raises HistoryUnavailable: when the database cannot be reached.
+    :raises ValueError: when the address is none or names no file, or a newer version of this package wrote the history.
+    """
+    expected = "postgresql://… or sqlite:///… is expected"
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError(f"The address of the release history cannot be read; {expected}.") from None
+    kind = address.get_backend_name()
+    if kind not in ("postgresql", "sqlite"):
+        raise ValueError(f"The release history is kept in PostgreSQL or SQLite, not in {kind}; {expected}.")
+    file = address.database if kind == "sqlite" else None
+    if file and not make and not Path(file).exists():
+        raise ValueError(
+            f"There is no release history at {file}: the file that Airflow's connection `release_history` names is expected."
+        )
+    engine = _engine(address)
+    with reachable(engine):
+        if _revision(engine) != REVISION:
+            _migrate(engine)
+    return History(engine)
+
+
+def _engine(address: URL) -> Engine:
+    # No pool: task processes are forked, and a connection must not be shared over a fork.
+    try:
+        engine = create_engine(address, poolclass=NullPool)
+    except (ArgumentError, ImportError):
+        raise ValueError(f"The driver {address.drivername} of the release history is not installed here.") from None
+    if engine.dialect.name != "sqlite":
+        return engine
+    if not address.database or address.database == ":memory:":
+        raise ValueError("A release history in SQLite is a file; its path is missing.")
+    folder = Path(address.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = error.strerror
+        raise ValueError(f"The folder {folder} of the release history cannot be made: {said}.") from error
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver shall not begin transactions: the next function does
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # One that reads first and writes later fails at once when another wrote in between, whatever the timeout.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _revision(engine: Engine) -> str | None:
+    """The migration that the tables are at; None where there are none.
+
+    :raises ValueError: when they are newer than this package.
+    """
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return None
+        found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    if found is not None and found > REVISION:
+        raise ValueError(
+            f"A newer release-pipelines wrote the release history (migration {found}; this one knows {REVISION}): "
+            "install the newer one here too."
+        )
+    return found
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    with _lock(engine) as connection:
+        config = Config()
+        config.set_main_option("script_location", "release_pipelines.adapters.history:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, REVISION)
+
+
+@contextmanager
+def _lock(engine: Engine) -> Iterator[Connection]:
+    """A connection in a transaction that only one process at a time gets; Alembic finds what the one before it did."""
+    if engine.dialect.name == "sqlite":
+        _write_ahead(engine)
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+        yield connection
+
+
+def _write_ahead(engine: Engine) -> None:
+    """Let readers and a writer work side by side. SQLite waits for nobody while it changes this, hence the lock."""
+    import fcntl
+
+    with Path(f"{engine.url.database}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        raw = engine.raw_connection()
+        try:
+            raw.cursor().execute("PRAGMA journal_mode = WAL")
+        finally:
+            raw.close()

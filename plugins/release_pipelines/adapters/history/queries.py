@@ -1,0 +1,153 @@
+"""What is asked of the tables, and what their rows mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, exists, or_, select
+
+from release_pipelines.adapters.history.tables import approvals, events, releases, verdicts
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.records import Direction, Stability
+from release_pipelines.core.versions import goes_backward, version_fits
+
+WENT_WRONG = ("rolled_back", "rollback_failed", "aborted")
+
+
+def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:
+    """Whether a release goes back to something older (R17).
+
+    :param last: the version that was last promoted.
+    :param released_before: the same digest was promoted earlier, and another one since: decides where versions have no
+        order, like commits.
+    """
+    if last is None or version == last:
+        return "forward"
+    for scheme in ("semver", "date"):
+        if version_fits(scheme, version) is None and version_fits(scheme, last) is None:
+            return "backward" if goes_backward(scheme, last, version) else "forward"
+    return "backward" if released_before else "forward"
+
+
+def good(app: str, *, environment: str | None = None, excluding: str | None = None) -> Select[Any]:
+    """The newest release of ``app`` that was promoted and held, and whose digest did not go wrong later (R8)."""
+    later = releases.alias("later")
+    wrong: ColumnElement[bool] = later.c.outcome.in_(WENT_WRONG)
+    if environment is not None:
+        went_back = (
+            events.c.release_id == later.c.id,
+            events.c.kind == "rollback",
+            events.c.environment == environment,
+        )
+        wrong = or_(wrong, exists().where(*went_back))
+    query = (
+        select(releases)
+        .where(releases.c.app == app, releases.c.promoted_at.is_not(None), releases.c.digest.is_not(None))
+        .where(or_(releases.c.outcome.is_(None), releases.c.outcome == "released"))
+        .where(
+            ~exists().where(
+                later.c.app == app,
+                later.c.digest == releases.c.digest,
+                later.c.started_at > releases.c.started_at,
+                wrong,
+            )
+        )
+        .order_by(releases.c.promoted_at.desc())
+        .limit(1)
+    )
+    if excluding is not None:
+        query = query.where(releases.c.digest != excluding)
+    return query
+
+
+def releases_of(app: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """The app's releases that fulfil the conditions, newest first."""
+    return select(releases).where(releases.c.app == app, *conditions).order_by(releases.c.started_at.desc())
+
+
+def reached() -> ColumnElement[bool]:
+    """Whether a release got as far as an environment."""
+    in_environment = (
+        exists().where(table.c.release_id == releases.c.id, *condition)
+        for table, condition in ((events, (events.c.environment.is_not(None),)), (verdicts, ()), (approvals, ()))
+    )
+    return or_(releases.c.promoted_at.is_not(None), releases.c.outcome.in_(("no_op", *WENT_WRONG)), *in_environment)
+
+
+def listed() -> Select[Any]:
+    """All releases, each with who approved it."""
+    approver = (
+        select(approvals.c.by)
+        .where(approvals.c.release_id == releases.c.id, approvals.c.decision == "approved")
+        .order_by(approvals.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(releases, approver.label("approver"))
+
+
+def artifact_in(row: Any) -> Artifact | None:
+    """What a row of ``releases`` released."""
+    if row is None:
+        return None
+    return Artifact(
+        app=row.app,
+        version=row.version,
+        image=row.image,
+        digest=row.digest,
+        commit=row.commit,
+        evidence=row.evidence or {},
+    )
+
+
+def release_in(row: Any) -> dict[str, Any]:
+    """The fields of a :class:`Release` in a row of :func:`listed`."""
+    return {name: value for name, value in row._mapping.items() if name != "evidence"}
+
+
+def fields(row: Any) -> dict[str, Any]:
+    """A row without the number that only the database needs."""
+    return {name: value for name, value in row._mapping.items() if name != "id"}
+
+
+def stability_of(rows: Sequence[Any], aborts: Iterable[Any], went_back: Collection[str]) -> list[Stability]:
+    """How every version did, newest first; the same rule as :func:`good`, with its reasons.
+
+    :param rows: releases of one app that have a digest, newest first.
+    :param aborts: ``release_id`` and ``by`` of every abort command.
+    :param went_back: ids of releases with a rollback in the environment that is asked about.
+    """
+    people: dict[str, list[str]] = {}
+    for it in aborts:
+        people.setdefault(it.release_id, []).append(it.by)
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.digest, []).append(row)
+    return [_stability(releases_, people, went_back) for releases_ in found.values()]
+
+
+def _stability(rows: list[Any], people: dict[str, list[str]], went_back: Collection[str]) -> Stability:
+    held = [row for row in rows if row.promoted_at is not None and row.outcome in (None, "released")]
+    wrong = [row for row in rows if row.outcome in WENT_WRONG or row.id in went_back]
+    last, bad = rows[0], wrong[0] if wrong else None
+    good = bool(held) and (bad is None or bad.started_at < held[0].started_at)
+    if good:
+        why = "promoted and held, and nothing went wrong with it since."
+    elif bad is not None:
+        why = f"it went wrong later: {bad.sentence or bad.outcome}" if held else f"it went wrong: {bad.sentence}"
+    else:
+        why = "it was never promoted."
+    return Stability(
+        version=last.version,
+        digest=last.digest,
+        promoted=sum(row.promoted_at is not None for row in rows),
+        held=len(held),
+        rolled_back=sum(row.outcome in ("rolled_back", "rollback_failed") for row in rows),
+        aborted=sum(row.outcome == "aborted" for row in rows),
+        aborted_by=[by for row in rows for by in people.get(row.id, [])],
+        last_outcome=last.outcome,
+        last_at=last.started_at,
+        good=good,
+        why=why,
+    )

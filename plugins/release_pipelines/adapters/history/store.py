@@ -1,0 +1,490 @@
+"""The history's questions and answers. Every method is one short transaction and may be called twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, get_args
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from release_pipelines.adapters.history.queries import (
+    artifact_in,
+    direction_of,
+    fields,
+    good,
+    listed,
+    reached,
+    release_in,
+    releases_of,
+    stability_of,
+)
+from release_pipelines.adapters.history.tables import (
+    SCHEMA_VERSION,
+    approvals,
+    commands,
+    events,
+    measurements,
+    releases,
+    reports,
+    verdicts,
+)
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.command import KINDS, ControlKind
+from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.records import (
+    Approval,
+    Attachment,
+    Command,
+    Decision,
+    Release,
+    ReleaseDetail,
+    Stability,
+)
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.features.rollback.plan import ROLLBACK_DAG
+
+ANSWER_LOOK_SECONDS = 0.2
+"""Pause between two looks for a command's answer."""
+
+
+class HistoryUnavailable(ConnectionError):
+    """The history's database cannot be reached. Worth another try."""
+
+
+class UnknownRelease(ValueError):
+    """The history knows no such release."""
+
+
+class VersionTaken(ValueError):
+    """The version has been deployed under another digest: it needs a number of its own (R1)."""
+
+
+@contextmanager
+def reachable(engine: Engine) -> Iterator[None]:
+    """Say in one sentence that the database is away, or busy for too long."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        where = engine.url.render_as_string(hide_password=True)
+        said = str(error.orig).strip().partition("\n")[0].rstrip(".")
+        raise HistoryUnavailable(f"The release history at {where} does not answer: {said}.") from error
+
+
+class History:
+    """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
+
+    Methods that name a release raise :class:`UnknownRelease` when it has not begun.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def _read(self, *, writes: bool = False) -> Iterator[Connection]:
+        with reachable(self._engine), self._engine.execution_options(writes=writes).begin() as connection:
+            yield connection
+
+    def _write(self) -> AbstractContextManager[Connection]:
+        return self._read(writes=True)
+
+    # --- a release's life ---------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        release_id: str,
+        app: str,
+        dag_id: str,
+        run_id: str,
+        version: str,
+        requester: str | None,
+        reason: str | None = None,
+        notes: str | None = None,
+    ) -> None:
+        """A release has begun; said again it changes nothing.
+
+        :param reason: why it is urgent, if it is.
+        :param notes: what the requester wants people to know.
+        """
+        with self._write() as connection:
+            self._add(
+                connection,
+                releases,
+                [
+                    {
+                        "id": release_id,
+                        "app": app,
+                        "dag_id": dag_id,
+                        "run_id": run_id,
+                        "version": version,
+                        "requester": requester,
+                        "reason": reason,
+                        "notes": notes,
+                        "started_at": time.time(),
+                        "schema_version": SCHEMA_VERSION,
+                    }
+                ],
+            )
+
+    def record_artifact(self, release_id: str, artifact: Artifact) -> None:
+        """Bind the release to one digest.
+
+        :raises VersionTaken: when the version reached an environment under another digest before.
+        """
+        with self._write() as connection:
+            taken = connection.execute(
+                releases_of(artifact.app, releases.c.version == artifact.version, reached())
+                .where(releases.c.digest != artifact.digest, releases.c.id != release_id)
+                .limit(1)
+            ).first()
+            if taken:
+                raise VersionTaken(
+                    f"{artifact.app} {artifact.version} has been deployed as {taken.digest} (release {taken.id}), and "
+                    f"the image is {artifact.digest} now. A version keeps its image: give the new one a version of its own."
+                )
+            last = connection.execute(good(artifact.app)).first()
+            before = select(releases.c.id).where(
+                releases.c.app == artifact.app,
+                releases.c.digest == artifact.digest,
+                releases.c.promoted_at.is_not(None),
+            )
+            self._update(
+                connection,
+                release_id,
+                version=artifact.version,
+                commit=artifact.commit,
+                digest=artifact.digest,
+                image=artifact.image,
+                evidence=dict(artifact.evidence),
+                direction=direction_of(
+                    artifact.version,
+                    last.version if last else None,
+                    released_before=last is not None
+                    and last.digest != artifact.digest
+                    and connection.execute(before).first() is not None,
+                ),
+            )
+
+    def record_event(
+        self,
+        release_id: str,
+        kind: str,
+        sentence: str,
+        environment: str | None = None,
+        data: dict[str, Any] | None = None,
+    ) -> None:
+        """Something happened; the same thing twice in a row is one event.
+
+        :param kind: one word, like ``deployed``, ``drift`` or ``rollback``.
+        :param environment: where it happened. A release with an event in an environment has reached it (R1).
+        """
+        row = {"kind": kind, "environment": environment, "sentence": sentence, "data": data}
+        with self._write() as connection:
+            self._append(connection, events, release_id, row)
+
+    def record_verdict(self, release_id: str, environment: str, verdict: Verdict, samples: list[Sample]) -> None:
+        """A step's verdict with the numbers behind it; what is there already stays as it is (R13)."""
+        here = {"release_id": release_id, "environment": environment, "step": verdict.step}
+        with self._write() as connection:
+            self._known(connection, release_id)
+            row = verdict.model_dump(mode="json", exclude={"evidence"}) | here
+            self._add(connection, verdicts, [row])
+            self._add(connection, measurements, [to_json(sample) | here for sample in samples])
+
+    def record_approval(
+        self, release_id: str, digest: str, decision: Decision, by: str | None, note: str | None = None
+    ) -> None:
+        """Who decided what about which digest (R10); the same twice in a row is one answer.
+
+        :param by: None where nobody answered.
+        :raises ValueError: when ``decision`` is no decision.
+        """
+        if decision not in get_args(Decision):
+            raise ValueError(f"A decision is one of {', '.join(get_args(Decision))}, found {decision!r}.")
+        row = {"digest": digest, "decision": decision, "by": by, "note": note}
+        with self._write() as connection:
+            self._append(connection, approvals, release_id, row)
+
+    def promoted(self, release_id: str) -> None:
+        """The release held and serves all traffic from stable."""
+        with self._write() as connection:
+            self._known(connection, release_id)
+            connection.execute(
+                update(releases)
+                .where(releases.c.id == release_id, releases.c.promoted_at.is_(None))
+                .values(promoted_at=time.time())
+            )
+
+    def finish(self, release_id: str, outcome: Outcome, sentence: str) -> None:
+        """What the release came to. The first outcome stays, but a rollback that came later is always said.
+
+        :raises ValueError: when ``outcome`` is no outcome.
+        """
+        if outcome not in get_args(Outcome):
+            raise ValueError(f"An outcome is one of {', '.join(get_args(Outcome))}, found {outcome!r}.")
+        now = releases.c.outcome
+        overwrites: dict[str, ColumnElement[bool]] = {
+            "rolled_back": now.in_(("released", "rollback_failed")),
+            "rollback_failed": now != outcome,
+        }
+        open_to_it = or_(now.is_(None), overwrites.get(outcome, false()))
+        with self._write() as connection:
+            self._known(connection, release_id)
+            connection.execute(
+                update(releases)
+                .where(releases.c.id == release_id, open_to_it)
+                .values(outcome=outcome, sentence=sentence, ended_at=time.time())
+            )
+
+    # --- people steer -------------------------------------------------------------------------------------------
+
+    def command(self, release_id: str, kind: ControlKind, by: str, reason: str | None = None) -> Command:
+        """A person tells a running release to do something; the same while it is not answered is one command.
+
+        :raises ValueError: when ``kind`` is none of the commands.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"A command is one of {', '.join(KINDS)}, found {kind!r}.")
+        same = select(commands).where(
+            commands.c.release_id == release_id,
+            commands.c.kind == kind,
+            commands.c.by == by,
+            commands.c.answered_at.is_(None),
+        )
+        with self._write() as connection:
+            self._known(connection, release_id)
+            row = connection.execute(same).first()
+            if row is None:
+                new = insert(commands).values(release_id=release_id, kind=kind, by=by, reason=reason, at=time.time())
+                connection.execute(new)
+                row = connection.execute(same).one()
+        return Command.model_validate(dict(row._mapping))
+
+    def commands(self, release_id: str | None = None, *, open_only: bool = False) -> list[Command]:
+        """Commands, oldest first.
+
+        :param release_id: of one release; None: of all.
+        :param open_only: only those that nobody has taken up yet.
+        """
+        query = select(commands).order_by(commands.c.id)
+        if release_id is not None:
+            query = query.where(commands.c.release_id == release_id)
+        if open_only:
+            query = query.where(commands.c.answered_at.is_(None))
+        with self._read() as connection:
+            return [Command.model_validate(dict(row._mapping)) for row in connection.execute(query)]
+
+    def commands_of(self, release_ids: Collection[str]) -> list[Command]:
+        """All commands of these releases, oldest first, in one query."""
+        query = select(commands).where(commands.c.release_id.in_(release_ids)).order_by(commands.c.id)
+        with self._read() as connection:
+            return [Command.model_validate(dict(row._mapping)) for row in connection.execute(query)]
+
+    def answer(self, command_id: int, effect: str) -> None:
+        """What a command did, also told in the release's story; the first answer stays."""
+        with self._write() as connection:
+            row = connection.execute(select(commands).where(commands.c.id == command_id).with_for_update()).first()
+            if row is None or row.answered_at is not None:
+                return
+            answered = update(commands).where(commands.c.id == command_id)
+            connection.execute(answered.values(answered_at=time.time(), effect=effect))
+            said = f"{row.kind} by {row.by}{f' ({row.reason})' if row.reason else ''}: {effect}"
+            told = {"kind": "control", "environment": None, "sentence": said, "data": {"by": row.by, "kind": row.kind}}
+            self._append(connection, events, row.release_id, told)
+
+    def answered(self, command: Command, seconds: float) -> Command:
+        """The command with its answer, waited for at most so long; ``answered_at`` is None where there was none in time."""
+        end = time.monotonic() + seconds
+        while True:
+            with self._read() as connection:
+                row = connection.execute(select(commands).where(commands.c.id == command.id)).first()
+            if row is None:
+                raise UnknownRelease(f"The history knows no command {command.id} of {command.release_id} any more.")
+            if row.answered_at is not None or time.monotonic() > end:
+                return Command.model_validate(dict(row._mapping))
+            time.sleep(ANSWER_LOOK_SECONDS)
+
+    # --- reports ------------------------------------------------------------------------------------------------
+
+    def attach(self, release_id: str, name: str, media_type: str, content: str) -> None:
+        """Keep a text with the release; one of the same name is replaced."""
+        with self._write() as connection:
+            self._known(connection, release_id)
+            here = (reports.c.release_id == release_id, reports.c.name == name)
+            connection.execute(delete(reports).where(*here))
+            row = {"release_id": release_id, "name": name, "media_type": media_type, "content": content}
+            connection.execute(insert(reports).values(at=time.time(), **row))
+
+    def attachments(self, release_id: str) -> list[Attachment]:
+        """What was attached to the release, by name."""
+        query = select(reports).where(reports.c.release_id == release_id).order_by(reports.c.name)
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        return [Attachment(name=row.name, media_type=row.media_type, at=row.at, content=row.content) for row in rows]
+
+    # --- questions ----------------------------------------------------------------------------------------------
+
+    def artifact_of(self, app: str, version: str) -> Artifact | None:
+        """The artifact under which a version reached an environment: it is released again without a build (R1)."""
+        query = releases_of(app, releases.c.version == version, releases.c.digest.is_not(None), reached())
+        with self._read() as connection:
+            return artifact_in(connection.execute(query.limit(1)).first())
+
+    def approval(self, release_id: str) -> Approval | None:
+        """The latest answer, if there is any."""
+        query = select(approvals).where(approvals.c.release_id == release_id).order_by(approvals.c.id.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return Approval.model_validate(fields(row)) if row else None
+
+    def last_good(self, app: str, environment: str | None = None, *, excluding: str | None = None) -> Artifact | None:
+        """Newest artifact that was promoted and held, and did not go wrong in a later release (R8).
+
+        :param environment: a rollback in this environment counts as going wrong, whatever came of the release.
+        :param excluding: a digest that it must not be, like that of the release that is being rolled back.
+        """
+        with self._read() as connection:
+            return artifact_in(connection.execute(good(app, environment=environment, excluding=excluding)).first())
+
+    def good_version(self, app: str, environment: str, version: str) -> Artifact:
+        """The artifact of a version that a rollback may go back to.
+
+        :raises UnknownRelease: one sentence: the version was never released, never held, or went wrong since.
+        """
+        for it in self.stability(app, environment):
+            if it.version != version:
+                continue
+            found = self.artifact_of(app, version)
+            if it.good and found:
+                return found
+            raise UnknownRelease(f"{app} {version} is nothing to go back to: {it.why}")
+        raise UnknownRelease(f"The history knows no release of {app} {version}.")
+
+    def stability(self, app: str, environment: str | None = None) -> list[Stability]:
+        """Every version with what became of its releases, newest first (R8).
+
+        :param environment: a rollback in this environment counts as going wrong, whatever came of the release.
+        """
+        with self._read() as connection:
+            rows = connection.execute(releases_of(app, releases.c.digest.is_not(None))).all()
+            ids = [row.id for row in rows]
+            aborts = connection.execute(
+                select(commands.c.release_id, commands.c.by).where(
+                    commands.c.release_id.in_(ids), commands.c.kind == "abort"
+                )
+            ).all()
+            back = set()
+            if environment is not None:
+                went = select(events.c.release_id).where(
+                    events.c.release_id.in_(ids), events.c.kind == "rollback", events.c.environment == environment
+                )
+                back = set(connection.scalars(went))
+        return stability_of(rows, aborts, back)
+
+    def running(self, app: str, environment: str) -> list[Release]:
+        """The app's releases that have not ended, without people's rollbacks; what a person means who steers "the release" first.
+
+        That is the one that was deployed last in ``environment``; before any was, the newest.
+        """
+        deployed = (
+            select(func.max(events.c.at))
+            .where(
+                events.c.release_id == releases.c.id,
+                events.c.kind == "deployed",
+                events.c.environment == environment,
+            )
+            .scalar_subquery()
+        )
+        query = listed().where(releases.c.app == app, releases.c.outcome.is_(None), releases.c.dag_id != ROLLBACK_DAG)
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(deployed.desc().nulls_last(), releases.c.started_at.desc()))
+            return [Release.model_validate(release_in(row)) for row in rows]
+
+    def releases(self, app: str | None = None, limit: int = 50) -> list[Release]:
+        """Releases, newest first."""
+        query = listed().order_by(releases.c.started_at.desc()).limit(limit)
+        if app is not None:
+            query = query.where(releases.c.app == app)
+        with self._read() as connection:
+            return [Release.model_validate(release_in(row)) for row in connection.execute(query)]
+
+    def release(self, release_id: str) -> ReleaseDetail:
+        """One release with events, verdicts, measurements and approvals, oldest first."""
+        with self._read() as connection:
+            row = connection.execute(listed().where(releases.c.id == release_id)).first()
+            if row is None:
+                raise UnknownRelease(f"The history knows no release {release_id}.")
+
+            def of(table: Table, *order: str) -> list[dict[str, Any]]:
+                query = select(table).where(table.c.release_id == release_id)
+                return [fields(it) for it in connection.execute(query.order_by(*(table.c[name] for name in order)))]
+
+            found = {
+                "events": of(events, "id"),
+                "verdicts": of(verdicts, "decided_at"),
+                "measurements": of(measurements, "at", "metric"),
+                "approvals": of(approvals, "id"),
+            }
+            given = select(commands).where(commands.c.release_id == release_id).order_by(commands.c.id)
+            found["commands"] = [dict(it._mapping) for it in connection.execute(given)]
+        for name in ("events", "verdicts", "measurements"):
+            for it in found[name]:
+                del it["release_id"]
+        return ReleaseDetail.model_validate(release_in(row) | found)
+
+    def find(self, text: str) -> ReleaseDetail:
+        """The release with this id, the newest one of this app, or the only one whose id begins so."""
+        with self._read() as connection:
+            newest = select(releases.c.id).order_by(releases.c.started_at.desc())
+            ids = (
+                connection.scalars(newest.where(releases.c.id == text)).all()
+                or connection.scalars(newest.where(releases.c.app == text).limit(1)).all()
+                or connection.scalars(newest.where(releases.c.id.startswith(text, autoescape=True)).limit(2)).all()
+            )
+        if len(ids) > 1:
+            raise UnknownRelease(f"Several releases begin with {text}, like {ids[0]} and {ids[1]}: say more of the id.")
+        if not ids:
+            raise UnknownRelease(f"The history knows no release and no app {text}.")
+        return self.release(ids[0])
+
+    def prune(self, older_than_days: float) -> int:
+        """Remove releases that ended before, but keep the last good one of every app; returns how many went."""
+        before = time.time() - older_than_days * 86400
+        with self._write() as connection:
+            apps = connection.scalars(select(releases.c.app).distinct()).all()
+            kept = [row.id for row in (connection.execute(good(app)).first() for app in apps) if row]
+            old = delete(releases).where(releases.c.ended_at < before, releases.c.id.not_in(kept))
+            return int(connection.execute(old).rowcount)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _known(connection: Connection, release_id: str) -> None:
+        """Raise unless the release has begun; until the transaction ends nobody else writes to it."""
+        query = select(releases.c.id).where(releases.c.id == release_id).with_for_update()
+        if connection.execute(query).first() is None:
+            raise UnknownRelease(f"The history knows no release {release_id}: it has not begun.")
+
+    def _update(self, connection: Connection, release_id: str, **values: Any) -> None:
+        self._known(connection, release_id)
+        connection.execute(update(releases).where(releases.c.id == release_id).values(**values))
+
+    def _append(self, connection: Connection, table: Table, release_id: str, row: dict[str, Any]) -> None:
+        """Add a row to a release's story unless its newest one says the same."""
+        self._known(connection, release_id)
+        newest = select(table).where(table.c.release_id == release_id).order_by(table.c.id.desc()).limit(1)
+        last = connection.execute(newest).first()
+        if last is None or any(last._mapping[name] != value for name, value in row.items()):
+            connection.execute(insert(table).values(release_id=release_id, at=time.time(), **row))
+
+    @staticmethod
+    def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+        """Add the rows that are not there yet."""
+        if rows:
+            dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+            connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)

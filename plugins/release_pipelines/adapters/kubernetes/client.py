@@ -1,0 +1,234 @@
+"""A thin JSON client: any resource, one way to say what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import ApiClient
+
+Object = dict[str, Any]
+
+MANAGER = "release-pipelines"
+"""Field manager of every write, so that others can see who it was, and we can see that it was not us."""
+TIMEOUT = 10.0
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+class Conflict(Exception):
+    """The object changed since it was read, or somebody else was first to create it: look again, then try again."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object: its API, its name in paths, and its kind."""
+
+    api: str
+    plural: str
+    kind: str
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core."""
+        return self.api.rpartition("/")[0]
+
+    def path(self, namespace: str | None, name: str | None = None, sub: str | None = None) -> str:
+        """Path on the API server."""
+        root = f"/apis/{self.api}" if self.group else f"/api/{self.api}"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return root + scope + f"/{self.plural}" + (f"/{name}" if name else "") + (f"/{sub}" if sub else "")
+
+    def named(self, body: Object) -> Object:
+        """``body`` with its API version and kind."""
+        return {"apiVersion": self.api, "kind": self.kind, **body}
+
+
+DEPLOYMENTS = Resource("apps/v1", "deployments", "Deployment")
+REPLICA_SETS = Resource("apps/v1", "replicasets", "ReplicaSet")
+PODS = Resource("v1", "pods", "Pod")
+SERVICES = Resource("v1", "services", "Service")
+EVENTS = Resource("v1", "events", "Event")
+SECRETS = Resource("v1", "secrets", "Secret")
+NAMESPACES = Resource("v1", "namespaces", "Namespace")
+LEASES = Resource("coordination.k8s.io/v1", "leases", "Lease")
+ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
+
+
+class Client:
+    """Reads and writes JSON objects of one cluster.
+
+    All methods raise :class:`Forbidden` (naming verb, resource and namespace), :class:`PlatformUnavailable` (no answer,
+    too many requests, server errors), :class:`Conflict`, or :class:`PlatformError` with what the server said.
+    """
+
+    def __init__(self, api: ApiClient) -> None:
+        self.api = api
+        self._versions: dict[str, list[str]] = {}
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
+        """The object, or None where there is none."""
+        return await self._json("GET", "get", resource, namespace, name)
+
+    async def find(self, resource: Resource, namespace: str | None, labels: str = "", fields: str = "") -> list[Object]:
+        """All objects that fit the label and field selectors."""
+        query = [("labelSelector", labels)] * bool(labels) + [("fieldSelector", fields)] * bool(fields)
+        answer = await self._json("GET", "list", resource, namespace, query=query)
+        return (answer or {}).get("items") or []
+
+    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        """The object as it was created; :class:`Conflict` if it exists."""
+        answer = await self._json("POST", "create", resource, namespace, body=resource.named(body))
+        if answer is None:
+            raise PlatformError(f"Namespace {namespace} or resource {resource.plural} ({resource.api}) does not exist.")
+        return answer
+
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: Object, content_type: str = MERGE
+    ) -> Object:
+        """The object as it was patched; with ``metadata.resourceVersion`` in the body it must not have changed."""
+        answer = await self._json("PATCH", "patch", resource, namespace, name, body=body, content_type=content_type)
+        if answer is None:
+            raise Conflict(f"{resource.kind} {name} is gone")
+        return answer
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        """The object as it was replaced."""
+        answer = await self._json("PUT", "update", resource, namespace, name, body=resource.named(body))
+        if answer is None:
+            raise Conflict(f"{resource.kind} {name} is gone")
+        return answer
+
+    async def delete(self, resource: Resource, namespace: str, name: str, policy: str = "Background") -> bool:
+        """Delete it; returns whether there was anything."""
+        query = [("propagationPolicy", policy)]
+        return await self._json("DELETE", "delete", resource, namespace, name, query=query) is not None
+
+    async def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
+        """The end of a container's log; empty where it has none."""
+        query = [("container", container), ("tailLines", str(lines))] + [("previous", "true")] * previous
+        path = PODS.path(namespace, pod, "log")
+        status, text = await self._send("GET", path, query=query)
+        if status == 403:
+            raise Forbidden(_forbidden("get", "pods/log", "", namespace, pod))
+        return text if status == 200 else ""
+
+    async def ask(self, namespace: str, service: str, port: int, path: str, header: str) -> tuple[int, str | None]:
+        """GET a path of a Service through the API server: status, and one header of the answer."""
+        proxied = f"{SERVICES.path(namespace, f'http:{service}:{port}', 'proxy')}{path}"
+        status, text, headers = await self._sent("GET", proxied)
+        if status == 403 and '"Status"' in text:
+            raise Forbidden(_forbidden("get", "services/proxy", "", namespace, service))
+        return status, headers.get(header)
+
+    async def versions(self, group: str) -> list[str]:
+        """Versions of an API group that the server has, its preferred one first; empty if it has none."""
+        if group not in self._versions:
+            status, text = await self._send("GET", f"/apis/{group}")
+            if status == 404:
+                return []
+            if status in (401, 403):
+                raise Forbidden(_forbidden("get", f"/apis/{group}", "", None, None) + _why(status, text))
+            answer = json.loads(text)
+            served = [it["version"] for it in answer.get("versions", [])]
+            preferred = answer.get("preferredVersion", {}).get("version")
+            self._versions[group] = sorted(served, key=lambda version: version != preferred)
+        return self._versions[group]
+
+    async def _json(
+        self,
+        method: str,
+        verb: str,
+        resource: Resource,
+        namespace: str | None,
+        name: str | None = None,
+        *,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+    ) -> Object | None:
+        query = list(query or [])
+        if method in ("POST", "PUT", "PATCH"):
+            query.append(("fieldManager", MANAGER))
+        status, text = await self._send(
+            method, resource.path(namespace, name), body=body, query=query, content_type=content_type
+        )
+        if status < 300:
+            return json.loads(text)  # type: ignore[no-any-return]
+        if status == 404:
+            return None
+        what = f"{resource.kind} {name}" if name else resource.plural
+        if status in (401, 403):
+            raise Forbidden(_forbidden(verb, resource.plural, resource.group, namespace, name) + _why(status, text))
+        if status == 409:
+            raise Conflict(_message(text))
+        where = f" in namespace {namespace}" if namespace else ""
+        raise PlatformError(f"Kubernetes refused to {verb} {what}{where}: {_message(text)}")
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, str]:
+        status, text, _ = await self._sent(method, path, body=body, query=query, content_type=content_type)
+        if status == 429 or status >= 500:
+            raise PlatformUnavailable(f"Kubernetes at {self.api.configuration.host}: status {status}, {_message(text)}")
+        return status, text
+
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, str, Mapping[str, str]]:
+        import aiohttp
+
+        try:
+            response = await self.api.call_api(
+                path,
+                method,
+                query_params=query or [],
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+                _preload_content=False,
+                _request_timeout=TIMEOUT,
+            )
+            async with response:
+                return response.status, await response.text(), response.headers
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise PlatformUnavailable(
+                f"Kubernetes at {self.api.configuration.host} does not answer: {error or type(error).__name__}."
+            ) from error
+
+
+def _forbidden(verb: str, plural: str, group: str, namespace: str | None, name: str | None) -> str:
+    what = f"{plural}.{group}" if group else plural
+    where = f"in namespace {namespace}" if namespace else "in the cluster"
+    return f"The connection's account may not {verb} {what} {where}" + (f" ({name})." if name else ".")
+
+
+def _why(status: int, text: str) -> str:
+    return " Its credentials are not accepted." if status == 401 else f" Kubernetes says: {_message(text)}"
+
+
+def _message(text: str) -> str:
+    """What the server said, in one line of bearable length."""
+    try:
+        said = json.loads(text).get("message") or text
+    except (ValueError, AttributeError):
+        said = text
+    return " ".join(str(said).split())[:500]

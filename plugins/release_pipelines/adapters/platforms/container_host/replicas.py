@@ -1,0 +1,125 @@
+"""One replica: what the engine is told of it, and whether it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.adapters.platforms.container_host.rollout import Want
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.core.model.observation import Answer
+from release_pipelines.core.model.target import Target, Workload
+from release_pipelines.core.model.track import Track
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+PROBE_SECONDS = 3.0
+SERVING_TRIES = 2
+"""So often a replica that serves is asked when it takes too long to answer: a busy one is no dead one."""
+LABEL = "release-pipelines."
+
+
+def container_body(target: Target, track: Track, want: Want, number: int, publish_on: str) -> dict[str, Any]:
+    """What the engine is told of one replica; ``publish_on`` is the host's address for its port."""
+    workload = workload_of(target, want)
+    port = f"{workload.port}/tcp"
+    labels = {"app": target.app, "environment": target.environment, "track": track, "digest": want.digest}
+    labels |= {"version": want.version, "replica": str(number)}
+    return {
+        "Image": want.reference,
+        "Env": [f"{key}={value}" for key, value in {**workload.env, "PORT": str(workload.port)}.items()],
+        "Labels": {f"{LABEL}{key}": value for key, value in labels.items()},
+        "ExposedPorts": {port: {}},
+        "HostConfig": {
+            "PortBindings": {port: [{"HostIp": publish_on, "HostPort": ""}]},
+            "NanoCpus": round((workload.cpu or 0) * 1e9),
+            "Memory": memory_bytes(workload.memory),
+        },
+    }
+
+
+def workload_of(target: Target, want: Want | None) -> Workload:
+    """The configuration that replicas run with: what was wanted with them, else the target's."""
+    return Workload.model_validate(want.workload) if want and want.workload else target.workload
+
+
+def memory_bytes(limit: str | None) -> int:
+    """``256Mi`` in bytes; 0 for no limit."""
+    return int(limit[:-2]) * 1024 ** ("Ki", "Mi", "Gi").index(limit[-2:]) * 1024 if limit else 0
+
+
+class Prober:
+    """Asks replicas whether they are ready, over connections that are closed at once: one that is kept would be in the
+    way of a replica that wants to end."""
+
+    def __init__(self) -> None:
+        self._session: ClientSession | None = None
+
+    def _opened(self) -> ClientSession:
+        import aiohttp
+
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=PROBE_SECONDS), connector=aiohttp.TCPConnector(force_close=True)
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def trouble(self, url: str | None, workload: Workload, tries: int = 1) -> str | None:
+        """Why the replica at ``url`` is not ready, as the end of a sentence; None if it is.
+
+        :param tries: how often it is asked when it takes too long.
+        """
+        import aiohttp
+
+        if url is None:
+            return f"does not publish port {workload.port}"
+        try:
+            async with self._opened().get(f"{url}{workload.health}", allow_redirects=False) as response:
+                ready = 200 <= response.status < 300
+                return None if ready else f"answers {workload.health} with {response.status}"
+        except asyncio.TimeoutError:
+            if tries > 1:
+                return await self.trouble(url, workload, tries - 1)
+            return f"does not answer {workload.health} on port {workload.port} within {PROBE_SECONDS:g} s"
+        except (aiohttp.ClientError, OSError):
+            return f"does not serve port {workload.port}"
+
+    async def any_ready(self, urls: list[str], workload: Workload) -> bool:
+        """Whether one of the replicas that serve is ready; returns with the first that is."""
+        probes = [asyncio.ensure_future(self.trouble(url, workload, SERVING_TRIES)) for url in urls]
+        try:
+            for probe in asyncio.as_completed(probes):
+                if await probe is None:
+                    return True
+            return False
+        finally:
+            for left in probes:
+                left.cancel()
+
+    async def ask(self, url: str, host: str | None, version_header: str) -> Answer:
+        """GET ``url`` as the proxy would; raises PlatformError when there is no answer."""
+        import aiohttp
+
+        try:
+            sent = {"Host": host} if host else {}
+            async with self._opened().get(url, headers=sent, allow_redirects=False) as response:
+                return Answer(status=response.status, version=response.headers.get(version_header))
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise PlatformError(f"{url} gives no answer: {type(error).__name__}.") from error
+
+    async def proxy_answers(self, url: str) -> None:
+        """Raise PlatformUnavailable unless something answers at ``url``, with whatever status."""
+        import aiohttp
+
+        try:
+            async with self._opened().get(url, allow_redirects=False):
+                pass
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise PlatformUnavailable(f"The proxy at {url} does not answer: {type(error).__name__}.") from error

@@ -1,0 +1,198 @@
+"""What to do next on a track, as a pure function of what runs, what is wanted and who gets traffic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.target import Update
+from release_pipelines.core.model.track import Track
+
+DRAIN_SECONDS = 1.0
+"""A replica keeps running so long after it left the router's list: the router needs a moment, and requests are on their way."""
+
+
+@dataclass(frozen=True)
+class Want:
+    """What a track shall run."""
+
+    digest: str
+    version: str
+    image: str
+    replicas: int
+    progress_at: float
+    """Unix time of the last replica that joined or left: ``ready_timeout`` counts from here."""
+    share: int = 100
+    """Percent of the replicas that are replaced for now."""
+    workload: dict[str, Any] | None = None
+    """The configuration that the replicas run with; None: the target's."""
+    settled: bool = False
+    """All replicas were ready once: a replica that ends now had worked."""
+    failure: str | None = None
+
+    @property
+    def upto(self) -> int:
+        """Replicas that run the wanted version when this is done; at least one."""
+        return max(1, math.ceil(self.replicas * self.share / 100))
+
+    @property
+    def reference(self) -> str:
+        """The image by digest."""
+        return f"{self.image}@{self.digest}"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One container of a track."""
+
+    id: str
+    name: str
+    digest: str
+    number: int
+    state: str
+    url: str | None = None
+    trouble: str | None = None
+    """Why it is not ready; None: its health path answers 2xx."""
+    listed: bool = False
+    """The router sends requests to it."""
+    left_at: float | None = None
+    """Unix time at which it was taken off the router's list."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process has ended."""
+        return self.state in ("exited", "stopped", "dead", "removing")
+
+    @property
+    def ready(self) -> bool:
+        """Whether it runs, is healthy and is not on its way out."""
+        return self.state == "running" and self.trouble is None and self.left_at is None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One small step."""
+
+    create: list[int] = field(default_factory=list)
+    start: list[Replica] = field(default_factory=list)
+    join: list[Replica] = field(default_factory=list)
+    leave: list[Replica] = field(default_factory=list)
+    stop: list[Replica] = field(default_factory=list)
+    """Drained or ended: SIGTERM, then remove."""
+
+
+def plan(want: Want, replicas: list[Replica], now: float, surge: int = 1, unavailable: int = 0) -> Plan:
+    """The next step of a rolling update: ``surge`` more replicas than wanted at most, ``unavailable`` fewer ready at most.
+
+    :param want: what shall run, and on how many replicas for now.
+    :param replicas: what runs on the track, in any version.
+    :param now: Unix time.
+    """
+    new = [r for r in replicas if is_wanted(want, r) and r.left_at is None]
+    old = [r for r in replicas if not is_wanted(want, r) and r.left_at is None]
+    staying = [r for r in old if not r.ended]
+    taken = {r.number for r in replicas if is_wanted(want, r)}
+    missing = [number for number in range(want.upto) if number not in taken]
+    room = want.replicas + (surge if staying else 0) - len(new) - len(staying)
+    joined = [r for r in new if r.ready and r.listed]
+    serving = [r for r in staying if r.ready and r.listed]
+    lame = sorted((r for r in staying if r not in serving), key=lambda r: r.listed)
+    too_many = max(0, len(staying) - (want.replicas - want.upto))
+    leave = [r for r in replicas if r.ended and r.listed]
+    if too_many and lame and (joined or not lame[0].listed or (missing and room <= 0)):
+        leave.append(lame[0])
+    else:
+        spare = len(joined) + len(serving) - (want.replicas - unavailable)
+        leave += serving[: max(0, min(too_many, spare))]
+    drained = [r for r in replicas if r.left_at is not None and now - r.left_at >= DRAIN_SECONDS]
+    over = [r for r in replicas if r.ended and not r.listed and (r in old or want.settled)]
+    return Plan(
+        create=missing[: max(0, room)],
+        start=[r for r in new if r.state in ("created", "configured", "initialized")],
+        join=[r for r in new if r.ready and not r.listed],
+        leave=leave,
+        stop=[*drained, *(r for r in over if r not in drained)],
+    )
+
+
+def room_for(replicas: int, update: Update | None) -> tuple[int, int]:
+    """How many replicas more, and how many fewer, a rolling update may have: surge is rounded up, unavailable down."""
+    if update is None:
+        return 1, 0
+
+    def count(value: int | str) -> float:
+        return replicas * int(value[:-1]) / 100 if isinstance(value, str) else float(value)
+
+    surge, unavailable = math.ceil(count(update.max_surge)), math.floor(count(update.max_unavailable))
+    return (surge, unavailable) if surge or unavailable else (1, 0)
+
+
+def is_wanted(want: Want | None, replica: Replica) -> bool:
+    """Whether the replica is one of those that shall run."""
+    return want is not None and replica.digest == want.digest and replica.number < want.upto
+
+
+def settled(want: Want, replicas: list[Replica]) -> bool:
+    """Whether all wanted replicas are ready with traffic possible, and no more than the others that stay are left."""
+    others = [r for r in replicas if not is_wanted(want, r)]
+    staying = [r for r in others if not r.ended and r.left_at is None]
+    return updated(want, replicas) == want.upto and len(others) == len(staying) <= want.replicas - want.upto
+
+
+def updated(want: Want, replicas: list[Replica]) -> int:
+    """Ready replicas of the wanted version."""
+    return sum(is_wanted(want, r) and r.ready and r.listed for r in replicas)
+
+
+def broken(want: Want, replicas: list[Replica], track: Track) -> list[Replica]:
+    """Replicas of the wanted version that have ended, and should not have.
+
+    One that ends later on a stable that was settled is replaced instead; on a canary it is a verdict.
+    """
+    if want.settled and track == "stable":
+        return []
+    return [r for r in replicas if is_wanted(want, r) and r.ended and r.left_at is None]
+
+
+def late(want: Want, now: float, ready_timeout: float) -> bool:
+    """Whether a rollout has made no progress for ``ready_timeout`` seconds."""
+    return not want.settled and now - want.progress_at > ready_timeout
+
+
+def status(track: Track, want: Want | None, replicas: list[Replica]) -> TrackStatus:
+    """How the track stands."""
+    ready = sum(r.ready and r.listed for r in replicas)
+    if want is None:
+        return TrackStatus(track=track, ready=ready, settled=not replicas)
+    done = settled(want, replicas)
+    return TrackStatus(
+        track=track,
+        digest=want.digest,
+        version=want.version,
+        wanted=want.replicas,
+        ready=ready,
+        updated=updated(want, replicas),
+        settled=done,
+        failure=want.failure,
+        waiting=None if done or want.failure else waiting(want, replicas),
+    )
+
+
+def waiting(want: Want, replicas: list[Replica]) -> str:
+    """What a track that is not settled waits for."""
+    new = [r for r in replicas if is_wanted(want, r)]
+    for replica in new:
+        if replica.ended:
+            return f"{replica.name} has ended and is to be replaced."
+        if replica.trouble:
+            return f"{replica.name} {replica.trouble}."
+    if len(new) < want.upto:
+        return f"{len(new)} of {want.upto} replicas of {want.version} are started."
+    old = len(replicas) - len(new)
+    return (
+        f"{old} old replica{'s are' if old > 1 else ' is'} being drained."
+        if old
+        else "The router is told of the replicas."
+    )

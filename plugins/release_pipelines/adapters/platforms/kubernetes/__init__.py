@@ -1,0 +1,5 @@
+"""Kubernetes as a platform."""
+
+from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
+
+__all__ = ["Kubernetes"]

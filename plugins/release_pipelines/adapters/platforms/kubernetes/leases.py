@@ -1,0 +1,107 @@
+"""The one writer (R2), as a ``coordination.k8s.io`` Lease with a fence that only rises."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from release_pipelines.adapters.kubernetes.client import LEASES, Client, Object
+from release_pipelines.adapters.platforms.kubernetes.readiness import unix
+from release_pipelines.adapters.platforms.kubernetes.workloads import lease_time
+from release_pipelines.adapters.routers import FENCE, fence_of
+from release_pipelines.core.errors import FenceLost, LeaseHeld
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.target import Target
+
+
+def lease_name(target: Target) -> str:
+    """Name of the app's Lease in its namespace."""
+    return f"release-{target.app}"
+
+
+def lease_of(found: Object | None) -> Lease | None:
+    """Who holds it; None where nobody does. The object outlives its holders, so that the fence keeps rising."""
+    holder = (found or {}).get("spec", {}).get("holderIdentity")
+    if not found or not holder:
+        return None
+    spec = found["spec"]
+    expires_at = unix(spec.get("renewTime")) + spec.get("leaseDurationSeconds", 0)
+    return Lease(holder=holder, fence=fence_of(found), expires_at=expires_at)
+
+
+def refuse_older(found: Object | None, target: Target, fence: int) -> None:
+    """Raise :class:`FenceLost` when the object (Lease or route) has a newer fence."""
+    if fence_of(found) > fence:
+        holder = (found or {}).get("spec", {}).get("holderIdentity")
+        raise FenceLost(
+            f"{target.app} in {target.environment} was taken over{f' by {holder}' if holder else ''} "
+            f"(fence {fence_of(found)}, this writer has {fence}): this writer changes nothing any more."
+        )
+
+
+def refuse_others(lease: Object | None, target: Target, fence: int) -> None:
+    """The same for the Lease itself; also when nobody holds it any more: a fence ends with the lease that it came with."""
+    refuse_older(lease, target, fence)
+    if lease is not None and lease_of(lease) is None:
+        raise FenceLost(
+            f"The lease of {target.app} in {target.environment} has been given back: this writer changes nothing any more."
+        )
+
+
+def _stated(holder: str | None, fence: int, ttl: float, found: Object | None) -> Object:
+    """What the Lease shall say; valid only for the object that it was made from. Ends are kept in whole seconds."""
+    now = time.time()
+    metadata: Object = {"annotations": {FENCE: str(fence)}}
+    if found:
+        metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
+    spec = {
+        "holderIdentity": holder,
+        "renewTime": lease_time(now),
+        "leaseDurationSeconds": max(1, math.ceil(ttl)),
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+async def take(client: Client, target: Target, holder: str, ttl: float, force: bool, route: Object | None) -> Lease:
+    """One attempt to become the one writer; raises ``Conflict`` when somebody else was quicker."""
+    found = await client.get(LEASES, target.namespace, lease_name(target))
+    held = lease_of(found)
+    if held and held.holder != holder and held.expires_at > time.time() and not force:
+        raise LeaseHeld(
+            f"{target.app} in {target.environment} is held by {held.holder} "
+            f"for another {held.expires_at - time.time():.0f} s."
+        )
+    known = max(fence_of(found), fence_of(route))  # a Lease that was deleted must not let the fence fall
+    fence = known if held and held.holder == holder and fence_of(found) == known else known + 1
+    body = _stated(holder, fence, ttl, found)
+    if found is None:
+        body["metadata"]["name"] = lease_name(target)
+        written = await client.create(LEASES, target.namespace, body)
+    else:
+        written = await client.patch(LEASES, target.namespace, lease_name(target), body)
+    taken = lease_of(written)
+    assert taken is not None  # noqa: S101 - it was written with a holder
+    return taken
+
+
+async def renew(client: Client, target: Target, lease: Lease, ttl: float) -> Lease:
+    """One attempt to push the expiry out."""
+    found = await client.get(LEASES, target.namespace, lease_name(target))
+    held = lease_of(found)
+    if held is None or (held.holder, held.fence) != (lease.holder, lease.fence):
+        raise FenceLost(
+            f"The lease of {target.app} in {target.environment} is held by {held.holder if held else 'nobody'}, "
+            f"not by {lease.holder} any more."
+        )
+    body = _stated(lease.holder, lease.fence, ttl, found)
+    return lease_of(await client.patch(LEASES, target.namespace, lease_name(target), body)) or lease
+
+
+async def give_back(client: Client, target: Target, lease: Lease) -> bool:
+    """One attempt to free the lease."""
+    found = await client.get(LEASES, target.namespace, lease_name(target))
+    held = lease_of(found)
+    if held is None or (held.holder, held.fence) != (lease.holder, lease.fence):
+        return False
+    await client.patch(LEASES, target.namespace, lease_name(target), _stated(None, lease.fence, 1, found))
+    return True

@@ -1,0 +1,154 @@
+"""One look at an app in a cluster: reads objects, and leaves the judging to pure functions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from release_pipelines.adapters import routers
+from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, EVENTS, LEASES, PODS, REPLICA_SETS, Client, Object
+from release_pipelines.adapters.platforms.kubernetes import access, leases, readiness, workloads
+from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.route import Route
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import BESIDE, Track
+
+LOG_LINES = 12
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands in the cluster for one app."""
+
+    tracks: dict[Track, Object]
+    """Deployments by track."""
+    route: Object | None
+    lease: Object | None
+
+    @property
+    def stable(self) -> Object | None:
+        """The user's own Deployment."""
+        return self.tracks.get("stable")
+
+    @property
+    def beside(self) -> list[Track]:
+        """Tracks beside stable that have a Deployment."""
+        return [track for track in self.tracks if track != "stable"]
+
+
+async def standing(client: Client, target: Target) -> Standing:
+    """All tracks, route and lease as they are now."""
+    get, space = client.get, target.namespace
+    kind = await access.route_kind(client, target)
+    stable, beside, route, lease = await asyncio.gather(
+        get(DEPLOYMENTS, space, workloads.stable_name(target)),
+        client.find(DEPLOYMENTS, space, f"{workloads.WORKLOAD}={workloads.stable_name(target)}"),
+        get(kind, space, workloads.route_name(target)),
+        get(LEASES, space, leases.lease_name(target)),
+    )
+    tracks: dict[Track, Object] = {"stable": stable} if stable else {}
+    by_name = {it["metadata"]["name"]: it for it in beside}
+    for track in BESIDE:
+        if (it := by_name.get(workloads.deployment_name(target, track))) is not None:
+            tracks[track] = it
+    return Standing(tracks, route, lease)
+
+
+async def status(client: Client, target: Target, track: Track, deployment: Object) -> TrackStatus:
+    """How a track stands; events and logs are read only where something is not as it shall be."""
+    replica_sets, pods = await _owned(client, target, deployment)
+    restarted = any(
+        it.get("restartCount") for pod in pods for it in pod.get("status", {}).get("containerStatuses") or []
+    )
+    events = []
+    if restarted or not readiness.settled(deployment):
+        events = await client.find(EVENTS, target.namespace, fields="involvedObject.kind=Pod")
+    container = workloads.container_name(target, deployment)
+    seen = readiness.Seen(deployment, replica_sets, pods, events, time.time(), target.workload.ready_timeout, container)
+    trouble = readiness.trouble(seen, track)
+    return readiness.status(seen, track, trouble, await _log(client, target, trouble))
+
+
+async def _owned(client: Client, target: Target, deployment: Object) -> tuple[list[Object], list[Object]]:
+    labels = _selector(deployment["spec"]["selector"])
+    found, pods = await asyncio.gather(
+        client.find(REPLICA_SETS, target.namespace, labels), client.find(PODS, target.namespace, labels)
+    )
+    uid = deployment["metadata"]["uid"]
+    own = [it for it in found if _owned_by(it, {uid})]
+    return own, [pod for pod in pods if _owned_by(pod, {it["metadata"]["uid"] for it in own})]
+
+
+async def _log(client: Client, target: Target, trouble: readiness.Trouble | None) -> str:
+    if trouble is None or trouble.pod is None or trouble.container is None:
+        return ""
+    where = (target.namespace, trouble.pod, trouble.container, LOG_LINES)
+    return await client.log(*where) or await client.log(*where, previous=True)
+
+
+def route_of(target: Target, found: Standing) -> Route | None:
+    """Traffic, note and fence as the route has them; None where there is no route."""
+    route = found.route
+    if route is None:
+        return None
+    note = routers.note_of(route)
+    traffic = router_of(target).traffic(route, backends(target, found), note.traffic)
+    return Route(
+        traffic=traffic,
+        fence=routers.fence_of(route),
+        note=note,
+        changed_by=routers.changed_by(route, traffic),
+    )
+
+
+def router_of(target: Target) -> routers.Router:
+    """The router of the environment."""
+    return routers.ROUTERS[target.router.kind]
+
+
+async def replica_sets(client: Client, target: Target, deployment: Object) -> list[Object]:
+    """All ReplicaSets that the Deployment's selector picks."""
+    return await client.find(REPLICA_SETS, target.namespace, _selector(deployment["spec"]["selector"]))
+
+
+async def stable_pin(client: Client, target: Target, stable: Object) -> tuple[str, str] | None:
+    """See :func:`workloads.stable_pin`."""
+    current = readiness.current_replica_set(stable, await replica_sets(client, target, stable))
+    return workloads.stable_pin(stable, current, readiness.settled(stable))
+
+
+def backends(
+    target: Target, found: Standing, pin: tuple[str, str] | None = None, *, coming: Track | None = None
+) -> routers.Backends:
+    """What the router chooses between.
+
+    :param coming: a track whose Deployment is about to be made.
+    """
+    beside: dict[Track, int] = {coming: 0} if coming else {}
+    beside |= {it: int(found.tracks[it]["spec"].get("replicas", 1)) for it in found.beside}
+    return routers.Backends(
+        stable=workloads.stable_name(target),
+        namespace=target.namespace,
+        port=target.workload.port,
+        stable_pods=(found.stable or {}).get("spec", {}).get("replicas", 0),
+        beside=beside,
+        stable_pin=pin,
+    )
+
+
+def _owned_by(found: Object, uids: set[str]) -> bool:
+    return any(owner.get("uid") in uids for owner in found["metadata"].get("ownerReferences") or [])
+
+
+def _selector(selector: Object) -> str:
+    """A label selector as the API's query wants it."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for it in selector.get("matchExpressions") or []:
+        values = ",".join(it.get("values") or [])
+        parts.append(
+            {"Exists": it["key"], "DoesNotExist": f"!{it['key']}"}.get(
+                it["operator"], f"{it['key']} {it['operator'].lower()} ({values})"
+            )
+        )
+    return ",".join(parts)

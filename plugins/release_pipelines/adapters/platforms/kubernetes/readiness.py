@@ -1,0 +1,334 @@
+"""Ready means ready (R7): Deployment, ReplicaSets, pods and events → how a track stands, and why."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from release_pipelines.adapters.kubernetes.client import Object
+from release_pipelines.adapters.routers import PREFIX, annotation
+from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.track import Track
+
+DIGEST, VERSION, STATED_AT = PREFIX + "digest", PREFIX + "version", PREFIX + "stated-at"
+SHARE = PREFIX + "share"
+"""Percent of stable's replicas that are replaced for now."""
+REVISION = "deployment.kubernetes.io/revision"
+
+PULL = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"}
+CANNOT_START = {
+    "CreateContainerConfigError": "cannot be configured",
+    "CreateContainerError": "cannot be created",
+    "RunContainerError": "cannot be started",
+    "InvalidImageName": "has an image name that is not valid",
+    "ErrImageNeverPull": "has an image that is not on the node and may not be pulled",
+}
+UNREACHABLE = re.compile(
+    r"connection refused|no such host|timeout|timed out|deadline exceeded|\bEOF\b|reset by peer|unreachable|"
+    r"server misbehaving|5\d\d (internal|bad|service|gateway)|unexpected status code.*5\d\d|too many requests",
+    re.IGNORECASE,
+)
+REFUSED = re.compile(
+    r"not ?found|manifest unknown|denied|unauthorized|authorization failed|forbidden|401|403|no match for platform|"
+    r"does not exist",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a rollout cannot succeed, and whose log says more."""
+
+    sentence: str
+    pod: str | None = None
+    container: str | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that is looked at to judge one Deployment."""
+
+    deployment: Object
+    replica_sets: list[Object]
+    pods: list[Object]
+    events: list[Object]
+    now: float
+    ready_timeout: float
+    container: str
+
+
+def current_pods(seen: Seen) -> list[Object]:
+    """Pods of the template that is wanted now, without those that are on their way out."""
+    current = current_replica_set(seen.deployment, seen.replica_sets)
+    if current is None:
+        return []
+    uid = current["metadata"]["uid"]
+    return [
+        pod
+        for pod in seen.pods
+        if not pod["metadata"].get("deletionTimestamp")
+        and any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or [])
+    ]
+
+
+def current_replica_set(deployment: Object, replica_sets: list[Object]) -> Object | None:
+    """The ReplicaSet of the wanted template; None until the controller has made it."""
+    if deployment.get("status", {}).get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        return None
+    revision = annotation(deployment, REVISION)
+    uid = deployment["metadata"].get("uid")
+    for found in replica_sets:
+        owned = any(owner.get("uid") == uid for owner in found["metadata"].get("ownerReferences") or [])
+        if owned and annotation(found, REVISION) == revision:
+            return found
+    return None
+
+
+def settled(deployment: Object) -> bool:
+    """All wanted replicas run the wanted template, are ready and available, and no other replica is left."""
+    wanted = deployment["spec"].get("replicas", 1)
+    status = deployment.get("status", {})
+    return status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0) and all(
+        status.get(key, 0) == wanted for key in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    )
+
+
+def upto(deployment: Object) -> int:
+    """Replicas that are replaced for now; at least one."""
+    wanted = int(deployment["spec"].get("replicas", 1))
+    return max(1, math.ceil(wanted * int(annotation(deployment, SHARE) or 100) / 100))
+
+
+def updated(seen: Seen) -> int:
+    """Ready pods of the template that is wanted now."""
+    return sum(_unready_since(pod) is None for pod in current_pods(seen))
+
+
+def done(seen: Seen) -> bool:
+    """Settled; or, where the update stops at a share, stopped with so many pods ready."""
+    if annotation(seen.deployment, SHARE) is None:
+        return settled(seen.deployment)
+    return bool(seen.deployment["spec"].get("paused")) and updated(seen) >= upto(seen.deployment)
+
+
+def trouble(seen: Seen, track: Track) -> Trouble | None:
+    """What makes the rollout fail, if anything does.
+
+    A stable that is settled is not judged by what happened to it before.
+    """
+    if done(seen) and track == "stable":
+        return None
+    pods = current_pods(seen)
+    for pod in pods:
+        found = _probe_trouble(seen, pod) or _container_trouble(seen, pod)
+        if found:
+            return found
+    return None if done(seen) else _overdue(seen, pods)
+
+
+def waiting(seen: Seen) -> str | None:
+    """What a rollout that is not settled waits for."""
+    if done(seen):
+        return None
+    status = seen.deployment.get("status", {})
+    if status.get("observedGeneration", 0) < seen.deployment["metadata"].get("generation", 0):
+        return "the cluster has not looked at the change yet"
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return f"pods cannot be created: {condition.get('message')}"
+    pods = current_pods(seen)
+    for pod in pods:
+        reason = _unready_reason(seen, pod)
+        if reason:
+            return f"pod {_name(pod)}: {reason}"
+    wanted = seen.deployment["spec"].get("replicas", 1)
+    if status.get("updatedReplicas", 0) < wanted or len(pods) < wanted:
+        return f"{len(pods)} of {wanted} pods were created"
+    return (
+        "the last old pod has not ended" if status.get("replicas", 0) > wanted else "the last pod is not available yet"
+    )
+
+
+def status(seen: Seen, track: Track, found: Trouble | None, log: str = "") -> TrackStatus:
+    """The track in one value; ``log`` is the end of the log that belongs to ``found``."""
+    deployment = seen.deployment
+    digest, version = running(deployment, current_pods(seen), seen.container)
+    there = done(seen) and found is None
+    return TrackStatus(
+        track=track,
+        digest=digest,
+        version=version,
+        wanted=deployment["spec"].get("replicas", 1),
+        ready=deployment.get("status", {}).get("readyReplicas", 0),
+        updated=updated(seen),
+        settled=there,
+        failure=_with_log(found.sentence, log) if found else None,
+        waiting=None if there or found else waiting(seen),
+    )
+
+
+def running(deployment: Object, pods: list[Object], container: str) -> tuple[str | None, str | None]:
+    """Digest and version that are wanted; for an image that is named by a tag the digest that its pods run."""
+    image = image_of(deployment, container)
+    digest = _digest(image)
+    if digest is None:
+        ids = {
+            _digest(str(it.get("imageID", "")))
+            for pod in pods
+            for it in pod.get("status", {}).get("containerStatuses") or []
+            if it.get("name") == container
+        } - {None}
+        digest = ids.pop() if len(ids) == 1 else None
+    template = deployment["spec"]["template"]
+    if digest and annotation(template, DIGEST) == digest:
+        return digest, annotation(template, VERSION)
+    name, _, tag = image.partition("@")[0].rpartition(":")
+    return digest, tag if name and "/" not in tag else None
+
+
+def image_of(deployment: Object, container: str) -> str:
+    """The image that the template names for the container."""
+    for it in deployment["spec"]["template"]["spec"]["containers"]:
+        if it["name"] == container:
+            return str(it.get("image", ""))
+    return ""
+
+
+def _digest(image: str) -> str | None:
+    found = re.search(r"@(sha256:[0-9a-f]{64})$", image)
+    return found.group(1) if found else None
+
+
+def _container_trouble(seen: Seen, pod: Object) -> Trouble | None:
+    statuses = pod.get("status", {})
+    for it in [*(statuses.get("initContainerStatuses") or []), *(statuses.get("containerStatuses") or [])]:
+        state = it.get("state") or {}
+        reason = (state.get("waiting") or {}).get("reason", "")
+        message = (state.get("waiting") or {}).get("message", "")
+        where = f"Container {it['name']} of pod {_name(pod)}"
+        if reason in PULL:
+            said = _last_event(seen, pod, ("Failed",), "failed to pull image") or message
+            if REFUSED.search(said) and not UNREACHABLE.search(said):
+                return Trouble(f"{where}: its image cannot be pulled: {said}")
+        elif reason in CANNOT_START:
+            return Trouble(f"{where} {CANNOT_START[reason]}: {message or reason}", _name(pod), it["name"])
+        ended = state.get("terminated") or (it.get("lastState") or {}).get("terminated") or {}
+        if not it.get("ready") and (reason == "CrashLoopBackOff" or (ended and it.get("restartCount", 0) >= 2)):
+            times = it.get("restartCount", 0)
+            event = _last_event(seen, pod, ("BackOff",), "restart")
+            said = f" Kubernetes says: {event}." if event else ""
+            return Trouble(
+                f"{where} keeps ending: {_ending(ended)}, restarted {times} time{'s' * (times != 1)}.{said}",
+                _name(pod),
+                it["name"],
+            )
+    return None
+
+
+def _probe_trouble(seen: Seen, pod: Object) -> Trouble | None:
+    killed = _last_event(seen, pod, ("Killing",), "probe")
+    if not killed:
+        return None
+    why = _last_event(seen, pod, ("Unhealthy",), "probe failed")
+    found = re.search(r"[Cc]ontainer (\S+)", killed)
+    container = found.group(1) if found else seen.container
+    return Trouble(f"Pod {_name(pod)}: {killed}" + (f" ({why})" if why else "") + ".", _name(pod), container)
+
+
+def _overdue(seen: Seen, pods: list[Object]) -> Trouble | None:
+    """Not ready for longer than the time that it was given, counted from the change, or from when it stopped being ready."""
+    stated = annotation(seen.deployment, STATED_AT)
+    unready = [(since, pod) for pod in pods if (since := _unready_since(pod)) is not None]
+    oldest = min(unready, key=lambda it: it[0], default=None)
+    if stated is None and oldest is None:
+        return None
+    begun = max(float(stated or 0), oldest[0] if oldest else 0)
+    limit = max([seen.ready_timeout, *(_startup_budget(seen.deployment) if oldest else [])])
+    if seen.now - begun <= limit:
+        return None
+    ready = seen.deployment.get("status", {}).get("readyReplicas", 0)
+    return Trouble(
+        f"Not ready after {limit:.0f} s: {ready} of {seen.deployment['spec'].get('replicas', 1)} replicas are; {waiting(seen)}.",
+        _name(oldest[1]) if oldest else None,
+        seen.container if oldest else None,
+    )
+
+
+def _startup_budget(deployment: Object) -> list[float]:
+    probes = [it.get("startupProbe") for it in deployment["spec"]["template"]["spec"]["containers"]]
+    return [
+        float(it.get("initialDelaySeconds", 0) + it.get("periodSeconds", 10) * it.get("failureThreshold", 3))
+        for it in probes
+        if it
+    ]
+
+
+def _unready_since(pod: Object) -> float | None:
+    for condition in pod.get("status", {}).get("conditions") or []:
+        if condition.get("type") == "Ready":
+            return None if condition.get("status") == "True" else unix(condition.get("lastTransitionTime"))
+    return unix(pod["metadata"].get("creationTimestamp"))
+
+
+def _unready_reason(seen: Seen, pod: Object) -> str | None:
+    if _unready_since(pod) is None:
+        return None
+    for condition in pod.get("status", {}).get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return f"no node takes it: {condition.get('message')}"
+    for it in pod.get("status", {}).get("containerStatuses") or []:
+        state = (it.get("state") or {}).get("waiting") or {}
+        if state.get("reason") in PULL:
+            return _last_event(seen, pod, ("Failed",), "failed to pull image") or str(state.get("message"))
+        if state.get("reason") and state["reason"] not in ("ContainerCreating", "PodInitializing"):
+            return f"{state['reason']} {state.get('message', '')}".strip()
+        if "running" in (it.get("state") or {}) and not it.get("ready"):
+            return _last_event(seen, pod, ("Unhealthy",), "eadiness") or f"container {it['name']} is not ready yet"
+    return "its containers are being started"
+
+
+def _last_event(seen: Seen, pod: Object, reasons: tuple[str, ...], word: str) -> str:
+    """The newest event of the pod with such a reason that came after the change was stated."""
+    since = float(annotation(seen.deployment, STATED_AT) or 0)
+    fitting = [
+        event
+        for event in seen.events
+        if event.get("involvedObject", {}).get("uid") == pod["metadata"]["uid"]
+        and event.get("reason") in reasons
+        and word in event.get("message", "").lower()
+        and event_time(event) >= since - 1  # events are written in whole seconds
+    ]
+    newest = max(fitting, key=event_time, default=None)
+    return " ".join(newest["message"].split()).rstrip(".")[:600] if newest else ""
+
+
+def event_time(event: Object) -> float:
+    """When an event happened last, as Unix time."""
+    for key in ("lastTimestamp", "eventTime", "firstTimestamp"):
+        if event.get(key):
+            return unix(event[key])
+    return unix(event.get("metadata", {}).get("creationTimestamp"))
+
+
+def unix(time: Any) -> float:
+    """A Kubernetes time as Unix time; 0 where there is none."""
+    return datetime.fromisoformat(str(time).replace("Z", "+00:00")).timestamp() if time else 0.0
+
+
+def _ending(ended: Object) -> str:
+    reason, code = ended.get("reason", "Error"), ended.get("exitCode")
+    if reason == "OOMKilled":
+        return "OOMKilled, it used more memory than its limit"
+    return f"exit code {code}" + (f" ({reason})" if reason not in ("Error", "Completed") else "")
+
+
+def _with_log(sentence: str, log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()][-6:]
+    return f"{sentence} Last log lines: {' | '.join(lines)[-900:]}" if lines else sentence
+
+
+def _name(pod: Object) -> str:
+    return str(pod["metadata"]["name"])

@@ -1,0 +1,226 @@
+"""What all operators of this package share: values in, reasons out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+    DagRunTriggerException,
+    DownstreamTasksSkipped,
+)
+from pydantic import ValidationError
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.prometheus import PrometheusError
+from release_pipelines.core.errors import FenceLost, PlatformError, PlatformUnavailable
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import Value, to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.verdict import Verdict
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from release_pipelines.adapters.history import History
+
+V = TypeVar("V", bound=Value)
+
+REASON = "reason"
+"""XCom key under which a failing task says why, in one sentence."""
+
+ABORTED = "aborted"
+"""XCom key under which a task that a person aborted says ``{"by", "reason"}``."""
+
+RUN = "{{ dag.dag_id }}/{{ run_id }}"
+"""The id of a release that is one DAG run."""
+
+NO_FAILURE = (AirflowSkipException, AirflowRescheduleException, DagRunTriggerException, DownstreamTasksSkipped)
+"""Airflow's own signals that happen to be AirflowExceptions."""
+
+
+class AbortedByPerson(AirflowFailException):
+    """Somebody said that the release shall end.
+
+    :param by: who.
+    :param reason: why, in that person's words.
+    """
+
+    def __init__(self, by: str, reason: str) -> None:
+        super().__init__(f"{by} aborted it: {reason}")
+        self.by = by
+        self.reason = reason
+
+
+def misfit(error: ValidationError) -> str:
+    """The first thing that does not fit, in one sentence and without the value, which may be a secret."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{error.title}{f' at {where}' if where else ''} does not fit: {first['msg']}."
+
+
+def blank(value: Any) -> bool:
+    """Whether another task gave nothing: None, or a template that rendered to nothing."""
+    return value in (None, "", "null", "None")
+
+
+def given(model: type[V], value: Any, what: str) -> V:
+    """An operator's argument as a value: a model, a dict (another task's ``.output``) or JSON (a rendered template).
+
+    :raises ValueError: when it is missing or does not fit.
+    """
+    if isinstance(value, model):
+        return value
+    if blank(value):
+        raise ValueError(f"{what} is missing: the task that gives it has not run, or gave nothing.")
+    return model.model_validate_json(value) if isinstance(value, str) else model.model_validate(value)
+
+
+def worth_another_try() -> tuple[type[Exception], ...]:
+    """Errors of services that do not answer. The history is imported here: a DAG file is parsed without it."""
+    from release_pipelines.adapters.history import HistoryUnavailable
+
+    return PlatformUnavailable, PrometheusError, HistoryUnavailable
+
+
+@contextmanager
+def explained(context: Context) -> Iterator[None]:
+    """Turn every failure into one sentence: in the log's last line and in XCom ``reason``.
+
+    What another try may mend (a platform, a metrics service or a history that does not answer) stays retryable; everything else
+    that was foreseen fails the task for good. What was not foreseen is raised as it is, for its traceback, and its
+    message stays out of XCom, because nobody knows what is in it.
+    """
+    try:
+        yield
+    except NO_FAILURE:
+        raise
+    except worth_another_try() as error:
+        _push(context, str(error))
+        raise AirflowException(str(error)) from error
+    except ValidationError as error:
+        _push(context, misfit(error))
+        raise AirflowFailException(misfit(error)) from None
+    except AirflowException as error:
+        if isinstance(error, AbortedByPerson):
+            context["ti"].xcom_push(ABORTED, {"by": error.by, "reason": error.reason})
+        _push(context, str(error))
+        raise
+    except (PlatformError, ValueError) as error:
+        _push(context, str(error))
+        raise AirflowFailException(str(error)) from error
+    except Exception as error:
+        _push(context, f"{context['ti'].task_id} failed with an unforeseen {type(error).__name__}; its log says more.")
+        raise
+
+
+def went_well(event: dict[str, Any]) -> dict[str, Any]:
+    """A trigger's event, unless it tells that the wait ended badly.
+
+    :raises AbortedByPerson: when a person ended it.
+    :raises AirflowFailException: when the platform refused.
+    """
+    if event.get("aborted"):
+        raise AbortedByPerson(event["aborted"]["by"], event["aborted"]["reason"])
+    if event.get("error"):
+        raise AirflowFailException(event["error"])
+    return event
+
+
+def mine(observed: Observed, lease: Lease, target: Target) -> Observed:
+    """The observation, if the lease still is this release's.
+
+    :raises FenceLost: otherwise.
+    """
+    if observed.lease is None or observed.lease.fence != lease.fence:
+        holder = f"{observed.lease.holder} holds it" if observed.lease else "nobody holds it"
+        raise FenceLost(f"The lease of {target.app} in {target.environment} is not this release's any more: {holder}.")
+    return observed
+
+
+def history_of(context: Context, release: str, artifact: Artifact) -> History:
+    """The history, in which ``release`` has begun: operators that are used alone have no preflight that began it."""
+    run: Any = context["dag_run"]
+    history = HistoryHook().history()
+    history.begin(release, artifact.app, run.dag_id, run.run_id, artifact.version, run.triggering_user_name)
+    return history
+
+
+def watching(stage: Stage | None, lease: Any, deployment: Any, artifact: Artifact) -> dict[str, Any]:
+    """What a trigger needs to go on judging a stage while it waits for something else; nothing where there is none.
+
+    After a first release (R17) there is nothing that could take the traffic back.
+    """
+    if stage is None or blank(deployment):
+        return {}
+    begun = given(Deployment, deployment, "deployment")
+    if begun.first:
+        return {}
+    return {
+        "artifact": to_json(artifact),
+        "fence": given(Lease, lease, "lease").fence,
+        "stage": to_json(stage),
+        "previous": to_json(begun.good) if begun.good else None,
+    }
+
+
+def judged(context: Context, event: dict[str, Any], release: str, target: Target, artifact: Artifact) -> Verdict:
+    """The verdict in a trigger's event, kept in XCom ``verdict`` and, with its measurements, in the history (R13).
+
+    The traffic follows it already.
+
+    :raises AbortedByPerson: when it says that a person ended the release.
+    """
+    verdict = Verdict.model_validate(event["verdict"])
+    context["ti"].xcom_push("verdict", to_json(verdict))
+    history = history_of(context, release, artifact)
+    samples = [Sample.model_validate(sample) for sample in event.get("samples") or []]
+    history.record_verdict(release, target.environment, verdict, samples)
+    for note in event.get("notes") or []:
+        history.record_event(release, "drift", note, target.environment)
+    went_well(event)
+    return verdict
+
+
+def abort_watch(history: History, release: str) -> Callable[[], None]:
+    """A look for somebody who aborts the release, for tasks that work in a worker (waiting triggers look by themselves).
+
+    :return: a function that raises :class:`AbortedByPerson` when there is such a command, whether something else of the
+        release has answered it already or not: nothing lifts an abort.
+    """
+
+    def look() -> None:
+        for command in history.commands(release):
+            if command.kind == "abort":
+                history.answer(command.id, "Ended what was being done; what was changed goes back.")
+                raise AbortedByPerson(command.by, command.reason or "no reason given")
+
+    return look
+
+
+def _push(context: Context, reason: str) -> None:
+    context["ti"].xcom_push(REASON, reason)
+
+
+class ReleaseOperator(BaseOperator):
+    """Base: a subclass writes :meth:`work`; its failures explain themselves (see :func:`explained`)."""
+
+    def execute(self, context: Context) -> Any:
+        """Do the work; called by Airflow."""
+        with explained(context):
+            return self.work(context)
+
+    def work(self, context: Context) -> Any:
+        """What the subclass does; returns what goes to XCom."""
+        raise NotImplementedError

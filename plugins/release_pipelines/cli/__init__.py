@@ -1,0 +1,306 @@
+"""The ``release`` command: what happened, whether the app files are right, and how a running release is steered. Works without Airflow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from release_pipelines.cli import commands as steering
+from release_pipelines.cli.terminal import (
+    AsJson,
+    Database,
+    fail,
+    iso,
+    local,
+    open_history_at,
+    print_json,
+    print_table,
+    times,
+    told,
+)
+
+if TYPE_CHECKING:
+    from release_pipelines.adapters.history import Command, Release, ReleaseDetail, Stability
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+steering.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("release-pipelines"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the package's version.")
+    ] = False,
+) -> None:
+    """Releases: what happened, and what would."""
+
+
+@app.command()
+def history(
+    name: Annotated[str | None, typer.Argument(metavar="[APP]", help="Default: all apps.")] = None,
+    as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 50,
+    database: Database = None,
+) -> None:
+    """List releases, newest first."""
+    with told():
+        found = open_history_at(database).releases(name, limit)
+    if as_json:
+        print_json([_listed(release) for release in found])
+    elif not found:
+        print(f"No release of {name} yet." if name else "No release yet.")
+    else:
+        headings = ("started", "app", "version", "outcome", "requester", "approver", "why")
+        print_table(headings, [_row(release) for release in found])
+
+
+@app.command()
+def show(
+    release: Annotated[str, typer.Argument(metavar="ID", help="A release's id, its beginning, or an app: its newest.")],
+    as_json: AsJson = False,
+    database: Database = None,
+) -> None:
+    """Tell one release: its steps, verdicts, measurements, approvals and events."""
+    with told():
+        found = open_history_at(database).find(release)
+    if as_json:
+        print_json({**_listed(found), **times(found.model_dump(mode="json"))})
+    else:
+        _tell(found)
+
+
+@app.command()
+def report(
+    release: Annotated[str, typer.Argument(metavar="ID", help="A release's id, its beginning, or an app: its newest.")],
+    plots: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the plots of the metrics go, as SVG files.")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Print the incident report of a release in Markdown: what, when, why, who, and what to do now."""
+    from release_pipelines.features.report.incident_report import REPORT
+
+    with told():
+        history = open_history_at(database)
+        found = history.find(release)
+        attached = history.attachments(found.id)
+    written = next((it.content for it in attached if it.name == REPORT), None)
+    print(written or f"{found.app} {found.version} has no incident report: {found.sentence or 'it has not ended.'}")
+    drawings = [it for it in attached if it.media_type == "image/svg+xml"]
+    if plots is not None:
+        try:
+            plots.mkdir(parents=True, exist_ok=True)
+            for it in drawings:
+                (plots / it.name).write_text(it.content)
+        except OSError as error:
+            fail(f"{error.filename or plots} cannot be written: {error.strerror}. A folder is expected.")
+        print(f"{len(drawings)} plot{'s' if len(drawings) != 1 else ''} in {plots}.", file=sys.stderr)
+
+
+@app.command()
+def stability(
+    name: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
+    as_json: AsJson = False,
+    database: Database = None,
+) -> None:
+    """Say how every version did over all its releases, and whether a rollback may go back to it."""
+    with told():
+        found = open_history_at(database).stability(name)
+    if as_json:
+        print_json([times(it.model_dump(mode="json")) for it in found])
+    elif not found:
+        print(f"No release of {name} yet.")
+    else:
+        headings = (
+            "version",
+            "good",
+            "promoted",
+            "held",
+            "rolled back",
+            "aborted",
+            "by",
+            "last release",
+            "came to",
+            "why",
+        )
+        print_table(headings, [_stability_row(it) for it in found])
+
+
+@app.command()
+def validate(
+    path: Annotated[
+        Path | None, typer.Argument(help="An app file, or a folder of them; default: include/apps.")
+    ] = None,
+) -> None:
+    """Check app files and what they name; every mistake is one sentence."""
+    from release_pipelines.spec.folders import apps_folder, config_folder
+    from release_pipelines.spec.loader import SpecError
+    from release_pipelines.spec.release import analyses_of, app_errors, app_files, load_release
+
+    apps = (path or apps_folder(Path.cwd())).absolute()
+    if not apps.exists():
+        fail(f"{apps} does not exist: the folder of the app files, or one of them, is expected.")
+    errors: list[SpecError] = []
+    if apps.is_dir():
+        files = app_files(apps)
+        if not files:
+            fail(f"{apps} has no app files: files called <name>.yaml are expected.")
+        config = config_folder(apps.parent.parent)
+        errors = list(app_errors(apps, config))
+    else:
+        files = [apps]
+        try:
+            load_release(apps, config_folder(apps.parent.parent.parent), analyses_of(apps.parent))
+        except SpecError as error:
+            errors = [error, *error.also]
+    if errors:
+        fail("\n".join(str(error) for error in errors))
+    print(f"{len(files)} app file{'s' if len(files) != 1 else ''}, no mistakes.")
+
+
+@app.command()
+def schema(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.")] = Path("include/schemas"),
+) -> None:
+    """Write JSON Schemas of the files, for editors."""
+    from release_pipelines.spec.schema import write
+
+    try:
+        written = write(folder)
+    except OSError as error:
+        fail(f"{error.filename or folder} cannot be written: {error.strerror}. A folder is expected.")
+    for path in written:
+        print(path)
+
+
+@app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(help="Releases that ended before, like 365d.")],
+    database: Database = None,
+) -> None:
+    """Remove old releases from the history; the last good one of every app stays."""
+    from release_pipelines.core.model.units import parse_duration
+
+    try:
+        seconds = parse_duration(older_than)
+    except ValueError:
+        fail(f"--older-than: found `{older_than}`, expected a time like 365d.")
+    with told():
+        gone = open_history_at(database).prune(seconds / 86400)
+    print(f"Removed {gone} release{'s' if gone != 1 else ''}.")
+
+
+def _listed(release: Release) -> dict[str, Any]:
+    return {
+        "id": release.id,
+        "app": release.app,
+        "version": release.version,
+        "outcome": release.outcome,
+        "digest": release.digest,
+        "sentence": release.sentence,
+        "started": iso(release.started_at),
+        "ended": iso(release.ended_at),
+        "requester": release.requester,
+        "approver": release.approver,
+    }
+
+
+def _row(release: Release) -> list[str]:
+    return [
+        local(release.started_at),
+        release.app,
+        release.version,
+        release.outcome or "running",
+        release.requester or "",
+        release.approver or "",
+        release.sentence or "",
+    ]
+
+
+def _stability_row(it: Stability) -> list[str]:
+    return [
+        it.version,
+        "yes" if it.good else "no",
+        *(str(number or "") for number in (it.promoted, it.held, it.rolled_back, it.aborted)),
+        ", ".join(dict.fromkeys(it.aborted_by)),
+        local(it.last_at),
+        it.last_outcome or "running",
+        it.why,
+    ]
+
+
+def _tell(release: ReleaseDetail) -> None:
+    print(f"{release.app} {release.version}: {release.outcome or 'running'}")
+    if release.sentence:
+        print(release.sentence)
+    told = {
+        "id": release.id,
+        "image": f"{release.image}@{release.digest}" if release.digest else None,
+        "commit": release.commit,
+        "asked by": release.requester,
+        "urgent because": release.reason,
+        "notes": release.notes,
+        "started": local(release.started_at),
+        "ended": local(release.ended_at),
+        "direction": release.direction if release.direction == "backward" else None,
+    }
+    for name, value in told.items():
+        if value:
+            print(f"  {name:<15}{value}")
+    for answer in release.approvals:
+        said = f"{answer.decision} by {answer.by}" if answer.by else answer.decision
+        print(f"  {'approval':<15}{local(answer.at)} {said}{f': {answer.note}' if answer.note else ''}")
+    if release.verdicts:
+        print("\nVerdicts")
+        judged = [
+            [local(it.decided_at), it.environment, it.step, f"{it.weight} %", it.judgement, it.sentence]
+            for it in release.verdicts
+        ]
+        print_table(("decided", "environment", "step", "weight", "verdict", "why"), judged)
+    if release.measurements:
+        print("\nMeasurements")
+        headings = ("at", "environment", "step", "metric", "value", "bad", "total", "stable", "error")
+        measured = [
+            [
+                local(it.at), it.environment, it.step, it.metric, _number(it.value), _number(it.bad), _number(it.total),
+                f"{_number(it.stable_bad)}/{_number(it.stable_total)}" if it.stable_total is not None else "",
+                it.error or "",
+            ]
+            for it in release.measurements
+        ]  # fmt: skip
+        print_table(headings, measured)
+    if release.commands:
+        print("\nCommands")
+        given = [
+            [local(it.at), it.by, it.kind, it.reason or "", _after(it), it.effect or "not answered yet"]
+            for it in release.commands
+        ]
+        print_table(("at", "by", "command", "reason", "answered", "what it did"), given)
+    if release.events:
+        print("\nEvents")
+        rows = [[local(it.at), it.environment or "", it.kind, it.sentence] for it in release.events]
+        print_table(("at", "environment", "kind", "what"), rows)
+
+
+def _after(command: Command) -> str:
+    """How long a command waited for its answer."""
+    return f"after {command.answered_at - command.at:.1f} s" if command.answered_at else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+if __name__ == "__main__":
+    app()

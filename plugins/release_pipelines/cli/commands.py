@@ -1,0 +1,115 @@
+"""``release pause|resume|promote|skip|abort``: a person steers a running release from a terminal."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from release_pipelines.cli.terminal import AsJson, Database, fail, open_history_at, print_json, times, told
+from release_pipelines.core.model.command import NOT_ANSWERED, ControlKind, refusal
+
+if TYPE_CHECKING:
+    from release_pipelines.adapters.history import Release
+    from release_pipelines.spec.release import ReleaseSpec
+
+COMMANDS: dict[ControlKind, str] = {
+    "pause": "Stop the clock of the running hold. The traffic stays as it is, and a failing verdict still takes it back.",
+    "resume": "Let a paused hold go on.",
+    "promote": "End all holds now, as passed; only an approver may.",
+    "skip": "End this hold now, as passed; only an approver may.",
+    "abort": "Give all traffic back to the old version at once, and roll the release back. Needs a reason.",
+}
+HONEST = (
+    "The command goes through the history database: whoever may write there may give it, and --by is not proven. In Airflow "
+    "people do the same, signed in, with the DAG release_control. The exit code is 0 only when the release has taken it up."
+)
+
+Name = Annotated[str, typer.Argument(metavar="APP", help="The app, or the id of one of its releases.")]
+Reason = Annotated[str, typer.Option(help="Why, in a few words; kept in the history.")]
+By = Annotated[str | None, typer.Option(help="Who gives the command; kept in the history. Default: the login here.")]
+Wait = Annotated[str, typer.Option(help="How long the answer is waited for, like 5s.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make the commands part of ``app``."""
+    for kind, does in COMMANDS.items():
+        app.command(kind, help=does, epilog=HONEST, rich_help_panel="Steer a running release")(_command(kind))
+
+
+def _command(kind: ControlKind) -> Callable[..., None]:
+    def command(
+        name: Name,
+        reason: Reason = "",
+        by: By = None,
+        wait: Wait = "5s",
+        as_json: AsJson = False,
+        database: Database = None,
+    ) -> None:
+        with told():
+            _give(kind, name, reason.strip(), by or _login(), _seconds(wait), as_json, database)
+
+    return command
+
+
+def _give(kind: ControlKind, name: str, reason: str, by: str, wait: float, as_json: bool, database: str | None) -> None:
+    history = open_history_at(database)
+    app = history.find(name).app if "/" in name else name
+    spec = _spec(app)
+    running = meant(history.running(app, spec.production.name), name)
+    no = refusal(kind, by, reason, running, spec.production.approvers, spec.app.approval.self_approval)
+    if no or running is None:
+        fail(f"{app}: {no}")
+    command = history.answered(history.command(running.id, kind, by, reason or None), wait)
+    if as_json:
+        print_json(times(command.model_dump(mode="json", exclude={"id"})))
+    elif command.effect:
+        print(f"{app} {running.version}: {command.effect}")
+    if command.answered_at is None:
+        fail(f"{app} {running.version}: {NOT_ANSWERED}")
+
+
+def meant(running: list[Release], name: str) -> Release | None:
+    """The release that is to be steered.
+
+    :param running: the app's running releases, the one that holds production first.
+    :param name: the app, or how a release's id begins.
+    """
+    return next((it for it in running if name in (it.app, it.id) or it.id.startswith(name)), None)
+
+
+def _spec(app: str) -> ReleaseSpec:
+    """What the app's running release began with, else its file: both say who may approve.
+
+    :raises ValueError: when there is no such file, or it is not valid.
+    """
+    from release_pipelines.spec.folders import apps_folder, config_folder
+    from release_pipelines.spec.frozen import frozen
+    from release_pipelines.spec.release import analyses_of, app_files, load_release
+
+    if spec := frozen(app):
+        return spec
+    apps = apps_folder(Path.cwd()).absolute()
+    for path in app_files(apps):
+        if path.stem == app:
+            return load_release(path, config_folder(apps.parent.parent), analyses_of(apps))
+    raise ValueError(f"There is no app {app} in {apps}: run this in the project, or name RELEASE_PIPELINES_APPS.")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise ValueError("Nobody is named who gives the command: say --by.") from None
+
+
+def _seconds(text: str) -> float:
+    from release_pipelines.core.model.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ValueError(f"--wait: found `{text}`, expected a time like 5s.") from None

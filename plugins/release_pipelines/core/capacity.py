@@ -1,0 +1,81 @@
+"""Replicas that carry a share of the traffic (R5)."""
+
+from __future__ import annotations
+
+from release_pipelines.core.model.stage import (
+    Stage,
+)
+from release_pipelines.core.model.target import Target
+
+
+def canary_replicas(stable_replicas: int, weight: int) -> int:
+    """Replicas that carry ``weight`` percent of what ``stable_replicas`` carry; at least one (R5)."""
+    return max(1, -(-stable_replicas * weight // 100))
+
+
+def capacity(target: Target, stable_replicas: int, weight: int) -> int:
+    """Replicas that the canary needs at ``weight`` percent; where pods alone split the traffic, so many as make the weight.
+
+    :raises ValueError: when whole pods cannot make the weight.
+    """
+    if target.router.kind == "replicas":
+        return pods_for_weight(stable_replicas, weight)
+    return canary_replicas(stable_replicas, weight)
+
+
+TOLERANCE = 1.0
+"""Percentage points by which the pods' share may differ from the weight."""
+
+
+def share(stable: int, canary: int) -> float:
+    """Percent of the pods that are the canary's; 0 where there are none at all."""
+    return 100 * canary / (stable + canary) if stable + canary else 0.0
+
+
+def nearest(stable: int, canary: int, weight: int) -> bool:
+    """Whether so many pods make the weight, within :data:`TOLERANCE` points."""
+    return abs(share(stable, canary) - weight) <= TOLERANCE + 1e-9
+
+
+def pods_for_weight(stable: int, weight: int) -> int:
+    """Canary pods beside ``stable`` stable pods whose share of all pods is nearest to ``weight`` percent.
+
+    :param stable: stable's pods; it keeps all of them (R5).
+    :param weight: percent, 0 to 100. 100 needs as many pods as stable has: its traffic moves by the selector.
+    :raises ValueError: when whole pods cannot come within :data:`TOLERANCE` points of the weight.
+    """
+    if not 0 <= weight <= 100 or stable < 1:
+        raise ValueError(
+            f"a weight from 0 to 100 and at least one stable pod are expected, found {weight} and {stable}"
+        )
+    if weight in (0, 100):
+        return stable if weight else 0
+    exact = stable * weight / (100 - weight)
+    canary = min((int(exact), int(exact) + 1), key=lambda pods: abs(share(stable, pods) - weight))
+    if canary == 0 or not nearest(stable, canary, weight):
+        least = next((n for n in range(stable, 100) if _makes(n, weight)), None)
+        hint = f"; {least} stable pods can" if least else ""
+        raise ValueError(
+            f"{stable} stable pods cannot make a weight of {weight} %: the nearest is "
+            f"{share(stable, max(canary, 1)):.1f} % with {max(canary, 1)} canary pods{hint}"
+        )
+    return canary
+
+
+def _makes(stable: int, weight: int) -> bool:
+    exact = round(stable * weight / (100 - weight))
+    return any(canary > 0 and nearest(stable, canary, weight) for canary in (exact, exact + 1))
+
+
+def capacity_of(stage: Stage, target: Target, stable_replicas: int) -> int:
+    """Replicas that the stage's track needs before it gets the stage's traffic; at least one (R5).
+
+    :param stable_replicas: replicas of stable, whose capacity is the measure.
+    :raises ValueError: when whole pods cannot make the weight.
+    """
+    if stage.track == "stable":  # rolling: its weight is a share of its own replicas
+        return stable_replicas
+    if stage.replicas:
+        return stage.replicas
+    percent = stage.weight or (stage.traffic.mirror if stage.traffic else 0)
+    return capacity(target, stable_replicas, percent) if percent else 1

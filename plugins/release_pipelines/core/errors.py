@@ -1,0 +1,23 @@
+"""Everything that this package says no with: one root, and sentences for readers."""
+
+from __future__ import annotations
+
+
+class PlatformError(Exception):
+    """Something that the platform said no to; the message is a sentence for a reader."""
+
+
+class PlatformUnavailable(PlatformError):
+    """The platform cannot be reached, or answers with a server error. Worth another try."""
+
+
+class Forbidden(PlatformError):
+    """Rights are missing: names the verb and the resource."""
+
+
+class FenceLost(PlatformError):
+    """Somebody else holds the lease now: this writer may not write any more (R2)."""
+
+
+class LeaseHeld(PlatformError):
+    """The lease is somebody else's and has not expired."""

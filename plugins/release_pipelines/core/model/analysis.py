@@ -1,0 +1,142 @@
+"""How a version is judged: an analysis file, or the part of an app file."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.units import DnsName, Duration, Limit
+
+Action = Literal["rollback", "hold", "continue"]
+
+
+SCORE = "score"
+"""What Kayenta's judge calls the verdict over all metrics."""
+
+
+class Metric(Value):
+    """One thing that is measured on the canary.
+
+    Exactly one of ``source`` (ready-made), ``bad`` with ``total`` (own counts in PromQL) or ``query`` (own gauge).
+    """
+
+    name: DnsName
+    source: Literal["errors", "slow_requests", "cpu", "memory"] | None = Field(
+        None,
+        description="Ready-made: failed requests, requests slower than `slower_than`, CPU or memory against the limit",
+    )
+    bad: str | None = Field(None, description="PromQL that counts bad events in {{ window }}")
+    total: str | None = Field(None, description="PromQL that counts all events in {{ window }}")
+    query: str | None = Field(None, description="PromQL that gives one number (a gauge)")
+    limit: Limit = Field(description="Highest allowed value: a share like 1% for counts, a number for gauges")
+    slower_than: Duration = Field(0.5, description="For slow_requests: a request that takes longer is slow")
+    min_requests: int = Field(20, ge=1, description="Fewer events in the window than this: inconclusive")
+    failure_limit: int = Field(1, ge=0, description="Consecutive failures that are tolerated; one more fails the step")
+    critical: bool = Field(
+        True,
+        description="A metric that is not critical is reported but decides nothing; Kayenta's judge: it counts in the score, where a "
+        "critical one that fails makes it 0",
+    )
+    tolerance: float = Field(
+        1.05,
+        ge=1,
+        description="Sequential judge: the odds of a bad event may be so many times stable's, and what is less than about a fifth "
+        "above that is never taken for evidence",
+    )
+    margin: Limit | None = Field(
+        None,
+        gt=0,
+        description="A hold with `min` and `max` ends early when the share of bad events is surely not more than this above "
+        "stable's; default: half the limit",
+    )
+    direction: Literal["increase", "decrease", "either"] = Field(
+        "increase", description="Kayenta's judge: which change against the baseline is bad"
+    )
+    group: str = Field("default", description="Kayenta's judge: the group whose score this metric counts for")
+
+    @property
+    def counts(self) -> bool:
+        """Whether the metric is bad events out of all events (else a gauge)."""
+        return self.source in ("errors", "slow_requests") or self.bad is not None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Metric:
+        given = [self.source is not None, self.bad is not None or self.total is not None, self.query is not None]
+        if sum(given) != 1 or (self.bad is None) != (self.total is None):
+            raise ValueError("exactly one of `source`, `bad` with `total`, or `query` is expected")
+        if self.query is None and not 0 <= self.limit <= 1:
+            raise ValueError(f"a `limit` from 0 to 100% is expected, found {100 * self.limit:g}%")
+        return self
+
+
+class KayentaSettings(Value):
+    """Settings of Kayenta's judge; the defaults are those that its documentation advises."""
+
+    baseline: Literal["stable", "fresh"] = Field(
+        "stable", description="fresh: a track of the old version with the canary's size and weight, started with it"
+    )
+    pass_score: float = Field(95, ge=0, le=100, description="From this score on the canary passes")
+    marginal_score: float = Field(75, ge=0, le=100, description="Below this score it fails at the next measurement")
+    group_weights: dict[str, float] = Field(
+        default_factory=dict, description="Points of 100 per group; groups that are not named share the rest"
+    )
+    confidence: float = Field(0.98, gt=0.5, lt=1, description="Of the interval around the Hodges-Lehmann estimate")
+    tolerance: float = Field(0.25, ge=0, description="Share of the estimate that counts as no change")
+    effect_size: float = Field(1.0, ge=1, description="Least ratio of means for a change to count; 1: any")
+    min_points: int = Field(10, ge=2, description="Fewer measurements than this: inconclusive")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> KayentaSettings:
+        if self.marginal_score > self.pass_score:
+            raise ValueError("a `marginal_score` that is not above `pass_score` is expected")
+        if any(weight < 0 for weight in self.group_weights.values()) or sum(self.group_weights.values()) > 100:
+            raise ValueError(
+                f"`group_weights` of 0 or more that add up to 100 at most are expected, found {self.group_weights}"
+            )
+        return self
+
+
+class Analysis(Value):
+    """How a step is judged (R3)."""
+
+    judge: Literal["sequential", "threshold", "kayenta"] = Field(
+        "sequential", description="How counts are judged; gauges always have a threshold, but for `kayenta`"
+    )
+    alpha: float = Field(
+        0.001, gt=0, lt=0.5, description="Sequential judge: highest chance that a good canary fails, over all metrics"
+    )
+    kayenta: KayentaSettings = Field(default_factory=KayentaSettings)
+    interval: Duration = Field(10, gt=0, description="Time between two measurements")
+    window: Duration = Field(30, gt=0, description="How far each measurement looks back; never past the step's start")
+    min_measurements: int = Field(1, ge=1, description="So many must pass before a step can pass")
+    error_limit: int = Field(5, ge=0, description="Consecutive errors of the metrics service that are tolerated")
+    patience: Duration = Field(60, description="How long an inconclusive step waits beyond its hold")
+    on_inconclusive: Action = "rollback"
+    on_error: Action = "rollback"
+    metrics: list[Metric] = Field(min_length=1)
+
+    @field_validator("metrics")
+    @classmethod
+    def _names_differ(cls, metrics: list[Metric]) -> list[Metric]:
+        names = [metric.name for metric in metrics]
+        if len(set(names)) != len(names):
+            raise ValueError("metric names that differ are expected")
+        if not any(metric.critical for metric in metrics):
+            raise ValueError("at least one critical metric is expected")
+        return metrics
+
+    @field_validator("metrics")
+    @classmethod
+    def _fit_the_score(cls, metrics: list[Metric], info: ValidationInfo) -> list[Metric]:
+        if info.data.get("judge") != "kayenta" or "kayenta" not in info.data:
+            return metrics
+        groups, weights = {metric.group for metric in metrics}, info.data["kayenta"].group_weights
+        if unknown := weights.keys() - groups:
+            raise ValueError(f"a metric in every group of `group_weights` is expected: {', '.join(sorted(unknown))}")
+        if groups <= weights.keys() and sum(weights.values()) < 100:
+            raise ValueError("`group_weights` that add up to 100 are expected where every group has one")
+        if any(metric.name == SCORE for metric in metrics):
+            raise ValueError(f"another name than `{SCORE}` is expected: Kayenta's judge calls its own result so")
+        return metrics

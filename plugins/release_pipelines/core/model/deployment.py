@@ -1,0 +1,26 @@
+"""What a deploy did."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.track import Track
+
+
+class Deployment(Value):
+    """What a deploy did: pushed to XCom by the operators that deploy."""
+
+    environment: str
+    platform: str
+    track: Track
+    digest: str
+    version: str
+    previous_digest: str | None = None
+    previous_version: str | None = None
+    first: bool = Field(False, description="Nothing ran before that could take the traffic back (R17): it is on stable")
+    good: Artifact | None = Field(
+        None, description="What a rollback of stable goes back to, as known before the change"
+    )
+    changed: bool = True

@@ -1,0 +1,42 @@
+"""Numbers that were measured, and what one of them says."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from release_pipelines.core.model.analysis import Metric
+from release_pipelines.core.model.base import Value
+
+Judgement = Literal["pass", "fail", "inconclusive", "error"]
+
+
+class Sample(Value):
+    """One raw look at one metric: numbers, or the error that stood in the way."""
+
+    metric: str
+    at: float = Field(description="Unix time in seconds")
+    value: float | None = Field(None, description="Gauge value; for counts bad/total")
+    bad: float | None = None
+    total: float | None = None
+    error: str | None = Field(None, description="The metrics service did not answer, or answered with an error")
+    stable_bad: float | None = Field(None, description="The same counts on stable, for the sentence")
+    stable_total: float | None = None
+
+
+class Measurement(Value):
+    """A sample with its judgement (R3)."""
+
+    sample: Sample
+    judgement: Judgement
+    reason: str
+
+
+class MetricQuery(Value):
+    """PromQL of one metric on one track: ``bad`` and ``total`` for counts, ``value`` for gauges."""
+
+    metric: Metric
+    bad: str | None = None
+    total: str | None = None
+    value: str | None = None

@@ -1,0 +1,63 @@
+"""One look at what runs."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.route import Route
+from release_pipelines.core.model.track import BESIDE, Track
+
+
+class TrackStatus(Value):
+    """What runs on one track."""
+
+    track: Track
+    digest: str | None = Field(None, description="Wanted digest; None: nothing is wanted on this track")
+    version: str | None = None
+    wanted: int = 0
+    ready: int = 0
+    updated: int = Field(0, description="Ready replicas that run the wanted digest")
+    settled: bool = Field(
+        False, description="All wanted replicas run the wanted digest, are ready, and no other replica is left"
+    )
+    failure: str | None = Field(
+        None, description="R7: cannot become ready; a sentence with the event and the last log lines"
+    )
+    waiting: str | None = Field(None, description="Not ready yet: what it waits for")
+
+
+class Observed(Value):
+    """One look at an app in an environment."""
+
+    tracks: dict[Track, TrackStatus] = Field(default_factory=dict)
+    route: Route | None = None
+    lease: Lease | None = None
+
+    def track(self, track: Track) -> TrackStatus:
+        """The track's status; an empty one if nothing runs there."""
+        return self.tracks.get(track, TrackStatus(track=track))
+
+    def weight(self, track: Track) -> int:
+        """The track's share of the traffic in percent."""
+        return self.route.traffic.weight(track) if self.route else 0
+
+    @property
+    def beside(self) -> list[Track]:
+        """Tracks beside stable that run something, or have traffic."""
+        return [it for it in BESIDE if self.track(it).wanted or self.weight(it)]
+
+
+class Answer(Value):
+    """What a track answered to one request."""
+
+    status: int
+    version: str | None = Field(None, description="Of the version header")
+
+
+class Usage(Value):
+    """CPU and memory of a track's busiest replica, as a share of its limit; None where there is no limit."""
+
+    cpu: float | None = None
+    memory: float | None = None

@@ -1,0 +1,10 @@
+"""What a release comes to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Outcome = Literal[
+    "released", "no_op", "rolled_back", "rejected", "expired", "superseded", "aborted", "failed", "rollback_failed"
+]
+"""What a release comes to."""

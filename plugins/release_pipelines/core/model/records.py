@@ -1,0 +1,122 @@
+"""What a history keeps of releases, and gives back. All times are Unix times in seconds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.command import ControlKind
+from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.verdict import Verdict
+
+Decision = Literal["approved", "rejected", "expired"]
+Direction = Literal["forward", "backward"]
+
+
+class Event(Value):
+    """Something that happened in a release."""
+
+    at: float
+    kind: str
+    environment: str | None = None
+    sentence: str
+    data: dict[str, Any] | None = None
+
+
+class Approval(Value):
+    """Somebody's answer, bound to a digest (R10)."""
+
+    release_id: str
+    digest: str
+    decision: Decision
+    by: str | None = Field(None, description="None: nobody answered")
+    at: float
+    note: str | None = None
+
+
+class Command(Value):
+    """What a person told a running release to do."""
+
+    id: int
+    release_id: str
+    kind: ControlKind
+    by: str
+    reason: str | None = None
+    at: float
+    answered_at: float | None = Field(None, description="None: nobody has taken it up yet")
+    effect: str | None = Field(None, description="What it did, in a sentence")
+
+
+class Attachment(Value):
+    """A text that belongs to a release: the incident report, or a metric's plot."""
+
+    name: str = Field(description="Like incident.md or production-step_10-errors.svg")
+    media_type: str
+    at: float
+    content: str
+
+
+class Stability(Value):
+    """How one version did over all of its releases."""
+
+    version: str
+    digest: str
+    promoted: int = Field(0, description="Times that it was promoted")
+    held: int = Field(0, description="Times that it serves or served to the end of its release")
+    rolled_back: int = 0
+    aborted: int = 0
+    aborted_by: list[str] = Field(default_factory=list)
+    last_outcome: Outcome | None = None
+    last_at: float
+    good: bool = Field(False, description="A rollback may go back to it (R8)")
+    why: str = Field("", description="Why it may, or may not, in a sentence")
+
+
+class RecordedVerdict(Verdict):
+    """A verdict and where it was reached."""
+
+    environment: str
+
+
+class RecordedSample(Sample):
+    """A sample and the step that it was taken for."""
+
+    environment: str
+    step: str
+
+
+class Release(Value):
+    """One release in a list."""
+
+    id: str
+    app: str
+    dag_id: str
+    run_id: str
+    version: str
+    commit: str | None = None
+    digest: str | None = None
+    image: str | None = None
+    reason: str | None = Field(None, description="Why it was urgent, if it was")
+    notes: str | None = None
+    requester: str | None = None
+    approver: str | None = None
+    outcome: Outcome | None = Field(None, description="None: it is still running")
+    sentence: str | None = None
+    direction: Direction = "forward"
+    started_at: float
+    ended_at: float | None = None
+    promoted_at: float | None = None
+    schema_version: int = 1
+
+
+class ReleaseDetail(Release):
+    """One release with all that is known of it."""
+
+    events: list[Event] = Field(default_factory=list)
+    verdicts: list[RecordedVerdict] = Field(default_factory=list)
+    measurements: list[RecordedSample] = Field(default_factory=list)
+    approvals: list[Approval] = Field(default_factory=list)
+    commands: list[Command] = Field(default_factory=list)

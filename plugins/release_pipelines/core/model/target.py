@@ -1,0 +1,74 @@
+"""One app in one environment, with its workload and its router."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.units import (
+    DnsName,
+    Duration,
+)
+
+
+class Update(Value):
+    """How many replicas a rolling update replaces at a time: numbers, or shares like ``25%``."""
+
+    max_surge: int | str = 1
+    max_unavailable: int | str = 0
+
+
+class Workload(Value):
+    """One thing that runs."""
+
+    name: DnsName | None = Field(None, description="Default: the app's name")
+    kind: str = "Deployment"
+    container: str | None = Field(None, description="Default: the one called like the workload, or the only one")
+    port: int = Field(8080, ge=1, le=65535)
+    health: str = Field("/health", pattern=r"^/", description="Answers 2xx when a replica is ready")
+    replicas: int = Field(2, ge=1, le=1000)
+    cpu: float | None = Field(None, gt=0, description="Limit in cores")
+    memory: str | None = Field(None, pattern=r"^\d+(Ki|Mi|Gi)$", description="Limit, like 256Mi")
+    env: dict[str, str] = Field(default_factory=dict)
+    ready_timeout: Duration = 120
+
+    @field_validator("kind")
+    @classmethod
+    def _supported(cls, kind: str) -> str:
+        if kind != "Deployment":
+            raise ValueError("`Deployment` is expected: other kinds cannot share traffic by weight")
+        return kind
+
+
+class RouterSettings(Value):
+    """What splits the traffic."""
+
+    kind: Literal["traefik", "gateway_api", "istio", "replicas"] = "traefik"
+    route: str | None = Field(
+        None, description="Name of the HTTPRoute, VirtualService or Service; default: the app's name"
+    )
+    metrics_selector: str | None = Field(
+        None, description='Extra PromQL label matchers for the router\'s metrics, like `cluster="eu"`'
+    )
+
+
+class Target(Value):
+    """One app in one environment: all that a platform, a metric query or a smoke test needs to know. Frozen at preflight."""
+
+    app: str
+    environment: str
+    platform: Literal["container_host", "kubernetes"]
+    platform_connection: str
+    registry_connection: str
+    prometheus_connection: str
+    namespace: str = "default"
+    workload: Workload = Field(description="With its name filled in and the environment's replicas and env merged")
+    router: RouterSettings = Field(description="With its route filled in")
+    url: str = Field(description="Where the traffic enters, like http://127.0.0.1:8000")
+    host: str | None = Field(None, description="Host header that selects the app")
+    preview: bool = Field(False, description="A release here begins as a preview (blue-green)")
+    preview_host: str | None = Field(None, description="Host header that selects the preview of a blue-green release")
+    update: Update | None = Field(None, description="How stable is rolled; None: as the platform does by itself")
+    version_header: str = "X-App-Version"

@@ -1,0 +1,65 @@
+"""Who gets which requests."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.track import Track
+
+
+class Match(Value):
+    """Requests of testers: a header, or a cookie, with exactly this value."""
+
+    kind: Literal["header", "cookie"]
+    name: str
+    value: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_case(cls, found: Any) -> Any:
+        """Names of headers mean the same in any case, and some routers know them in lower case only."""
+        if isinstance(found, dict) and found.get("kind") == "header":
+            return {**found, "name": str(found.get("name")).lower()}
+        return found
+
+
+class Traffic(Value):
+    """Who gets which requests. The weights of all tracks add up to 100; a track that is not named has none."""
+
+    weights: dict[Track, int]
+    testers: Match | None = Field(None, description="Requests that match go to the canary, whatever the weights")
+    mirror: int = Field(0, ge=0, le=100, description="Percent of the requests that the canary gets a copy of")
+    sticky: bool = Field(False, description="A client stays with the track that answered it first")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Traffic:
+        if sum(self.weights.values()) != 100 or min(self.weights.values()) < 0:
+            raise ValueError(f"weights of 0 or more that add up to 100 are expected, found {self.weights}")
+        return self
+
+    def weight(self, track: Track) -> int:
+        """The track's share in percent."""
+        return self.weights.get(track, 0)
+
+    def reaches(self, track: Track) -> bool:
+        """Whether any request goes to the track: by weight, of testers, or a copy."""
+        return self.weight(track) > 0 or (track == "canary" and bool(self.testers or self.mirror))
+
+    def same(self, other: Traffic) -> bool:
+        """Whether two splits mean the same: a track without weight may be named or not."""
+
+        def meant(it: Traffic) -> Traffic:
+            return it.model_copy(update={"weights": {track: share for track, share in it.weights.items() if share}})
+
+        return meant(self) == meant(other)
+
+
+ALL_TO_STABLE = Traffic(weights={"stable": 100})
+
+
+def share_with(track: Track, weight: int, **more: Any) -> Traffic:
+    """``weight`` percent for ``track``, the rest for stable."""
+    return Traffic(weights={"stable": 100 - weight, track: weight} if track != "stable" else {"stable": 100}, **more)

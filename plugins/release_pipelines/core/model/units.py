@@ -1,0 +1,47 @@
+"""How people write durations, shares and names."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+def parse_duration(value: Any) -> float:
+    """Turn ``500ms``, ``30s``, ``5m``, ``1h30m`` or ``2d`` into seconds; a bare number is taken as seconds."""
+    if isinstance(value, bool):
+        raise ValueError("a duration like 30s, 5m or 1h30m is expected")
+    if isinstance(value, (int, float)):
+        seconds = float(value)
+    else:
+        match = _DURATION.fullmatch(str(value).strip())
+        if not match or not any(match.groups()):
+            raise ValueError("a duration like 30s, 5m or 1h30m is expected")
+        days, hours, minutes, secs, millis = (float(part or 0) for part in match.groups())
+        seconds = days * 86400 + hours * 3600 + minutes * 60 + secs + millis / 1000
+    if not 0 <= seconds < math.inf:
+        raise ValueError("a duration of zero or more is expected")
+    return seconds
+
+
+def parse_share(value: Any) -> float:
+    """Turn ``1%`` or ``0.01`` into the fraction 0.01."""
+    percent = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if percent:
+        return float(percent[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("a share like 1% or 0.01 is expected")
+    return float(value)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
+
+Limit = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)]
+
+DnsName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]

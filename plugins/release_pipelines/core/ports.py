@@ -1,0 +1,102 @@
+"""What a release needs from outside."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol
+
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Answer, Observed, TrackStatus, Usage
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import Traffic
+
+
+class Platform(Protocol):
+    """A place where versions of an app run side by side and share traffic by weight.
+
+    Every call is idempotent: calling it again when its effect stands changes nothing. Calls with a ``fence``
+    raise :class:`FenceLost` when the lease has a newer one. All raise :class:`PlatformUnavailable` or
+    :class:`Forbidden` where the platform cannot be reached or refuses.
+    """
+
+    async def __aenter__(self) -> Platform: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    async def check(self, target: Target) -> None:
+        """Raise with one sentence unless the platform and its router are reachable and all needed rights are there."""
+
+    async def observe(self, target: Target) -> Observed:
+        """What runs, ready or not and why; weights as the router has them; note and lease."""
+
+    async def deploy(
+        self,
+        target: Target,
+        track: Track,
+        artifact: Artifact,
+        replicas: int | None,
+        fence: int,
+        *,
+        share: int = 100,
+        restore: bool = False,
+    ) -> bool:
+        """State that ``track`` shall run ``artifact`` with so many replicas; never changes who gets traffic.
+
+        ``replicas`` None leaves the number as it is (stable under an autoscaler, or the workload's own number).
+        ``share`` (stable only): percent of the replicas that are replaced for now, rounded up; 100 replaces all.
+        ``restore``: with the configuration that this digest ran with on stable when it was last there, as far as the
+        platform remembers it (R8), instead of the target's. The preview also gets its own address here.
+        Returns whether anything changed. On stable this begins a rolling update; :meth:`advance` completes it.
+        """
+
+    async def advance(self, target: Target, track: Track, fence: int) -> TrackStatus:
+        """Move ``track`` toward what was stated, one small step, and say how it stands.
+
+        Where a controller does the work this only looks, or stops it at the stated share. Called again and again until
+        ``settled`` or ``failure``; with a share below 100, settled means that so many replicas are replaced and ready.
+        """
+
+    async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
+        """State who gets which requests, and keep ``note``: in one write. Tracks that ``traffic`` does not name get none.
+
+        Refuses (PlatformError) to give traffic to a track without a ready replica. Creates the route if there is none.
+        Returns whether anything changed.
+        """
+
+    async def retire(self, target: Target, track: Track, fence: int) -> bool:
+        """Remove a track that has no traffic, with its own address. Refuses (PlatformError) while requests still go to it.
+
+        Asked again it removes what an earlier, killed try has left.
+        """
+
+    async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
+        """Become the one writer, with a new fence, which also is put on the route. Idempotent for the same holder.
+
+        Raises :class:`LeaseHeld` while somebody else's lease has not expired, unless ``force`` (a rollback takes precedence).
+        """
+
+    async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:
+        """Push the expiry out. Raises :class:`FenceLost` when the lease is not this one any more."""
+
+    async def give_back_lease(self, target: Target, lease: Lease) -> bool:
+        """Free the lease if it is still this one; returns whether it was."""
+
+    async def usage(self, target: Target, track: Track) -> Usage | None:
+        """CPU and memory as the engine itself reports them; None where Prometheus has them instead."""
+
+    async def ask(self, target: Target, track: Track, path: str) -> Answer:
+        """GET ``path`` from a ready replica of ``track`` itself, past the traffic's weights.
+
+        Raises :class:`PlatformError` when the track has no ready replica, or it gives no answer.
+        """
+
+    async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
+        """Run ``command`` once in ``image`` (a reference) beside the app, and return its output's end.
+
+        Raises :class:`PlatformError` with the last lines when it exits with anything but 0 or takes longer than ``timeout`` s.
+        """

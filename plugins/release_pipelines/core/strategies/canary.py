@@ -1,0 +1,96 @@
+"""Canary: rising weights, each judged."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.hold import Hold, ten_minutes
+from release_pipelines.core.model.stage import (
+    OnDrift,
+    StepApprovalSettings,
+    VerifySettings,
+)
+from release_pipelines.core.model.units import (
+    Duration,
+)
+
+
+class MatchSettings(Value):
+    """Requests of testers: by a header or by a cookie with exactly this value."""
+
+    header: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9-]*$")
+    cookie: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$")
+    value: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+
+    @model_validator(mode="after")
+    def _one(self) -> MatchSettings:
+        if (self.header is None) == (self.cookie is None):
+            raise ValueError("exactly one of `header` or `cookie` is expected")
+        return self
+
+
+class StepSettings(Value):
+    """One step of a canary: exactly one of ``weight``, ``match``, ``mirror``, ``verify`` or ``approval``."""
+
+    weight: int | None = Field(None, ge=1, le=99, description="Percent of the traffic; 100 is the bake")
+    match: MatchSettings | None = Field(None, description="Only requests of testers go to the canary")
+    mirror: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Percent of the requests that the canary gets a copy of; nobody sees its answers",
+    )
+    verify: VerifySettings | None = None
+    approval: StepApprovalSettings | None = None
+    hold: Hold | None = Field(None, description="How long the canary is watched; not for `verify` and `approval`")
+    analysis: Analysis | None = Field(None, description="Default: the app's analysis")
+
+    @property
+    def kind(self) -> str:
+        """Which of the five it is."""
+        return next(it for it in ("weight", "match", "mirror", "verify", "approval") if getattr(self, it) is not None)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> StepSettings:
+        kinds = [self.weight, self.match, self.mirror, self.verify, self.approval]
+        if sum(it is not None for it in kinds) != 1:
+            raise ValueError("exactly one of `weight`, `match`, `mirror`, `verify` or `approval` is expected")
+        if (self.hold is None) == (self.kind in ("weight", "match", "mirror")):
+            raise ValueError("`hold` is expected with `weight`, `match` and `mirror`, and only there")
+        return self
+
+
+def _default_steps() -> list[StepSettings]:
+    return [StepSettings(weight=weight, hold=Hold(min=300, max=300)) for weight in (5, 25, 50)]
+
+
+class CanarySettings(Value):
+    """Canary: rising weights, each judged; a bake at 100 %; then promotion (R18)."""
+
+    steps: list[StepSettings] = Field(default_factory=_default_steps, min_length=1)
+    bake: Hold = Field(
+        default_factory=ten_minutes, description="How long the canary is watched at 100 % before it is promoted"
+    )
+    replicas: int | None = Field(None, ge=1, description="Fixed capacity of the canary; default: it follows the weight")
+    affinity: bool = Field(False, description="A client stays with the track that answered it first (by a cookie)")
+    return_weights: list[int] = Field(
+        default_factory=lambda: [50], description="Canary weights on the way back to stable during promotion"
+    )
+    retire_after: Duration = Field(30, description="The old track keeps running so long after it lost its traffic")
+    auto_rollback: bool = Field(True, description="false: a failing verdict returns traffic and waits for a person")
+    on_drift: OnDrift = "reassert"
+
+    @field_validator("steps")
+    @classmethod
+    def _in_order(cls, steps: list[StepSettings]) -> list[StepSettings]:
+        weights = [step.weight for step in steps if step.weight]
+        if weights != sorted(set(weights)):
+            raise ValueError(f"rising weights are expected, found {weights}")
+        first = next((n for n, step in enumerate(steps) if step.weight), len(steps))
+        if any(step.match or step.mirror for step in steps[first:]):
+            raise ValueError("`match` and `mirror` are expected before the first weight")
+        if steps[0].kind in ("verify", "approval"):
+            raise ValueError(f"a step with traffic is expected first, found `{steps[0].kind}`")
+        return steps

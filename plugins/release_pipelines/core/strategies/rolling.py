@@ -1,0 +1,44 @@
+"""Rolling: replica by replica."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.hold import Hold, ten_minutes
+
+
+class RollingSettings(Value):
+    """Rolling: replica by replica, with a look between batches if wanted."""
+
+    max_surge: int | str = Field("25%", description="So many replicas more than wanted, or a share like 25%")
+    max_unavailable: int | str = Field(0, description="So many replicas fewer than wanted, or a share like 25%")
+    batches: list[int] = Field(
+        default_factory=list, description="Percent of the replicas after which the rollout stops and is judged, rising"
+    )
+    hold: Hold = Field(
+        default_factory=lambda: Hold(min=60, max=60), description="How long it is watched after each batch"
+    )
+    bake: Hold = Field(default_factory=ten_minutes, description="How long it is watched when all replicas are replaced")
+    auto_rollback: bool = Field(True, description="false: a failing verdict stops the rollout and waits for a person")
+
+    @field_validator("max_surge", "max_unavailable")
+    @classmethod
+    def _count_or_share(cls, value: int | str) -> int | str:
+        share = isinstance(value, str) and value.endswith("%") and value[:-1].isdecimal() and int(value[:-1]) <= 100
+        if not share and not (isinstance(value, int) and value >= 0):
+            raise ValueError("a number of replicas or a share like 25% is expected")
+        return value
+
+    @field_validator("batches")
+    @classmethod
+    def _rising(cls, batches: list[int]) -> list[int]:
+        if batches != sorted(set(batches)) or any(not 1 <= it <= 99 for it in batches):
+            raise ValueError(f"rising percentages from 1 to 99 are expected, found {batches}")
+        return batches
+
+    @model_validator(mode="after")
+    def _moves(self) -> RollingSettings:
+        if self.max_surge in (0, "0%") and self.max_unavailable in (0, "0%"):
+            raise ValueError("`max_surge` or `max_unavailable` above 0 is expected")
+        return self

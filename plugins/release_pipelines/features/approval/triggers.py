@@ -1,0 +1,104 @@
+"""A person is asked, and the release is looked after meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Any
+
+from airflow.providers.standard.triggers.hitl import HITLTrigger
+from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.triggers.base import TriggerEvent
+
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.triggers import first_of, refused
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.progression.commands import Steering
+from release_pipelines.core.progression.watch import Watch, meanwhile
+
+SETTLE_SECONDS = 2.0
+"""So long Airflow may take to notice that the process that asked has ended. Who resumes the task sooner has it tried again."""
+
+
+class ReleaseApprovalTrigger(HITLTrigger):
+    """Wait for the answer to a form, its end of time, a person who aborts the release, or a version that turns bad.
+
+    Airflow resumes the task itself when somebody answers; this trigger is there for everything else.
+
+    :param target: the app in its environment.
+    :param release: the release's id.
+    :param artifact: what is judged meanwhile; with ``fence``, ``stage`` (whose traffic it has) and ``previous`` as for
+        :class:`~release_pipelines.features.stage.triggers.StageTrigger`. None: it has no traffic yet.
+    :param kwargs: those of Airflow's ``HITLTrigger``.
+
+    Event: Airflow's own, ``{"unasked": true}`` when there is no form (of this try), ``{"aborted": {"by", "reason"}}``,
+    ``{"verdict", "samples", "notes", "aborted"}``, or ``{"error", "kind"}`` when the lease is lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        target: dict[str, Any],
+        release: str,
+        artifact: dict[str, Any] | None = None,
+        fence: int = 0,
+        stage: dict[str, Any] | None = None,
+        previous: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.own: dict[str, Any] = {
+            "target": target,
+            "release": release,
+            "artifact": artifact,
+            "fence": fence,
+            "stage": stage,
+            "previous": previous,
+        }
+        self.release = release
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, for Airflow."""
+        _, asked = super().serialize()
+        return f"{type(self).__module__}.{type(self).__qualname__}", {**asked, **self.own}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait; yields one event."""
+        async with AsyncExitStack() as opened:
+            try:
+                watched = await self._watch(opened)
+                event = await first_of(self._answer(), self._meanwhile(watched))
+            except PlatformError as error:
+                event = TriggerEvent(refused(error))
+        yield event
+
+    async def _watch(self, opened: AsyncExitStack) -> Watch | None:
+        if not self.own["stage"]:
+            return None
+        target = Target.model_validate(self.own["target"])
+        return Watch(
+            await opened.enter_async_context(await PlatformHook(target).aplatform()),
+            target,
+            self.release,
+            Artifact.model_validate(self.own["artifact"]),
+            self.own["fence"],
+            Stage.model_validate(self.own["stage"]),
+            Artifact.model_validate(self.own["previous"]) if self.own["previous"] else None,
+        )
+
+    async def _answer(self) -> TriggerEvent:
+        await asyncio.sleep(SETTLE_SECONDS)
+        try:
+            return await anext(aiter(super().run()))
+        except AirflowRuntimeError as error:
+            if (error.error.detail or {}).get("status_code") != HTTPStatus.NOT_FOUND:
+                raise
+        return TriggerEvent({"unasked": True})
+
+    async def _meanwhile(self, watched: Watch | None) -> TriggerEvent:
+        return TriggerEvent(await meanwhile(watched, Steering(self.release)))

@@ -1,0 +1,86 @@
+"""A person steers a running release: pause, resume, promote, skip, abort."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.core.model.command import NOT_ANSWERED, refusal
+from release_pipelines.features.rollback.operators.manual import spec_of
+from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.target import target as target_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from release_pipelines.adapters.history import History
+    from release_pipelines.core.model.records import Release
+
+
+class ReleaseControlOperator(ReleaseOperator):
+    """Give the app's running release a command, and say what it did. Recorded with who gave it.
+
+    :param apps: folder of the app files.
+    :param config: folder of the environment files.
+    :param app: the app's name.
+    :param action: ``pause`` (the hold's clock stops), ``resume``, ``skip`` (this hold ends now, as passed), ``promote`` (all
+        holds end now, as passed) or ``abort`` (all traffic goes back at once).
+    :param reason: why, in a person's words; an abort needs one.
+    :param requested_by: who asks, for runs that no signed-in user triggered.
+    :param wait: seconds that the answer is waited for.
+    :return: ``{"release", "action", "by", "effect"}``. Refused in one sentence where nothing runs, or that person may not.
+    """
+
+    template_fields = ("app", "action", "reason", "requested_by")
+
+    def __init__(
+        self,
+        *,
+        apps: Path,
+        config: Path,
+        app: str,
+        action: str,
+        reason: str = "",
+        requested_by: str = "",
+        wait: float = 5.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.apps = apps
+        self.config = config
+        self.app = app
+        self.action = action
+        self.reason = reason
+        self.requested_by = requested_by
+        self.wait = wait
+
+    def work(self, context: Context) -> dict[str, str]:
+        run: Any = context["dag_run"]
+        by = run.triggering_user_name or self.requested_by.strip()
+        if not by:
+            raise AirflowFailException("Nobody is named who asks for this: give `requested_by`.")
+        spec, history = spec_of(self.app.strip(), self.apps, self.config), HistoryHook().history()
+        running, reason = running_release(history, spec), self.reason.strip()
+        approvers, alone = spec.production.approvers, spec.app.approval.self_approval
+        no = refusal(self.action, by, reason, running, approvers, alone)
+        if no or running is None:
+            raise AirflowFailException(f"{spec.app.name}: {no}")
+        command = history.command(running.id, self.action, by, reason or None)  # type: ignore[arg-type]
+        effect = history.answered(command, self.wait).effect or NOT_ANSWERED
+        self.log.info("%s: %s by %s: %s", running.id, self.action, by, effect)
+        return {"release": running.id, "action": self.action, "by": by, "effect": effect}
+
+
+def running_release(history: History, spec: ReleaseSpec) -> Release | None:
+    """The app's release that has begun and not ended; where others wait for it, the one that holds production."""
+    running = history.running(spec.app.name, spec.production.name)
+    if len(running) > 1:
+        target = target_of(spec, spec.production.name)
+        lease = PlatformHook(target).call(lambda platform: platform.observe(target)).lease
+        running = [it for it in running if lease and it.id == lease.holder] or running
+    return running[0] if running else None

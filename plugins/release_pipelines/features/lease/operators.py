@@ -1,0 +1,263 @@
+"""One release at a time (R2): take the lease, keep it alive, give it back when the traffic is safe."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.operator import RUN, ReleaseOperator, abort_watch, blank, explained, given
+from release_pipelines.airflow.triggers import PlatformTrigger
+from release_pipelines.core.errors import FenceLost, LeaseHeld
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.progression.retirement import RetireTrigger
+from release_pipelines.core.progression.rollout import RolloutTrigger
+from release_pipelines.features.lease.triggers import HoldLeaseTrigger, LeaseFreeTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+LEASE_SECONDS = 120.0
+
+
+class TakeLeaseOperator(ReleaseOperator):
+    """Become the one writer for an app in an environment.
+
+    :param target: the app in its environment: a :class:`~release_pipelines.core.model.target.Target` or its dict.
+    :param release: who takes it; by default the DAG id and the run id.
+    :param ttl: seconds until the lease expires if nobody renews it.
+    :param when_busy: ``wait`` (deferred, no worker slot) or ``refuse`` while somebody else holds it.
+    :param approved: an :class:`~release_pipelines.core.model.artifact.Artifact`. Where given, the history must hold an approval of
+        exactly this digest for this release, and the release must not have ended: clearing a task of an old run, or
+        marking the approval as success by hand, releases nothing (R1).
+    :return: the :class:`~release_pipelines.core.model.lease.Lease` as a dict.
+    """
+
+    template_fields = ("release", "approved")
+
+    def __init__(
+        self,
+        *,
+        target: Target | dict[str, Any],
+        release: str = RUN,
+        ttl: float = LEASE_SECONDS,
+        when_busy: Literal["wait", "refuse"] = "wait",
+        approved: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.release = release
+        self.ttl = ttl
+        self.when_busy = when_busy
+        self.approved = approved
+
+    def work(self, context: Context) -> dict[str, Any]:
+        target = given(Target, self.target, "target")
+        self._check_approval()
+        try:
+            lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, self.ttl))
+        except LeaseHeld as held:
+            if self.when_busy == "refuse":
+                raise
+            self.log.info("%s Waiting until it is free.", held)
+            self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="resume")
+        self.log.info(
+            "%s holds the lease of %s in %s, fence %s.", lease.holder, target.app, target.environment, lease.fence
+        )
+        return to_json(lease)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """The lease was free a moment ago: try again."""
+        return self.execute(context)
+
+    def _check_approval(self) -> None:
+        if self.approved is None:
+            return
+        artifact = given(Artifact, self.approved, "the approved artifact")
+        history = HistoryHook().history()
+        release = history.release(self.release)
+        if release.outcome:
+            raise AirflowFailException(
+                f"This release has ended ({release.outcome}). Start a new run to release {artifact.version} again."
+            )
+        approval = history.approval(self.release)
+        if approval is None or approval.decision != "approved" or approval.digest != artifact.digest:
+            raise AirflowFailException(f"Nobody has approved {artifact.version} ({artifact.digest}) for this release.")
+        abort_watch(history, self.release)()
+
+
+class HoldLeaseOperator(ReleaseOperator):
+    """Keep the lease alive beside the other tasks, deferred, until it is given back.
+
+    :param target: the app in its environment.
+    :param lease: the lease, from :class:`TakeLeaseOperator`.
+    :param ttl: seconds to which each renewal pushes the expiry out.
+    """
+
+    template_fields = ("lease",)
+
+    def __init__(
+        self, *, target: Target | dict[str, Any], lease: Any, ttl: float = LEASE_SECONDS, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.lease = lease
+        self.ttl = ttl
+
+    def work(self, context: Context) -> None:
+        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
+        self.defer(
+            trigger=HoldLeaseTrigger(target=to_json(target), lease=to_json(lease), ttl=self.ttl), method_name="ended"
+        )
+
+    def ended(self, context: Context, event: dict[str, Any]) -> None:
+        """The lease is not held any more."""
+        with explained(context):
+            if event.get("error"):
+                raise AirflowFailException(event["error"])
+            if event.get("taken_by"):
+                raise AirflowFailException(f"The lease was taken over by {event['taken_by']}.")
+
+
+class GiveBackLeaseOperator(ReleaseOperator):
+    """Give the lease back; before that, return the traffic if the release was left unfinished (the abort guard).
+
+    Meant as a teardown: ``give_back.as_teardown(setups=take_lease)``. A run that a person marks as failed runs its
+    teardowns and nothing else.
+
+    :param target: the app in its environment.
+    :param lease: the lease, from :class:`TakeLeaseOperator`.
+    :param deployment: what the deploying task pushed under ``deployment``: a stable that was left half rolled gets back what it
+        names as good.
+    :param plan: what :class:`~release_pipelines.features.rollback.operators.planned.RollbackPlanOperator` pushed under ``plan``, if it ran: then
+        the rollback has left stable as it should be.
+    :param release: the release's id.
+    :param retire_after: seconds that a track beside stable keeps running after it lost its traffic (R15).
+    :return: ``{"returned": version that has the traffic again, or null}``.
+    """
+
+    template_fields = ("lease", "deployment", "plan", "release")
+
+    def __init__(
+        self,
+        *,
+        target: Target | dict[str, Any],
+        lease: Any,
+        deployment: Any = None,
+        plan: Any = None,
+        release: str = RUN,
+        retire_after: float = 30.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.lease = lease
+        self.deployment = deployment
+        self.plan = plan
+        self.release = release
+        self.retire_after = retire_after
+
+    def work(self, context: Context) -> dict[str, Any]:
+        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
+        hook = PlatformHook(target)
+        observed = hook.call(lambda platform: platform.observe(target))
+        if observed.lease is None or observed.lease.holder != self.release:
+            self.log.info("The lease is not this release's any more; nothing to give back.")
+            return {"returned": None}
+        lease = observed.lease  # a rollback may have taken it again, with a newer fence
+        returned = None
+        if unfinished(observed, self.release):
+            returned = self._return_traffic(hook, target, observed, lease)
+            context["ti"].xcom_push("returned", returned)
+            if returned and observed.beside:
+                self._then(
+                    RetireTrigger(target=to_json(target), fence=lease.fence, at=time.time() + self.retire_after),
+                    returned,
+                    lease,
+                    self.retire_after + 60,
+                )
+        elif good := self._left_rolling(observed):
+            self.log.warning("The release was left unfinished: stable gets %s back.", good.version)
+            hook.call(lambda platform: platform.deploy(target, "stable", good, None, lease.fence, restore=True))
+            context["ti"].xcom_push("returned", good.version)
+            trigger = RolloutTrigger(target=to_json(target), track="stable", fence=lease.fence)
+            self._then(trigger, good.version, lease, 10 * target.workload.ready_timeout + 600)
+        return self._give_back(hook, target, lease, returned)
+
+    def _then(self, trigger: PlatformTrigger, returned: str, lease: Lease, seconds: float) -> None:
+        """Wait for the trigger, then give the lease back."""
+        self.defer(
+            trigger=trigger,
+            method_name="done",
+            kwargs={"returned": returned, "lease": to_json(lease)},
+            timeout=timedelta(seconds=seconds),
+        )
+
+    def _return_traffic(self, hook: PlatformHook, target: Target, observed: Observed, lease: Lease) -> str | None:
+        stable = observed.track("stable")
+        route = observed.route
+        serving = next((track for track in observed.beside if route and route.traffic.reaches(track)), None)
+        if route is None or serving is None:
+            return stable.version if observed.weight("stable") else None
+        if stable.ready == 0 or stable.digest == observed.track(serving).digest:
+            self.log.error("stable is being changed or has no ready replica: the traffic stays on %s (R18).", serving)
+            return None
+        note = RouteNote(
+            release=self.release,
+            step="aborted",
+            traffic=ALL_TO_STABLE,
+            started_at=time.time(),
+            last_good=route.note.last_good,
+        )
+        hook.call(lambda platform: platform.split(target, ALL_TO_STABLE, note, lease.fence))
+        self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.version or stable.digest)
+        return stable.version or stable.digest
+
+    def _left_rolling(self, observed: Observed) -> Artifact | None:
+        """What stable gets back when a rolling release ended half-way and no rollback has seen to it."""
+        if blank(self.deployment) or not blank(self.plan):
+            return None
+        note = observed.route.note if observed.route else RouteNote()
+        begun = given(Deployment, self.deployment, "deployment")
+        stable = observed.track("stable")
+        if begun.track != "stable" or stable.digest != begun.digest or (note.release == self.release and note.done):
+            return None
+        return begun.good
+
+    def done(self, context: Context, event: dict[str, Any], returned: str | None, lease: dict[str, Any]) -> Any:
+        """What was left is gone, or stable runs what it ran before: now the lease."""
+        with explained(context):
+            failure = event.get("error") or (event.get("status") or {}).get("failure")
+            if failure:
+                self.log.warning("What the release left was not cleaned up: %s", failure)
+            target = given(Target, self.target, "target")
+            return self._give_back(PlatformHook(target), target, Lease.model_validate(lease), returned)
+
+    def _give_back(self, hook: PlatformHook, target: Target, lease: Lease, returned: str | None) -> dict[str, Any]:
+        try:
+            hook.call(lambda platform: platform.give_back_lease(target, lease))
+        except FenceLost as lost:
+            self.log.info("%s", lost)
+        return {"returned": returned}
+
+
+def unfinished(observed: Observed, release: str) -> bool:
+    """Whether ``release`` left traffic or a track beside stable: neither promoted nor rolled back to its end."""
+    note = observed.route.note if observed.route else None
+    if not observed.beside:
+        return False
+    if observed.weight("stable") < 100 and note and note.release not in (None, release):
+        return False  # an earlier release left it so, for a person to decide (R18)
+    return note is None or not (note.release == release and note.done)

@@ -1,0 +1,101 @@
+"""What a release came to, in one word and one sentence (R9, R13)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.outcome import Outcome
+
+
+class Abort(Value):
+    """Who ended a release, and why, in that person's words."""
+
+    by: str
+    reason: str
+
+
+class Facts(Value):
+    """What the outcome is decided from.
+
+    ``states`` maps the names below to Airflow's task states: ``complete``, ``approval``, ``deploy`` (the first task that
+    changes production), ``plan``, ``verify`` (of the rollback). ``failed_task`` and ``reason`` are those of the
+    first task that failed. ``deployed``: something was put in production; ``promoted``: the history knows that it
+    held; ``rollback_reason``: why the way back did not end; ``taken_over``: who took the environment away from this release.
+    """
+
+    version: str
+    production: str
+    states: dict[str, str | None]
+    no_op: bool = False
+    stopped_at: str | None = None
+    approval: str | None = None
+    failed_task: str | None = None
+    reason: str | None = None
+    weight: int | None = None
+    returned_to: str | None = None
+    marked_by_person: bool = False
+    deployed: bool = True
+    promoted: bool = True
+    rollback_reason: str | None = None
+    aborted: Abort | None = None
+    taken_over: str | None = None
+    hurried: list[str] = Field(default_factory=list, description="Who cut a hold short, in sentences")
+
+
+def touched(state: str | None) -> bool:
+    """Whether a task in this state may have changed something."""
+    return state not in (None, "none", "skipped", "upstream_failed", "removed", "scheduled", "queued")
+
+
+def outcome_of(facts: Facts) -> tuple[Outcome, str]:
+    """The outcome and its sentence. Only a new version that serves all traffic and held is ``released``."""
+    state = facts.states.get
+    why = _why(facts)
+    if state("complete") == "success" and not touched(state("plan")):
+        if facts.no_op:
+            return "no_op", f"{facts.version} already serves all traffic in {facts.production}; nothing was changed."
+        if facts.stopped_at:
+            return "no_op", f"{facts.version} was checked up to {facts.stopped_at} and stopped there, as asked."
+        if facts.promoted:
+            hurried = "".join(f" {sentence.rstrip('.')}." for sentence in facts.hurried)
+            return (
+                "released",
+                f"Released {facts.version}: it serves all traffic in {facts.production} and held.{hurried}",
+            )
+        why = "it was marked as complete by hand, and was never promoted"
+    if not touched(state("deploy")) or not facts.deployed:
+        return _before_production(facts, why)
+    at = f" at {facts.weight} %" if facts.weight else ""
+    if facts.taken_over:
+        return "superseded", f"Superseded {facts.version}{at}: {facts.taken_over.rstrip('.')}."
+    back = f"traffic is back on {facts.returned_to}" if facts.returned_to else None
+    if state("verify") == "success" and facts.aborted:
+        return "aborted", f"Aborted {facts.version}{at}: {why}{f'; {back}' if back else ''}."
+    if state("verify") == "success":
+        return "rolled_back", f"Rolled back {facts.version}{at}: {why}{f', {back}' if back else ''}."
+    if not touched(state("plan")):
+        return "aborted", f"Aborted {facts.version}{at}: {why}; {back or 'its log says where the traffic is'}."
+    if facts.rollback_reason and facts.rollback_reason != facts.reason:
+        failed = facts.rollback_reason.rstrip(".")
+        return "rollback_failed", f"Rollback of {facts.version} failed: {failed}. It was to go back because: {why}."
+    return "rollback_failed", f"Rollback of {facts.version} failed: {why}."
+
+
+def _why(facts: Facts) -> str:
+    if facts.aborted:
+        return f"{facts.aborted.by}: {facts.aborted.reason}".rstrip(".")
+    why = facts.reason or (f"{facts.failed_task} failed" if facts.failed_task else "a person ended the run")
+    return why.rstrip(".")
+
+
+def _before_production(facts: Facts, why: str) -> tuple[Outcome, str]:
+    if facts.aborted:
+        return "aborted", f"Aborted {facts.version} before {facts.production} was changed: {why}."
+    if facts.approval == "rejected":
+        return "rejected", f"Rejected {facts.version}: {why}."
+    if facts.approval == "expired":
+        return "expired", f"Expired {facts.version}: {why}."
+    if facts.marked_by_person and facts.failed_task is None:
+        return "aborted", f"Aborted {facts.version} before {facts.production} was changed: a person ended the run."
+    return "failed", f"Failed {facts.version} before {facts.production} was changed: {why}."

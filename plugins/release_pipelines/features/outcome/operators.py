@@ -1,0 +1,184 @@
+"""What goes into the history: which artifact is released, and what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.operator import ABORTED, REASON, RUN, ReleaseOperator, blank, given
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.strategies.stages import stages
+from release_pipelines.features.outcome.decision import Facts, outcome_of, touched
+from release_pipelines.features.preflight.operators import BEGUN
+from release_pipelines.features.report.incident_report import INCIDENT
+from release_pipelines.features.report.telling import explain_and_tell
+from release_pipelines.features.rollback.operators.planned import TAKEN_OVER, is_rollback
+from release_pipelines.pipeline.gates import task_states
+from release_pipelines.spec.frozen import thaw
+from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.target import target
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+HURRIED = {"skip": "cut a hold short", "promote": "had it promoted before its time"}
+"""What a person did who gave such a command."""
+
+
+class RecordArtifactOperator(ReleaseOperator):
+    """Bind the release to one digest (R1): the one that the history knows for the version, else the one just built.
+
+    :param artifact: the artifact that was built or resolved, if any.
+    :param known: the recorded artifact of the version, if any: it wins.
+    :param release: the release's id.
+    :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict. Fails when the version was released before
+        under another digest.
+    """
+
+    template_fields = ("artifact", "known", "release")
+
+    def __init__(self, *, artifact: Any, known: Any = None, release: str = RUN, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.artifact = artifact
+        self.known = known
+        self.release = release
+
+    def work(self, context: Context) -> dict[str, Any]:
+        recorded = not blank(self.known)
+        artifact = given(Artifact, self.known if recorded else self.artifact, "the artifact")
+        HistoryHook().history().record_artifact(self.release, artifact)
+        self.log.info("%s is %s%s.", artifact.version, artifact.reference, ", as recorded" if recorded else "")
+        return to_json(artifact)
+
+
+class RecordOutcomeOperator(ReleaseOperator):
+    """Say what the release came to, and fail the run unless it is the truth that all went well (R9).
+
+    Then its plots and its incident report are attached, and those are told whom the environment's file names. Meant as a teardown
+    that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
+
+    :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`; its last environment counts.
+    :param tasks: ids of the tasks of the run in the order in which they work: the first one that failed gives the reason.
+    :param roles: ids of ``preflight``, ``complete``, ``approval``, ``deploy``, ``plan``, ``prepare``,
+        ``switch``, ``verify`` and ``give_back``.
+    :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
+    """
+
+    def __init__(self, *, spec: ReleaseSpec, tasks: list[str], roles: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+        self.production = spec.production.name
+        self.tasks = tasks
+        self.roles = roles
+
+    def work(self, context: Context) -> dict[str, Any]:
+        preflight = self._pull(context, self.roles["preflight"]) or {}
+        release = preflight.get("release") or self._pull(context, self.roles["preflight"], BEGUN)
+        if release:
+            thaw(release)  # first: a history that is away must not keep an old specification in force
+        promoted = bool(release and HistoryHook().history().release(release).promoted_at)
+        facts = self._facts(context, preflight, release, promoted)
+        outcome, sentence = outcome_of(facts)
+        if release:
+            self._end(release, outcome, sentence)
+        context["ti"].xcom_push("outcome", outcome)
+        context["ti"].xcom_push(REASON, sentence)
+        if release:
+            changed = facts.deployed and touched(facts.states["deploy"])
+            self._explain(context, release, incident=changed and outcome in INCIDENT)
+        if outcome not in ("released", "no_op"):
+            raise AirflowFailException(sentence)
+        self.log.info(sentence)
+        return {"outcome": outcome, "sentence": sentence}
+
+    @staticmethod
+    def _end(release: str, outcome: Outcome, sentence: str) -> None:
+        """Nobody waits for an answer to a command that came too late."""
+        history = HistoryHook().history()
+        history.finish(release, outcome, sentence)
+        for command in history.commands(release, open_only=True):
+            history.answer(command.id, f"Came too late: the release has ended ({outcome}).")
+
+    def _explain(self, context: Context, release: str, *, incident: bool) -> None:
+        explain_and_tell(
+            context,
+            release,
+            target(self.spec, self.production),
+            self.spec.production.notify,
+            incident=incident,
+            analyses={it.name: it.analysis for it in stages(self.spec) if isinstance(it, Stage)},
+        )
+
+    @staticmethod
+    def _pull(context: Context, task_id: str, key: str = "return_value") -> Any:
+        return context["ti"].xcom_pull(task_ids=task_id, key=key)
+
+    def _facts(self, context: Context, preflight: dict[str, Any], release: str | None, promoted: bool) -> Facts:
+        states = task_states(context, [*self.tasks, *self.roles.values()])
+        failed = next((task_id for task_id in self.tasks if states[task_id] == "failed"), None)
+        params: Any = context["params"]
+        reason = self._pull(context, failed, REASON) if failed else None
+        verdict = self._verdict(context, failed)
+        if failed and reason is None:
+            reason = f"{failed} was ended from outside (by a person, or its process died)"
+            kept = self._pull(context, self.roles["plan"], "verdict")
+            if kept:
+                verdict, reason = kept, f"{kept['sentence']}; {reason}"
+        switched = self._pull(context, self.roles["switch"]) or {}
+        critical = ("plan", "prepare", "switch", "verify")
+        back = next((self.roles[it] for it in critical if states[self.roles[it]] == "failed"), None)
+        owner = self._pull(context, self.roles["plan"], TAKEN_OVER)
+        return Facts(
+            version=preflight.get("version") or str(params.get("version") or "unknown"),
+            production=self.production,
+            states={role: states[task_id] for role, task_id in self.roles.items()},
+            no_op=bool(preflight.get("no_op")),
+            stopped_at=params.get("stop_at") if params.get("stop_at") not in (None, "", self.production) else None,
+            approval=self._pull(context, self.roles["approval"], "decision"),
+            failed_task=failed,
+            reason=reason,
+            weight=(verdict or {}).get("weight"),
+            returned_to=switched.get("version") or self._pull(context, self.roles["give_back"], "returned"),
+            marked_by_person=failed is None,
+            deployed=self._pull(context, self.roles["deploy"], "deployment") is not None,
+            promoted=promoted,
+            rollback_reason=self._pull(context, back, REASON) if back else None,
+            aborted=self._pull(context, failed, ABORTED) if failed else None,
+            taken_over=self._who(owner) if owner else None,
+            hurried=self._hurried(release) if release and promoted else [],
+        )
+
+    def _verdict(self, context: Context, failed: str | None) -> Any:
+        """The failed task's verdict, else that of the stage before it: it says how far the version was."""
+        if failed is None:
+            return None
+        for task_id in reversed(self.tasks[: self.tasks.index(failed) + 1]):
+            verdict = self._pull(context, task_id, "verdict")
+            if verdict:
+                return verdict
+        return None
+
+    def _who(self, owner: str) -> str:
+        """Who took the environment away, and why."""
+        try:
+            other = HistoryHook().history().release(owner)
+        except ValueError:
+            return f"{owner} has taken over"
+        if not is_rollback(owner):
+            return f"{owner} ({other.version}, by {other.requester or 'nobody'}) has taken over"
+        return f"{other.requester} rolled {other.app} back: {other.reason}"
+
+    @staticmethod
+    def _hurried(release: str) -> list[str]:
+        """Who let a hold end before its time, in sentences."""
+        commands = HistoryHook().history().commands(release, open_only=False)
+        return [
+            f"{it.by} {HURRIED[it.kind]}{f': {it.reason}' if it.reason else ''}"
+            for it in commands
+            if it.kind in HURRIED and it.answered_at
+        ]

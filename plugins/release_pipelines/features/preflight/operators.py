@@ -1,0 +1,167 @@
+"""Before anything is changed: is this release possible, and what is it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.hooks.prometheus import PrometheusHook
+from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.versions import version_fits
+from release_pipelines.features.lease.triggers import LeaseFreeTrigger
+from release_pipelines.features.notify.notifiers import misfit, named
+from release_pipelines.spec.frozen import freeze
+from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.target import target as target_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
+BEGUN = "release"
+"""XCom key of the release's id, pushed as soon as the history knows it."""
+
+
+def release_id(context: Context) -> str:
+    """A release is one DAG run, and a run that is cleared as a whole is another release (R1)."""
+    run: Any = context["dag_run"]
+    return f"{run.dag_id}/{run.run_id}#{run.clear_number}"
+
+
+class PreflightOperator(ReleaseOperator):
+    """Check all that can be checked before a release begins, give it its identity, and freeze its specification.
+
+    The version fits the app's scheme, platforms, routers and metrics answer, rights are there, stable is healthy, the
+    lease is free (or is waited for, deferred), whoever is to be told can be told, and a way back is known.
+
+    :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`.
+    :return: ``release`` (id), ``version``, ``known`` (the recorded artifact of that version, or null), ``no_op``,
+        ``before`` (version, digest and commit on stable), ``requester``, ``notes`` and ``way_back``.
+    """
+
+    def __init__(self, *, spec: ReleaseSpec, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+
+    def work(self, context: Context) -> dict[str, Any]:
+        run: Any = context["dag_run"]
+        given: Any = context["params"]
+        version = self._version(run.conf or {}, str(given.get("version") or "").strip())
+        urgent = str(given.get("urgent_reason") or "").strip()
+        requester = run.triggering_user_name or str(given.get("requested_by") or "").strip() or None
+        if requester is None and not self.spec.app.approval.self_approval:
+            raise AirflowFailException("Nobody is named who asks for this release: give `requested_by`.")
+        app, release = self.spec.app.name, release_id(context)
+        history = HistoryHook().history()
+        history.begin(
+            release,
+            app,
+            run.dag_id,
+            run.run_id,
+            version,
+            requester,
+            reason=urgent or None,
+            notes=given.get("notes") or None,
+        )
+        context["ti"].xcom_push(BEGUN, release)  # the outcome must end what begins here, also when a check fails below
+        freeze(release, self.spec)
+        self._check_receivers(urgent)
+        targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]
+        for target in targets:
+            PlatformHook(target).call(lambda platform: platform.check(target))  # noqa: B023
+            PrometheusHook(target.prometheus_connection).check()
+        production = targets[-1]
+        observed = PlatformHook(production).call(lambda platform: platform.observe(production))
+        self._wait_for_lease(production, observed, release)
+        self._check_stable(production, observed, urgent)
+        known: Artifact | None = history.artifact_of(app, version)
+        stable = observed.track("stable")
+        running = history.artifact_of(app, stable.version) if stable.version else None
+        no_op = (
+            known is not None
+            and stable.digest == known.digest
+            and stable.ready > 0
+            and observed.weight("stable") == 100
+        )
+        way_back = (
+            f"{stable.version or stable.digest} keeps running on stable"
+            if stable.ready
+            else "first release: there is none"
+        )
+        self.log.info("%s %s for %s. Way back: %s.", app, version, requester, way_back)
+        return {
+            "release": release,
+            "version": version,
+            "known": to_json(known) if known else None,
+            "no_op": no_op,
+            "before": {
+                "version": stable.version,
+                "digest": stable.digest,
+                "commit": running.commit if running else None,
+            },
+            "requester": requester,
+            "notes": given.get("notes") or "",
+            "urgent_reason": urgent,
+            "way_back": way_back,
+        }
+
+    def _version(self, conf: dict[str, Any], version: str) -> str:
+        unknown = sorted(set(conf) - PARAMETERS)
+        if unknown:
+            raise AirflowFailException(
+                f"Unknown parameter {unknown[0]}: one of {', '.join(sorted(PARAMETERS))} is expected."
+            )
+        if not version:
+            raise AirflowFailException("Parameter version is missing: say which version to release.")
+        misfit = version_fits(self.spec.app.version_scheme, version)
+        if misfit:
+            raise AirflowFailException(misfit)
+        return version
+
+    def _wait_for_lease(self, target: Target, observed: Observed, release: str) -> None:
+        import time
+
+        lease = observed.lease
+        if lease is None or lease.holder in ("", release) or lease.expires_at <= time.time():
+            return
+        busy = f"{target.app} in {target.environment} is being changed by {lease.holder}."
+        if self.spec.app.when_busy == "refuse":
+            raise AirflowFailException(busy)
+        self.log.info("%s Waiting until that has ended.", busy)
+        self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="free")
+
+    def free(self, context: Context, event: dict[str, Any]) -> Any:
+        """The other release has ended: look again."""
+        return self.execute(context)
+
+    def _check_receivers(self, urgent: str) -> None:
+        """Whoever is called when a rollback fails has to be reachable before there is one."""
+        for receiver in self.spec.production.notify:
+            why = misfit(receiver)
+            if why is None:
+                continue
+            said = f"notify in {self.spec.production.name}.yaml: {named(receiver)} cannot be told: {why}."
+            if not urgent:
+                raise AirflowFailException(f"{said} To release all the same give `urgent_reason`.")
+            self.log.warning("%s Going on, because: %s", said, urgent)
+
+    def _check_stable(self, target: Target, observed: Observed, urgent: str) -> None:
+        stable = observed.track("stable")
+        noted = observed.route.note.last_good if observed.route else None
+        if stable.digest is None or (stable.ready == 0 and noted is None):
+            return  # R17: a first release
+        if stable.ready < stable.wanted or stable.failure:
+            said = (
+                f"stable ({stable.version or stable.digest}) is not healthy in {target.environment}: {stable.ready} of "
+                f"{stable.wanted} replicas are ready. {stable.failure or stable.waiting or ''}".strip()
+            )
+            if not urgent:
+                raise AirflowFailException(f"{said} To release all the same give `urgent_reason`.")
+            self.log.warning("%s Going on, because: %s", said, urgent)

@@ -1,0 +1,115 @@
+"""The version that held becomes stable (R18)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.operator import (
+    RUN,
+    ReleaseOperator,
+    blank,
+    explained,
+    given,
+    history_of,
+    mine,
+    went_well,
+)
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.features.promotion.triggers import PromoteTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PromoteOperator(ReleaseOperator):
+    """Make the version that held the new stable (R18). Deferred: holds no worker slot.
+
+    :param target: the app in its environment: a :class:`~release_pipelines.core.model.target.Target` or its dict.
+    :param artifact: the artifact that held.
+    :param lease: the lease, from :class:`~release_pipelines.features.lease.operators.TakeLeaseOperator`.
+    :param release: the release's id.
+    :param deployment: what the deploying task returned: it names what stable gets back when somebody aborts the promotion.
+    :param return_weights: falling weights of the track that held, on the way back to stable; 0 comes last by itself.
+    :param keep_old: seconds that the old version keeps running on stable before it is changed, so that the way back is one
+        write so long.
+    :param retire_after: seconds that the track that held keeps running after it lost its traffic (R15).
+    :return: ``{"promoted": true}``.
+
+    Fails when stable does not become ready with the new version: then all traffic stays on the healthy track. A person who
+    aborts fails it too, with XCom ``aborted``.
+    """
+
+    template_fields = ("artifact", "lease", "release", "deployment")
+
+    def __init__(
+        self,
+        *,
+        target: Target | dict[str, Any],
+        artifact: Any,
+        lease: Any,
+        release: str = RUN,
+        deployment: Any = None,
+        return_weights: list[int] | None = None,
+        keep_old: float = 0.0,
+        retire_after: float = 30.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.artifact = artifact
+        self.lease = lease
+        self.release = release
+        self.deployment = deployment
+        self.return_weights = [50] if return_weights is None else return_weights
+        self.keep_old = keep_old
+        self.retire_after = retire_after
+
+    def work(self, context: Context) -> None:
+        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
+        artifact = given(Artifact, self.artifact, "artifact")
+        observed = mine(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
+        held = held_on(observed)
+        begun = None if blank(self.deployment) else given(Deployment, self.deployment, "deployment")
+        if observed.track(held).digest != artifact.digest:
+            raise AirflowFailException(
+                f"{observed.track(held).digest} runs on {held}, and {artifact.digest} was to be promoted: nothing was changed."
+            )
+        self.defer(
+            trigger=PromoteTrigger(
+                target=to_json(target),
+                release=self.release,
+                artifact=to_json(artifact),
+                fence=lease.fence,
+                track=held,
+                return_weights=self.return_weights,
+                keep_old=self.keep_old,
+                retire_after=self.retire_after,
+                previous=to_json(begun.good) if begun and begun.good else None,
+            ),
+            method_name="promoted",
+        )
+
+    def promoted(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """The promotion has ended."""
+        with explained(context):
+            went_well(event)
+            if event.get("failure"):
+                raise AirflowFailException(
+                    f"Stable did not become ready with the new version, the traffic stays where it held: {event['failure']}"
+                )
+            history_of(context, self.release, given(Artifact, self.artifact, "artifact")).promoted(self.release)
+            return event
+
+
+def held_on(observed: Observed) -> Track:
+    """The track beside stable that the new version was judged on; stable where it was rolled, or is the first."""
+    return next((track for track in ("canary", "preview") if observed.track(track).wanted), "stable")

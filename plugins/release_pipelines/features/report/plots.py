@@ -1,0 +1,152 @@
+"""What a metric's plot shows (R13): the new version and stable over time, the limit, the evidence, the decision.
+
+Pure, and without the library that draws: :mod:`release_pipelines.features.report.drawing` does that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from release_pipelines.core.judges.judging import alpha_of_a_test, curve, finite, judged, label
+from release_pipelines.core.model.analysis import Analysis, Metric
+from release_pipelines.core.model.measurement import Judgement, Sample
+from release_pipelines.core.model.records import RecordedSample, RecordedVerdict, ReleaseDetail
+
+MOST_POINTS = 240
+"""Longer series are summed up to so many points: what an eye can tell apart, in an SVG of some tens of kilobytes."""
+
+Point = tuple[float, float | None]
+"""Unix time in seconds, and a number; None where there was none."""
+
+
+class Evidence(NamedTuple):
+    """The sequential tests of a count: e-values as natural logarithms."""
+
+    against_stable: list[tuple[float, float]]
+    against_limit: list[tuple[float, float]]
+    threshold: float
+    """ln(1/alpha): above it the version is surely worse."""
+
+
+class Plot(NamedTuple):
+    """One metric in one step."""
+
+    name: str
+    """Like ``production-step_10-errors``."""
+    title: str
+    caption: str
+    """The metric's verdict as a sentence."""
+    measure: str
+    """What the numbers are, for the axis."""
+    unit: Literal["share", "number"]
+    version: str
+    new: list[Point]
+    stable: list[Point]
+    limit: float
+    evidence: Evidence | None
+    decided_at: float
+    judgement: Judgement
+
+
+def plots(release: ReleaseDetail, analyses: Mapping[str, Analysis]) -> list[Plot]:
+    """A plot for every metric of every step that was judged by numbers, oldest step first.
+
+    :param release: a release with its measurements.
+    :param analyses: how each step was judged, by the step's name; for a step that is not there the evidence is left out.
+    """
+    made: list[Plot] = []
+    known: dict[str, dict[str, Any]] = {}
+    for verdict in _last_of_each_step(release.verdicts):
+        here = (verdict.environment, verdict.step)
+        samples = [it for it in release.measurements if (it.environment, it.step) == here]
+        analysis = analyses.get(verdict.step)
+        before = known.setdefault(verdict.environment, {})
+        for metric in verdict.metrics:
+            own = [it for it in samples if it.metric == metric.metric]
+            if not any(finite(it.value) or finite(it.total) for it in own):
+                continue
+            spec = next((it for it in analysis.metrics if it.name == metric.metric), None) if analysis else None
+            made.append(
+                Plot(
+                    name=f"{verdict.environment}-{verdict.step}-{metric.metric}",
+                    title=f"{release.app} {release.version} · {metric.metric} · {verdict.step} in {verdict.environment}",
+                    caption=metric.sentence,
+                    measure=label(spec) if spec else metric.metric,
+                    unit="share" if _share(spec, own) else "number",
+                    version=release.version,
+                    new=[(it.at, _of_new(it)) for it in thinned(own)],
+                    stable=[(it.at, _of_stable(it)) for it in thinned(own)],
+                    limit=metric.limit,
+                    evidence=_evidence(analysis, spec, own, before) if analysis and spec else None,
+                    decided_at=verdict.decided_at,
+                    judgement=metric.judgement,
+                )
+            )
+        if analysis and analysis.judge == "sequential":
+            plain = [Sample.model_validate(it.model_dump(exclude={"environment", "step"})) for it in samples]
+            found = judged(analysis, plain, before, verdict.weight)
+            before.update({it.verdict.metric: it.state for it in found if it.state})
+    return made
+
+
+def thinned(samples: Sequence[RecordedSample], most: int = MOST_POINTS) -> list[RecordedSample]:
+    """At most ``most`` samples in order of time: neighbours are counted together; of a gauge the highest stays."""
+    ordered = sorted(samples, key=lambda it: it.at)
+    size = max(1, math.ceil(len(ordered) / most))
+    return [_together(ordered[n : n + size]) for n in range(0, len(ordered), size)]
+
+
+def _together(samples: list[RecordedSample]) -> RecordedSample:
+    if len(samples) == 1:
+        return samples[0]
+    totals = {
+        name: _sum(getattr(it, name) for it in samples) for name in ("bad", "total", "stable_bad", "stable_total")
+    }
+    values = [value for it in samples if finite(value := it.value)]
+    return samples[-1].model_copy(update={**totals, "value": max(values) if values else None})
+
+
+def _last_of_each_step(verdicts: Iterable[RecordedVerdict]) -> list[RecordedVerdict]:
+    """A step that ran again was judged again, with the same samples and more."""
+    last = {(it.environment, it.step): it for it in sorted(verdicts, key=lambda it: it.decided_at)}
+    return sorted(last.values(), key=lambda it: it.decided_at)
+
+
+def _evidence(
+    analysis: Analysis, metric: Metric, samples: list[RecordedSample], before: Mapping[str, Any]
+) -> Evidence | None:
+    if analysis.judge != "sequential" or not metric.counts:
+        return None
+    points = curve(metric, samples, before.get(metric.name))
+    size = max(1, math.ceil(len(points) / MOST_POINTS))
+    kept = [points[min(n + size, len(points)) - 1] for n in range(0, len(points), size)]
+    return Evidence(
+        against_stable=[(at, value) for at, value, _ in kept],
+        against_limit=[(at, value) for at, _, value in kept],
+        threshold=-math.log(alpha_of_a_test(analysis)),
+    )
+
+
+def _share(metric: Metric | None, samples: list[RecordedSample]) -> bool:
+    if metric is not None:
+        return metric.counts or metric.source is not None
+    return any(it.total is not None for it in samples)
+
+
+def _of_new(sample: Sample) -> float | None:
+    if finite(sample.total):
+        return sample.bad / sample.total if sample.total and finite(sample.bad) else None
+    return sample.value if finite(sample.value) else None
+
+
+def _of_stable(sample: Sample) -> float | None:
+    if not finite(sample.stable_total) or not sample.stable_total or not finite(sample.stable_bad):
+        return None
+    return sample.stable_bad / sample.stable_total
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [it for it in values if finite(it)]
+    return sum(known) if known else None

@@ -1,0 +1,260 @@
+"""A person goes back to a version that was good, whether a release runs or not (R8)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.operator import REASON, ReleaseOperator
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.strategies.stages import retire_after
+from release_pipelines.features.notify.spec import NotifySpec
+from release_pipelines.features.preflight.operators import release_id
+from release_pipelines.features.report.incident_report import INCIDENT
+from release_pipelines.features.report.telling import explain_and_tell
+from release_pipelines.features.rollback.operators.planned import Planned, is_rollback, keep, owner_of
+from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
+from release_pipelines.pipeline.gates import task_states
+from release_pipelines.spec.frozen import dag_specs
+from release_pipelines.spec.release import ReleaseSpec, app_files
+from release_pipelines.spec.target import target as target_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from release_pipelines.adapters.history import History
+
+LEASE_SECONDS = 900.0
+"""A rollback's lease is not renewed: it lasts for a rolling update, and is given back at the end."""
+BEGUN = "rollback"
+"""XCom key of the rollback's id, version, who asked for it and why, where it happens and who is told: pushed as soon as the
+history knows it."""
+
+
+def spec_of(app: str, apps: Path, config: Path) -> ReleaseSpec:
+    """What the app's running release began with, else its file.
+
+    :raises ValueError: one sentence that names the apps there are.
+    """
+    found = dag_specs(apps, config, app) if app else []
+    if not found:
+        names = ", ".join(path.stem for path in app_files(apps)) or "no app"
+        raise ValueError(
+            f"There is no app `{app}`: one of {names} is expected."
+            if app
+            else f"No app is named: one of {names} is expected."
+        )
+    return found[0]
+
+
+class ManualRollbackPlanOperator(ReleaseOperator):
+    """Decide how an app goes back, as a person asks; take its lease by force, so that a running release ends.
+
+    The rollback has a row of its own in the history, under the version that goes: that one is never "last good" again.
+
+    :param apps: folder of the app files.
+    :param config: folder of the environment files.
+    :param app: the app's name.
+    :param environment: the environment's name; empty: the app's last one.
+    :param version: the version to go back to; empty: the newest one that was promoted and held.
+    :param reason: why, in a person's words.
+    :param requested_by: who asks, for runs that no signed-in user triggered.
+    :return: a :class:`~release_pipelines.features.rollback.operators.planned.Planned` as a dict. Skipped when the version serves already. Where
+        nothing good is known, it fails and changes nothing.
+    """
+
+    template_fields = ("app", "environment", "version", "reason", "requested_by")
+
+    def __init__(
+        self,
+        *,
+        apps: Path,
+        config: Path,
+        app: str,
+        environment: str = "",
+        version: str = "",
+        reason: str = "",
+        requested_by: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.apps = apps
+        self.config = config
+        self.app = app
+        self.environment = environment
+        self.version = version
+        self.reason = reason
+        self.requested_by = requested_by
+
+    def work(self, context: Context) -> dict[str, Any]:
+        run: Any = context["dag_run"]
+        by, reason = run.triggering_user_name or self.requested_by.strip(), self.reason.strip()
+        if not by:
+            raise AirflowFailException("Nobody is named who asks for this rollback: give `requested_by`.")
+        if not reason:
+            raise AirflowFailException("A rollback needs a reason: say why in a few words.")
+        spec = spec_of(self.app.strip(), self.apps, self.config)
+        target = self._target(spec)
+        hook, history = PlatformHook(target), HistoryHook().history()
+        observed = hook.call(lambda platform: platform.observe(target))
+        release, owner = release_id(context), owner_of(observed)
+        if is_rollback(owner) and owner != release and observed.lease is not None and observed.lease.holder == owner:
+            raise AirflowFailException(f"{target.app} in {target.environment} is being rolled back already by {owner}.")
+        bad = leaving(observed)
+        if bad is None:
+            raise AirflowFailException(f"Nothing of {target.app} runs in {target.environment}: nothing was changed.")
+        good = self._good(history, target, observed, bad)
+        if serves(observed, good):
+            raise AirflowSkipException(f"{good.version} already serves all traffic in {target.environment}.")
+        plan = _possible(plan_rollback(observed, bad.digest or "", good, decided=True))
+        notify = spec.environment(target.environment).notify
+        self._begin(context, history, release, target, bad, good, by, reason, notify)
+
+        lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))
+        try:
+            observed = hook.call(lambda platform: platform.observe(target))  # nobody else writes from here on
+            plan = plan_rollback(observed, bad.digest or "", good, decided=True)
+            context["ti"].xcom_push("plan", to_json(plan))
+            keep(release, target, plan, observed)
+            _possible(plan)
+        except Exception:
+            with suppress(PlatformError):
+                hook.call(lambda platform: platform.give_back_lease(target, lease))
+            raise
+        self.log.info("%s rolls %s back: %s. Plan: %s.", by, bad.version or bad.digest, reason, plan.sentence)
+        return to_json(
+            Planned(
+                target=target,
+                release=release,
+                plan=plan,
+                lease=Lease.model_validate(lease),
+                paths=spec.app.smoke_test,
+                retire_after=retire_after(spec),
+            )
+        )
+
+    def _target(self, spec: ReleaseSpec) -> Target:
+        names = [environment.name for environment in spec.environments]
+        wanted = self.environment.strip() or names[-1]
+        if wanted not in names:
+            raise ValueError(f"{spec.app.name} does not go to `{wanted}`: one of {', '.join(names)} is expected.")
+        return target_of(spec, wanted)
+
+    def _good(self, history: History, target: Target, observed: Observed, bad: TrackStatus) -> Artifact:
+        """The version to go back to."""
+        wanted = self.version.strip()
+        if wanted:
+            return history.good_version(target.app, target.environment, wanted)
+        noted = observed.route.note.last_good if observed.route else None
+        good = history.last_good(target.app, target.environment, excluding=bad.digest)
+        good = good or (noted if noted and noted.digest != bad.digest else None)
+        if good is None:
+            raise AirflowFailException(
+                f"Nothing good is known of {target.app} in {target.environment} but what runs: nothing was changed."
+            )
+        return good
+
+    def _begin(
+        self,
+        context: Context,
+        history: History,
+        release: str,
+        target: Target,
+        bad: TrackStatus,
+        good: Artifact,
+        by: str,
+        reason: str,
+        notify: list[NotifySpec],
+    ) -> None:
+        run: Any = context["dag_run"]
+        version = bad.version or (bad.digest or "").removeprefix("sha256:")[:12]
+        begun = {"release": release, "version": version, "by": by, "reason": reason}
+        told = {"target": to_json(target), "notify": [it.model_dump(mode="json") for it in notify]}
+        context["ti"].xcom_push(BEGUN, {**begun, **told})
+        history.begin(release, target.app, run.dag_id, run.run_id, version, by, reason=reason)
+        if bad.digest:
+            gone = good.model_copy(update={"version": version, "digest": bad.digest, "commit": None, "evidence": {}})
+            history.record_artifact(release, gone)
+
+
+class RecordRollbackOperator(ReleaseOperator):
+    """Say what a person's rollback came to, and fail the run unless the traffic is back (R9).
+
+    Then its incident report is attached, and those are told whom the environment's file names. Meant as a teardown that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
+
+    :param group: id of the group of the rollback's tasks.
+    :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
+    """
+
+    def __init__(self, *, group: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.critical = [f"{group}.{task}" for task in ("plan", "prepare", "switch", "verify")]
+
+    def work(self, context: Context) -> dict[str, Any]:
+        ti: Any = context["ti"]
+        plan, *_, verify = self.critical
+        states = task_states(context, self.critical)
+        begun = ti.xcom_pull(task_ids=plan, key=BEGUN)
+        planned = ti.xcom_pull(task_ids=plan, key="plan")
+        if states[plan] == "skipped":
+            return self._said(context, "no_op", "The version already serves all traffic; nothing was changed.", None)
+        failed = next((task for task in self.critical if states[task] != "success"), None)
+        why = str((failed and ti.xcom_pull(task_ids=failed, key=REASON)) or f"{failed} was ended by a person").rstrip(
+            "."
+        )
+        if not begun or not planned:
+            return self._said(context, "failed", f"Nothing was rolled back: {why}.", begun)
+        if failed is None or states[verify] == "success":
+            sentence = (
+                f"Rolled back {begun['version']}: {begun['by']}: {begun['reason'].rstrip('.')}, "
+                f"traffic is back on {planned['version']}."
+            )
+            return self._said(context, "rolled_back", sentence, begun)
+        return self._said(context, "rollback_failed", f"Rollback of {begun['version']} failed: {why}.", begun)
+
+    def _said(self, context: Context, outcome: Any, sentence: str, begun: dict[str, Any] | None) -> dict[str, Any]:
+        if begun:
+            HistoryHook().history().finish(begun["release"], outcome, sentence)
+        context["ti"].xcom_push("outcome", outcome)
+        context["ti"].xcom_push(REASON, sentence)
+        if begun:
+            target = Target.model_validate(begun["target"])
+            notify = [NotifySpec.model_validate(it) for it in begun["notify"]]
+            explain_and_tell(context, begun["release"], target, notify, incident=outcome in INCIDENT)
+        if outcome not in ("rolled_back", "no_op"):
+            raise AirflowFailException(sentence)
+        self.log.info(sentence)
+        return {"outcome": outcome, "sentence": sentence}
+
+
+def leaving(observed: Observed) -> TrackStatus | None:
+    """What a rollback takes away: the new version beside stable when a release runs, else what stable runs."""
+    stable = observed.track("stable")
+    beside = (observed.track(track) for track in ("canary", "preview"))
+    return next((it for it in (*beside, stable) if it.digest and (it.wanted or it.ready)), None)
+
+
+def serves(observed: Observed, good: Artifact) -> bool:
+    """Whether there is nothing to do."""
+    stable = observed.track("stable")
+    return stable.digest == good.digest and stable.settled and observed.weight("stable") == 100 and not observed.beside
+
+
+def _possible(plan: RollbackPlan) -> RollbackPlan:
+    """The plan, unless only a person can help.
+
+    :raises AirflowFailException: otherwise.
+    """
+    if plan.kind == "person":
+        raise AirflowFailException(plan.sentence[0].upper() + plan.sentence[1:] + ".")
+    return plan

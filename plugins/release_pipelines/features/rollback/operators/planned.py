@@ -1,0 +1,327 @@
+"""The way back (R8), in named tasks: plan, prepare, switch, verify, clean up.
+
+Plan, prepare, switch and verify are critical: where one fails, what follows does not run, and a person is called. What the
+plan keeps of the state before (its back-up) and the clean-up are not: a failure is noted.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.operator import RUN, ReleaseOperator, blank, explained, given
+from release_pipelines.core.errors import FenceLost, LeaseHeld
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import Value, to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.progression.retirement import RetireTrigger
+from release_pipelines.core.progression.rollout import RolloutTrigger
+from release_pipelines.features.checks.operators import smoke_test
+from release_pipelines.features.deployment.operators import UNKNOWN, WORKER_SECONDS, settle
+from release_pipelines.features.lease.operators import LEASE_SECONDS
+from release_pipelines.features.rollback.plan import ROLLBACK_DAG, RollbackPlan, plan_rollback
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from release_pipelines.core.ports import Platform
+
+TAKEN_OVER = "taken_over"
+"""XCom key of the holder that took the environment away from a release."""
+
+
+class Planned(Value):
+    """What a rollback's tasks need: pushed by the plan, so that none of them is told anything else."""
+
+    target: Target
+    release: str
+    plan: RollbackPlan
+    lease: Lease
+    paths: list[str]
+    retire_after: float
+
+
+class RollbackPlanOperator(ReleaseOperator):
+    """Decide how to go back, from what really runs; keeps what it finds, and changes nothing but the lease.
+
+    A rollback takes precedence over a release: the lease is taken by force, but never from another rollback. Then, and where
+    another release has changed the environment since, the task is skipped, with XCom ``taken_over`` naming who.
+
+    :param target: the app in its environment.
+    :param deployment: what the deploying task pushed under ``deployment``; where it is missing the task is skipped.
+    :param release: the release's id.
+    :param paths: paths that must answer 2xx with the good version when the traffic is back.
+    :param retire_after: seconds that the failed track keeps running after it lost its traffic (R15).
+    :return: a :class:`Planned` as a dict. Fails when only a person can help.
+    """
+
+    template_fields = ("deployment", "release")
+
+    def __init__(
+        self,
+        *,
+        target: Target | dict[str, Any],
+        deployment: Any,
+        release: str = RUN,
+        paths: list[str] | None = None,
+        retire_after: float = 30.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.target = target
+        self.deployment = deployment
+        self.release = release
+        self.paths = paths or ["/"]
+        self.retire_after = retire_after
+
+    def work(self, context: Context) -> dict[str, Any]:
+        if blank(self.deployment):
+            raise AirflowSkipException("Nothing was deployed, nothing to roll back.")
+        target, bad = given(Target, self.target, "target"), given(Deployment, self.deployment, "deployment")
+        hook = PlatformHook(target)
+        before = hook.call(lambda platform: platform.observe(target))
+        owner = owner_of(before)
+        if not _belongs(before, self.release):
+            # a task of an old run that was cleared: it must not take a newer release's traffic away, nor its own (R1)
+            self._gone(context, target, owner)
+        lease = self._take(context, hook, target)
+        self._keep_verdict(context, target, before)
+        good = self._recorded(target, bad.digest) or bad.good
+        observed = hook.call(lambda platform: platform.observe(target))
+        plan = plan_rollback(observed, bad.digest, good)
+        context["ti"].xcom_push("plan", to_json(plan))
+        keep(self.release, target, plan, observed)
+        if plan.kind == "person":
+            raise AirflowFailException(plan.sentence[0].upper() + plan.sentence[1:] + ".")
+        self.log.info("Plan: %s.", plan.sentence)
+        planned = Planned(
+            target=target,
+            release=self.release,
+            plan=plan,
+            lease=lease,
+            paths=self.paths,
+            retire_after=self.retire_after,
+        )
+        return to_json(planned)
+
+    def _take(self, context: Context, hook: PlatformHook, target: Target) -> Lease:
+        def take(*, force: bool) -> Lease:
+            return hook.call(lambda platform: platform.take_lease(target, self.release, LEASE_SECONDS, force=force))
+
+        try:
+            return take(force=False)
+        except LeaseHeld:
+            holder = owner_of(hook.call(lambda platform: platform.observe(target)))
+            if is_rollback(holder):
+                self._gone(context, target, holder)
+            return take(force=True)
+
+    def _recorded(self, target: Target, bad_digest: str) -> Artifact | None:
+        """What the history knows as good; a history that is away takes no way back away."""
+        from release_pipelines.adapters.history import HistoryUnavailable
+
+        try:
+            return HistoryHook().history().last_good(target.app, target.environment, excluding=bad_digest)
+        except HistoryUnavailable as error:
+            self.log.warning("%s The way back is what the deployment noted.", error)
+            return None
+
+    def _gone(self, context: Context, target: Target, owner: str | None) -> None:
+        """Somebody else has the environment now, or it was promoted: nothing is rolled back here."""
+        if owner and owner != self.release:
+            context["ti"].xcom_push(TAKEN_OVER, owner)
+        raise AirflowSkipException(
+            f"This release has been promoted in {target.environment}, or another one has changed it since: nothing is "
+            "rolled back. To go back, release an older version."
+        )
+
+    def _keep_verdict(self, context: Context, target: Target, before: Observed) -> None:
+        """A step that was ended while it waited for a person could not tell its verdict: it stands on the route (R13)."""
+        note = before.route.note if before.route else RouteNote()
+        if note.release == self.release and note.verdict and note.verdict.judgement != "pass":
+            context["ti"].xcom_push("verdict", to_json(note.verdict))
+            HistoryHook().history().record_verdict(self.release, target.environment, note.verdict, [])
+
+
+def keep(release: str, target: Target, plan: RollbackPlan, observed: Observed) -> None:
+    """Keep the plan, and what stood before anything was changed."""
+    noted(release, "back_up", "what stood before the rollback", target.environment, to_json(observed))
+    noted(release, "rollback", plan.sentence, target.environment, to_json(plan))
+
+
+def noted(release: str, kind: str, sentence: str, environment: str, data: dict[str, Any] | None = None) -> None:
+    """Tell the release's story. Not critical: a history that is away, or was never told of the release, stops no rollback."""
+    from release_pipelines.adapters.history import HistoryUnavailable, UnknownRelease
+
+    with suppress(HistoryUnavailable, UnknownRelease):
+        HistoryHook().history().record_event(release, kind, sentence, environment, data)
+
+
+def owner_of(observed: Observed) -> str | None:
+    """Whose the environment is: who holds the lease, else who wrote the route last."""
+    if observed.lease is not None and observed.lease.holder and observed.lease.expires_at > time.time():
+        return observed.lease.holder
+    return observed.route.note.release if observed.route else None
+
+
+def is_rollback(release: str | None) -> bool:
+    """Whether it is a person's rollback."""
+    return bool(release and release.startswith(f"{ROLLBACK_DAG}/"))
+
+
+def _belongs(observed: Observed, release: str) -> bool:
+    """Whether what stands in the environment is this release's unfinished work."""
+    owner = owner_of(observed)
+    if is_rollback(owner):
+        return False
+    if observed.lease is not None and observed.lease.holder == release:
+        return True
+    note = observed.route.note if observed.route else RouteNote()
+    return note.release == release and not note.done
+
+
+class PlannedOperator(ReleaseOperator):
+    """A rollback task that does its part of a plan.
+
+    :param plan: what :class:`RollbackPlanOperator` returned.
+    """
+
+    template_fields = ("plan",)
+
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def planned(self) -> Planned:
+        """The plan with all that belongs to it."""
+        return given(Planned, self.plan, "the rollback's plan")
+
+
+class RollbackPrepareOperator(PlannedOperator):
+    """Make the good version ready to take the traffic: a rolling update of stable where it does not run any more.
+
+    Waits without a worker slot when that takes longer than a few seconds.
+    """
+
+    def work(self, context: Context) -> None:
+        it = self.planned()
+        good = it.plan.artifact
+        if it.plan.kind != "redeploy" or good is None:
+            self.log.info("%s still runs: nothing to prepare.", it.plan.version)
+            return
+
+        async def redeploy(platform: Platform) -> TrackStatus:
+            await platform.deploy(it.target, "stable", good, None, it.lease.fence, restore=True)
+            return await settle(platform, it.target, "stable", it.lease.fence, WORKER_SECONDS)
+
+        status = PlatformHook(it.target).call(redeploy)
+        if not status.settled and not status.failure:
+            self.defer(
+                trigger=RolloutTrigger(target=to_json(it.target), track="stable", fence=it.lease.fence),
+                method_name="ready",
+                timeout=timedelta(seconds=10 * it.target.workload.ready_timeout + 600),
+            )
+        self._ready(it, status.failure)
+
+    def ready(self, context: Context, event: dict[str, Any]) -> None:
+        """The good version has been rolled out again, or cannot be."""
+        with explained(context):
+            self._ready(self.planned(), event.get("error") or event["status"]["failure"])
+
+    def _ready(self, it: Planned, failure: str | None) -> None:
+        if failure:
+            raise AirflowFailException(f"{it.plan.version} did not become ready: {failure}")
+        self.log.info("%s is ready on stable.", it.plan.version)
+
+
+class RollbackSwitchOperator(PlannedOperator):
+    """Put all traffic on the last good version; finds it there already when a trigger returned it (R4).
+
+    :return: ``{"version": …, "digest": …}`` of what has the traffic.
+    """
+
+    def work(self, context: Context) -> dict[str, Any]:
+        it = self.planned()
+
+        async def switch(platform: Platform) -> None:
+            observed = await platform.observe(it.target)
+            note = observed.route.note if observed.route else RouteNote()
+            if observed.route and observed.route.traffic.same(ALL_TO_STABLE) and note.release == it.release:
+                return  # a failing verdict moved it already: its note stays, with the verdict
+            back = RouteNote(
+                release=it.release,
+                step="rollback",
+                traffic=ALL_TO_STABLE,
+                started_at=time.time(),
+                last_good=it.plan.artifact or note.last_good,
+            )
+            await platform.split(it.target, ALL_TO_STABLE, back, it.lease.fence)
+
+        PlatformHook(it.target).call(switch)
+        return {"version": it.plan.version, "digest": it.plan.digest}
+
+
+class RollbackVerifyOperator(PlannedOperator):
+    """Check the running system: the weights at the router, the replicas, and an answer through the proxy."""
+
+    def work(self, context: Context) -> dict[str, Any]:
+        it = self.planned()
+        observed = PlatformHook(it.target).call(lambda platform: platform.observe(it.target))
+        stable = observed.track("stable")
+        all_of_it = observed.route is not None and observed.route.traffic.same(ALL_TO_STABLE)
+        if not all_of_it or stable.digest != it.plan.digest or stable.ready == 0:
+            raise AirflowException(
+                f"stable runs {stable.version or stable.digest} with {stable.ready} ready replicas and "
+                f"{observed.weight('stable')} % of the traffic; {it.plan.version} with all of it is expected."
+            )
+        smoke_test(it.target, it.paths, None if it.plan.version == UNKNOWN else it.plan.version)
+        noted(it.release, "verified", f"all traffic is on {it.plan.version}, which answers", it.target.environment)
+        self.log.info("All traffic is on %s, which answers.", it.plan.version)
+        return {"version": it.plan.version, "digest": it.plan.digest}
+
+
+class RollbackCleanupOperator(PlannedOperator):
+    """Retire what runs beside stable when it has drained, and see stable settled. Deferred: holds no worker slot. Not critical."""
+
+    def work(self, context: Context) -> None:
+        it = self.planned()
+        observed = PlatformHook(it.target).call(lambda platform: platform.observe(it.target))
+        if not observed.beside and observed.track("stable").settled:
+            return
+        verdict = observed.route.note.verdict if observed.route else None
+        since = (verdict.decided_at if verdict else None) or time.time()
+        self.defer(
+            trigger=RetireTrigger(target=to_json(it.target), fence=it.lease.fence, at=since + it.retire_after),
+            method_name="retired",
+        )
+
+    def retired(self, context: Context, event: dict[str, Any]) -> None:
+        """It is gone, or could not be removed: noted, but no reason to fail a rollback that is done."""
+        if event.get("error"):
+            it = self.planned()
+            HistoryHook().history().record_event(it.release, "cleanup", event["error"], it.target.environment)
+            self.log.warning("What ran beside stable was not removed: %s", event["error"])
+
+
+class RollbackGiveBackOperator(PlannedOperator):
+    """Give the lease of a rollback back; the traffic stays where the rollback left it. Meant as a teardown of the plan."""
+
+    def work(self, context: Context) -> None:
+        if blank(self.plan):
+            return  # it has failed, or found nothing to do: see ManualRollbackPlanOperator, which frees what it took
+        it = self.planned()
+        try:
+            PlatformHook(it.target).call(lambda platform: platform.give_back_lease(it.target, it.lease))
+        except FenceLost as lost:
+            self.log.info("%s", lost)

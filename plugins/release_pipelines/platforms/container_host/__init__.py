@@ -1,5 +1,0 @@
-"""The container host: any engine that speaks Docker's API, Traefik in front, and a Valkey that both read."""
-
-from release_pipelines.platforms.container_host.platform import ContainerHost
-
-__all__ = ["ContainerHost"]

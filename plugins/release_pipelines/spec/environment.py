@@ -1,0 +1,70 @@
+"""The file `include/config/<name>.yaml` over `base.yaml`."""
+
+from __future__ import annotations
+
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.target import RouterSettings
+from release_pipelines.core.model.units import (
+    DnsName,
+)
+from release_pipelines.features.notify.spec import NotifySpec
+
+
+class Connections(Value):
+    """Airflow connection ids."""
+
+    platform: str = Field(description="Where the workloads run: a container host or a Kubernetes cluster")
+    engine: str | None = Field(None, description="Container engine that builds images; needed by apps with `build`")
+    registry: str
+    prometheus: str
+
+
+class AddressSpec(Value):
+    """Where the environment's traffic enters. ``{app}`` and ``{namespace}`` are filled in."""
+
+    url: str = Field(pattern=r"^https?://")
+    host: str | None = Field(None, description="Host header, when it differs from the URL")
+    preview: str | None = Field(
+        None, description="Host of the preview in a blue-green release; default: `preview.` before `host`"
+    )
+
+
+class EnvironmentSpec(Value):
+    """One environment: the file ``include/config/<name>.yaml`` over ``base.yaml``."""
+
+    schema_version: Literal[1] = 1
+    name: DnsName
+    platform: Literal["container_host", "kubernetes"]
+    connections: Connections
+    namespace: str = "default"
+    router: RouterSettings = Field(default_factory=RouterSettings)
+    address: AddressSpec
+    approvers: list[str] = Field(default_factory=list)
+    time_zone: str = "UTC"
+    queue: str | None = Field(None, description="Airflow queue of the tasks that touch this environment")
+    notify: list[NotifySpec] = Field(
+        default_factory=lambda: [NotifySpec(kind="log")], description="Who is told what a release came to"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):  # none, no name at all, a folder of zones
+            raise ValueError("a time zone like Europe/Berlin is expected") from None
+        return name
+
+    @model_validator(mode="after")
+    def _router_fits(self) -> EnvironmentSpec:
+        if (self.platform == "container_host") != (self.router.kind == "traefik"):
+            raise ValueError(
+                "router `traefik` with a container_host, or `gateway_api`, `istio` or `replicas` with kubernetes, "
+                f"is expected, found `{self.router.kind}` with {self.platform}"
+            )
+        return self

@@ -1,0 +1,53 @@
+"""From what a team wrote to the target that a release works with."""
+
+from __future__ import annotations
+
+from release_pipelines.core.model.target import Target, Update
+from release_pipelines.core.strategies.blue_green import BlueGreenSettings
+from release_pipelines.core.strategies.rolling import RollingSettings
+from release_pipelines.spec.release import ReleaseSpec
+
+
+def target(spec: ReleaseSpec, environment: str) -> Target:
+    """One app in one environment: names filled in, replicas and variables of the environment merged.
+
+    :param environment: name of one of the release's environments.
+    :raises KeyError: when the app does not go there.
+    """
+    app, where = spec.app, spec.environment(environment)
+    differs = next(it for it in app.environments if it.name == environment)
+    workload = app.workloads[0]
+    workload = workload.model_copy(
+        update={
+            "name": workload.name or app.name,
+            "replicas": differs.replicas or workload.replicas,
+            "env": {**workload.env, **differs.env},
+        }
+    )
+
+    chosen = app.strategy.chosen
+    rolling = chosen if isinstance(chosen, RollingSettings) else None
+    router = where.router
+    if isinstance(chosen, BlueGreenSettings) and chosen.switch == "selector":
+        router = router.model_copy(update={"kind": "replicas"})
+
+    def filled(text: str | None) -> str | None:
+        return text and text.replace("{app}", app.name).replace("{namespace}", where.namespace)
+
+    return Target(
+        app=app.name,
+        environment=environment,
+        platform=where.platform,
+        platform_connection=where.connections.platform,
+        registry_connection=where.connections.registry,
+        prometheus_connection=where.connections.prometheus,
+        namespace=where.namespace,
+        workload=workload,
+        router=router.model_copy(update={"route": filled(router.route) or app.name}),
+        url=filled(where.address.url) or "",
+        host=filled(where.address.host),
+        preview=isinstance(chosen, BlueGreenSettings),
+        preview_host=filled(where.address.preview or (where.address.host and f"preview.{where.address.host}")),
+        update=Update(max_surge=rolling.max_surge, max_unavailable=rolling.max_unavailable) if rolling else None,
+        version_header=app.version_header,
+    )

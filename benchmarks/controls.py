@@ -32,7 +32,7 @@ async def measured(place: int, kind: str) -> float:
     """Seconds that one control takes at one place."""
     from benchmarks.triggerer import close_sessions
     from tests.fakes import GOOD, FakePrometheus, World, artifact
-    from tests.triggers.scenes import scenes
+    from tests.progression.scenes import scenes
 
     async with AsyncExitStack() as opened:
         # A question to the history that nobody waits for any more may still be open, and its file there.
@@ -81,7 +81,7 @@ def at(place: int) -> dict[str, float]:
 def main() -> None:
     """Print the table."""
     from release_pipelines.core.model.command import KINDS
-    from tests.triggers.scenes import scenes
+    from tests.progression.scenes import scenes
 
     names = [it.name for it in scenes()]
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -99,7 +99,7 @@ def main() -> None:
 def worker(place: int) -> None:
     """Measure at one place, and print the result as JSON."""
     from release_pipelines.core.model.command import KINDS
-    from tests.triggers import helpers
+    from tests.progression import helpers
 
     helpers.ANALYSIS["interval"] = INTERVAL  # tests measure twenty times a second
     worst = {kind: max(asyncio.run(measured(place, kind)) for _ in range(RUNS)) for kind in KINDS}

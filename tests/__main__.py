@@ -48,8 +48,8 @@ class Tier:
 
 TIERS = [
     Tier("lint"),
-    Tier("unit", ("cli", "spec", "domain", "history", "platforms", "sandbox", "runner")),
-    Tier("airflow", ("operators", "sensors", "triggers", "engine", "hooks", "notifications", "pipeline", "dags")),
+    Tier("unit", ("core", "spec", "adapters", "cli", "sandbox", "runner")),
+    Tier("airflow", ("airflow", "progression", "features", "pipeline", "dags")),
     Tier("container host", ("container_host",), required=True),
     Tier("end to end", ("end_to_end",), limit=1500, required=True),
     Tier("kubernetes", ("kubernetes",), limit=1500, needs="KUBERNETES_TEST_CONTEXT", required=True),

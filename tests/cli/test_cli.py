@@ -15,7 +15,7 @@ from release_pipelines.adapters.history import open_history
 from release_pipelines.cli import app
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.verdict import Verdict
-from tests.history.conftest import artifact, digest
+from tests.adapters.history.conftest import artifact, digest
 
 run = CliRunner().invoke
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from release_pipelines.adapters.history import History, open_history
 from release_pipelines.cli import app
-from tests.history.conftest import artifact
+from tests.adapters.history.conftest import artifact
 
 run = CliRunner().invoke
 

@@ -18,7 +18,7 @@ from release_pipelines.features.build.operators import (
     ResolveDigestOperator,
 )
 from tests.container_host.stack import Stack, free_port
-from tests.operators.test_base import Ti
+from tests.airflow.test_operator import Ti
 from tests.repositories import commit
 
 DOCKERFILE = """\

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from tests.adapters.history.conftest import free_port
 from tests.fakes import GOOD, NEW
-from tests.history.conftest import free_port
 from tests.pipeline.conftest import Releases, moves
 
 NO_RIGHTS = "The connection's account may not do this in namespace shop: patch deployments.apps."

@@ -14,7 +14,7 @@ from release_pipelines.core.model.lease import Lease
 from release_pipelines.features.rollback.operators.manual import ManualRollbackPlanOperator
 from release_pipelines.features.rollback.operators.planned import RollbackSwitchOperator
 from tests.fakes import GOOD, NEW, World
-from tests.operators.helpers import Ti
+from tests.features.helpers import Ti
 from tests.pipeline.conftest import CANARY, Releases, moves
 
 

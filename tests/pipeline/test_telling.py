@@ -9,7 +9,7 @@ import pytest
 
 from release_pipelines.adapters.history import Event, History
 from release_pipelines.airflow.hooks.history import HistoryHook
-from tests.notifications.conftest import Receiver
+from tests.features.notify.conftest import Receiver
 from tests.pipeline.conftest import CANARY, Releases
 
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 
-class PlatformError(Exception):
+class ReleaseError(Exception):
+    """Root of the errors that were foreseen; the message is a sentence for a reader."""
+
+
+class ExtensionError(ReleaseError, ValueError):
+    """Something that a seam names is not there, is there twice, or cannot be loaded."""
+
+
+class PlatformError(ReleaseError):
     """Something that the platform said no to; the message is a sentence for a reader."""
 
 

@@ -1,0 +1,122 @@
+"""Seams: places where something of a kind can be added, by a module here or by a package of somebody else.
+
+A kind is a word like ``scanner``. What this package brings of it are the modules of one folder, each called as people write it in
+their files, with the thing itself in a constant called like the kind: ``adapters/scanners/bandit.py`` has ``SCANNER``. What other
+packages bring are entry points of the group ``release_pipelines.<kind>s``::
+
+    [project.entry-points."release_pipelines.scanners"]
+    semgrep = "acme_release.semgrep:SCANNER"
+
+Names are known without importing anything: every process that parses a DAG file asks for them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, distributions
+from typing import Generic, TypeVar, cast
+
+from release_pipelines.core.errors import ExtensionError
+
+PREFIX = "release_pipelines."
+"""What the names of all groups of entry points begin with."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Extension:
+    """An entry point, and the distribution that brings it."""
+
+    entry: EntryPoint
+    package: str
+
+
+@cache
+def extensions() -> dict[str, dict[str, list[Extension]]]:
+    """What other packages bring: groups to names to entry points. Read once a process, and only where a group is ours."""
+    found: dict[str, dict[str, list[Extension]]] = {}
+    known: set[tuple[str, str, str, str]] = set()
+    for distribution in distributions():
+        text = distribution.read_text("entry_points.txt") or ""
+        if f"[{PREFIX}" not in text:
+            continue
+        package = str(distribution.metadata["Name"])
+        for entry in distribution.entry_points:
+            one = (package, entry.group, entry.name, entry.value)  # a path may stand on sys.path twice
+            if entry.group.startswith(PREFIX) and one not in known:
+                known.add(one)
+                found.setdefault(entry.group, {}).setdefault(entry.name, []).append(Extension(entry, package))
+    return found
+
+
+@dataclass(frozen=True)
+class Seam(Generic[T]):
+    """All that can be had of one kind.
+
+    :param kind: the word for one, like ``scanner``.
+    :param folder: the package whose modules are those of this package. Names that begin with ``_`` are none.
+    """
+
+    kind: str
+    folder: str
+
+    @property
+    def group(self) -> str:
+        """The group of entry points."""
+        return f"{PREFIX}{self.kind}s"
+
+    def names(self) -> list[str]:
+        """All names, those of this package first. Imports nothing but the folder itself."""
+        return [*self._own(), *sorted(extensions().get(self.group, {}).keys() - set(self._own()))]
+
+    def get(self, name: str) -> T:
+        """The one of that name.
+
+        :raises ExtensionError: when there is none, more than one, or it cannot be loaded.
+        """
+        return cast("T", _loaded(self, name))
+
+    def all(self) -> Iterator[tuple[str, T]]:
+        """All of them, by name.
+
+        :raises ExtensionError: for the first that cannot be loaded.
+        """
+        for name in self.names():
+            yield name, self.get(name)
+
+    def _own(self) -> tuple[str, ...]:
+        return _modules(self.folder)
+
+
+@cache
+def _modules(folder: str) -> tuple[str, ...]:
+    package = importlib.import_module(folder)
+    return tuple(sorted(it.name for it in pkgutil.iter_modules(package.__path__) if not it.name.startswith("_")))
+
+
+@cache
+def _loaded(seam: Seam[object], name: str) -> object:
+    others = extensions().get(seam.group, {}).get(name, [])
+    own = name in _modules(seam.folder)
+    packages = [*(["release-pipelines"] if own else []), *(it.package for it in others)]
+    if len(packages) > 1:
+        raise ExtensionError(
+            f"The {seam.kind} `{name}` comes from {' and from '.join(packages)}: one of them is expected, remove the others."
+        )
+    if own:
+        return getattr(importlib.import_module(f"{seam.folder}.{name}"), seam.kind.upper())
+    if not others:
+        raise ExtensionError(f"There is no {seam.kind} `{name}`: one of {', '.join(seam.names())} is expected.")
+    extension = others[0]
+    try:
+        return extension.entry.load()
+    except Exception as error:  # somebody else's module may raise anything
+        raise ExtensionError(
+            f"The {seam.kind} `{name}` of package {extension.package} cannot be loaded from `{extension.entry.value}`: "
+            f"{type(error).__name__}: {error}."
+        ) from error

@@ -1,0 +1,248 @@
+"""Building without an engine: what is asked of it, how its words are read, and what is said when it is away."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
+
+from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.features.build.operators import (
+    ImageBuildOperator,
+    ImagePushOperator,
+    ImageTestOperator,
+    ResolveCommitOperator,
+    ResolveDigestOperator,
+    folder_inside,
+)
+from tests.adapters.history.conftest import digest, free_port
+from tests.features.helpers import Ti
+from tests.repositories import commit
+
+IMAGE_ID = digest("e")
+
+
+class Engine(BaseHTTPRequestHandler):
+    """Speaks as much of Docker's API as a build needs; the server's ``script`` says how the build goes."""
+
+    def do_GET(self) -> None:
+        self._answer(b'{"ApiVersion": "1.41"}')
+
+    def do_POST(self) -> None:
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            while int(size := self.rfile.readline().strip() or b"0", 16):
+                self.rfile.read(int(size, 16) + 2)
+        else:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        server: Any = self.server
+        server.asked.append(self.path)
+        lines = b"".join(json.dumps(line).encode() + b"\n" for line in server.script)
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        promised = len(lines) + (100 if server.dies else 0)
+        self.wfile.write(b"%x\r\n" % promised + lines + (b"" if server.dies else b"\r\n0\r\n\r\n"))
+        self.close_connection = True
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as server:
+        it: Any = server
+        it.asked, it.script, it.dies = [], [{"aux": {"ID": IMAGE_ID}}], False
+        connect(monkeypatch, server.server_port)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield it
+        server.shutdown()
+        thread.join()
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    extra = {"build_args": {"BASE_IMAGE": "base", "SHARED": "1"}}
+    connection = {"conn_type": "container_host", "host": f"tcp://127.0.0.1:{port}", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_ENGINE", json.dumps(connection))
+    registry = {"conn_type": "registry", "host": f"127.0.0.1:{free_port()}", "extra": {"insecure": True}}
+    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", json.dumps(registry))
+
+
+def build(tmp_path: Path, kind: type[ImageBuildOperator] = ImageBuildOperator, **kwargs: Any) -> tuple[Any, Ti]:
+    """Build a small app; gives what the operator returns, or how it fails, and what it pushed."""
+    made = commit(tmp_path / "shop", {"Dockerfile": "FROM scratch\n"})
+    ti = Ti()
+    operator = kind(
+        task_id="build",
+        repository=str(tmp_path / "shop"),
+        commit=made,
+        image="shop",
+        version="1.0.0",
+        engine_conn_id="engine",
+        registry_conn_id="registry",
+        **kwargs,
+    )
+    try:
+        return operator.execute({"ti": ti}), ti  # type: ignore[arg-type,typeddict-item]
+    except AirflowException as error:
+        return error, ti
+
+
+def test_an_image_is_built_with_labels_and_arguments_of_both_sides(engine: Any, tmp_path: Path) -> None:
+    from urllib.parse import parse_qs, urlsplit
+
+    built, _ = build(tmp_path, args={"SHARED": "2", "OWN": "3"}, target="app")
+    assert built["id"] == IMAGE_ID
+    asked = {key: value[0] for key, value in parse_qs(urlsplit(engine.asked[0]).query).items()}
+    assert asked["t"] == f"{built['image']}:1.0.0"
+    assert asked["target"] == "app"
+    assert json.loads(asked["buildargs"]) == {"BASE_IMAGE": "base", "SHARED": "2", "OWN": "3"}
+    labels = json.loads(asked["labels"])
+    assert labels["org.opencontainers.image.version"] == "1.0.0"
+    assert len(labels["org.opencontainers.image.revision"]) == 40
+    assert labels["org.opencontainers.image.created"].startswith("20")
+
+
+def test_the_image_of_a_test_gets_no_name(engine: Any, tmp_path: Path) -> None:
+    build(tmp_path, ImageTestOperator, target="test")
+    assert "&t=" not in engine.asked[0]
+    assert "?t=" not in engine.asked[0]
+
+
+def test_a_build_that_fails_shows_its_last_lines(engine: Any, tmp_path: Path) -> None:  # R12
+    engine.script = [{"stream": f"line {number}\n"} for number in range(40)] + [{"error": "exit status 1"}]
+    failure, ti = build(tmp_path, ImageTestOperator, target="test")
+    assert isinstance(failure, AirflowFailException)
+    assert "(stage test) failed: exit status 1. The last lines of the log:\nline 28\n" in ti.pushed["reason"]
+    assert ti.pushed["reason"].endswith("line 39")
+
+
+def test_a_full_disk_is_called_one(engine: Any, tmp_path: Path) -> None:  # R12
+    engine.script = [{"error": "write /x: no space left on device"}]
+    failure, _ = build(tmp_path)
+    assert isinstance(failure, AirflowFailException)
+    assert str(failure).startswith("The engine's disk is full (Building 127.0.0.1:")
+
+
+def test_a_base_image_whose_registry_is_away_is_worth_another_try(engine: Any, tmp_path: Path) -> None:
+    engine.script = [{"error": "pinging container registry: dial tcp 127.0.0.1:1: connect: connection refused"}]
+    failure, _ = build(tmp_path)
+    assert not isinstance(failure, AirflowFailException)
+    assert str(failure).startswith("The engine cannot reach what it needs")
+
+
+def test_an_engine_that_dies_in_mid_build_is_worth_another_try(engine: Any, tmp_path: Path) -> None:  # R6
+    engine.script, engine.dies = [{"stream": "STEP 1\n"}], True
+    failure, ti = build(tmp_path)
+    assert not isinstance(failure, AirflowFailException)
+    assert ti.pushed["reason"].startswith("The engine went away (Building 127.0.0.1:")
+
+
+def test_an_engine_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    port = free_port()
+    connect(monkeypatch, port)
+    failure, ti = build(tmp_path)
+    assert not isinstance(failure, AirflowFailException)
+    assert ti.pushed["reason"].startswith(f"The engine does not answer (tcp://127.0.0.1:{port})")
+
+
+def test_a_build_that_takes_too_long_says_so(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R12
+    def late(*_: Any) -> str:
+        raise AirflowTaskTimeout
+
+    monkeypatch.setattr(ImageBuildOperator, "_follow", late)
+    failure, ti = build(tmp_path, timeout=90)
+    assert isinstance(failure, AirflowFailException)
+    assert "took longer than 90 s" in ti.pushed["reason"]
+
+
+def test_a_context_stays_inside_the_repository(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "Dockerfile").touch()
+    assert folder_inside(tmp_path, "app", "Dockerfile") == tmp_path / "app"
+    with pytest.raises(ValueError, match="outside the repository"):
+        folder_inside(tmp_path, "../..")
+    with pytest.raises(ValueError, match="no such folder"):
+        folder_inside(tmp_path, "nothing")
+    with pytest.raises(ValueError, match="no such file in app"):
+        folder_inside(tmp_path, "app", "Containerfile")
+
+
+def push() -> ImagePushOperator:
+    return ImagePushOperator(
+        task_id="push", app="shop", image="shop", version="1.0.0", engine_conn_id="engine", registry_conn_id="registry"
+    )
+
+
+def test_a_digest_is_read_from_either_kind_of_line() -> None:
+    status = {"status": f"1.0.0: digest: {digest('a')} size: 5"}
+    assert push()._follow([{"status": "Pushing", "id": "x"}, status], "Pushing") == digest("a")
+    assert push()._follow([{"aux": {"Tag": "1.0.0", "Digest": digest("b")}}], "Pushing") == digest("b")
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("unauthorized: authentication required", Forbidden),
+        ("denied: requested access to the resource is denied", Forbidden),
+        ('Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused', PlatformUnavailable),
+        ("manifest invalid", PlatformError),
+    ],
+)
+def test_a_push_that_is_refused_is_no_success(said: str, error: type[PlatformError]) -> None:
+    with pytest.raises(error) as caught:
+        push()._follow([{"errorDetail": {"message": said}, "error": said}], "Pushing shop:1.0.0")
+    assert type(caught.value) is error
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("since", "changes"), [("", ""), ("first", "{short} Add prices"), ("f" * 40, "")])
+def test_a_version_is_a_commit_and_what_came_since(since: str, changes: str, tmp_path: Path) -> None:  # R10
+    first = commit(tmp_path / "shop", {"a": "1"})
+    made = commit(tmp_path / "shop", {"a": "2"}, "v1.0.0", message="Add prices")
+    operator = ResolveCommitOperator(
+        task_id="resolve",
+        repository=str(tmp_path / "shop"),
+        version="1.0.0",
+        since=first if since == "first" else since,
+    )
+    found = operator.execute({"ti": Ti()})  # type: ignore[arg-type,typeddict-item]
+    told = changes.format(short=made[:7])
+    assert found == {"commit": made, "ref": "refs/tags/v1.0.0", "version": "1.0.0", "changes": told}
+
+
+def test_a_registry_that_is_away_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, free_port())
+    operator = ResolveDigestOperator(
+        task_id="resolve", app="shop", image="shop", version="1.0.0", registry_conn_id="registry"
+    )
+    with pytest.raises(AirflowException, match="does not answer") as caught:
+        operator.execute({"ti": Ti()})  # type: ignore[arg-type,typeddict-item]
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_importing_the_operators_brings_no_client_library() -> None:
+    code = (
+        "import sys, release_pipelines.features.build.operators, release_pipelines.features.scan.operators;"
+        "print([name for name in ('docker', 'requests', 'kubernetes', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"

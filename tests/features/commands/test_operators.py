@@ -1,0 +1,114 @@
+"""Who may steer a release, what is said of it, and which release is meant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.features.commands.operators import ReleaseControlOperator
+from tests.fakes import World
+from tests.features.helpers import Ti
+
+ENVIRONMENT = """
+name: production
+platform: container_host
+connections: {platform: platform, engine: platform, registry: registry, prometheus: prometheus}
+router: {kind: traefik}
+address: {url: "http://127.0.0.1:1"}
+approvers: [bob, carol]
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The app ``shop``, which goes to production alone."""
+    it = World()
+    monkeypatch.setattr(hook, "_build", lambda *_: it.platform())
+    for name in ("PLATFORM", "REGISTRY"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
+    monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
+    for folder, file, text in (
+        (
+            "apps",
+            "shop.yaml",
+            "name: shop\nenvironments: [production]\nanalysis: {metrics: [{name: own, query: '1', limit: 1}]}\n",
+        ),
+        ("config", "production.yaml", ENVIRONMENT),
+        ("config", "base.yaml", "{}\n"),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / file).write_text(text)
+    return it
+
+
+def begins(run: str) -> str:
+    """A release of alice has begun."""
+    HistoryHook().history().begin(f"release_shop/{run}#0", "shop", "release_shop", run, "1.1.0", "alice")
+    return f"release_shop/{run}#0"
+
+
+def control(folder: Path, action: str, by: str | None = "alice", reason: str = "", app: str = "shop") -> Any:
+    it = ReleaseControlOperator(
+        task_id="control",
+        apps=folder / "apps",
+        config=folder / "config",
+        app=app,
+        action=action,
+        reason=reason,
+        wait=0,
+    )
+    context: Any = {"ti": Ti(), "dag_run": SimpleNamespace(triggering_user_name=by)}
+    return it.execute(context)
+
+
+def test_a_command_is_recorded_with_the_name_of_who_gave_it(world: World, tmp_path: Path) -> None:
+    release = begins("first")
+    given = control(tmp_path, "abort", reason="wrong price list")
+    assert given["effect"].startswith("Not answered yet")
+    [command] = HistoryHook().history().commands(release)
+    assert (command.kind, command.by, command.reason) == ("abort", "alice", "wrong price list")
+
+
+def test_of_two_releases_the_one_that_changes_production_is_meant(world: World, tmp_path: Path) -> None:  # R2
+    first, second = begins("first"), begins("second")
+    world.lease = Lease(holder=first, fence=1, expires_at=0)
+    assert control(tmp_path, "pause")["release"] == first
+    assert not HistoryHook().history().commands(second)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"action": "abort"}, "shop: An abort needs a reason"),
+        ({"action": "stop"}, "There is no action `stop`"),
+        ({"action": "skip", "by": "alice"}, "alice may not skip 1.1.0"),
+        ({"action": "pause", "by": None}, "Nobody is named who asks for this"),
+        ({"action": "pause", "app": "shopp"}, "There is no app `shopp`: one of shop is expected."),
+        ({"action": "pause", "app": ""}, "No app is named: one of shop is expected."),
+    ],
+)
+def test_what_may_not_be_is_refused_in_a_sentence(
+    world: World, tmp_path: Path, given: dict[str, Any], why: str
+) -> None:  # R10, R12
+    release = begins("first")
+    with pytest.raises(AirflowFailException, match=why):
+        control(tmp_path, **given)
+    assert not HistoryHook().history().commands(release)
+
+
+def test_where_nothing_runs_there_is_nothing_to_steer(world: World, tmp_path: Path) -> None:
+    with pytest.raises(AirflowFailException, match="shop: No release is running: there is nothing to pause"):
+        control(tmp_path, "pause")
+
+
+def test_a_named_approver_may_cut_a_hold_short(world: World, tmp_path: Path) -> None:  # R10
+    begins("first")
+    assert control(tmp_path, "skip", by="bob")["by"] == "bob"

@@ -1,0 +1,55 @@
+"""Before anything is changed: whoever is called when a rollback fails can be reached (R8)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.prometheus import PrometheusHook
+from release_pipelines.features.preflight.operators import PreflightOperator
+from tests.fakes import GOOD, World, artifact
+from tests.features.helpers import Ti
+from tests.features.outcome.test_operators import spec
+
+
+@pytest.fixture(autouse=True)
+def _production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """1.0.0 serves, and the metrics service answers."""
+    it = World()
+    it.runs("stable", artifact("1.0.0", GOOD))
+    monkeypatch.setattr(hook, "_build", lambda *_: it.platform())
+    monkeypatch.setattr(PrometheusHook, "check", lambda self: None)
+    monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
+    for name in ("PLATFORM", "REGISTRY"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
+
+
+def preflight(folder: Path, **params: str) -> Any:
+    task = PreflightOperator(task_id="preflight", spec=spec(folder, "[{kind: webhook, connection: hook}]"))
+    run = SimpleNamespace(dag_id="release_shop", run_id="one", clear_number=0, conf={}, triggering_user_name="alice")
+    context: Any = {"ti": Ti(), "dag_run": run, "params": {"version": "1.1.0", **params}}
+    return task.execute(context)
+
+
+def test_a_receiver_without_a_connection_stops_a_release_before_it_begins(tmp_path: Path) -> None:  # R12
+    with pytest.raises(AirflowFailException) as caught:
+        preflight(tmp_path)
+    assert str(caught.value) == (
+        "notify in production.yaml: webhook hook cannot be told: there is no Airflow connection `hook`. "
+        "To release all the same give `urgent_reason`."
+    )
+
+
+def test_an_urgent_release_goes_on_without_its_receivers(tmp_path: Path) -> None:
+    assert preflight(tmp_path, urgent_reason="the shop is down")["version"] == "1.1.0"
+
+
+def test_a_receiver_that_can_be_told_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": "http://127.0.0.1:1"}))
+    assert preflight(tmp_path)["version"] == "1.1.0"

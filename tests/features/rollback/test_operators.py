@@ -1,0 +1,225 @@
+"""Whether and how a release goes back, decided from what really runs (R8)."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowSkipException
+
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.deployment import Deployment
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, share_with
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.features.deployment import operators as operators_deploy
+from release_pipelines.features.deployment.operators import UNKNOWN
+from release_pipelines.features.rollback.operators import planned as rollback
+from release_pipelines.features.rollback.operators.planned import (
+    Planned,
+    RollbackPlanOperator,
+    RollbackPrepareOperator,
+    RollbackSwitchOperator,
+    RollbackVerifyOperator,
+)
+from release_pipelines.features.rollback.plan import RollbackPlan
+from tests.fakes import GOOD, NEW, FakePlatform, World, artifact, target
+from tests.features.helpers import Ti, on_stable
+
+RELEASE = "release_shop/run#0"
+VERDICT = Verdict(judgement="fail", decided_at=1.0, step="step_10", weight=10, sentence="error rate 5 %, limit 1 %")
+
+
+class Told:
+    """A history that knows 1.0.0 as good, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    def history(self) -> Told:
+        return self
+
+    def last_good(self, *_: Any, **__: Any) -> Artifact:
+        return artifact("1.0.0", GOOD)
+
+    def record_event(self, release: str, kind: str, *_: Any) -> None:
+        self.kept.append(kind)
+
+    def record_verdict(self, release: str, environment: str, verdict: Verdict, samples: list[Any]) -> None:
+        self.kept.append(verdict.sentence)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    it = Told()
+    monkeypatch.setattr(rollback, "HistoryHook", lambda: it)
+    return it
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    it = World()
+    monkeypatch.setattr(hook, "_build", lambda *_: it.platform())
+    for name in ("PLATFORM", "REGISTRY"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
+    return it
+
+
+def plan(ti: Ti | None = None, good: Artifact | None = None) -> Ti:
+    done = Deployment(
+        environment="production", platform="container_host", track="canary", digest=NEW, version="1.1.0", good=good
+    )
+    ti = ti or Ti()
+    context: Any = {"ti": ti}
+    RollbackPlanOperator(task_id="plan", target=target(), deployment=to_json(done), release=RELEASE).execute(context)
+    return ti
+
+
+def test_clearing_the_plan_of_a_release_that_was_promoted_changes_nothing(world: World, told: Told) -> None:  # R1
+    world.runs("stable", artifact())
+    note = RouteNote(release=RELEASE, step="promoted", traffic=ALL_TO_STABLE, done=True, last_good=artifact())
+    world.route = Route(traffic=ALL_TO_STABLE, fence=1, note=note)
+    with pytest.raises(AirflowSkipException, match="release an older version"):
+        plan()
+    assert not world.writes
+    assert not told.kept  # or the history would take the version for bad
+
+
+def test_a_verdict_after_which_a_person_ended_the_step_is_kept(world: World, told: Told) -> None:  # R13, R18
+    world.runs("stable", artifact("1.0.0", GOOD))
+    world.runs("canary", artifact(), 1)
+    world.fence, world.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
+    note = RouteNote(release=RELEASE, step="step_10", traffic=ALL_TO_STABLE, verdict=VERDICT)
+    world.route = Route(traffic=ALL_TO_STABLE, fence=1, note=note)
+    ti = plan()
+    assert ti.pushed["verdict"]["sentence"] == VERDICT.sentence
+    assert told.kept == [VERDICT.sentence, "back_up", "rollback"]
+
+
+def bad_canary(world: World) -> None:
+    """The canary of ``RELEASE`` has 10 % of the traffic."""
+    world.runs("stable", artifact("1.0.0", GOOD))
+    world.runs("canary", artifact(), 1)
+    note = RouteNote(release=RELEASE, step="step_10", traffic=share_with("canary", 10))
+    world.route = Route(traffic=share_with("canary", 10), fence=1, note=note)
+
+
+def test_a_rollback_by_a_person_is_not_fought_over(world: World, told: Told) -> None:  # R2, R8
+    bad_canary(world)
+    world.fence, world.lease = 2, Lease(holder="release_rollback/manual#0", fence=2, expires_at=time.time() + 60)
+    ti = Ti()
+    with pytest.raises(AirflowSkipException):
+        plan(ti)
+    assert ti.pushed["taken_over"] == "release_rollback/manual#0"
+    assert not world.writes
+
+
+def test_a_rollback_by_a_person_that_has_ended_is_not_repeated(world: World, told: Told) -> None:  # R2, R8
+    world.runs("stable", artifact("1.0.0", GOOD))
+    note = RouteNote(release="release_rollback/manual#0", step="rollback", traffic=ALL_TO_STABLE)
+    world.route = Route(traffic=ALL_TO_STABLE, fence=2, note=note)
+    ti = Ti()
+    with pytest.raises(AirflowSkipException):
+        plan(ti)
+    assert ti.pushed["taken_over"] == "release_rollback/manual#0"
+
+
+def test_a_rollback_takes_precedence_over_a_release(world: World, told: Told) -> None:  # R2
+    bad_canary(world)
+    world.fence, world.lease = 2, Lease(holder="release_shop/later#0", fence=2, expires_at=time.time() + 60)
+    plan()
+    assert world.lease.holder == RELEASE
+
+
+def test_a_history_that_is_away_takes_no_way_back_away(
+    world: World, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R8
+    from release_pipelines.adapters.history import HistoryUnavailable
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise HistoryUnavailable("The release history does not answer.")
+
+    monkeypatch.setattr(told, "history", away)
+    world.runs("stable", artifact())
+    world.fence, world.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
+    ti = plan(good=artifact("1.0.0", GOOD))
+    assert (ti.pushed["plan"]["kind"], ti.pushed["plan"]["version"]) == ("redeploy", "1.0.0")
+
+
+def test_a_good_version_that_runs_no_more_comes_back_with_its_configuration(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R8
+    world.runs("stable", artifact())
+    world.fence, world.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
+    seen: list[bool] = []
+    deploys = FakePlatform.deploy
+
+    async def deploy(self: FakePlatform, *given: Any, restore: bool = False, **more: Any) -> bool:
+        seen.append(restore)
+        return await deploys(self, *given, restore=restore, **more)
+
+    monkeypatch.setattr(FakePlatform, "deploy", deploy)
+    monkeypatch.setattr(operators_deploy, "LOOK_SECONDS", 0.01)
+    planned = Planned(
+        target=target(),
+        release=RELEASE,
+        plan=RollbackPlan(
+            kind="redeploy", digest=GOOD, version="1.0.0", artifact=artifact("1.0.0", GOOD), sentence="it comes back"
+        ),
+        lease=world.lease,
+        paths=["/"],
+        retire_after=0,
+    )
+    context: Any = {"ti": Ti()}
+    RollbackPrepareOperator(task_id="prepare", plan=to_json(planned)).execute(context)
+    assert seen == [True]
+    assert world.tracks["stable"].digest == GOOD
+    RollbackSwitchOperator(task_id="switch", plan=to_json(planned)).execute(context)
+    assert on_stable(world)
+    assert world.note.last_good == artifact("1.0.0", GOOD)
+
+
+@pytest.mark.parametrize(("version", "asked"), [("1.0.0", "1.0.0"), (UNKNOWN, None)])
+def test_the_running_app_is_asked_for_the_version_as_far_as_that_is_known(
+    world: World, told: Told, monkeypatch: pytest.MonkeyPatch, version: str, asked: str | None
+) -> None:  # R8
+    world.runs("stable", artifact(version, GOOD))
+    world.route = Route(traffic=ALL_TO_STABLE)
+    seen: list[str | None] = []
+    monkeypatch.setattr(rollback, "smoke_test", lambda target, paths, version: seen.append(version))
+    planned = Planned(
+        target=target(),
+        release=RELEASE,
+        plan=RollbackPlan(kind="redeploy", digest=GOOD, version=version, sentence="it comes back"),
+        lease=Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60),
+        paths=["/"],
+        retire_after=0,
+    )
+    context: Any = {"ti": Ti()}
+    RollbackVerifyOperator(task_id="verify", plan=to_json(planned)).execute(context)
+    assert seen == [asked]
+
+
+def test_testers_go_back_too(world: World, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:  # R8
+    world.runs("stable", artifact("1.0.0", GOOD))
+    world.runs("canary", artifact(), 1)
+    testers = share_with("canary", 0, testers=Match(kind="header", name="x-tester", value="yes"))
+    note = RouteNote(release=RELEASE, step="testers_1", traffic=testers)
+    world.route = Route(traffic=testers, fence=1, note=note)
+    world.fence, world.lease = 1, Lease(holder=RELEASE, fence=1, expires_at=time.time() + 60)
+    planned = Planned(
+        target=target(),
+        release=RELEASE,
+        plan=RollbackPlan(kind="return_traffic", digest=GOOD, version="1.0.0", sentence="it goes back"),
+        lease=world.lease,
+        paths=["/"],
+        retire_after=0,
+    )
+    context: Any = {"ti": Ti()}
+    RollbackSwitchOperator(task_id="switch", plan=to_json(planned)).execute(context)
+    assert world.route.traffic.same(ALL_TO_STABLE)

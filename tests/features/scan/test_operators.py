@@ -1,0 +1,146 @@
+"""Real scanners on real commits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from release_pipelines.features.scan.operators import Bandit, Finding, Hadolint, ScanOperator, ScanResult
+from tests.features.helpers import Ti
+from tests.repositories import commit
+
+GOOD_DOCKERFILE = 'FROM python:3.12-slim\nWORKDIR /app\nCOPY . .\nCMD ["python3", "server.py"]\n'
+BAD_DOCKERFILE = "FROM python:3.12-slim\nWORKDIR app\nRUN cd /tmp && ls\n"
+BAD_CODE = "import subprocess\n\ndef run(name):\n    subprocess.call('ls ' + name, shell=True)\n"
+
+PATHS = (None, str(Path(sys.executable).parent))
+needs = {
+    name: pytest.mark.skipif(
+        not any(shutil.which(name, path=path) for path in PATHS), reason=f"{name} is not installed"
+    )
+    for name in ("hadolint", "bandit")
+}
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Callable[..., tuple[Any, Ti]]:
+    """Commits files and scans them; gives what the operator returns, or how it fails, and what it pushed."""
+
+    def scanned(files: dict[str, str], scanner: Any, **kwargs: Any) -> tuple[Any, Ti]:
+        made = commit(tmp_path / "shop", files)
+        ti = Ti()
+        operator = ScanOperator(
+            task_id="scan", scanner=scanner, repository=str(tmp_path / "shop"), commit=made, **kwargs
+        )
+        try:
+            return operator.execute({"ti": ti}), ti  # type: ignore[arg-type,typeddict-item]
+        except AirflowFailException as error:
+            return error, ti
+
+    return scanned
+
+
+class Canned:
+    """A scanner that has its answer ready."""
+
+    name = "canned"
+
+    def __init__(self, result: ScanResult) -> None:
+        self.result = result
+
+    def scan(self, directory: Path, dockerfile: str) -> ScanResult:
+        return self.result
+
+
+@needs["hadolint"]
+def test_a_clean_dockerfile_goes_through(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    result, _ = scan({"Dockerfile": GOOD_DOCKERFILE}, "hadolint")
+    assert result == {
+        "scanner": "hadolint",
+        "status": "clean",
+        "sentence": "hadolint found nothing.",
+        "counts": {"low": 0, "medium": 0, "high": 0},
+    }
+
+
+@needs["hadolint"]
+def test_a_bad_dockerfile_stops_the_release_and_says_why(scan: Callable[..., tuple[Any, Ti]]) -> None:  # R12
+    failure, ti = scan({"Dockerfile": BAD_DOCKERFILE}, "hadolint")
+    assert "hadolint found 1 high (findings from high on stop the release), like DL3000 in Dockerfile:2" in str(failure)
+    assert ti.pushed["reason"] == str(failure)
+    assert ti.pushed["result"]["counts"] == {"low": 0, "medium": 1, "high": 1}
+
+
+@needs["hadolint"]
+def test_what_is_not_bad_enough_is_reported_only(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    files = {"app/Dockerfile.prod": GOOD_DOCKERFILE + "RUN cd /tmp && ls\n"}
+    result, _ = scan(files, "hadolint", context="app", dockerfile="Dockerfile.prod")
+    assert result["status"] == "findings"
+    assert result["sentence"] == "hadolint found 1 medium."
+
+
+@needs["hadolint"]
+def test_a_dockerfile_that_is_not_there_is_unknown(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    failure, ti = scan({"README": "x"}, "hadolint")
+    assert str(failure).startswith("unknown: hadolint could not look")
+    assert ti.pushed["result"]["status"] == "unknown"
+
+
+@needs["bandit"]
+def test_dangerous_code_stops_the_release(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    failure, ti = scan({"run.py": BAD_CODE}, "bandit")
+    assert "B602 in run.py:4" in str(failure)
+    assert ti.pushed["result"]["counts"]["high"] == 1
+
+
+@needs["bandit"]
+def test_code_without_findings_is_clean_and_tests_may_assert(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    files = {"good.py": "print('hello')\n", "test_good.py": "assert 1\n", "tests/test_more.py": "assert 1\n"}
+    result, _ = scan(files, "bandit", block_on="low")
+    assert result["status"] == "clean"
+
+
+@needs["bandit"]
+def test_code_that_cannot_be_parsed_is_unknown(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    failure, _ = scan({"broken.py": "def (:\n"}, "bandit")
+    assert str(failure).startswith("unknown: bandit could not look, because its output cannot be read")
+    assert "broken.py" in str(failure)
+
+
+@pytest.mark.parametrize("script", [None, "exit 3", "echo no json", "echo '{\"results\": []}'"])
+def test_a_scanner_that_could_not_look_is_never_clean(
+    script: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stand(Bandit):
+        def command(self, dockerfile: str) -> list[str]:
+            return ["stand-in"]
+
+    if script:
+        (tmp_path / "stand-in").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "stand-in").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    result = Stand().scan(tmp_path, "Dockerfile")
+    assert result.status == "unknown"
+    assert result.sentence.startswith("unknown: bandit could not look, because ")
+
+
+def test_hadolints_levels_are_severities() -> None:
+    output = json.loads('[{"level": "style", "code": "DL1", "file": "Dockerfile", "line": 1, "message": "m"}]')
+    assert Hadolint().read(output)[0].severity == "low"
+    with pytest.raises(KeyError):
+        Hadolint().read([{**output[0], "level": "new"}])
+
+
+def test_a_scanner_of_ones_own(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    finding = Finding(severity="medium", rule="X1", file="a", line=1, text="Bad.")
+    found = Canned(ScanResult(status="findings", findings=[finding], sentence="canned found 1 medium."))
+    assert scan({"a": "1"}, found)[0]["status"] == "findings"
+    failure, _ = scan({"a": "2"}, found, block_on="medium")
+    assert str(failure).endswith("like X1 in a:1: Bad.")

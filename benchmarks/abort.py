@@ -14,7 +14,7 @@ from benchmarks.table import Skip, load, table
 from benchmarks.triggerer import close_sessions
 
 if TYPE_CHECKING:
-    from release_pipelines.core.ports import Platform
+    from release_pipelines.core.ports.platform import Platform
     from release_pipelines.features.stage.triggers import StageTrigger
     from tests.fakes import FakePrometheus
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from release_pipelines.core.model.artifact import Artifact
     from release_pipelines.core.model.target import Target
     from release_pipelines.core.model.track import Track
-    from release_pipelines.core.ports import Platform
+    from release_pipelines.core.ports.platform import Platform
 
 APP = "benchmark"
 HOST = f"{APP}.localhost"

@@ -11,7 +11,7 @@ from benchmarks.places import APP, PLACES, Place, Seen, requests_to, side_by_sid
 from benchmarks.table import Skip, load, table
 
 if TYPE_CHECKING:
-    from release_pipelines.core.ports import Platform
+    from release_pipelines.core.ports.platform import Platform
 
 RUNS = 20
 

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.ports import Platform
+from release_pipelines.core.ports.platform import Platform
 
 log = logging.getLogger(__name__)
 

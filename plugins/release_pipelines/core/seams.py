@@ -68,7 +68,8 @@ class Seam(Generic[T]):
     @property
     def group(self) -> str:
         """The group of entry points."""
-        return f"{PREFIX}{self.kind}s"
+        plural = f"{self.kind[:-1]}ies" if self.kind.endswith("y") else f"{self.kind}s"
+        return PREFIX + plural
 
     def names(self) -> list[str]:
         """All names, those of this package first. Imports nothing but the folder itself."""

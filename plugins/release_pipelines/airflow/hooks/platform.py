@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from release_pipelines.core.model.target import Target
-    from release_pipelines.core.ports import Platform
+    from release_pipelines.core.ports.platform import Platform
 
 T = TypeVar("T")
 

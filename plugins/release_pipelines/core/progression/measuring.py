@@ -17,7 +17,7 @@ from release_pipelines.core.model.track import Track
 
 if TYPE_CHECKING:
     from release_pipelines.core.model.analysis import Analysis, Metric
-    from release_pipelines.core.ports import Platform
+    from release_pipelines.core.ports.platform import Platform
 
 _Key = tuple[str, Track]
 

@@ -10,7 +10,7 @@ from release_pipelines.airflow.triggers import PlatformTrigger, insist
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE
-from release_pipelines.core.ports import Platform
+from release_pipelines.core.ports.platform import Platform
 
 LOOK_SECONDS = 0.5
 

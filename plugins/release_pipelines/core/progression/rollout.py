@@ -8,7 +8,7 @@ from typing import Any
 from release_pipelines.airflow.triggers import PlatformTrigger, first_of, insist
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.ports import Platform
+from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import Steering, aborted_by
 
 

@@ -21,7 +21,7 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.core.ports import Platform
+from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import Steering, aborted_by
 from release_pipelines.core.progression.measuring import Measurer
 

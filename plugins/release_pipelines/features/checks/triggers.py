@@ -7,7 +7,7 @@ from typing import Any
 from release_pipelines.airflow.triggers import PlatformTrigger, first_of
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.stage import Stage
-from release_pipelines.core.ports import Platform
+from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import Steering
 from release_pipelines.core.progression.watch import Watch, meanwhile
 

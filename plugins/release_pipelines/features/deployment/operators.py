@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from release_pipelines.adapters.history import History
-    from release_pipelines.core.ports import Platform
+    from release_pipelines.core.ports.platform import Platform
 
 UNKNOWN = "unknown"
 """Version of what ran before any release put it there, named by nothing but its digest."""

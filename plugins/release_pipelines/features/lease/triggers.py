@@ -12,7 +12,7 @@ from release_pipelines.core.model.command import Standing
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
-from release_pipelines.core.ports import Platform
+from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import BETWEEN_HOLDS, Steering
 from release_pipelines.core.progression.watch import note_of
 

@@ -12,7 +12,7 @@ from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
-from release_pipelines.core.ports import Platform
+from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import BETWEEN_HOLDS, Steering, aborted_by
 from release_pipelines.core.progression.retirement import retire_beside
 from release_pipelines.core.progression.watch import note_of

@@ -15,7 +15,7 @@ from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.core.ports import Platform
+from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import BETWEEN_HOLDS, Steering
 from release_pipelines.core.progression.watch import (
     LOOK_SECONDS,

@@ -35,7 +35,7 @@ from release_pipelines.features.rollback.plan import ROLLBACK_DAG, RollbackPlan,
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from release_pipelines.core.ports import Platform
+    from release_pipelines.core.ports.platform import Platform
 
 TAKEN_OVER = "taken_over"
 """XCom key of the holder that took the environment away from a release."""

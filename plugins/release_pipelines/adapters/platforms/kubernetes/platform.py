@@ -43,7 +43,7 @@ WITHDRAW_SECONDS = 30.0
 
 
 class Kubernetes:
-    """The :class:`~release_pipelines.core.ports.Platform` of a cluster.
+    """The :class:`~release_pipelines.core.ports.platform.Platform` of a cluster.
 
     The Deployment named like the workload is stable, the user's own, adopted as it stands; ``<name>-canary`` and the like
     come and go. State is kept in annotations of the route and in the Lease ``release-<app>``.

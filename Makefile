@@ -1,4 +1,4 @@
-SANDBOX := .venv/bin/python -m include.sandbox
+SANDBOX := .venv/bin/python -m sandbox
 CONTEXT ?=
 REGISTRY ?=
 STRATEGY ?= canary
@@ -37,7 +37,7 @@ lint: python ## Style, types and layers
 	@.venv/bin/python -m tests lint
 
 ready:
-	@include/sandbox/bootstrap
+	@sandbox/bootstrap
 
 python:
-	@include/sandbox/bootstrap python
+	@sandbox/bootstrap python

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from benchmarks.table import Skip, table
-from include.sandbox.airflow import Client, run_path
-from include.sandbox.settings import DAG_ID, SandboxError
+from sandbox.airflow import Client, run_path
+from sandbox.settings import DAG_ID, SandboxError
 
 
 def when(text: str) -> float:

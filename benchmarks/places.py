@@ -176,8 +176,8 @@ def replicas() -> Iterator[Place]:
 @contextmanager
 def gateway_api() -> Iterator[Place]:
     """Kubernetes with the Gateway API: Traefik is the proxy."""
-    from include.sandbox.gateway import start_gateway
-    from include.sandbox.kubernetes import manifests
+    from sandbox.gateway import start_gateway
+    from sandbox.kubernetes import manifests
     from tests.kubernetes.conftest import CACHE, CONTEXT, apply, free_port, kubectl
 
     with _namespace() as namespace, ExitStack() as ends:
@@ -240,7 +240,7 @@ def _namespace() -> Iterator[str]:
     """A namespace of its own, in the cluster that the tests use."""
     if not os.environ.get("KUBERNETES_TEST_CONTEXT"):
         raise Skip("Kubernetes: KUBERNETES_TEST_CONTEXT names no context")
-    from include.sandbox.kubernetes import manifests
+    from sandbox.kubernetes import manifests
     from tests.kubernetes.conftest import apply, kubectl
 
     name = f"release-benchmark-{uuid.uuid4().hex[:8]}"

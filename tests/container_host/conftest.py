@@ -67,7 +67,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def base_image(stack: Stack) -> str:
     """An image with Python, the one of the sandbox."""
-    from include.sandbox.engine import base_image as made
+    from sandbox.engine import base_image as made
 
     return str(made(stack.engine_url))
 

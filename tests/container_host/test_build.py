@@ -17,8 +17,8 @@ from release_pipelines.features.build.operators import (
     ImageTestOperator,
     ResolveDigestOperator,
 )
-from tests.container_host.stack import Stack, free_port
 from tests.airflow.test_operator import Ti
+from tests.container_host.stack import Stack, free_port
 from tests.repositories import commit
 
 DOCKERFILE = """\

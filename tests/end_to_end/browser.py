@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from include.sandbox.settings import AIRFLOW, DAG_ID
+from sandbox.settings import AIRFLOW, DAG_ID
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

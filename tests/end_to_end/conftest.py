@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from include.sandbox import app_file, demo, engine, processes, stack
-from include.sandbox.airflow import Client, run_path
-from include.sandbox.run import questions, traffic
-from include.sandbox.settings import APP, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
 from release_pipelines.adapters.platforms.container_host import ContainerHost
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.spec.release import ReleaseSpec, load_release
 from release_pipelines.spec.target import target
+from sandbox import app_file, demo, engine, processes, stack
+from sandbox.airflow import Client, run_path
+from sandbox.run import questions, traffic
+from sandbox.settings import APP, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
 
 FINISHED = ("success", "failed")
 QUICK = {"environments": ["production"], "integration_test": []}
@@ -31,7 +31,7 @@ def missing() -> str | None:
     programs = [name for name in ("docker-registry", "prometheus", "git") if not shutil.which(name)]
     if not (shutil.which("podman") or shutil.which("docker")):
         programs.insert(0, "podman or docker")
-    return f"{', '.join(programs)} missing: include/sandbox/bootstrap installs it" if programs else None
+    return f"{', '.join(programs)} missing: sandbox/bootstrap installs it" if programs else None
 
 
 class Sandbox:

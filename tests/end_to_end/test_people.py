@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.sandbox.settings import SandboxError
+from sandbox.settings import SandboxError
 from tests.end_to_end.conftest import QUICK, Sandbox
 
 LONG = {"hold": "5m"}

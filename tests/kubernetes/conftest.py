@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.sandbox.kubernetes import manifests
 from release_pipelines.adapters.platforms.kubernetes import Kubernetes
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import RouterSettings, Target, Workload
+from sandbox.kubernetes import manifests
 from tests.kubernetes import image
 
 if TYPE_CHECKING:

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from include.sandbox.gateway import start_gateway
-from include.sandbox.kubernetes import manifests
 from release_pipelines.adapters.kubernetes.client import PODS, Client
 from release_pipelines.adapters.routers import TRACK
 from release_pipelines.core.errors import PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
+from sandbox.gateway import start_gateway
+from sandbox.kubernetes import manifests
 from tests.kubernetes.conftest import CACHE, CONTEXT, apply, free_port, kubectl, opened
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def start(artifacts: Callable[..., Artifact], home: Path) -> Stack:
 
 def _start_prometheus(home: Path, proxy: int, port: int) -> subprocess.Popen[bytes]:
     program = shutil.which("prometheus", path=os.environ.get("PATH", "") + ":/usr/bin:/usr/local/bin")
-    assert program, "prometheus is missing: `include/sandbox/bootstrap` brings it"
+    assert program, "prometheus is missing: `sandbox/bootstrap` brings it"
     scrapes: list[dict[str, Any]] = [
         {"job_name": "proxy", "static_configs": [{"targets": [f"127.0.0.1:{proxy}"]}]},
         {"job_name": "pods", "file_sd_configs": [{"files": [str(home / "pods.json")]}]},

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from include.sandbox.gateway import start_gateway
-from include.sandbox.kubernetes import manifests
 from release_pipelines.adapters.platforms.kubernetes import Kubernetes
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import share_with
+from sandbox.gateway import start_gateway
+from sandbox.kubernetes import manifests
 from tests.kubernetes.conftest import CACHE, CONTEXT, apply, deployment, free_port, kubectl, opened, service
 from tests.kubernetes.test_cluster import ended
 

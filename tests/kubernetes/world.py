@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import aiohttp
 
-from include.sandbox.kubernetes import manifests
 from release_pipelines.adapters.platforms.kubernetes import Kubernetes
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
@@ -26,6 +25,7 @@ from release_pipelines.spec.checks import check
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target as target_of
+from sandbox.kubernetes import manifests
 from tests.kubernetes.conftest import apply, kubectl, opened, service
 from tests.kubernetes.stack import NAMESPACES, Stack
 

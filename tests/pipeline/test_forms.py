@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG
 
-from include.sandbox.settings import ROOT
 from release_pipelines.pipeline.control import control_dag
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import analyses_of, load_release
+from sandbox.settings import ROOT
 
 APPS, CONFIG = ROOT / "include" / "apps", ROOT / "include" / "config"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from include.sandbox import app_file
-from include.sandbox.settings import APP, ROOT, SandboxError
 from release_pipelines.core.strategies.stages import strategy_name
 from release_pipelines.spec.release import load_release
+from sandbox import app_file
+from sandbox.settings import APP, ROOT, SandboxError
 
 CONFIG, ANALYSES = ROOT / "include" / "config", ROOT / "include" / "analyses"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from include.sandbox import processes
-from include.sandbox.settings import SandboxError
+from sandbox import processes
+from sandbox.settings import SandboxError
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from include.sandbox.report import mistakes, reactions
-from include.sandbox.run import Release, Weights, share_of, weight_beside
-from include.sandbox.services import Entry
+from sandbox.report import mistakes, reactions
+from sandbox.run import Release, Weights, share_of, weight_beside
+from sandbox.services import Entry
 
 PREFIX = "shop-production-"
 

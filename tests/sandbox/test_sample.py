@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from include.sandbox import sample
+from sandbox import sample
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from include.sandbox.traffic import Account
+from sandbox.traffic import Account
 
 
 def test_nothing_is_counted_before_the_app_answers_for_the_first_time() -> None:

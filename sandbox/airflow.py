@@ -13,8 +13,8 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from include.sandbox import processes, services
-from include.sandbox.settings import (
+from sandbox import processes, services
+from sandbox.settings import (
     AIRFLOW,
     CONTROL_DAG,
     DAG_ID,

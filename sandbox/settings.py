@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".sandbox"
 CACHE = STATE / "cache"
 VENV_BIN = ROOT / ".venv" / "bin"

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from include.sandbox import airflow
-from include.sandbox.run import Release
-from include.sandbox.settings import AIRFLOW, APP, PROMETHEUS, TRAEFIK_API
+from sandbox import airflow
+from sandbox.run import Release
+from sandbox.settings import AIRFLOW, APP, PROMETHEUS, TRAEFIK_API
 
 
 def show(releases: list[Release], history: dict[str, dict[str, Any]], seconds: float) -> None:

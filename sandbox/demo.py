@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from include.sandbox import airflow, app_file, cluster, processes, report, run, stack
-from include.sandbox.settings import APP, DAG_ID, ROOT, VENV_BIN, SandboxError
+from sandbox import airflow, app_file, cluster, processes, report, run, stack
+from sandbox.settings import APP, DAG_ID, ROOT, VENV_BIN, SandboxError
 
 EXPECTED = {"1.0.0": "released", "1.1.0": "released", "1.2.0": "rolled_back"}
 
@@ -19,7 +19,7 @@ EXPECTED = {"1.0.0": "released", "1.1.0": "released", "1.2.0": "rolled_back"}
 def demo(strategy: str, context: str, registry: str) -> int:
     """Start everything, release three versions, show what happened.
 
-    :param strategy: how new versions take over: a key of :data:`include.sandbox.app.STRATEGIES`.
+    :param strategy: how new versions take over: a key of :data:`sandbox.app.STRATEGIES`.
     :param context: kubectl context to release to; empty: containers on this machine.
     :param registry: registry that this machine and the cluster both reach; empty: the sandbox's own.
     :return: the exit code: 1 when an outcome is not as expected or a request was lost.

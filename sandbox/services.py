@@ -12,8 +12,8 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.sandbox import processes
-from include.sandbox.settings import (
+from sandbox import processes
+from sandbox.settings import (
     APP,
     DATABASE_PORT,
     HOST,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from include.sandbox.settings import ROOT, STATE, SandboxError, environment
+from sandbox.settings import ROOT, STATE, SandboxError, environment
 
 RUN = STATE / "run"
 LOG = STATE / "log"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from include.sandbox import airflow, cluster, engine, processes, sample, services
-from include.sandbox.settings import AIRFLOW, PROMETHEUS, ROOT, STATE, TRAEFIK_API, SandboxError
+from sandbox import airflow, cluster, engine, processes, sample, services
+from sandbox.settings import AIRFLOW, PROMETHEUS, ROOT, STATE, TRAEFIK_API, SandboxError
 
 KEPT = {"cache", "tools", "lock"}
 """What `down` leaves in .sandbox/: downloads, uv, and who uses it alone."""

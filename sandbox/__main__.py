@@ -1,4 +1,4 @@
-"""``python -m include.sandbox up|down|status|reset|demo|release``."""
+"""``python -m sandbox up|down|status|reset|demo|release``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 import os
 import sys
 
-from include.sandbox import stack
-from include.sandbox.settings import SandboxError, environment
+from sandbox import stack
+from sandbox.settings import SandboxError, environment
 
 
 def main() -> int:
     """Do what the command line says; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m include.sandbox", description="The local stack.")
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="The local stack.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start everything that does not run yet")
     commands.add_parser("down", help="stop everything and remove what it left")
@@ -31,7 +31,7 @@ def main() -> int:
         if arguments.command == "status":
             return 0 if stack.status() else 1
         if arguments.command in ("demo", "release"):
-            from include.sandbox import demo as show
+            from sandbox import demo as show
 
             if arguments.command == "demo":
                 return show.demo(arguments.strategy, arguments.context, arguments.registry)

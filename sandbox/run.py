@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from include.sandbox.airflow import Client, run_path
-from include.sandbox.services import Entry
-from include.sandbox.settings import TRAFFIC_STATE, SandboxError
+from sandbox.airflow import Client, run_path
+from sandbox.services import Entry
+from sandbox.settings import TRAFFIC_STATE, SandboxError
 
 SHOWN = ("running", "deferred", "awaiting_input", "success", "failed", "upstream_failed", "up_for_retry")
 WAIT_BEFORE_APPROVAL = 3.0

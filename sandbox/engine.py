@@ -9,8 +9,8 @@ import subprocess
 import zlib
 from typing import TYPE_CHECKING
 
-from include.sandbox import processes
-from include.sandbox.settings import (
+from sandbox import processes
+from sandbox.settings import (
     APP,
     BASE_IMAGE,
     CACHE,

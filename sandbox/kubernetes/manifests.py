@@ -59,14 +59,14 @@ def gateway(where: str, port: int, class_name: str = GATEWAY_CLASS) -> Object:
 
 
 def account() -> list[Object]:
-    """A service account for a controller outside the cluster: reads Services and Secrets, writes statuses of routes."""
+    """A service account for Traefik outside the cluster: reads Services and Secrets, writes statuses of routes."""
     name = {"name": f"{NAMESPACE}-{ACCOUNT}"}
     group = "gateway.networking.k8s.io"
     rules = [
-        {"apiGroups": [""], "resources": ["namespaces", "services", "endpoints", "secrets"], "verbs": READ},
+        {"apiGroups": [""], "resources": ["namespaces", "services", "secrets", "configmaps"], "verbs": READ},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
         {"apiGroups": [group], "resources": ["*"], "verbs": READ},
-        {"apiGroups": [group], "resources": [f"{it}/status" for it in STATUSES], "verbs": ["update", "patch"]},
+        {"apiGroups": [group], "resources": [f"{it}/status" for it in STATUSES], "verbs": ["update"]},
     ]
     rbac = "rbac.authorization.k8s.io"
     return [
@@ -88,4 +88,4 @@ def account() -> list[Object]:
 
 
 READ = ["get", "list", "watch"]
-STATUSES = ["gatewayclasses", "gateways", "httproutes"]
+STATUSES = ["gatewayclasses", "gateways", "httproutes", "grpcroutes", "tlsroutes", "backendtlspolicies"]

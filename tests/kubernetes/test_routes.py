@@ -81,7 +81,10 @@ async def in_effect(port: int, weight: int, within: float = 20) -> None:
         while True:
             async with session.get(f"http://127.0.0.1:{port + 1}/api/http/services") as answer:
                 found = [it["weighted"]["services"] for it in await answer.json() if "weighted" in it]
-            shares = [{"web-canary-8080" in it["name"]: it["weight"] for it in services} for services in found]
+            shares = [
+                {"-web-canary-" in it["name"].rpartition("-svc-")[2]: it["weight"] for it in services}
+                for services in found
+            ]
             if shares and all(it.get(True, 0) == weight for it in shares):
                 return
             assert time.monotonic() < deadline, f"{weight} % expected, {found} found"
@@ -129,8 +132,8 @@ async def test_a_route_splits_real_requests_as_its_weights_say_and_loses_none(
     )
     assert set(await during) == {"1.1.0"}
     labels = await metric_labels(gateway)
-    assert any(f"{namespace}-web-8080" in label for label in labels), labels
-    assert any(f"{namespace}-web-canary-8080" in label for label in labels), labels
+    assert any(f"-svc-{namespace}-web-0@" in label for label in labels), labels
+    assert any(f"-svc-{namespace}-web-canary-1@" in label for label in labels), labels
     await in_effect(gateway, 0)
     assert await cluster.retire(app, "canary", fence)
     assert set(await answers(gateway, 200)) == {"1.1.0"}

@@ -19,6 +19,12 @@ def test_the_weight_of_the_new_version_is_read_from_the_proxy() -> None:
     assert weight_beside([_weighted(stable=100)], PREFIX) == 0
 
 
+def test_the_weight_of_the_new_version_is_read_from_a_gateway_of_a_cluster() -> None:
+    route = "httproute-shop-storefront-gw-shop-web-ep-web-0-a3d12c9f351cbddc53d0-svc-shop-storefront"
+    services = [{"name": f"{route}-0", "weight": 70}, {"name": f"{route}-canary-1", "weight": 30}]
+    assert weight_beside([{"name": "any", "weighted": {"services": services}}], "shop-storefront-") == 30
+
+
 def test_the_previews_own_address_is_no_share_of_the_traffic() -> None:
     assert weight_beside([_weighted(preview=100), _weighted(stable=100, preview=0)], PREFIX) == 0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import subprocess
 from itertools import product
@@ -74,8 +75,33 @@ def test_buckets_are_named_as_prometheus_prints_them(seconds, bucket):
 def test_tracks_on_kubernetes_are_told_apart_by_their_services():
     stable = queries(target("gateway_api"), ERRORS, "stable", 30).total or ""
     canary = queries(target("gateway_api"), ERRORS, "canary", 30).total or ""
-    assert 'service=~"shop-storefront-(http-|grpc-)?[0-9]+@kubernetesgateway"' in stable
-    assert 'service=~"shop-storefront-canary-(http-|grpc-)?[0-9]+@kubernetesgateway"' in canary
+    rule = "(httproute-.+-[0-9a-f]{20}-svc-)?"
+    assert f'service=~"{rule}shop-storefront-(http-|grpc-)?[0-9]+@kubernetesgateway"' in stable
+    assert f'service=~"{rule}shop-storefront-canary-(http-|grpc-)?[0-9]+@kubernetesgateway"' in canary
+
+
+RULE = "httproute-shop-storefront-gw-shop-web-ep-web-2-a3d12c9f351cbddc53d0"
+
+
+@pytest.mark.parametrize(
+    ("track", "service", "counts"),
+    [
+        ("stable", f"{RULE}-svc-shop-storefront-0", True),
+        ("canary", f"{RULE}-svc-shop-storefront-canary-1", True),
+        ("canary", "httproute-shop-other-gw-shop-web-ep-web-0-12060af6e0c892795674-svc-shop-storefront-canary-0", True),
+        ("stable", f"{RULE}-svc-shop-storefront-canary-1", False),
+        ("canary", f"{RULE}-svc-shop-storefront-canary-x-2", False),
+        ("stable", f"{RULE}-svc-my-shop-storefront-0", False),
+        ("stable", f"{RULE}-wrr", False),
+        ("stable", "shop-storefront-8080", True),
+        ("canary", "shop-storefront-canary-http-8080", True),
+        ("stable", "shop-storefront-canary-8080", False),
+    ],
+)
+def test_the_names_of_every_traefik_belong_to_one_track(track, service, counts):
+    query = queries(target("gateway_api"), ERRORS, track, 30).total or ""
+    pattern = query.partition('service=~"')[2].partition('"')[0]
+    assert bool(re.fullmatch(pattern, f"{service}@kubernetesgateway")) is counts
 
 
 def test_istio_counts_by_destination():

@@ -162,9 +162,12 @@ def _names(target: Target, metric: Metric, track: Track) -> _Names:
 def _traefik_service(target: Target, track: Track) -> str:
     if target.platform == "container_host":
         return _is("service", f"{target.app}-{target.environment}-{track}@redis")
-    # Traefik names a Gateway API backend `<namespace>-<service>-<port>`, newer ones with the protocol before the port.
+    # Traefik 3.7 names a backend after the rule that sends to it, a hash of the rule, and the backend's place in the rule:
+    # `httproute-<route>-gw-<gateway>-ep-<entry point>-<rule>-<hash>-svc-<namespace>-<service>-<place>`. Earlier ones named it
+    # `<namespace>-<service>-<port>`, or with the protocol before the port.
     backend = re.escape(f"{target.namespace}-{track_service(target, track)}").replace(r"\-", "-")
-    return f'service=~"{escaped(backend)}-(http-|grpc-)?[0-9]+@kubernetesgateway"'
+    rule = "(httproute-.+-[0-9a-f]{20}-svc-)?"
+    return f'service=~"{rule}{escaped(backend)}-(http-|grpc-)?[0-9]+@kubernetesgateway"'
 
 
 def _bucket(bound: float) -> str:

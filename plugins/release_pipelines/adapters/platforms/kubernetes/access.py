@@ -119,8 +119,8 @@ async def autoscaled(client: Client, target: Target, deployment: str) -> bool:
 async def refuse_unsupported(client: Client, target: Target, route: Object, traffic: Traffic) -> None:
     """Raise unless the HTTPRoute's controller is known to do what not every controller of the Gateway API can.
 
-    One that does not know a filter or a kind of match may drop the route or, as Traefik 3.0 does, every route of the Gateway:
-    nobody would answer any more. A controller says in ``status.supportedFeatures`` of its GatewayClass that it mirrors; for one
+    One that does not know a filter or a kind of match may answer all its requests with an error, as Traefik 3.7 does where
+    a rule mirrors, or drop every route of the Gateway, as Traefik 3.0 did: nobody would be served any more. A controller says in ``status.supportedFeatures`` of its GatewayClass that it mirrors; for one
     that does not say so, and for cookies, which are no feature with a name, the team says it in :data:`SUPPORTS`.
 
     :raises PlatformError: naming the step's key, and the annotation.

@@ -1,0 +1,247 @@
+"""Where the modules and names of version 0.1 are now, so that DAG files and deferred triggers of then go on working.
+
+An old module is made when somebody imports it, and takes each of its names from its new place, with a DeprecationWarning.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import FrameType, ModuleType
+from typing import Any
+
+MODULES = {
+    "domain": "",
+    "domain.analysis": "core.judges.judging",
+    "domain.approval": "features.approval.form",
+    "domain.control": "core.model.command",
+    "domain.drawing": "features.report.drawing",
+    "domain.incident": "features.report.incident_report",
+    "domain.kayenta": "core.judges.kayenta",
+    "domain.metrics": "adapters.metrics.queries",
+    "domain.notice": "core.model.notice",
+    "domain.outcome": "features.outcome.decision",
+    "domain.plots": "features.report.plots",
+    "domain.records": "core.model.records",
+    "domain.release": "core.versions core.capacity spec.target",
+    "domain.replicas": "core.capacity",
+    "domain.rollback": "features.rollback.plan",
+    "domain.sequential": "core.judges.sequential",
+    "domain.strategy": "core.strategies.stages core.model.stage core.capacity",
+    "domain.values": (
+        "core.model.base core.model.artifact core.model.deployment core.model.lease core.model.measurement "
+        "core.model.observation core.model.route core.model.target core.model.track core.model.traffic core.model.verdict"
+    ),
+    "history": "adapters.history",
+    "history.connect": "adapters.history.connect",
+    "history.queries": "adapters.history.queries",
+    "history.store": "adapters.history.store",
+    "history.tables": "adapters.history.tables",
+    "hooks.controls": "airflow.commands",
+    "hooks.engine": "airflow.hooks.engine",
+    "hooks.entry": "adapters.entry",
+    "hooks.git": "airflow.hooks.git",
+    "hooks.history": "airflow.hooks.history",
+    "hooks.loop": "airflow.loop",
+    "hooks.platform": "airflow.hooks.platform",
+    "hooks.prometheus": "airflow.hooks.prometheus",
+    "hooks.registry": "airflow.hooks.registry",
+    "listener": "airflow.listener",
+    "notifications": "features.notify.notifiers features.notify.spec core.model.notice adapters.notifiers.base",
+    "notifications.base": "adapters.notifiers.base",
+    "notifications.log": "adapters.notifiers.log",
+    "notifications.mail": "adapters.notifiers.mail",
+    "notifications.slack": "adapters.notifiers.slack",
+    "notifications.webhook": "adapters.notifiers.webhook",
+    "operators.approval": "features.approval.operators",
+    "operators.base": "airflow.operator",
+    "operators.build": "features.build.operators",
+    "operators.canary": "features.stage.canary",
+    "operators.check": "features.checks.operators",
+    "operators.control": "features.commands.operators",
+    "operators.deploy": "features.deployment.operators",
+    "operators.gate": "pipeline.gates",
+    "operators.lease": "features.lease.operators",
+    "operators.manual_rollback": "features.rollback.operators.manual",
+    "operators.preflight": "features.preflight.operators",
+    "operators.promote": "features.promotion.operators",
+    "operators.record": "features.outcome.operators",
+    "operators.rollback": "features.rollback.operators.planned",
+    "operators.scan": "features.scan.operators",
+    "operators.stage": "features.stage.operators",
+    "operators.telling": "features.report.telling",
+    "operators.undo": "features.deployment.undo",
+    "platforms": "",
+    "platforms.base": "core.ports.platform core.errors",
+    "platforms.container_host": "adapters.platforms.container_host",
+    "platforms.container_host.engine": "adapters.platforms.container_host.engine",
+    "platforms.container_host.platform": "adapters.platforms.container_host.platform",
+    "platforms.container_host.replicas": "adapters.platforms.container_host.replicas",
+    "platforms.container_host.rollout": "adapters.platforms.container_host.rollout",
+    "platforms.container_host.scripts": "adapters.platforms.container_host.scripts",
+    "platforms.container_host.state": "adapters.platforms.container_host.state",
+    "platforms.kubernetes": "adapters.platforms.kubernetes",
+    "platforms.kubernetes.access": "adapters.platforms.kubernetes.access",
+    "platforms.kubernetes.client": "adapters.kubernetes.client",
+    "platforms.kubernetes.jobs": "adapters.platforms.kubernetes.jobs",
+    "platforms.kubernetes.leases": "adapters.platforms.kubernetes.leases",
+    "platforms.kubernetes.looking": "adapters.platforms.kubernetes.looking",
+    "platforms.kubernetes.platform": "adapters.platforms.kubernetes.platform",
+    "platforms.kubernetes.preview": "adapters.platforms.kubernetes.preview",
+    "platforms.kubernetes.readiness": "adapters.platforms.kubernetes.readiness",
+    "platforms.kubernetes.routers": "adapters.routers",
+    "platforms.kubernetes.routers.base": "adapters.routers.base",
+    "platforms.kubernetes.routers.gateway_api": "adapters.routers.gateway_api",
+    "platforms.kubernetes.routers.istio": "adapters.routers.istio",
+    "platforms.kubernetes.routers.replicas": "adapters.routers.replicas",
+    "platforms.kubernetes.workloads": "adapters.platforms.kubernetes.workloads",
+    "plugin": "airflow.plugin",
+    "provider_info": "airflow.provider_info",
+    "sensors.rollout": "features.deployment.sensors",
+    "spec.analysis": "core.model.analysis",
+    "spec.base": "core.model.units core.model.analysis core.model.outcome",
+    "spec.models": (
+        "spec.app spec.environment core.model.target features.approval.spec features.build.spec features.scan.spec"
+    ),
+    "spec.notify": "features.notify.spec",
+    "spec.promql": "core.promql",
+    "spec.settings": "spec.folders",
+    "spec.strategy": "core.model.stage core.strategies.canary",
+    "steering": "cli.commands",
+    "terminal": "cli.terminal",
+    "triggers.approval": "features.approval.triggers",
+    "triggers.base": "airflow.triggers",
+    "triggers.check": "features.checks.triggers",
+    "triggers.lease": "features.lease.triggers",
+    "triggers.measuring": "core.progression.measuring",
+    "triggers.promote": "features.promotion.triggers",
+    "triggers.retire": "core.progression.retirement",
+    "triggers.rollout": "core.progression.rollout",
+    "triggers.stage": "features.stage.triggers",
+    "triggers.steering": "core.progression.commands",
+    "triggers.watching": "core.progression.watch",
+}
+"""Old modules to the new ones, in which their names are looked for one after the other. All below ``release_pipelines``."""
+
+NAMES = {
+    "spec.analysis.AnalysisSpec": "core.model.analysis.Analysis",
+    "spec.analysis.KayentaSpec": "core.model.analysis.KayentaSettings",
+    "spec.analysis.MetricSpec": "core.model.analysis.Metric",
+    "spec.base.Spec": "core.model.base.Value",
+    "spec.models.RouterSpec": "core.model.target.RouterSettings",
+    "spec.models.WorkloadSpec": "core.model.target.Workload",
+    "spec.strategy.BlueGreenSpec": "core.strategies.blue_green.BlueGreenSettings",
+    "spec.strategy.CanarySpec": "core.strategies.canary.CanarySettings",
+    "spec.strategy.HoldSpec": "core.model.hold.Hold",
+    "spec.strategy.MatchSpec": "core.strategies.canary.MatchSettings",
+    "spec.strategy.RollingSpec": "core.strategies.rolling.RollingSettings",
+    "spec.strategy.StepApprovalSpec": "core.model.stage.StepApprovalSettings",
+    "spec.strategy.StepSpec": "core.strategies.canary.StepSettings",
+    "spec.strategy.StrategySpec": "spec.strategy.StrategySettings",
+    "spec.strategy.VerifySpec": "core.model.stage.VerifySettings",
+}
+"""Old names that have new ones."""
+
+ROOT = "release_pipelines."
+PUBLIC = ("", ".operators", ".sensors", ".triggers", ".hooks", ".notifications")
+
+
+def install() -> None:
+    """Let old modules be found. First of all finders, since a module of today may have lost names, too."""
+    if not any(isinstance(it, _Finder) for it in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(MetaPathFinder):
+    """Finds old modules; one of today that has an old one's name gets the old names that it has lost."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(ROOT) or fullname[len(ROOT) :] not in MODULES:
+            return None
+        today = PathFinder.find_spec(fullname, path, target)
+        if today is None or today.origin is None:  # a folder without modules is left where a package was
+            package = any(it.startswith(f"{fullname[len(ROOT) :]}.") for it in MODULES)
+            return ModuleSpec(fullname, _Old(), is_package=package)
+        if isinstance(today.loader, SourceFileLoader):
+            today.loader = _Today(today.loader.name, today.loader.path)
+        return today
+
+
+class _Old(Loader):
+    """Loads a module that has nothing of its own."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        _give_old_names(module)
+
+
+class _Today(SourceFileLoader):
+    """Loads a module from its file."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        _give_old_names(module)
+
+
+def _give_old_names(module: ModuleType) -> None:
+    own: Callable[[str], Any] | None = vars(module).get("__getattr__")
+
+    def get(name: str) -> Any:
+        if own is not None:
+            try:
+                return own(name)
+            except AttributeError:
+                pass
+        if name.startswith("__"):
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+        new, value = _moved(module.__name__, name)
+        _warn(f"{module.__name__}.{name}", new, value)
+        setattr(module, name, value)
+        return value
+
+    vars(module)["__getattr__"] = get
+
+
+def _moved(module: str, name: str) -> tuple[str, Any]:
+    """The new dotted name of ``name`` in an old module, and what it stands for."""
+    old = module[len(ROOT) :]
+    if f"{old}.{name}" in NAMES:
+        place, _, renamed = (ROOT + NAMES[f"{old}.{name}"]).rpartition(".")
+        return f"{place}.{renamed}", getattr(import_module(place), renamed)
+    for place in MODULES[old].split():
+        new = import_module(ROOT + place)
+        if hasattr(new, name):
+            return f"{ROOT}{place}.{name}", getattr(new, name)
+    raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+
+def _warn(old: str, new: str, value: Any) -> None:
+    """Warn the file that asks; never Airflow, which loads deferred triggers by the class path in its database."""
+    asking: FrameType | None = sys._getframe(2)
+    while asking is not None and asking.f_globals.get("__name__", "").startswith(("importlib", "_frozen_importlib")):
+        asking = asking.f_back
+    if asking is None or asking.f_globals.get("__name__", "").startswith("airflow."):
+        return
+    name = new.rpartition(".")[2]
+    for package in PUBLIC:
+        public = import_module(f"release_pipelines{package}")
+        if name in public.__all__ and getattr(public, name) is value:
+            new = f"{public.__name__}.{name}"
+            break
+    place, _, name = new.rpartition(".")
+    warnings.warn_explicit(
+        f"{old} has moved: `from {place} import {name}`.",
+        DeprecationWarning,
+        filename=asking.f_code.co_filename,
+        lineno=asking.f_lineno,
+        module=asking.f_globals.get("__name__"),
+        registry=asking.f_globals.setdefault("__warningregistry__", {}),
+    )

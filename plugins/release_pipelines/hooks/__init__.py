@@ -1,0 +1,27 @@
+"""Hooks: Airflow connections to what a release works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from release_pipelines._lazy import lazy
+
+if TYPE_CHECKING:
+    from release_pipelines.airflow.hooks.engine import EngineHook as EngineHook
+    from release_pipelines.airflow.hooks.git import GitHook as GitHook
+    from release_pipelines.airflow.hooks.history import HistoryHook as HistoryHook
+    from release_pipelines.airflow.hooks.platform import PlatformHook as PlatformHook
+    from release_pipelines.airflow.hooks.prometheus import PrometheusHook as PrometheusHook
+    from release_pipelines.airflow.hooks.registry import RegistryHook as RegistryHook
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "airflow.hooks.engine": ("EngineHook",),
+        "airflow.hooks.git": ("GitHook",),
+        "airflow.hooks.history": ("HistoryHook",),
+        "airflow.hooks.platform": ("PlatformHook",),
+        "airflow.hooks.prometheus": ("PrometheusHook",),
+        "airflow.hooks.registry": ("RegistryHook",),
+    },
+)

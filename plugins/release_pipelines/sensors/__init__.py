@@ -1,0 +1,17 @@
+"""Sensors that wait for what runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from release_pipelines._lazy import lazy
+
+if TYPE_CHECKING:
+    from release_pipelines.features.deployment.sensors import RolloutSensor as RolloutSensor
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "features.deployment.sensors": ("RolloutSensor",),
+    },
+)

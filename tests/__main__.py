@@ -1,11 +1,13 @@
 """Run the tests tier by tier: ``python -m tests``, or only some: ``python -m tests unit airflow``.
 
 Prints a line per tier, the end of what a failing tier said, and at last how many passed and failed. With ``CI=true`` it
-fails when a tier that needs an engine or a cluster did not run.
+fails when a tier that needs an engine or a cluster did not run. With ``--coverage`` it also says which share of the
+package's lines each tier runs.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
@@ -13,9 +15,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
+
+from tests.coverage import counting, table
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -34,25 +42,27 @@ class Tier:
     """One kind of tests.
 
     :param folders: below ``tests/``.
+    :param does: what it is, for ``--help``.
     :param limit: seconds after which it is ended.
     :param needs: environment variable without which it does not run.
-    :param required: whether CI fails when it did not run.
+    :param required: whether it needs more than this machine's Python: it runs alone, and CI fails when it did not run.
     """
 
     name: str
-    folders: tuple[str, ...] = ()
+    folders: tuple[str, ...]
+    does: str
     limit: float = 900
     needs: str | None = None
     required: bool = False
 
 
 TIERS = [
-    Tier("lint"),
-    Tier("unit", ("core", "spec", "adapters", "cli", "sandbox", "runner")),
-    Tier("airflow", ("airflow", "progression", "features", "pipeline", "dags")),
-    Tier("container host", ("container_host",), required=True),
-    Tier("end to end", ("end_to_end",), limit=1500, required=True),
-    Tier("kubernetes", ("kubernetes",), limit=1500, needs="KUBERNETES_TEST_CONTEXT", required=True),
+    Tier("lint", (), "style, types, layers"),
+    Tier("unit", ("core", "spec", "adapters", "cli", "sandbox", "runner"), "decisions, specifications, adapters"),
+    Tier("airflow", ("airflow", "progression", "features", "pipeline", "dags"), "operators, triggers, whole DAGs"),
+    Tier("container host", ("container_host",), "a real engine, proxy, store and metrics", required=True),
+    Tier("end to end", ("end_to_end",), "the whole sandbox, over REST and in a browser", 1500, required=True),
+    Tier("kubernetes", ("kubernetes",), "a real cluster", 1500, needs="KUBERNETES_TEST_CONTEXT", required=True),
 ]
 
 
@@ -67,10 +77,16 @@ class Result:
     said: str = ""
 
 
+_running: set[subprocess.Popen[str]] = set()
+
+
 def ended(argv: list[str], limit: float) -> tuple[int, str]:
     """Exit code and output of a command; its whole process group is ended after ``limit`` seconds."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
-        process = subprocess.Popen(argv, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            argv, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, text=True
+        )
+        _running.add(process)
         late = ""
         try:
             code = process.wait(limit)
@@ -79,12 +95,22 @@ def ended(argv: list[str], limit: float) -> tuple[int, str]:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             code = -1
-        except BaseException:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-            raise
+        finally:
+            _running.discard(process)
         output.seek(0)
         return code, output.read() + late
+
+
+@contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """End what still runs when somebody interrupts the tests."""
+    try:
+        yield
+    except BaseException:
+        for process in list(_running):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        raise
 
 
 def lint() -> Result:
@@ -99,8 +125,11 @@ def lint() -> Result:
     return result
 
 
-def pytest(tier: Tier) -> Result:
-    """A tier's folders in a pytest process of its own."""
+def pytest(tier: Tier, coverage: bool) -> Result:
+    """A tier's folders in a pytest process of its own.
+
+    :param coverage: whether the lines are kept that it and the processes that it starts run.
+    """
     folders = [f"tests/{folder}" for folder in tier.folders if (ROOT / "tests" / folder).is_dir()]
     if tier.needs and not os.environ.get(tier.needs):
         return Result(not_run=f"{tier.needs} is not set")
@@ -110,8 +139,9 @@ def pytest(tier: Tier) -> Result:
         return Result(failed=1, said=f"No cluster answers in context {os.environ['KUBERNETES_TEST_CONTEXT']}.")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
-        argv = [sys.executable, "-m", "pytest", "-q", *folders, "-o", "junit_family=xunit1", f"--junit-xml={report}"]
-        code, said = ended(argv, tier.limit)
+        wanted = ["pytest", "-q", *folders, "-o", "junit_family=xunit1", f"--junit-xml={report}"]
+        argv = [sys.executable, "-m", *(counting(tier.name) if coverage else []), *wanted]
+        code, said = ended(argv, tier.limit * (2 if coverage else 1))  # counting lines takes time, too
         return counted(report.read_text() if report.exists() else None, code, said)
 
 
@@ -157,31 +187,54 @@ def line(name: str, result: Result, seconds: float) -> str:
     return f"{name:16}{result.passed} passed, {result.failed} failed{skipped} in {seconds:.0f} s"
 
 
-def main(wanted: list[str]) -> int:
+def run(tiers: list[Tier], coverage: bool) -> int:
+    """Run tiers and say what they came to; those that need this machine's Python alone run two at a time."""
+    passed = failed = 0
+    missing = []
+
+    def timed(tier: Tier) -> tuple[Tier, Result, float]:
+        started = time.monotonic()
+        result = lint() if tier.name == "lint" else pytest(tier, coverage)
+        return tier, result, time.monotonic() - started
+
+    with nothing_left_behind(), ThreadPoolExecutor(2) as pool:
+        # Longest first: the others fit beside it.
+        quick = pool.map(timed, [tier for tier in reversed(tiers) if not tier.required])
+        for tier, result, seconds in chain(quick, map(timed, (tier for tier in tiers if tier.required))):
+            if result.failed:
+                print(tail(result.said))
+            print(line(tier.name, result, seconds), flush=True)
+            passed, failed = passed + result.passed, failed + result.failed
+            if result.not_run and tier.required:
+                missing.append(tier.name)
+    if missing and os.environ.get("CI") == "true":
+        print(f"In CI these must run: {', '.join(missing)}.")
+    if coverage:
+        print("\n".join(table([tier.name for tier in tiers])))
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return 1 if failed or (missing and os.environ.get("CI") == "true") else 0
+
+
+def main(arguments: list[str]) -> int:
     """Run the tiers that are wanted (none named: all); returns the exit code."""
     names = [tier.name for tier in TIERS]
-    wanted = [name.replace("_", " ") for name in wanted]
+    about = "\n".join(f"  {tier.name.replace(' ', '_'):16}{tier.does}" for tier in TIERS)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests",
+        description="Run the tests, tier by tier.",
+        epilog=f"tiers:\n{about}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("tiers", nargs="*", metavar="tier", help="default: all")
+    parser.add_argument("--coverage", action="store_true", help="say which share of the lines each tier runs")
+    given = parser.parse_args(arguments)
+    wanted = [name.replace("_", " ") for name in given.tiers]
     unknown = [name for name in wanted if name not in names]
     if unknown:
         print(f"No tier is called {unknown[0]}: one of {', '.join(names)} is expected.", file=sys.stderr)
         return 2
-    passed = failed = 0
-    missing = []
-    for tier in TIERS:
-        if wanted and tier.name not in wanted:
-            continue
-        begun = time.monotonic()
-        result = lint() if tier.name == "lint" else pytest(tier)
-        if result.failed:
-            print(tail(result.said))
-        print(line(tier.name, result, time.monotonic() - begun), flush=True)
-        passed, failed = passed + result.passed, failed + result.failed
-        if result.not_run and tier.required:
-            missing.append(tier.name)
-    if missing and os.environ.get("CI") == "true":
-        print(f"In CI these must run: {', '.join(missing)}.")
-    print(f"{passed} passed, {failed} failed", flush=True)
-    return 1 if failed or (missing and os.environ.get("CI") == "true") else 0
+    tiers = [tier for tier in TIERS if not wanted or tier.name in wanted]
+    return run(tiers, given.coverage)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError
+from release_pipelines.core.guard import refuse_unready
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Answer, Observed, TrackStatus, Usage
@@ -187,14 +188,11 @@ class FakePlatform:
     async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
         self._called("split")
         self._fenced(fence)
-        before = self.world.route.traffic if self.world.route else Traffic(weights={"stable": 100})
-        raised = {it for it, share in traffic.weights.items() if share > before.weight(it) or not self.world.route}
-        raised = {it for it in raised if traffic.weight(it)} | (
-            {"canary"} if traffic.testers or traffic.mirror else set()
-        )
-        for track in raised:
-            if not (track in self.world.tracks and self.world.tracks[track].ready):
-                raise PlatformError(f"{track} has no ready replica: it gets no traffic.")
+
+        async def is_ready(track: Track) -> bool:
+            return track in self.world.tracks and self.world.tracks[track].ready > 0
+
+        await refuse_unready(target, traffic, self.world.route.traffic if self.world.route else None, is_ready)
         route = Route(traffic=traffic, fence=fence, note=note)
         if route == self.world.route:
             return False

@@ -21,6 +21,7 @@ from release_pipelines.adapters.platforms.container_host.replicas import (
 from release_pipelines.adapters.platforms.container_host.rollout import DRAIN_SECONDS, Plan, Replica, Want
 from release_pipelines.adapters.platforms.container_host.state import TRACKS, Seen, State, fence_lost
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.core.guard import refuse_unready
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Answer, Observed, TrackStatus, Usage
@@ -145,14 +146,11 @@ class ContainerHost:
     async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
         """Traffic, router and note in one write; the engine is not asked, so that traffic can be taken back without it."""
         seen = await self._state.look(target)
-        more = {track for track, weight in traffic.weights.items() if weight > seen.weight(track)}
-        more |= {"canary"} if traffic.testers or traffic.mirror else set()
-        for track in TRACKS:
-            workload = workload_of(target, seen.wants.get(track))
-            if track in more and not await self._prober.any_ready(seen.servers[track], workload):
-                raise PlatformError(
-                    f"{track} of {target.app} in {target.environment} has no ready replica: it gets no traffic."
-                )
+
+        async def is_ready(track: Track) -> bool:
+            return await self._prober.any_ready(seen.servers[track], workload_of(target, seen.wants.get(track)))
+
+        await refuse_unready(target, traffic, seen.route.traffic if seen.route else None, is_ready)
         return await self._state.split(target, traffic, note, fence)
 
     async def ask(self, target: Target, track: Track, path: str) -> Answer:

@@ -50,10 +50,6 @@ class Seen:
     route: Route | None
     lease: Lease | None
 
-    def weight(self, track: Track) -> int:
-        """The track's share of the traffic in percent."""
-        return self.route.traffic.weight(track) if self.route else 0
-
 
 class State:
     """The state of all apps, in one Valkey or Redis.

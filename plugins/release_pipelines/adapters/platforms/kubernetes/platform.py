@@ -24,6 +24,7 @@ from release_pipelines.adapters.kubernetes.client import (
 )
 from release_pipelines.adapters.platforms.kubernetes import access, jobs, leases, looking, preview, readiness, workloads
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.core.guard import refuse_unready
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Answer, Observed, TrackStatus, Usage
@@ -354,7 +355,11 @@ class Kubernetes:
         backends = looking.backends(target, found, pin)
         router = looking.router_of(target)
         current = router.traffic(route, backends, note.traffic or traffic) if route else None
-        _refuse_unready(target, traffic, current, {track: _ready(it) for track, it in found.tracks.items()})
+
+        async def is_ready(track: Track) -> bool:
+            return _ready(found.tracks.get(track)) > 0
+
+        await refuse_unready(target, traffic, current, is_ready)
         if route is None:
             body = await self._new_route(target, backends)
             body["metadata"]["annotations"] = routers.marks(traffic, note, fence)
@@ -422,17 +427,3 @@ class Kubernetes:
 
 def _ready(deployment: Object | None) -> int:
     return int((deployment or {}).get("status", {}).get("readyReplicas", 0))
-
-
-def _refuse_unready(target: Target, traffic: Traffic, current: Traffic | None, ready: dict[Track, int]) -> None:
-    """R5: no traffic to a track without a ready replica; away from dead ones stable is better in any case."""
-    more = {it for it, weight in traffic.weights.items() if weight > (current.weight(it) if current else 0)}
-    if traffic.testers or traffic.mirror:
-        more.add("canary")
-    if current and not any(ready.get(it) for it in BESIDE if current.weight(it)):
-        more.discard("stable")
-    for track in sorted(more):
-        if not ready.get(track):
-            raise PlatformError(
-                f"The {track} of {target.app} in {target.environment} has no ready replica: it gets no traffic."
-            )

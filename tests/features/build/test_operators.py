@@ -14,14 +14,12 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
-from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.adapters.builders import engine as builder
 from release_pipelines.features.build.operators import (
     ImageBuildOperator,
-    ImagePushOperator,
     ImageTestOperator,
     ResolveCommitOperator,
     ResolveDigestOperator,
-    folder_inside,
 )
 from tests.adapters.history.conftest import digest, free_port
 from tests.features.helpers import Ti
@@ -168,50 +166,10 @@ def test_a_build_that_takes_too_long_says_so(
     def late(*_: Any) -> str:
         raise AirflowTaskTimeout
 
-    monkeypatch.setattr(ImageBuildOperator, "_follow", late)
+    monkeypatch.setattr(builder, "image_built", late)
     failure, ti = build(tmp_path, timeout=90)
     assert isinstance(failure, AirflowFailException)
     assert "took longer than 90 s" in ti.pushed["reason"]
-
-
-def test_a_context_stays_inside_the_repository(tmp_path: Path) -> None:
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "Dockerfile").touch()
-    assert folder_inside(tmp_path, "app", "Dockerfile") == tmp_path / "app"
-    with pytest.raises(ValueError, match="outside the repository"):
-        folder_inside(tmp_path, "../..")
-    with pytest.raises(ValueError, match="no such folder"):
-        folder_inside(tmp_path, "nothing")
-    with pytest.raises(ValueError, match="no such file in app"):
-        folder_inside(tmp_path, "app", "Containerfile")
-
-
-def push() -> ImagePushOperator:
-    return ImagePushOperator(
-        task_id="push", app="shop", image="shop", version="1.0.0", engine_conn_id="engine", registry_conn_id="registry"
-    )
-
-
-def test_a_digest_is_read_from_either_kind_of_line() -> None:
-    status = {"status": f"1.0.0: digest: {digest('a')} size: 5"}
-    assert push()._follow([{"status": "Pushing", "id": "x"}, status], "Pushing") == digest("a")
-    assert push()._follow([{"aux": {"Tag": "1.0.0", "Digest": digest("b")}}], "Pushing") == digest("b")
-
-
-@pytest.mark.parametrize(
-    ("said", "error"),
-    [
-        ("unauthorized: authentication required", Forbidden),
-        ("denied: requested access to the resource is denied", Forbidden),
-        ('Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused', PlatformUnavailable),
-        ("manifest invalid", PlatformError),
-    ],
-)
-def test_a_push_that_is_refused_is_no_success(said: str, error: type[PlatformError]) -> None:
-    with pytest.raises(error) as caught:
-        push()._follow([{"errorDetail": {"message": said}, "error": said}], "Pushing shop:1.0.0")
-    assert type(caught.value) is error
-    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize(("since", "changes"), [("", ""), ("first", "{short} Add prices"), ("f" * 40, "")])

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
+from release_pipelines.core.model.finding import ScanResult
 from release_pipelines.core.seams import Seam
 
 
 class Scanner(Protocol):
-    """Looks at a folder of source code."""
+    """Looks at a folder of source code.
+
+    A scanner that could not look says ``unknown``, which blocks the release: it is never ``clean``.
+    """
+
+    name: str
+
+    def missing(self) -> str | None:
+        """What the scanner needs and this worker does not have, in a sentence; None: it can look."""
+
+    def scan(self, directory: Path, dockerfile: str) -> ScanResult:
+        """Look at a build context. Never raises.
+
+        :param directory: the build context.
+        :param dockerfile: path of the Dockerfile inside it.
+        """
 
 
 SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners")

@@ -1,0 +1,202 @@
+"""A container engine with Docker's API (Docker or Podman), here or elsewhere: builds and pushes images."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.model.connection import Connection
+from release_pipelines.core.ports.builder import REVISION, Log, Recipe, RegistryLogin
+from release_pipelines.core.text import last_lines, one_line
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+
+LAST_LINES = 12
+"""Maximum number of log lines in an error."""
+
+LINE_LIMIT = 2000
+"""Maximum length of one log line, in characters."""
+
+DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
+
+DENIED = ("denied", "unauthorized", "authentication required", "forbidden")
+AWAY = (
+    "connection refused", "connection reset", "no such host", "i/o timeout", "timeout awaiting", "no route to host",
+    "network is unreachable", "server misbehaving", "tls handshake timeout", "unexpected eof", "bad gateway",
+    "service unavailable", "gateway timeout", "too many requests",
+)  # fmt: skip
+
+
+class Engine:
+    """The engine at one address.
+
+    :param connection: its host is the address (``unix:///…``, ``tcp://…``); its extra may hold ``build_args`` for every
+        build and, for an engine behind TLS, ``tls``: paths of ``ca``, ``cert`` and ``key``.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.host = connection.host or DEFAULT_HOST
+        self.build_args = {str(key): str(value) for key, value in (connection.extra.get("build_args") or {}).items()}
+        self._tls: Mapping[str, str] = connection.extra.get("tls") or {}
+
+    def client(self, timeout: float = 60) -> APIClient:
+        """Docker's client.
+
+        :param timeout: maximum silence of the engine, in seconds.
+        :raises PlatformUnavailable: when the engine does not answer.
+        """
+        import docker
+        from docker.tls import TLSConfig
+
+        tls: Any = False
+        if self._tls:
+            cert, key = self._tls.get("cert"), self._tls.get("key")
+            tls = TLSConfig(client_cert=(cert, key) if cert and key else None, ca_cert=self._tls.get("ca"), verify=True)
+        with engine_errors(self.host):
+            return docker.APIClient(base_url=self.host, version="auto", timeout=timeout, tls=tls)
+
+    def check(self) -> str:
+        """Say that the engine answers, or raise."""
+        return f"The engine answers: version {self.client(timeout=5).version()['Version']}"
+
+    def build(
+        self, recipe: Recipe, tag: str | None, login: RegistryLogin | None, what: str, timeout: float, log: Log
+    ) -> str:
+        """Build an image, and return its id. Layers that the engine has are used again, but by Podman only without arguments."""
+        client = self.client(timeout)
+        with engine_errors(what):
+            if login:
+                client.login(login.user, login.password, registry=login.host)
+            lines = client.build(
+                path=str(recipe.folder),
+                dockerfile=recipe.dockerfile,
+                tag=tag,
+                target=recipe.target or "",
+                buildargs={**self.build_args, **recipe.args},
+                labels=dict(recipe.labels),
+                timeout=timeout,
+                nocache=bool(recipe.args) and is_podman(client),
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            return image_built(lines, what, log)
+
+    def push(
+        self, name: str, tag: str, commit: str | None, login: RegistryLogin | None, what: str, log: Log
+    ) -> str | None:
+        """Push an image, and return the digest that the engine names."""
+        from docker.errors import ImageNotFound
+
+        client = self.client(timeout=600)
+        auth = {"username": login.user, "password": login.password} if login else None
+        with engine_errors(what):
+            try:
+                labels = client.inspect_image(f"{name}:{tag}")["Config"].get("Labels") or {}
+            except ImageNotFound:
+                raise PlatformError(f"The engine has no image {name}:{tag}: it was removed, build it again.") from None
+            if commit and labels.get(REVISION) != commit:
+                raise PlatformError(
+                    f"{name}:{tag} on the engine was built from commit {labels.get(REVISION) or 'unknown'}, "
+                    f"not from {commit}: another build has taken its place, build it again."
+                )
+            return digest_pushed(client.push(name, tag=tag, auth_config=auth, stream=True, decode=True), what, log)
+
+
+BUILDER = Engine
+
+
+def is_podman(client: APIClient) -> bool:
+    """Whether the engine is a Podman. Its cache (seen in 4.3) gives ``ENV X=${X}`` the value that X had before."""
+    parts = client.version().get("Components") or []
+    return any("podman" in str(part.get("Name")).lower() for part in parts)
+
+
+def image_built(lines: Iterable[dict[str, Any]], what: str, log: Log) -> str:
+    """The image's id at the end of a build's log.
+
+    :raises PlatformError: with the log's last lines, when the build failed.
+    """
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    image = ""
+    for line in lines:
+        if "error" in line:
+            raise engine_failure(what, f"failed: {one_line(line['error'])}", last)
+        image = (line.get("aux") or {}).get("ID") or image
+        for text in last_lines(line.get("stream", ""), LAST_LINES, LINE_LIMIT):
+            last.append(text)
+            log(text)
+    if not image:
+        raise engine_failure(what, "ended without an image", last)
+    return image
+
+
+def digest_pushed(lines: Iterable[dict[str, Any]], what: str, log: Log) -> str | None:
+    """The digest that a push's log names."""
+    digest: str | None = None
+    last_status: dict[str | None, str] = {}
+    for line in lines:
+        if "error" in line or "errorDetail" in line:
+            explanation = one_line((line.get("errorDetail") or {}).get("message") or line.get("error"))
+            if any(word in explanation.lower() for word in DENIED):
+                raise Forbidden(f"{what}: the registry refuses these credentials: {explanation}.")
+            raise engine_failure(what, f"failed: {explanation}")
+        status, layer = one_line(line.get("status") or "", LINE_LIMIT), line.get("id")
+        match = DIGEST.search(status)
+        digest = (line.get("aux") or {}).get("Digest") or (match and match.group(1)) or digest
+        if status and last_status.get(layer) != status:
+            last_status[layer] = status
+            log(f"{layer}: {status}" if layer else status)
+    return digest
+
+
+@contextmanager
+def engine_errors(engine: str) -> Iterator[None]:
+    """The one place where errors of Docker's client become ours.
+
+    :param engine: its address, or what was being done there.
+    :raises PlatformUnavailable: it does not answer, went away, or has trouble of its own.
+    :raises Forbidden: it refuses these credentials.
+    :raises PlatformError: it says no.
+    """
+    import docker.errors
+    import requests.exceptions
+    import urllib3.exceptions
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        explanation = one_line(error.explanation or error)
+        if error.status_code in (401, 403):
+            raise Forbidden(f"The engine refuses ({engine}): {explanation}.") from error
+        raise engine_failure(engine, f"failed: {explanation}", final=not error.is_server_error()) from error
+    except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise PlatformUnavailable(f"The engine was silent for too long ({engine}).") from error
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
+        raise PlatformUnavailable(f"The engine went away ({engine}): {type(error).__name__}.") from error
+    except docker.errors.DockerException as error:
+        explanation = one_line(str(error).partition("(Caused by")[0])
+        raise PlatformUnavailable(f"The engine does not answer ({engine}): {explanation}.") from error
+
+
+def engine_failure(what: str, explanation: str, log: Iterable[str] = (), *, final: bool = True) -> PlatformError:
+    """The error behind the engine's words.
+
+    :param log: last lines of what it was doing.
+    :param final: another try is of no use, unless the words say that something cannot be reached.
+    """
+    words = explanation.lower()
+    if "no space left on device" in words or any("no space left on device" in line.lower() for line in log):
+        return PlatformError(f"The engine's disk is full ({what}): remove images that are not needed.")
+    away = any(word in words for word in AWAY)
+    sentence = f"The engine cannot reach what it needs ({what}): {explanation}." if away else f"{what} {explanation}."
+    lines = "\n".join(log)
+    message = f"{sentence} The last lines of the log:\n{lines}" if lines else sentence
+    return PlatformUnavailable(message) if away or not final else PlatformError(message)

@@ -1,0 +1,109 @@
+"""The API that almost all image registries have, the OCI distribution's: the digest behind a tag."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.model.connection import Connection
+from release_pipelines.core.ports.builder import RegistryLogin
+from release_pipelines.core.text import one_line
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT = 20.0
+"""Maximum wait for an answer, in seconds."""
+
+MANIFESTS = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+
+
+class Distribution:
+    """A registry at one address.
+
+    :param connection: its host is the name in images; extra ``insecure``: plain http.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.host = re.sub(r"^https?://", "", connection.host or "").rstrip("/")
+        if connection.port and ":" not in self.host:
+            self.host = f"{self.host}:{connection.port}"
+        self.insecure = bool(connection.extra.get("insecure"))
+        self.login = RegistryLogin(self.host, connection.login, connection.password or "") if connection.login else None
+
+    def repository(self, image: str) -> str:
+        """The image's full name: the registry's host before it, unless it stands there already."""
+        return image if not self.host or image.startswith(f"{self.host}/") else f"{self.host}/{image}"
+
+    def digest_of(self, image: str, tag: str) -> str | None:
+        """The digest that a tag names now: of the index, where the image is one of several architectures."""
+        import httpx
+
+        name = image.removeprefix(f"{self.host}/")
+        host = "registry-1.docker.io" if self.host == "docker.io" else self.host
+        url = f"{'http' if self.insecure else 'https'}://{host}/v2/{name}/manifests/{tag}"
+        options: dict[str, Any] = {"timeout": TIMEOUT, "follow_redirects": True, "headers": {"Accept": MANIFESTS}}
+        with self._errors(), httpx.Client(**options) as client:
+            answer = self._ask(client, "HEAD", url)
+            if answer.status_code == 200 and "Docker-Content-Digest" not in answer.headers:
+                answer = self._ask(client, "GET", url)
+        if answer.status_code == 404:
+            return None
+        self._refuse(answer, name, tag)
+        digest = answer.headers.get("Docker-Content-Digest")
+        return str(digest) if digest else f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
+
+    def check(self) -> str:
+        """Say that the registry answers, or raise."""
+        self.digest_of("release-pipelines/connection-test", "none")
+        return "The registry answers"
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """The one place where the HTTP client's errors become ours."""
+        import httpx
+
+        try:
+            yield
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise PlatformUnavailable(f"The registry {self.host} does not answer: {one_line(error)}.") from error
+
+    def _refuse(self, answer: httpx.Response, name: str, tag: str) -> None:
+        """Raise unless the answer is a manifest."""
+        status = answer.status_code
+        if status in (401, 403):
+            raise Forbidden(f"The registry {self.host} does not let this connection read {name} ({status}).")
+        if status == 429 or status >= 500:
+            raise PlatformUnavailable(f"The registry {self.host} answers with status {status}.")
+        if status != 200:
+            raise PlatformError(f"The registry {self.host} answers with status {status} for {name}:{tag}.")
+
+    def _ask(self, client: httpx.Client, method: str, url: str) -> httpx.Response:
+        """The answer to a request, made again with a token where the registry wants one (a "bearer challenge")."""
+        basic = (self.login.user, self.login.password) if self.login else None
+        answer = client.request(method, url, auth=basic)
+        challenge = answer.headers.get("WWW-Authenticate", "")
+        if answer.status_code != 401 or not challenge.lower().startswith("bearer "):
+            return answer
+        asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        if "realm" not in asked:
+            return answer
+        given = client.get(asked.pop("realm"), params=asked, auth=basic)
+        if given.status_code != 200:
+            return given if given.status_code == 429 or given.status_code >= 500 else answer
+        token = given.json().get("token") or given.json().get("access_token") or ""
+        return client.request(method, url, headers={"Authorization": f"Bearer {token}"})
+
+
+REGISTRY = Distribution

@@ -1,0 +1,75 @@
+"""A scanner that is a command with JSON on its standard output."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from release_pipelines.core.model.finding import Finding, ScanResult, in_words
+from release_pipelines.core.text import last_lines, one_line
+
+TIMEOUT = 300.0
+"""Maximum run time of a scanner, in seconds."""
+
+
+class CommandScanner:
+    """Runs a command inside the build context and reads its findings."""
+
+    name: str
+    accepted: tuple[int, ...] = (0, 1)
+    """Exit codes with which the command has looked."""
+
+    def command(self, dockerfile: str) -> list[str]:
+        """The command and its arguments."""
+        raise NotImplementedError
+
+    def read(self, output: Any) -> list[Finding]:
+        """The findings in the command's output.
+
+        :raises ValueError: when the output says that something could not be looked at.
+        """
+        raise NotImplementedError
+
+    def missing(self) -> str | None:
+        """Whether this worker has the command."""
+        command = self.command("Dockerfile")[0]
+        if _path(command) is None:
+            return f"the command {command} is missing on this worker (install release-pipelines[scan])"
+        return None
+
+    def scan(self, directory: Path, dockerfile: str) -> ScanResult:
+        """Run the command and read its output."""
+        missing = self.missing()
+        if missing:
+            return self._unknown(missing)
+        command, *arguments = self.command(dockerfile)
+        try:
+            done = subprocess.run(
+                [str(_path(command)), *arguments], cwd=directory, capture_output=True, timeout=TIMEOUT
+            )
+        except subprocess.TimeoutExpired:
+            return self._unknown(f"it took longer than {TIMEOUT:.0f} s")
+        except OSError as error:
+            return self._unknown(f"it could not be run: {one_line(error)}")
+        if done.returncode not in self.accepted:
+            last = [*last_lines(done.stdout, 1), *last_lines(done.stderr, 1)] or ["nothing"]
+            return self._unknown(f"it ended with exit code {done.returncode} and said: {last[-1]}")
+        try:
+            findings = self.read(json.loads(done.stdout))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return self._unknown(f"its output cannot be read ({type(error).__name__}: {one_line(error)})")
+        if not findings:
+            return ScanResult(status="clean", sentence=f"{self.name} found nothing.")
+        return ScanResult(status="findings", findings=findings, sentence=f"{self.name} found {in_words(findings)}.")
+
+    def _unknown(self, why: str) -> ScanResult:
+        return ScanResult(status="unknown", sentence=f"unknown: {self.name} could not look, because {why.rstrip('.')}.")
+
+
+def _path(command: str) -> str | None:
+    """Where the command is: on the PATH, or beside this Python."""
+    return shutil.which(command) or shutil.which(command, path=str(Path(sys.executable).parent))

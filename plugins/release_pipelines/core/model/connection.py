@@ -1,0 +1,22 @@
+"""Where something outside is, and who asks for it: what Airflow keeps as a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An address with credentials. Its text shows nothing that may be secret.
+
+    :param kind: what stands in Airflow as the connection's type; decides which builder or registry serves it.
+    """
+
+    kind: str = ""
+    host: str | None = field(default=None, repr=False)
+    port: int | None = None
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)

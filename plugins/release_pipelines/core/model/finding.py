@@ -1,0 +1,44 @@
+"""What a scanner says about source code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.text import clean
+
+Severity = Literal["low", "medium", "high"]
+
+SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
+"""All severities, the mildest first."""
+
+Words = Annotated[str, AfterValidator(lambda raw: " ".join(clean(raw, 500).split()))]
+"""Text of a scanner, in one safe line."""
+
+
+class Finding(Value):
+    """One thing that a scanner found."""
+
+    severity: Severity
+    rule: Words
+    file: Words
+    line: int
+    text: Words
+
+
+class ScanResult(Value):
+    """What a scan came to. ``unknown``: the scanner could not look, which blocks like the worst finding."""
+
+    status: Literal["clean", "findings", "unknown"]
+    findings: list[Finding] = []
+    sentence: str
+
+
+def in_words(findings: Iterable[Finding]) -> str:
+    """How many findings of which severity, worst first."""
+    counts = Counter(finding.severity for finding in findings)
+    return ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])

@@ -1,0 +1,83 @@
+"""What makes an image of a folder, and pushes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from release_pipelines.core.model.connection import Connection
+from release_pipelines.core.seams import Seam
+
+REVISION = "org.opencontainers.image.revision"
+VERSION = "org.opencontainers.image.version"
+CREATED = "org.opencontainers.image.created"
+
+Log = Callable[[str], None]
+"""Takes one line of a log."""
+
+
+@dataclass(frozen=True)
+class RegistryLogin:
+    """Credentials for a registry.
+
+    :param host: the registry's name in images.
+    """
+
+    host: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an image is built.
+
+    :param folder: the build context.
+    :param dockerfile: path inside ``folder``.
+    :param target: stage of the Dockerfile; None: the last one.
+    :param args: build arguments, over those of the builder's connection.
+    """
+
+    folder: Path
+    dockerfile: str = "Dockerfile"
+    target: str | None = None
+    args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Builder(Protocol):
+    """Builds and pushes images. Made from a connection.
+
+    All methods raise :class:`~release_pipelines.core.errors.PlatformUnavailable` where another try may mend it, and
+    another :class:`~release_pipelines.core.errors.PlatformError` where not. ``what`` is the work in words, for sentences.
+    """
+
+    def check(self) -> str:
+        """Say in a sentence that the builder answers, or raise."""
+
+    def build(
+        self, recipe: Recipe, tag: str | None, login: RegistryLogin | None, what: str, timeout: float, log: Log
+    ) -> str:
+        """Build an image, and return its id.
+
+        :param tag: the image's full name; None: it is not kept.
+        :param timeout: maximum silence of the builder, in seconds.
+        """
+
+    def push(
+        self, name: str, tag: str, commit: str | None, login: RegistryLogin | None, what: str, log: Log
+    ) -> str | None:
+        """Push an image, and return the digest that the builder knows it by, if it says any.
+
+        :param commit: the commit that it must have been built from.
+        """
+
+
+BUILDERS: Seam[Callable[[Connection], Builder]] = Seam("builder", "release_pipelines.adapters.builders")
+
+
+def builder(connection: Connection) -> Builder:
+    """The builder that is called like the connection's type, otherwise a container engine with Docker's API."""
+    return BUILDERS.get(connection.kind if connection.kind in BUILDERS.names() else "engine")(connection)

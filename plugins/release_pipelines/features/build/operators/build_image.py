@@ -1,0 +1,117 @@
+"""From a commit to an image on a container engine; and the app's tests, which are a stage of its Dockerfile."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
+from release_pipelines.adapters.git import folder_inside
+from release_pipelines.airflow.hooks.engine import EngineHook
+from release_pipelines.airflow.hooks.git import GitHook
+from release_pipelines.airflow.hooks.registry import RegistryHook
+from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.ports.builder import CREATED, REVISION, VERSION, Recipe, RegistryLogin
+from release_pipelines.features.build.operators._tries import TRY_AGAIN
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ImageBuildOperator(ReleaseOperator):
+    """Build an image from a commit on a container engine; its log lines are the task's.
+
+    Layers that the engine has are used again, but by Podman only where ``args`` is empty. Labels name the commit, the version, and when the commit was made.
+
+    :param repository: a Git URL, or a folder that is a Git repository.
+    :param commit: full hash of what is built.
+    :param image: repository in the registry, with or without the registry's host.
+    :param version: becomes the image's tag.
+    :param engine_conn_id: the engine; extra ``build_args`` of its connection go into every build.
+    :param registry_conn_id: the registry whose host the image's name begins with; also where base images come from.
+    :param context: folder inside the repository.
+    :param dockerfile: path inside ``context``.
+    :param target: stage to build; None: the last one.
+    :param args: build arguments, over those of the connection.
+    :param labels: further labels.
+    :param timeout: seconds that the build may take.
+    :param git_conn_id: connection with the credentials of a private repository.
+    :return: ``{"image", "tag", "id"}``.
+    """
+
+    template_fields = ("repository", "commit", "image", "version", "args")
+    keeps = True
+
+    def __init__(
+        self,
+        *,
+        repository: str,
+        commit: str,
+        image: str,
+        version: str,
+        engine_conn_id: str,
+        registry_conn_id: str | None = None,
+        context: str = ".",
+        dockerfile: str = "Dockerfile",
+        target: str | None = None,
+        args: dict[str, str] | None = None,
+        labels: dict[str, str] | None = None,
+        timeout: float = 1800,
+        git_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**TRY_AGAIN, "execution_timeout": timedelta(seconds=timeout), **kwargs})
+        self.repository = repository
+        self.commit = commit
+        self.image = image
+        self.version = version
+        self.engine_conn_id = engine_conn_id
+        self.registry_conn_id = registry_conn_id
+        self.context = context
+        self.dockerfile = dockerfile
+        self.target = target
+        self.args = args or {}
+        self.labels = labels or {}
+        self.timeout = timeout
+        self.git_conn_id = git_conn_id
+
+    def work(self, context: Context) -> dict[str, str]:
+        registry = RegistryHook(self.registry_conn_id).get_conn() if self.registry_conn_id else None
+        name = registry.repository(self.image) if registry else self.image
+        git = GitHook(self.repository, self.git_conn_id).get_conn()
+        try:
+            with git.checkout(self.commit) as source:
+                folder = folder_inside(source, self.context, self.dockerfile)
+                image = self._build(name, folder, git.commit_time(source), registry.login if registry else None)
+        except AirflowTaskTimeout:
+            raise PlatformError(
+                f"{self._what(name)} took longer than {self.timeout:g} s: see the last lines of its log, "
+                "or give it more time with `build.timeout`."
+            ) from None
+        self.log.info("Built %s:%s, %s.", name, self.version, image)
+        return {"image": name, "tag": self.version, "id": image}
+
+    def _what(self, name: str) -> str:
+        return f"Building {name}:{self.version}"
+
+    def _build(self, name: str, folder: Path, created: str, login: RegistryLogin | None) -> str:
+        labels = {REVISION: self.commit, VERSION: self.version, CREATED: created, **self.labels}
+        recipe = Recipe(folder, self.dockerfile, self.target, self.args, labels)
+        tag = f"{name}:{self.version}" if self.keeps else None
+        builder = EngineHook(self.engine_conn_id).builder()
+        return builder.build(recipe, tag, login, self._what(name), self.timeout, self.log.info)
+
+
+class ImageTestOperator(ImageBuildOperator):
+    """Run an app's tests by building the stage that runs them; nothing is kept but the layers.
+
+    Takes the arguments of :class:`ImageBuildOperator`; ``target`` is the stage of the tests.
+    """
+
+    keeps = False
+
+    def _what(self, name: str) -> str:
+        return f"The tests of {name}:{self.version} (stage {self.target})"

@@ -1,0 +1,90 @@
+"""The digest behind a tag, from a server that speaks like a registry."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from release_pipelines.adapters.registries.distribution import Distribution
+from release_pipelines.core.errors import Forbidden, PlatformUnavailable
+from release_pipelines.core.model.connection import Connection
+from tests.adapters.history.conftest import digest, free_port
+
+BASIC = "Basic " + base64.b64encode(b"ann:hunter2").decode()
+
+
+class Registry(BaseHTTPRequestHandler):
+    """``open/…`` for everybody, ``private/…`` by token, ``broken/…`` never."""
+
+    def do_HEAD(self) -> None:
+        allowed = self.headers.get("Authorization") == "Bearer token-of-ann"
+        if self.path.startswith("/v2/broken/"):
+            self.answer(503)
+        elif self.path.startswith("/v2/private/") and not allowed:
+            realm = f'Bearer realm="http://{self.headers["Host"]}/token",service="here",scope="pull"'
+            self.answer(401, {"WWW-Authenticate": realm})
+        elif self.path.endswith("/manifests/1.0.0") and "oci.image.index" in self.headers["Accept"]:
+            self.answer(200, {"Docker-Content-Digest": digest("a")})
+        else:
+            self.answer(404)
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/token?service=here&scope=pull"):
+            self.answer(404)
+        elif self.headers.get("Authorization") != BASIC:
+            self.answer(401)
+        else:
+            self.answer(200, body=json.dumps({"token": "token-of-ann"}).encode())
+
+    def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def registry_at(port: int, password: str | None = None) -> Distribution:
+    login = "ann" if password else None
+    return Distribution(Connection("registry", f"127.0.0.1:{port}", None, login, password, {"insecure": True}))
+
+
+def test_a_tag_becomes_a_digest(port: int) -> None:  # R1
+    registry = registry_at(port)
+    assert registry.repository("open/shop") == f"127.0.0.1:{port}/open/shop"
+    assert registry.digest_of("open/shop", "1.0.0") == digest("a")
+    assert registry.digest_of(f"127.0.0.1:{port}/open/shop", "1.0.0") == digest("a")
+    assert registry.digest_of("open/shop", "2.0.0") is None
+
+
+def test_a_token_is_asked_for_with_the_connections_password(port: int) -> None:
+    assert registry_at(port, "hunter2").digest_of("private/shop", "1.0.0") == digest("a")
+    with pytest.raises(Forbidden, match=r"does not let this connection read private/shop \(401\)") as caught:
+        registry_at(port, "oops").digest_of("private/shop", "1.0.0")
+    assert "oops" not in str(caught.value)
+
+
+def test_a_registry_that_is_away_or_broken_is_worth_another_try(port: int) -> None:
+    with pytest.raises(PlatformUnavailable, match="status 503"):
+        registry_at(port).digest_of("broken/shop", "1.0.0")
+    with pytest.raises(PlatformUnavailable, match="does not answer"):
+        registry_at(free_port()).digest_of("open/shop", "1.0.0")

@@ -60,10 +60,12 @@ class Seam(Generic[T]):
 
     :param kind: the word for one, like ``scanner``.
     :param folder: the package whose modules are those of this package. Names that begin with ``_`` are none.
+    :param first: the order of the names of this package that come first where all are listed; the others come by alphabet.
     """
 
     kind: str
     folder: str
+    first: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:
@@ -91,7 +93,7 @@ class Seam(Generic[T]):
             yield name, self.get(name)
 
     def _own(self) -> tuple[str, ...]:
-        return _modules(self.folder)
+        return (*self.first, *(name for name in _modules(self.folder) if name not in self.first))
 
 
 @cache

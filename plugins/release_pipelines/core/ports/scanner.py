@@ -28,4 +28,4 @@ class Scanner(Protocol):
         """
 
 
-SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners")
+SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners", ("hadolint", "bandit"))

@@ -17,7 +17,7 @@ from release_pipelines.features.build.operators import ResolveDigestOperator
 from release_pipelines.features.deployment.operators import CanaryDeployOperator
 from release_pipelines.features.lease.operators import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
 from release_pipelines.features.promotion.operators import PromoteOperator
-from release_pipelines.features.stage.canary import BakeOperator, CanaryStepOperator
+from release_pipelines.features.stage.operators import BakeOperator, CanaryStepOperator
 
 server = Target(
     app="model-server",

@@ -27,7 +27,7 @@ from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.progression.retirement import RetireTrigger
 from release_pipelines.core.progression.rollout import RolloutTrigger
 from release_pipelines.core.strategies.stages import retire_after, stages, track_of
-from release_pipelines.features.deployment.operators import first_release, good_before
+from release_pipelines.features.deployment.decisions import first_release, good_before
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 from release_pipelines.features.outcome.decision import Abort, Facts, outcome_of
 from release_pipelines.features.promotion.operators import held_on

@@ -15,6 +15,7 @@ from aiohttp import web
 from airflow.sdk import DAG
 
 from release_pipelines.airflow import commands as controls
+from release_pipelines.airflow import rollouts
 from release_pipelines.airflow.hooks import platform as platform_hook
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.loop import run
@@ -24,7 +25,6 @@ from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.progression import rollout
 from release_pipelines.core.progression import watch as watching
-from release_pipelines.features.deployment import operators as deploy
 from release_pipelines.features.lease import triggers as lease
 from release_pipelines.features.promotion import triggers as promote
 from release_pipelines.features.stage import triggers as stage
@@ -234,7 +234,7 @@ def releases(
         (promote, "LOOK_SECONDS"),
         (promote, "SETTLE_SECONDS"),
         (rollout.RolloutTrigger, "LOOK_SECONDS"),
-        (deploy, "LOOK_SECONDS"),
+        (rollouts, "LOOK_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.02)
 

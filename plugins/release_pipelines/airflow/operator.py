@@ -32,6 +32,12 @@ from release_pipelines.core.model.verdict import Verdict
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
     from release_pipelines.adapters.history import History
 
@@ -42,6 +48,12 @@ REASON = "reason"
 
 ABORTED = "aborted"
 """XCom key under which a task that a person aborted says ``{"by", "reason"}``."""
+
+RELEASE_ID = "release"
+"""XCom key of the release's id, pushed as soon as the history knows it."""
+
+TAKEN_OVER = "taken_over"
+"""XCom key of the holder that took the environment away from a release."""
 
 RUN = "{{ dag.dag_id }}/{{ run_id }}"
 """The id of a release that is one DAG run."""
@@ -224,3 +236,9 @@ class ReleaseOperator(BaseOperator):
     def work(self, context: Context) -> Any:
         """What the subclass does; returns what goes to XCom."""
         raise NotImplementedError
+
+
+def release_id(context: Context) -> str:
+    """A release is one DAG run, and a run that is cleared as a whole is another release (R1)."""
+    run: Any = context["dag_run"]
+    return f"{run.dag_id}/{run.run_id}#{run.clear_number}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow.sdk import TaskGroup
 
+from release_pipelines.core.templates import field
 from release_pipelines.features.build.operators import (
     ImageBuildOperator,
     ImagePushOperator,
@@ -15,7 +16,6 @@ from release_pipelines.features.build.operators import (
 )
 from release_pipelines.features.scan.operators import ScanOperator
 from release_pipelines.pipeline.common import COLOURS
-from release_pipelines.pipeline.xcom import field
 from release_pipelines.spec.release import ReleaseSpec
 
 VERSION = field("preflight", "version")

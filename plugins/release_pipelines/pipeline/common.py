@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from release_pipelines.pipeline.xcom import field, xcom
+from release_pipelines.core.templates import field, xcom
 from release_pipelines.spec.release import ReleaseSpec
 
 RELEASE = field("preflight", "release")

@@ -7,15 +7,14 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import TaskGroup, TriggerRule
 
+from release_pipelines.core.templates import field, passed, xcom
 from release_pipelines.features.approval.form import plan_in_words
 from release_pipelines.features.approval.operators import ReleaseApprovalOperator
 from release_pipelines.features.checks.operators import IntegrationTestOperator, SmokeTestOperator
-from release_pipelines.features.deployment.operators import RollingUpdateOperator
-from release_pipelines.features.deployment.undo import RollBackUpdateOperator
+from release_pipelines.features.deployment.operators import RollBackUpdateOperator, RollingUpdateOperator
 from release_pipelines.features.lease.operators import GiveBackLeaseOperator, TakeLeaseOperator
 from release_pipelines.pipeline.common import ARTIFACT, COLOURS, RELEASE, queue_of
 from release_pipelines.pipeline.gates import GateOperator
-from release_pipelines.pipeline.xcom import field, passed, xcom
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target
 

@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.branch import BaseBranchOperator
 from airflow.sdk import TriggerRule
 
-from release_pipelines.features.outcome.decision import touched
+from release_pipelines.airflow.task_states import task_states
+from release_pipelines.core.model.task_state import touched
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-def task_states(context: Context, task_ids: list[str]) -> dict[str, str | None]:
-    """State of each task of this run; None where it has none yet."""
-    ti: Any = context["ti"]
-    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=task_ids, run_ids=[ti.run_id]).get(ti.run_id, {})
-    return {task_id: found.get(task_id) for task_id in task_ids}
 
 
 class GateOperator(BaseBranchOperator):

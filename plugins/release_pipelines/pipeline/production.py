@@ -15,6 +15,7 @@ from release_pipelines.core.capacity import capacity_of
 from release_pipelines.core.model.stage import Check, Question, Stage, StageKind
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.strategies.stages import retire_after, stages
+from release_pipelines.core.templates import xcom
 from release_pipelines.features.approval.operators import StepApprovalOperator
 from release_pipelines.features.checks.operators import CheckOperator, PreviewTestOperator
 from release_pipelines.features.deployment.operators import (
@@ -29,7 +30,6 @@ from release_pipelines.features.stage.operators import StageOperator
 from release_pipelines.pipeline.common import ARTIFACT, COLOURS, RELEASE, queue_of
 from release_pipelines.pipeline.gates import GateOperator
 from release_pipelines.pipeline.rollback import rollback_group
-from release_pipelines.pipeline.xcom import xcom
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target
 

@@ -10,15 +10,16 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, TriggerRule
 
+from release_pipelines.core.templates import part, xcom
 from release_pipelines.features.approval.form import plan_in_words
-from release_pipelines.features.outcome.operators import RecordArtifactOperator, RecordOutcomeOperator
+from release_pipelines.features.artifact.operators import RecordArtifactOperator
+from release_pipelines.features.outcome.operators import RecordOutcomeOperator
 from release_pipelines.features.preflight.operators import PreflightOperator
 from release_pipelines.pipeline.build import build_group
 from release_pipelines.pipeline.common import RELEASE, TRIES, TRY_SECONDS, optional, requested_by
 from release_pipelines.pipeline.environments import approval, rolling_environment
 from release_pipelines.pipeline.gates import PreflightGateOperator
 from release_pipelines.pipeline.production import production
-from release_pipelines.pipeline.xcom import part, xcom
 from release_pipelines.spec.frozen import dag_id
 from release_pipelines.spec.release import ReleaseSpec
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
+from release_pipelines.core.model.records import ROLLBACK_DAG
+from release_pipelines.core.templates import xcom
 from release_pipelines.features.rollback.operators.manual import ManualRollbackPlanOperator, RecordRollbackOperator
 from release_pipelines.features.rollback.operators.planned import (
     RollbackCleanupOperator,
@@ -15,9 +17,7 @@ from release_pipelines.features.rollback.operators.planned import (
     RollbackSwitchOperator,
     RollbackVerifyOperator,
 )
-from release_pipelines.features.rollback.plan import ROLLBACK_DAG
 from release_pipelines.pipeline.common import COLOURS, TRIES, TRY_SECONDS, app_choice, optional, requested_by
-from release_pipelines.pipeline.xcom import xcom
 from release_pipelines.spec.release import app_files
 
 

@@ -168,3 +168,19 @@ def _read(path: Path) -> _Record | None:
         return _Record.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def spec_of(app: str, apps: Path, config: Path) -> ReleaseSpec:
+    """What the app's running release began with, else its file.
+
+    :raises ValueError: one sentence that names the apps there are.
+    """
+    found = dag_specs(apps, config, app) if app else []
+    if not found:
+        names = ", ".join(path.stem for path in app_files(apps)) or "no app"
+        raise ValueError(
+            f"There is no app `{app}`: one of {names} is expected."
+            if app
+            else f"No app is named: one of {names} is expected."
+        )
+    return found[0]

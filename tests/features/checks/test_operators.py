@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.features.checks import operators as check
+from release_pipelines.airflow import smoke_test
 from release_pipelines.features.checks.operators import MetricGateOperator, SmokeTestOperator
 from tests.adapters.history.conftest import free_port
 from tests.fakes import target
@@ -37,7 +37,7 @@ class App(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(check, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(smoke_test, "PATIENCE_SECONDS", 0.0)
     with ThreadingHTTPServer(("127.0.0.1", 0), App) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

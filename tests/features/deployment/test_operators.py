@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from release_pipelines.airflow import rollouts
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -21,9 +22,9 @@ from release_pipelines.features.deployment.operators import (
     CanaryDeployOperator,
     DeployOperator,
     PreviewDeployOperator,
+    RollBackUpdateOperator,
     RollingDeployOperator,
 )
-from release_pipelines.features.deployment.undo import RollBackUpdateOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.features.helpers import Ti, on_stable
 
@@ -50,7 +51,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     it = World()
     monkeypatch.setattr(hook, "_build", lambda *_: it.platform())
     monkeypatch.setattr(deploy, "history_of", lambda *_: Silent())
-    monkeypatch.setattr(deploy, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(rollouts, "LOOK_SECONDS", 0.01)
     for name in ("PLATFORM", "REGISTRY"):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
     it.runs("stable", artifact("1.0.0", GOOD))
@@ -144,7 +145,7 @@ def test_what_ran_without_a_release_of_its_own_is_a_way_back_too(world: World) -
 def test_a_person_who_aborts_stops_a_deployment_that_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     history = Steered()
     monkeypatch.setattr(deploy, "history_of", lambda *_: history)
-    monkeypatch.setattr(deploy, "COMMAND_SECONDS", 0)
+    monkeypatch.setattr(rollouts, "COMMAND_SECONDS", 0)
 
     def command(call: str) -> None:
         if call == "deploy":

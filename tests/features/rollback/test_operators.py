@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
+from release_pipelines.airflow import rollouts
 from release_pipelines.airflow.hooks import platform as hook
-from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, share_with
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.features.deployment import operators as operators_deploy
-from release_pipelines.features.deployment.operators import UNKNOWN
 from release_pipelines.features.rollback.operators import planned as rollback
 from release_pipelines.features.rollback.operators.planned import (
     Planned,
@@ -164,7 +163,7 @@ def test_a_good_version_that_runs_no_more_comes_back_with_its_configuration(
         return await deploys(self, *given, restore=restore, **more)
 
     monkeypatch.setattr(FakePlatform, "deploy", deploy)
-    monkeypatch.setattr(operators_deploy, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(rollouts, "LOOK_SECONDS", 0.01)
     planned = Planned(
         target=target(),
         release=RELEASE,
@@ -184,7 +183,7 @@ def test_a_good_version_that_runs_no_more_comes_back_with_its_configuration(
     assert world.note.last_good == artifact("1.0.0", GOOD)
 
 
-@pytest.mark.parametrize(("version", "asked"), [("1.0.0", "1.0.0"), (UNKNOWN, None)])
+@pytest.mark.parametrize(("version", "asked"), [("1.0.0", "1.0.0"), (UNKNOWN_VERSION, None)])
 def test_the_running_app_is_asked_for_the_version_as_far_as_that_is_known(
     world: World, told: Told, monkeypatch: pytest.MonkeyPatch, version: str, asked: str | None
 ) -> None:  # R8

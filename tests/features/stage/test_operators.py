@@ -19,8 +19,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.features.promotion.operators import PromoteOperator
-from release_pipelines.features.stage.canary import BakeOperator, CanaryStepOperator
-from release_pipelines.features.stage.operators import StageOperator
+from release_pipelines.features.stage.operators import BakeOperator, CanaryStepOperator, StageOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.features.helpers import Ti
 

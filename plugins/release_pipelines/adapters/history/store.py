@@ -38,6 +38,7 @@ from release_pipelines.core.model.command import KINDS, ControlKind
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.model.records import (
+    ROLLBACK_DAG,
     Approval,
     Attachment,
     Command,
@@ -47,7 +48,6 @@ from release_pipelines.core.model.records import (
     Stability,
 )
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.features.rollback.plan import ROLLBACK_DAG
 
 ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer."""

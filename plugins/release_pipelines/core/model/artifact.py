@@ -21,3 +21,7 @@ class Artifact(Value):
     def reference(self) -> str:
         """The image as it is deployed: by digest, never by tag."""
         return f"{self.image}@{self.digest}"
+
+
+UNKNOWN_VERSION = "unknown"
+"""Version of what ran before any release put it there, named by nothing but its digest."""

@@ -11,3 +11,6 @@ class Lease(Value):
     holder: str
     fence: int
     expires_at: float
+
+
+LEASE_SECONDS = 120.0

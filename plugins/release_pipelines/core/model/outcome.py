@@ -8,3 +8,6 @@ Outcome = Literal[
     "released", "no_op", "rolled_back", "rejected", "expired", "superseded", "aborted", "failed", "rollback_failed"
 ]
 """What a release comes to."""
+
+INCIDENT: tuple[Outcome, ...] = ("rolled_back", "rollback_failed", "superseded", "aborted")
+"""Outcomes of a release that has changed its last environment and did not stay there."""

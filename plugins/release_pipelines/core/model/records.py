@@ -120,3 +120,12 @@ class ReleaseDetail(Release):
     measurements: list[RecordedSample] = Field(default_factory=list)
     approvals: list[Approval] = Field(default_factory=list)
     commands: list[Command] = Field(default_factory=list)
+
+
+ROLLBACK_DAG = "release_rollback"
+"""The DAG with which a person rolls back."""
+
+
+def is_rollback(release: str | None) -> bool:
+    """Whether it is a person's rollback."""
+    return bool(release and release.startswith(f"{ROLLBACK_DAG}/"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
@@ -12,6 +11,7 @@ from release_pipelines.adapters import entry
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.airflow.operator import RUN, ReleaseOperator, explained, given, judged, watching, went_well
+from release_pipelines.airflow.smoke_test import smoke_test
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -21,36 +21,6 @@ from release_pipelines.features.checks.triggers import CheckTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-PATIENCE_SECONDS = 5.0
-"""A proxy takes a moment to see a new route: so long a wrong answer is asked for again."""
-
-
-def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
-    """GET every path through the environment's proxy.
-
-    :param version: what the version header must say; None: any.
-    :raises AirflowException: one sentence that names the address, the answer and what was expected.
-    """
-    import requests
-
-    for path in paths:
-        url = entry.at(target, path)
-        end = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                answer = requests.get(url, headers=entry.host(target), timeout=5, allow_redirects=False)
-                said = answer.headers.get(target.version_header)
-                wrong = not 200 <= answer.status_code < 300 or (version is not None and said != version)
-                found = f"{answer.status_code} from version {said or 'unknown'}"
-            except requests.RequestException as error:
-                wrong, found = True, f"no answer ({type(error).__name__})"
-            if not wrong:
-                break
-            if time.monotonic() > end:
-                at = f"{url} (host {target.host})" if target.host else url
-                raise AirflowException(f"{at}: {found}; 2xx from version {version or 'any'} was expected.")
-            time.sleep(0.3)
 
 
 def check_env(target: Target, artifact: Artifact) -> dict[str, str]:

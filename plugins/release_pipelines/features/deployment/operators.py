@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import (
     RUN,
     ReleaseOperator,
     abort_watch,
+    blank,
     explained,
     given,
     history_of,
     went_well,
 )
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
+from release_pipelines.core.errors import LeaseHeld, PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -31,38 +33,16 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.progression.rollout import RolloutTrigger
+from release_pipelines.features.deployment.decisions import first_release, good_before
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from release_pipelines.adapters.history import History
     from release_pipelines.core.ports.platform import Platform
-
-UNKNOWN = "unknown"
-"""Version of what ran before any release put it there, named by nothing but its digest."""
-WORKER_SECONDS = 8.0
-"""A rollout that is ready sooner is waited for in the worker: a deferral costs about 3 s of its own."""
-LOOK_SECONDS = 0.5
-COMMAND_SECONDS = 1.0
-"""Pause between two looks for a person who aborts."""
-
-
-async def settle(
-    platform: Platform, target: Target, track: Track, fence: int, seconds: float, look: Callable[[], None] | None = None
-) -> TrackStatus:
-    """Advance a track until it is settled, cannot get there, or ``seconds`` have passed.
-
-    :param look: called about once a second, in a thread of its own; what it raises ends the wait.
-    """
-    end, looked = time.monotonic() + seconds, 0.0
-    while True:
-        if look is not None and time.monotonic() - looked >= COMMAND_SECONDS:
-            await asyncio.to_thread(look)
-            looked = time.monotonic()
-        status = await platform.advance(target, track, fence)
-        if status.settled or status.failure or time.monotonic() > end:
-            return status
-        await asyncio.sleep(LOOK_SECONDS)
 
 
 class DeployOperator(ReleaseOperator):
@@ -297,23 +277,72 @@ class RollingDeployOperator(JudgedDeployOperator):
         return deployment.first
 
 
-def first_release(observed: Observed) -> bool:
-    """R17: nothing runs that could take the traffic back."""
-    stable = observed.track("stable")
-    known_good = observed.route.note.last_good if observed.route else None
-    return stable.digest is None or (stable.ready == 0 and known_good is None)
+class RollBackUpdateOperator(RollingUpdateOperator):
+    """Undo a rolling update: deploy what ran before. Takes the lease itself, and gives it back.
 
-
-def good_before(observed: Observed, artifact: Artifact, recorded: Artifact | None) -> Artifact | None:
-    """What a rollback of stable goes back to: what held before; else what runs and is ready, though no release put it there.
-
-    :param recorded: the newest artifact that the history knows as good.
+    :param target: the app in its environment.
+    :param deployment: what :class:`RollingUpdateOperator` pushed under ``deployment``; where it is missing, or nothing ran
+        before, or another release has changed the environment since or is doing so, the task is skipped.
+    :param image: repository of the app's images, without tag and digest.
+    :param release: the release's id.
     """
-    stable = observed.track("stable")
-    noted = observed.route.note.last_good if observed.route else None
-    ran = None
-    if stable.digest and stable.ready:
-        ran = artifact.model_copy(
-            update={"digest": stable.digest, "version": stable.version or UNKNOWN, "commit": None, "evidence": {}}
+
+    template_fields = ("deployment", "image", "release")
+    way_back = True
+
+    def __init__(self, *, deployment: Any, image: str, **kwargs: Any) -> None:
+        super().__init__(artifact=None, lease=None, **kwargs)
+        self.deployment = deployment
+        self.image = image
+
+    def work(self, context: Context) -> dict[str, Any]:
+        if blank(self.deployment):
+            raise AirflowSkipException("Nothing was deployed here.")
+        done = given(Deployment, self.deployment, "deployment")
+        if not done.previous_digest or done.previous_digest == done.digest:
+            raise AirflowSkipException("Nothing else ran here before.")
+        target = given(Target, self.target, "target")
+        self.artifact = Artifact(
+            app=target.app, version=done.previous_version or "unknown", image=self.image, digest=done.previous_digest
         )
-    return next((it for it in (noted, recorded, ran) if it is not None and it.digest != artifact.digest), None)
+        self._take(target)
+        with self._freed_on_failure(target):
+            running = PlatformHook(target).call(lambda platform: platform.observe(target)).track("stable")
+            if running.digest not in (done.digest, done.previous_digest):
+                raise AirflowSkipException(
+                    f"Another release has put {running.version or running.digest} in {target.environment} since: it stays."
+                )
+            result: dict[str, Any] = super().work(context)
+        return self._give_back(target, result)
+
+    def ready(self, context: Context, event: dict[str, Any], deployment: dict[str, Any]) -> dict[str, Any]:
+        """The way back has ended; the lease is the holder's own, so it can be taken again to learn its fence."""
+        with explained(context):
+            target, back = given(Target, self.target, "target"), Deployment.model_validate(deployment)
+            self.artifact = Artifact(app=target.app, version=back.version, image=self.image, digest=back.digest)
+            self._take(target)
+            with self._freed_on_failure(target):
+                result = super().ready(context, event, deployment)
+            return self._give_back(target, result)
+
+    def _take(self, target: Target) -> None:
+        ttl = 10 * target.workload.ready_timeout
+        try:
+            self.lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, ttl))
+        except LeaseHeld as held:
+            raise AirflowSkipException(f"{held} What it deploys there stays.") from None
+
+    @contextmanager
+    def _freed_on_failure(self, target: Target) -> Iterator[None]:
+        """Whatever goes wrong, nobody has to wait until the lease expires."""
+        try:
+            yield
+        except Exception:  # a deferral is none
+            with suppress(PlatformError):
+                self._give_back(target, {})
+            raise
+
+    def _give_back(self, target: Target, result: dict[str, Any]) -> dict[str, Any]:
+        lease = given(Lease, self.lease, "lease")
+        PlatformHook(target).call(lambda platform: platform.give_back_lease(target, lease))
+        return result

@@ -16,7 +16,7 @@ from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
-from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
@@ -27,8 +27,6 @@ from release_pipelines.features.lease.triggers import HoldLeaseTrigger, LeaseFre
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-LEASE_SECONDS = 120.0
 
 
 class TakeLeaseOperator(ReleaseOperator):

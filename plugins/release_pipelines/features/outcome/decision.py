@@ -6,6 +6,7 @@ from pydantic import Field
 
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.task_state import touched
 
 
 class Abort(Value):
@@ -41,11 +42,6 @@ class Facts(Value):
     aborted: Abort | None = None
     taken_over: str | None = None
     hurried: list[str] = Field(default_factory=list, description="Who cut a hold short, in sentences")
-
-
-def touched(state: str | None) -> bool:
-    """Whether a task in this state may have changed something."""
-    return state not in (None, "none", "skipped", "upstream_failed", "removed", "scheduled", "queued")
 
 
 def outcome_of(facts: Facts) -> tuple[Outcome, str]:

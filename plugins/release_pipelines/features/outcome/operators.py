@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.airflow.operator import ABORTED, REASON, RUN, ReleaseOperator, blank, given
-from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.base import to_json
-from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, ReleaseOperator
+from release_pipelines.airflow.task_states import task_states
+from release_pipelines.core.model.outcome import INCIDENT, Outcome
+from release_pipelines.core.model.records import is_rollback
 from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.task_state import touched
 from release_pipelines.core.strategies.stages import stages
-from release_pipelines.features.outcome.decision import Facts, outcome_of, touched
-from release_pipelines.features.preflight.operators import BEGUN
-from release_pipelines.features.report.incident_report import INCIDENT
+from release_pipelines.features.outcome.decision import Facts, outcome_of
 from release_pipelines.features.report.telling import explain_and_tell
-from release_pipelines.features.rollback.operators.planned import TAKEN_OVER, is_rollback
-from release_pipelines.pipeline.gates import task_states
 from release_pipelines.spec.frozen import thaw
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target
@@ -28,32 +25,6 @@ if TYPE_CHECKING:
 
 HURRIED = {"skip": "cut a hold short", "promote": "had it promoted before its time"}
 """What a person did who gave such a command."""
-
-
-class RecordArtifactOperator(ReleaseOperator):
-    """Bind the release to one digest (R1): the one that the history knows for the version, else the one just built.
-
-    :param artifact: the artifact that was built or resolved, if any.
-    :param known: the recorded artifact of the version, if any: it wins.
-    :param release: the release's id.
-    :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict. Fails when the version was released before
-        under another digest.
-    """
-
-    template_fields = ("artifact", "known", "release")
-
-    def __init__(self, *, artifact: Any, known: Any = None, release: str = RUN, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.artifact = artifact
-        self.known = known
-        self.release = release
-
-    def work(self, context: Context) -> dict[str, Any]:
-        recorded = not blank(self.known)
-        artifact = given(Artifact, self.known if recorded else self.artifact, "the artifact")
-        HistoryHook().history().record_artifact(self.release, artifact)
-        self.log.info("%s is %s%s.", artifact.version, artifact.reference, ", as recorded" if recorded else "")
-        return to_json(artifact)
 
 
 class RecordOutcomeOperator(ReleaseOperator):
@@ -78,7 +49,7 @@ class RecordOutcomeOperator(ReleaseOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         preflight = self._pull(context, self.roles["preflight"]) or {}
-        release = preflight.get("release") or self._pull(context, self.roles["preflight"], BEGUN)
+        release = preflight.get("release") or self._pull(context, self.roles["preflight"], RELEASE_ID)
         if release:
             thaw(release)  # first: a history that is away must not keep an old specification in force
         promoted = bool(release and HistoryHook().history().release(release).promoted_at)

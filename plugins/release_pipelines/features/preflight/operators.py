@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
-from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.airflow.operator import RELEASE_ID, ReleaseOperator, release_id
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
-BEGUN = "release"
-"""XCom key of the release's id, pushed as soon as the history knows it."""
-
-
-def release_id(context: Context) -> str:
-    """A release is one DAG run, and a run that is cleared as a whole is another release (R1)."""
-    run: Any = context["dag_run"]
-    return f"{run.dag_id}/{run.run_id}#{run.clear_number}"
 
 
 class PreflightOperator(ReleaseOperator):
@@ -70,7 +62,9 @@ class PreflightOperator(ReleaseOperator):
             reason=urgent or None,
             notes=given.get("notes") or None,
         )
-        context["ti"].xcom_push(BEGUN, release)  # the outcome must end what begins here, also when a check fails below
+        context["ti"].xcom_push(
+            RELEASE_ID, release
+        )  # the outcome must end what begins here, also when a check fails below
         freeze(release, self.spec)
         self._check_receivers(urgent)
         targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]

@@ -7,12 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
 from release_pipelines.core.model.observation import Observed, TrackStatus
-from release_pipelines.core.model.outcome import Outcome
-from release_pipelines.core.model.records import RecordedVerdict, ReleaseDetail, Stability
-from release_pipelines.features.rollback.plan import ROLLBACK_DAG
+from release_pipelines.core.model.records import ROLLBACK_DAG, RecordedVerdict, ReleaseDetail, Stability
 
-INCIDENT: tuple[Outcome, ...] = ("rolled_back", "rollback_failed", "superseded", "aborted")
-"""Outcomes of a release that has changed its last environment and did not stay there."""
 REPORT = "incident.md"
 """Name of the report among a release's attachments."""
 TOLD = ("notified", "not_notified")

@@ -8,9 +8,6 @@ from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.observation import Observed
 
-ROLLBACK_DAG = "release_rollback"
-"""The DAG with which a person rolls back."""
-
 
 class RollbackPlan(Value):
     """What the rollback does.

@@ -10,23 +10,23 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.operator import REASON, ReleaseOperator
+from release_pipelines.airflow.operator import REASON, ReleaseOperator, release_id
+from release_pipelines.airflow.task_states import task_states
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.outcome import INCIDENT
+from release_pipelines.core.model.records import is_rollback
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.strategies.stages import retire_after
 from release_pipelines.features.notify.spec import NotifySpec
-from release_pipelines.features.preflight.operators import release_id
-from release_pipelines.features.report.incident_report import INCIDENT
 from release_pipelines.features.report.telling import explain_and_tell
-from release_pipelines.features.rollback.operators.planned import Planned, is_rollback, keep, owner_of
+from release_pipelines.features.rollback.operators.planned import Planned, keep, owner_of
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
-from release_pipelines.pipeline.gates import task_states
-from release_pipelines.spec.frozen import dag_specs
-from release_pipelines.spec.release import ReleaseSpec, app_files
+from release_pipelines.spec.frozen import spec_of
+from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target as target_of
 
 if TYPE_CHECKING:
@@ -36,25 +36,9 @@ if TYPE_CHECKING:
 
 LEASE_SECONDS = 900.0
 """A rollback's lease is not renewed: it lasts for a rolling update, and is given back at the end."""
-BEGUN = "rollback"
+ROLLBACK_FACTS = "rollback"
 """XCom key of the rollback's id, version, who asked for it and why, where it happens and who is told: pushed as soon as the
 history knows it."""
-
-
-def spec_of(app: str, apps: Path, config: Path) -> ReleaseSpec:
-    """What the app's running release began with, else its file.
-
-    :raises ValueError: one sentence that names the apps there are.
-    """
-    found = dag_specs(apps, config, app) if app else []
-    if not found:
-        names = ", ".join(path.stem for path in app_files(apps)) or "no app"
-        raise ValueError(
-            f"There is no app `{app}`: one of {names} is expected."
-            if app
-            else f"No app is named: one of {names} is expected."
-        )
-    return found[0]
 
 
 class ManualRollbackPlanOperator(ReleaseOperator):
@@ -180,7 +164,7 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         version = bad.version or (bad.digest or "").removeprefix("sha256:")[:12]
         begun = {"release": release, "version": version, "by": by, "reason": reason}
         told = {"target": to_json(target), "notify": [it.model_dump(mode="json") for it in notify]}
-        context["ti"].xcom_push(BEGUN, {**begun, **told})
+        context["ti"].xcom_push(ROLLBACK_FACTS, {**begun, **told})
         history.begin(release, target.app, run.dag_id, run.run_id, version, by, reason=reason)
         if bad.digest:
             gone = good.model_copy(update={"version": version, "digest": bad.digest, "commit": None, "evidence": {}})
@@ -204,7 +188,7 @@ class RecordRollbackOperator(ReleaseOperator):
         ti: Any = context["ti"]
         plan, *_, verify = self.critical
         states = task_states(context, self.critical)
-        begun = ti.xcom_pull(task_ids=plan, key=BEGUN)
+        begun = ti.xcom_pull(task_ids=plan, key=ROLLBACK_FACTS)
         planned = ti.xcom_pull(task_ids=plan, key="plan")
         if states[plan] == "skipped":
             return self._said(context, "no_op", "The version already serves all traffic; nothing was changed.", None)

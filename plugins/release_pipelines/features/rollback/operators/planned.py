@@ -15,30 +15,27 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.operator import RUN, ReleaseOperator, blank, explained, given
+from release_pipelines.airflow.operator import RUN, TAKEN_OVER, ReleaseOperator, blank, explained, given
+from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
+from release_pipelines.airflow.smoke_test import smoke_test
 from release_pipelines.core.errors import FenceLost, LeaseHeld
-from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import Value, to_json
 from release_pipelines.core.model.deployment import Deployment
-from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.records import is_rollback
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.progression.retirement import RetireTrigger
 from release_pipelines.core.progression.rollout import RolloutTrigger
-from release_pipelines.features.checks.operators import smoke_test
-from release_pipelines.features.deployment.operators import UNKNOWN, WORKER_SECONDS, settle
-from release_pipelines.features.lease.operators import LEASE_SECONDS
-from release_pipelines.features.rollback.plan import ROLLBACK_DAG, RollbackPlan, plan_rollback
+from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from release_pipelines.core.ports.platform import Platform
-
-TAKEN_OVER = "taken_over"
-"""XCom key of the holder that took the environment away from a release."""
 
 
 class Planned(Value):
@@ -175,11 +172,6 @@ def owner_of(observed: Observed) -> str | None:
     return observed.route.note.release if observed.route else None
 
 
-def is_rollback(release: str | None) -> bool:
-    """Whether it is a person's rollback."""
-    return bool(release and release.startswith(f"{ROLLBACK_DAG}/"))
-
-
 def _belongs(observed: Observed, release: str) -> bool:
     """Whether what stands in the environment is this release's unfinished work."""
     owner = owner_of(observed)
@@ -285,7 +277,7 @@ class RollbackVerifyOperator(PlannedOperator):
                 f"stable runs {stable.version or stable.digest} with {stable.ready} ready replicas and "
                 f"{observed.weight('stable')} % of the traffic; {it.plan.version} with all of it is expected."
             )
-        smoke_test(it.target, it.paths, None if it.plan.version == UNKNOWN else it.plan.version)
+        smoke_test(it.target, it.paths, None if it.plan.version == UNKNOWN_VERSION else it.plan.version)
         noted(it.release, "verified", f"all traffic is on {it.plan.version}, which answers", it.target.environment)
         self.log.info("All traffic is on %s, which answers.", it.plan.version)
         return {"version": it.plan.version, "digest": it.plan.digest}

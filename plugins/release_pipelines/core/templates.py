@@ -21,3 +21,8 @@ def part(task_id: str, name: str) -> str:
 def passed(task_id: str) -> str:
     """ "passed" when the task has given something, else nothing."""
     return f"{{{{ 'passed' if ti.xcom_pull(task_ids='{task_id}') else '' }}}}"
+
+
+def last_line(task_id: str) -> str:
+    """The last line of a text that the task returned; nothing where there is none."""
+    return f"{{{{ (ti.xcom_pull(task_ids='{task_id}') or '').splitlines() | last or '' }}}}"

@@ -1,0 +1,42 @@
+"""Short rollouts are waited for in the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+
+if TYPE_CHECKING:
+    from release_pipelines.core.ports.platform import Platform
+
+
+WORKER_SECONDS = 8.0
+"""A rollout that is ready sooner is waited for in the worker: a deferral costs about 3 s of its own."""
+
+LOOK_SECONDS = 0.5
+
+COMMAND_SECONDS = 1.0
+"""Pause between two looks for a person who aborts."""
+
+
+async def settle(
+    platform: Platform, target: Target, track: Track, fence: int, seconds: float, look: Callable[[], None] | None = None
+) -> TrackStatus:
+    """Advance a track until it is settled, cannot get there, or ``seconds`` have passed.
+
+    :param look: called about once a second, in a thread of its own; what it raises ends the wait.
+    """
+    end, looked = time.monotonic() + seconds, 0.0
+    while True:
+        if look is not None and time.monotonic() - looked >= COMMAND_SECONDS:
+            await asyncio.to_thread(look)
+            looked = time.monotonic()
+        status = await platform.advance(target, track, fence)
+        if status.settled or status.failure or time.monotonic() > end:
+            return status
+        await asyncio.sleep(LOOK_SECONDS)

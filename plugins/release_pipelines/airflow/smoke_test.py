@@ -1,0 +1,40 @@
+"""The environment asked from outside: every path must answer as the version."""
+
+from __future__ import annotations
+
+import time
+
+from airflow.sdk.exceptions import AirflowException
+
+from release_pipelines.adapters import entry
+from release_pipelines.core.model.target import Target
+
+PATIENCE_SECONDS = 5.0
+"""A proxy takes a moment to see a new route: so long a wrong answer is asked for again."""
+
+
+def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
+    """GET every path through the environment's proxy.
+
+    :param version: what the version header must say; None: any.
+    :raises AirflowException: one sentence that names the address, the answer and what was expected.
+    """
+    import requests
+
+    for path in paths:
+        url = entry.at(target, path)
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                answer = requests.get(url, headers=entry.host(target), timeout=5, allow_redirects=False)
+                said = answer.headers.get(target.version_header)
+                wrong = not 200 <= answer.status_code < 300 or (version is not None and said != version)
+                found = f"{answer.status_code} from version {said or 'unknown'}"
+            except requests.RequestException as error:
+                wrong, found = True, f"no answer ({type(error).__name__})"
+            if not wrong:
+                break
+            if time.monotonic() > end:
+                at = f"{url} (host {target.host})" if target.host else url
+                raise AirflowException(f"{at}: {found}; 2xx from version {version or 'any'} was expected.")
+            time.sleep(0.3)

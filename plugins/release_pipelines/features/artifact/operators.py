@@ -1,0 +1,39 @@
+"""Which artifact is released."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.operator import RUN, ReleaseOperator, blank, given
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.base import to_json
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class RecordArtifactOperator(ReleaseOperator):
+    """Bind the release to one digest (R1): the one that the history knows for the version, else the one just built.
+
+    :param artifact: the artifact that was built or resolved, if any.
+    :param known: the recorded artifact of the version, if any: it wins.
+    :param release: the release's id.
+    :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict. Fails when the version was released before
+        under another digest.
+    """
+
+    template_fields = ("artifact", "known", "release")
+
+    def __init__(self, *, artifact: Any, known: Any = None, release: str = RUN, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.artifact = artifact
+        self.known = known
+        self.release = release
+
+    def work(self, context: Context) -> dict[str, Any]:
+        recorded = not blank(self.known)
+        artifact = given(Artifact, self.known if recorded else self.artifact, "the artifact")
+        HistoryHook().history().record_artifact(self.release, artifact)
+        self.log.info("%s is %s%s.", artifact.version, artifact.reference, ", as recorded" if recorded else "")
+        return to_json(artifact)

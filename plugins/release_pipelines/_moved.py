@@ -42,14 +42,14 @@ MODULES = {
     "history.store": "adapters.history.store",
     "history.tables": "adapters.history.tables",
     "hooks.controls": "airflow.commands",
-    "hooks.engine": "airflow.hooks.engine",
+    "hooks.engine": "airflow.hooks.engine adapters.builders.engine",
     "hooks.entry": "adapters.entry",
-    "hooks.git": "airflow.hooks.git",
+    "hooks.git": "airflow.hooks.git adapters.git",
     "hooks.history": "airflow.hooks.history",
     "hooks.loop": "airflow.loop",
     "hooks.platform": "airflow.hooks.platform",
     "hooks.prometheus": "airflow.hooks.prometheus",
-    "hooks.registry": "airflow.hooks.registry",
+    "hooks.registry": "airflow.hooks.registry adapters.registries.distribution",
     "listener": "airflow.listener",
     "notifications": "features.notify.notifiers features.notify.spec core.model.notice adapters.notifiers.base",
     "notifications.base": "adapters.notifiers.base",
@@ -59,7 +59,9 @@ MODULES = {
     "notifications.webhook": "adapters.notifiers.webhook",
     "operators.approval": "features.approval.operators",
     "operators.base": "airflow.operator",
-    "operators.build": "features.build.operators",
+    "operators.build": (
+        "features.build.operators adapters.builders.engine core.ports.builder features.build.operators._tries adapters.git"
+    ),
     "operators.canary": "features.stage.canary",
     "operators.check": "features.checks.operators",
     "operators.control": "features.commands.operators",
@@ -71,7 +73,10 @@ MODULES = {
     "operators.promote": "features.promotion.operators",
     "operators.record": "features.outcome.operators",
     "operators.rollback": "features.rollback.operators.planned",
-    "operators.scan": "features.scan.operators",
+    "operators.scan": (
+        "features.scan.operators core.model.finding core.ports.scanner "
+        "adapters.scanners._command adapters.scanners.bandit adapters.scanners.hadolint"
+    ),
     "operators.stage": "features.stage.operators",
     "operators.telling": "features.report.telling",
     "operators.undo": "features.deployment.undo",
@@ -128,6 +133,7 @@ MODULES = {
 """Old modules to the new ones, in which their names are looked for one after the other. All below ``release_pipelines``."""
 
 NAMES = {
+    "hooks.git.Found": "adapters.git.Revision",
     "spec.analysis.AnalysisSpec": "core.model.analysis.Analysis",
     "spec.analysis.KayentaSpec": "core.model.analysis.KayentaSettings",
     "spec.analysis.MetricSpec": "core.model.analysis.Metric",

@@ -15,12 +15,15 @@ from release_pipelines._moved import _Old
 
 NAMES: dict[str, list[str]] = json.loads((Path(__file__).parent / "names.json").read_text())
 
+GONE = {"release_pipelines.operators.scan": {"ORDER", "SHOWN"}}
+"""Constants that only their own modules used, and that nothing stands for any more."""
+
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("module", NAMES)
 def test_the_names_of_a_module_resolve(module: str) -> None:
     old = import_module(module)
-    assert [name for name in NAMES[module] if not hasattr(old, name)] == []
+    assert [name for name in NAMES[module] if not hasattr(old, name) and name not in GONE.get(module, ())] == []
 
 
 def told(code: str, module: str = "a_dag_file") -> list[str]:

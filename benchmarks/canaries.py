@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from release_pipelines.core.judges import sequential
+from release_pipelines.core.judges import _e_values as sequential
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.table import Skip, table
-from release_pipelines.core.judges import sequential
-from release_pipelines.core.judges.judging import good_enough
+from release_pipelines.core.judges import _e_values as sequential
+from release_pipelines.core.judges.sequential import good_enough
 from release_pipelines.core.model.analysis import Analysis, KayentaSettings, Metric
 
 try:

@@ -64,7 +64,7 @@ asyncio.run(main())
 
 async def close_sessions() -> None:
     """Close what all readers of this event loop share; a triggerer keeps it as long as it lives."""
-    from release_pipelines.airflow.hooks.prometheus import PrometheusReader
+    from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 
     if session := PrometheusReader._sessions.pop(asyncio.get_running_loop(), None):
         await session.close()

@@ -16,13 +16,16 @@ from typing import Any
 
 MODULES = {
     "domain": "",
-    "domain.analysis": "core.judges.judging",
+    "domain.analysis": (
+        "core.verdicts core.judges.threshold core.judges.sequential core.judges._samples core.progression.measuring core.promql "
+        "core.sentences core.model.measurement core.ports.judge"
+    ),
     "domain.approval": "features.approval.form",
     "domain.control": "core.model.command",
     "domain.drawing": "features.report.drawing",
     "domain.incident": "features.report.incident_report",
     "domain.kayenta": "core.judges.kayenta",
-    "domain.metrics": "adapters.metrics.queries",
+    "domain.metrics": "core.promql adapters.metrics.sources._counters adapters.metrics.sources.memory adapters.metrics.services",
     "domain.notice": "core.model.notice",
     "domain.outcome": "features.outcome.decision",
     "domain.plots": "features.report.plots",
@@ -30,7 +33,7 @@ MODULES = {
     "domain.release": "core.versions core.capacity spec.target",
     "domain.replicas": "core.capacity",
     "domain.rollback": "features.rollback.plan",
-    "domain.sequential": "core.judges.sequential",
+    "domain.sequential": "core.judges._e_values",
     "domain.strategy": "core.strategies.stages core.model.stage core.capacity",
     "domain.values": (
         "core.model.base core.model.artifact core.model.deployment core.model.lease core.model.measurement "
@@ -48,7 +51,7 @@ MODULES = {
     "hooks.history": "airflow.hooks.history",
     "hooks.loop": "airflow.loop",
     "hooks.platform": "airflow.hooks.platform",
-    "hooks.prometheus": "airflow.hooks.prometheus",
+    "hooks.prometheus": "airflow.hooks.prometheus adapters.metrics.prometheus",
     "hooks.registry": "airflow.hooks.registry adapters.registries.distribution",
     "listener": "airflow.listener",
     "notifications": "features.notify.notifiers features.notify.spec core.model.notice adapters.notifiers.base",
@@ -133,7 +136,11 @@ MODULES = {
 """Old modules to the new ones, in which their names are looked for one after the other. All below ``release_pipelines``."""
 
 NAMES = {
+    "domain.analysis.Counted": "core.judges.sequential.SequentialTest",
+    "domain.analysis.judge": "core.judges.threshold.measurement",
+    "domain.kayenta.judge": "core.judges.threshold.measurement",
     "hooks.git.Found": "adapters.git.Revision",
+    "hooks.prometheus.PrometheusError": "core.errors.MetricsUnavailable",
     "spec.analysis.AnalysisSpec": "core.model.analysis.Analysis",
     "spec.analysis.KayentaSpec": "core.model.analysis.KayentaSettings",
     "spec.analysis.MetricSpec": "core.model.analysis.Metric",

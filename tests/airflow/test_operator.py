@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from release_pipelines.airflow.hooks.prometheus import PrometheusError
 from release_pipelines.airflow.operator import AbortedByPerson, ReleaseOperator, given, went_well
-from release_pipelines.core.errors import FenceLost, PlatformUnavailable
+from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from tests.features.helpers import Ti
 
@@ -25,7 +24,9 @@ def run(error: Exception) -> tuple[Exception, dict[str, Any]]:
     return caught.value, ti.pushed
 
 
-@pytest.mark.parametrize("error", [PlatformUnavailable("The engine is away."), PrometheusError("Prometheus is away.")])
+@pytest.mark.parametrize(
+    "error", [PlatformUnavailable("The engine is away."), MetricsUnavailable("Prometheus is away.")]
+)
 def test_what_another_try_may_mend_is_retried(error: Exception) -> None:  # R12
     raised, pushed = run(error)
     assert isinstance(raised, AirflowException)

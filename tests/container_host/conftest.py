@@ -157,7 +157,7 @@ def scenarios(
 
 async def run_all(acts: dict[str, Any], places: dict[str, Any]) -> dict[str, BaseException | None]:
     """All scenarios, with enough threads for their operators."""
-    from release_pipelines.airflow.hooks.prometheus import PrometheusReader
+    from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(32))

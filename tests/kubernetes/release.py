@@ -13,7 +13,6 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.triggers import PlatformTrigger
 from release_pipelines.core.capacity import capacity_of
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.judges.judging import action
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.lease import Lease
@@ -27,6 +26,7 @@ from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.progression.retirement import RetireTrigger
 from release_pipelines.core.progression.rollout import RolloutTrigger
 from release_pipelines.core.strategies.stages import retire_after, stages, track_of
+from release_pipelines.core.verdicts import action
 from release_pipelines.features.deployment.decisions import first_release, good_before
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 from release_pipelines.features.outcome.decision import Abort, Facts, outcome_of

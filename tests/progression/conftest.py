@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from release_pipelines.adapters.history import open_history
+from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 from release_pipelines.airflow import commands as controls
 from release_pipelines.airflow import triggers as base
 from release_pipelines.airflow.hooks import platform as hook
-from release_pipelines.airflow.hooks.prometheus import PrometheusReader
 from release_pipelines.core.progression import rollout
 from release_pipelines.core.progression import watch as watching
 from release_pipelines.features.lease import triggers as lease

@@ -367,7 +367,7 @@ async def test_two_triggers_at_once_are_harmless(world: World, prometheus: FakeP
 async def test_a_thousandth_canary_shares_the_answer_to_the_same_question(
     world: World, prometheus: FakePrometheus
 ) -> None:
-    from release_pipelines.airflow.hooks.prometheus import PrometheusReader
+    from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 
     reader = PrometheusReader(prometheus.url, {})
     answers = await asyncio.gather(*(reader.query("up", 1.0) for _ in range(50)))

@@ -18,8 +18,7 @@ from airflow.sdk.exceptions import (
 from pydantic import ValidationError
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.airflow.hooks.prometheus import PrometheusError
-from release_pipelines.core.errors import FenceLost, PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import Value, to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -103,7 +102,7 @@ def worth_another_try() -> tuple[type[Exception], ...]:
     """Errors of services that do not answer. The history is imported here: a DAG file is parsed without it."""
     from release_pipelines.adapters.history import HistoryUnavailable
 
-    return PlatformUnavailable, PrometheusError, HistoryUnavailable
+    return PlatformUnavailable, MetricsUnavailable, HistoryUnavailable
 
 
 @contextmanager

@@ -29,3 +29,7 @@ class FenceLost(PlatformError):
 
 class LeaseHeld(PlatformError):
     """The lease is somebody else's and has not expired."""
+
+
+class MetricsUnavailable(ReleaseError):
+    """The metrics service did not answer, or answered with an error. Says nothing about the app."""

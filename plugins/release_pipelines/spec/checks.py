@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release_pipelines.core.model.analysis import Analysis
-from release_pipelines.core.promql import PLACEHOLDERS, unknown_placeholders
+from release_pipelines.core.model.analysis import Analysis, Metric
+from release_pipelines.core.ports.judge import JUDGES, Mistake
+from release_pipelines.core.ports.metrics import source_of
+from release_pipelines.core.strategies.rolling import RollingSettings
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks_of_strategies import judged_parts, strategy_mistakes
 from release_pipelines.spec.environment import EnvironmentSpec
-
-Mistake = tuple[str, str, str]
+from release_pipelines.spec.loader import mistakes_in
 
 RESERVED = ("control", "rollback")
 """Apps that would have the DAGs of people's own controls."""
@@ -28,12 +29,12 @@ def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: Analysis)
     if app.name in RESERVED:
         yield "name", f"`{app.name}`", f"another name: the DAG release_{app.name} is there for people"
     yield from strategy_mistakes(app, environments[-1], analysis)
+    compared = not isinstance(app.strategy.chosen, RollingSettings)
     for here, own, hold in judged_parts(app, where, analysis):
         if own is not analysis:
             yield from _analysis(here, own, app, environments)
         yield from _time(here, own, hold.max)
-        if hold.min < hold.max and own.judge != "sequential":
-            yield f"{here}.judge", f"`{own.judge}`", "`sequential`: only that judge ends a hold between `min` and `max`"
+        yield from JUDGES.get(own.judge).mistakes(here, own, measurable(own, app), hold, compared=compared)
 
 
 def _people(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mistake]:
@@ -73,28 +74,11 @@ def _analysis(where: str, analysis: Analysis, app: AppSpec, environments: list[E
             f"{analysis.window:g} s",
             f"at least the interval ({analysis.interval:g} s): events in between would never be judged",
         )
-    replicas = [environment.name for environment in environments if environment.router.kind == "replicas"]
     for n, metric in enumerate(analysis.metrics):
         here = f"{where}.metrics[{n}]"
-        for key in ("bad", "total", "query"):
-            for name in unknown_placeholders(getattr(metric, key) or ""):
-                known = ", ".join(f"{{{{ {it} }}}}" for it in PLACEHOLDERS)
-                yield f"{here}.{key}", f"{{{{ {name} }}}}", f"one of {known}"
-        if replicas and metric.source in ("errors", "slow_requests"):
-            yield (
-                f"{here}.source",
-                f"`{metric.source}`",
-                f"PromQL of your own (`bad` and `total`): with router `replicas` ({replicas[0]}) no proxy counts requests",
-            )
-    left = relaxed(analysis, app).metrics
-    lost = analysis.kayenta.group_weights.keys() - {metric.group for metric in left}
-    if analysis.judge == "kayenta" and lost:
-        yield (
-            f"{where}.kayenta.group_weights",
-            f"points for {', '.join(sorted(lost))}, where only CPU or memory without limits is measured",
-            "points for groups that can be measured, or `cpu` and `memory` limits in `workloads`",
-        )
-    if not any(metric.critical for metric in left):
+        yield from _options(here, metric)
+        yield from source_of(metric).mistakes(here, metric, environments)
+    if not any(metric.critical for metric in relaxed(analysis, app).metrics):
         yield (
             f"{where}.metrics",
             "only CPU or memory, without limits",
@@ -102,17 +86,23 @@ def _analysis(where: str, analysis: Analysis, app: AppSpec, environments: list[E
         )
 
 
-def relaxed(analysis: Analysis, app: AppSpec) -> Analysis:
-    """CPU and memory are shares of a limit: where no limit is set they are reported and decide nothing.
+def _options(where: str, metric: Metric) -> Iterator[Mistake]:
+    model = source_of(metric).options
+    if model is None:
+        if metric.options:
+            named = f"source `{metric.source}`" if metric.source else "PromQL of your own"
+            yield f"{where}.options", f"the keys {', '.join(metric.options)}", f"none: {named} takes no options"
+        return
+    yield from mistakes_in(model, metric.options, f"{where}.options")
 
-    Kayenta's judge does without them: what nobody can measure would keep its score open.
-    """
-    limits = {"cpu": app.workloads[0].cpu, "memory": app.workloads[0].memory}
-    if analysis.judge == "kayenta":
-        kept = [metric for metric in analysis.metrics if limits.get(metric.source or "", 1) is not None]
-        return analysis.model_copy(update={"metrics": kept})
-    metrics = [
-        metric.model_copy(update={"critical": False}) if limits.get(metric.source or "", 1) is None else metric
-        for metric in analysis.metrics
-    ]
-    return analysis.model_copy(update={"metrics": metrics})
+
+def measurable(analysis: Analysis, app: AppSpec) -> list[Metric]:
+    """The metrics whose limits mean anything for the app's workload."""
+    return [it for it in analysis.metrics if source_of(it).measurable(it, app.workloads[0])]
+
+
+def relaxed(analysis: Analysis, app: AppSpec) -> Analysis:
+    """CPU and memory are shares of a limit: where no limit is set they are reported and decide nothing, or are left out."""
+    judge, measured = JUDGES.get(analysis.judge), {metric.name for metric in measurable(analysis, app)}
+    metrics = [metric if metric.name in measured else judge.without(metric) for metric in analysis.metrics]
+    return analysis.model_copy(update={"metrics": [metric for metric in metrics if metric is not None]})

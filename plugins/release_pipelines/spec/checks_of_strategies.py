@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.hold import Hold
+from release_pipelines.core.ports.judge import JUDGES, Mistake
 from release_pipelines.core.strategies.blue_green import BlueGreenSettings
 from release_pipelines.core.strategies.canary import CanarySettings
 from release_pipelines.core.strategies.rolling import RollingSettings
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
-
-Mistake = tuple[str, str, str]
 
 POINTS_OFF = 1.0
 """So many percentage points whole pods may miss a weight by."""
@@ -32,12 +31,6 @@ def strategy_mistakes(app: AppSpec, production: EnvironmentSpec, analysis: Analy
         yield from _canary(app, chosen, production, analysis)
     elif isinstance(chosen, BlueGreenSettings):
         yield from _blue_green(chosen, production)
-    elif analysis.judge == "kayenta":
-        yield (
-            "analysis.judge",
-            "`kayenta`",
-            "`sequential` or `threshold`: a rolling release has nothing to compare with",
-        )
 
 
 def judged_parts(app: AppSpec, where: str, analysis: Analysis) -> Iterator[tuple[str, Analysis, Hold]]:
@@ -72,7 +65,7 @@ def _canary(app: AppSpec, canary: CanarySettings, production: EnvironmentSpec, a
         if router == "gateway_api" and step.mirror not in (None, 100):
             yield f"{here}.mirror", str(step.mirror), "100: router `gateway_api` mirrors all requests or none"
         own = step.analysis or analysis
-        if step.weight and own.judge == "kayenta" and own.kayenta.baseline == "fresh":
+        if step.weight and JUDGES.get(own.judge).wants_baseline(own):
             if "baseline" not in CAN[router]:
                 yield (
                     f"{here}.analysis",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.ports.judge import Mistake
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 
@@ -198,6 +199,16 @@ def validated(model: type[S], data: dict[str, Any], file: str) -> S:
         ]
         mistakes[0].also = mistakes[1:]
         raise mistakes[0] from None
+
+
+def mistakes_in(model: type[BaseModel], data: dict[str, Any], path: str) -> Iterator[Mistake]:
+    """Where ``data`` at ``path`` does not fit a model that somebody else has written."""
+    try:
+        model.model_validate(data)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            mistake = _mistake(model, data, "", item)
+            yield f"{path}.{mistake.path}".rstrip("."), mistake.found, mistake.expected
 
 
 def _other_branch(loc: tuple[int | str, ...], value: Any) -> bool:

@@ -68,7 +68,7 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
             raise SpecError(path.name, f"environments[{n}].name", f"`{wanted.name}`", expected)
         environments.append(load_environment(wanted.name, config))
     analysis = app.analysis if isinstance(app.analysis, Analysis) else load_analysis(app.analysis, analyses)
-    mistakes = [SpecError(path.name, *mistake) for mistake in check(app, environments, analysis)]
+    mistakes = [SpecError(path.name, *mistake) for mistake in dict.fromkeys(check(app, environments, analysis))]
     if mistakes:
         mistakes[0].also = mistakes[1:]
         raise mistakes[0]

@@ -10,18 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.adapters.metrics.queries import (
-    Counter,
-    counter,
-    duration,
-    escaped,
-    growth,
-    memory_bytes,
-    queries,
-    sample_of,
-)
-from release_pipelines.core.model.analysis import Metric
+from release_pipelines.adapters.metrics.sources._counters import Counter, growth
+from release_pipelines.adapters.metrics.sources._requests import Requests, requests_to
+from release_pipelines.adapters.metrics.sources.memory import memory_bytes
+from release_pipelines.core.model.analysis import Analysis, Metric
+from release_pipelines.core.model.observation import Usage
 from release_pipelines.core.model.target import RouterSettings, Target, Workload
+from release_pipelines.core.ports.metrics import Measuring, source_of
+from release_pipelines.core.promql import duration, escaped, sample_of
+from tests.fakes import World
 
 ERRORS = Metric(name="errors", source="errors", limit=0.01)
 SLOW = Metric(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)
@@ -43,6 +40,15 @@ def target(router="traefik", selector=None, **workload):
         router=RouterSettings(kind=router, route="storefront", metrics_selector=selector),
         url="http://127.0.0.1:8000",
     )
+
+
+def queries(where, metric, track, window):
+    return source_of(metric).query(where, metric, track, window)
+
+
+def counter(where, metric, track):
+    source, requests = source_of(metric), requests_to(where, track)
+    return source.counter(requests, metric) if requests and isinstance(source, Requests) else None
 
 
 def test_failed_requests_at_traefik_are_zero_when_no_5xx_was_ever_counted():  # R3
@@ -72,12 +78,56 @@ def test_buckets_are_named_as_prometheus_prints_them(seconds, bucket):
     assert bucket in (queries(target(), metric, "canary", 30).bad or "")
 
 
-def test_tracks_on_kubernetes_are_told_apart_by_their_services():
-    stable = queries(target("gateway_api"), ERRORS, "stable", 30).total or ""
-    canary = queries(target("gateway_api"), ERRORS, "canary", 30).total or ""
-    rule = "(httproute-.+-[0-9a-f]{20}-svc-)?"
-    assert f'service=~"{rule}shop-storefront-(http-|grpc-)?[0-9]+@kubernetesgateway"' in stable
-    assert f'service=~"{rule}shop-storefront-canary-(http-|grpc-)?[0-9]+@kubernetesgateway"' in canary
+def counts_at_a_gateway(name, track, namespace="shop", app="storefront"):
+    """Whether a service of Traefik counts for a track of an app."""
+    where = target("gateway_api", name=app).model_copy(update={"namespace": namespace, "app": app})
+    query = queries(where, ERRORS, track, 30).total or ""
+    matcher = re.search(r'service=~"([^"]*)"', query)
+    assert matcher
+    return re.fullmatch(matcher[1].replace("\\\\", "\\"), name) is not None  # as PromQL reads it: anchored at both ends
+
+
+NEW_NAME = (
+    "httproute-{namespace}-{route}-gw-{namespace}-edge-ep-web-{rule}-svc-{namespace}-{service}-{n}@kubernetesgateway"
+)
+HASH = "1c0cf64bde37d9d0df06"
+NAMES = {
+    "3.0": "{namespace}-{service}-8080@kubernetesgateway",
+    "3.1": "{namespace}-{service}-http-8080@kubernetesgateway",
+    "3.1, gRPC": "{namespace}-{service}-grpc-8080@kubernetesgateway",
+    "3.7": NEW_NAME.replace("{rule}", "0").replace("{n}", "1"),
+    "3.7, the tenth of a rule": NEW_NAME.replace("{rule}", "12").replace("{n}", "10"),
+    "3.7, with the rule's hash": NEW_NAME.replace("{rule}", f"0-{HASH}").replace("{n}", "0"),
+}
+
+
+@pytest.mark.parametrize("version", NAMES)
+@pytest.mark.parametrize("namespace", ["shop", "team-shop", "shop-canary", "a--b"])
+@pytest.mark.parametrize("app", ["shop", "shop-2", "svc", "store-front"])
+def test_tracks_on_kubernetes_are_told_apart_by_their_services_in_every_version_of_traefik(version, namespace, app):
+    name = NAMES[version].replace("{namespace}", namespace).replace("{route}", app)
+    services = {"stable": app, "canary": f"{app}-canary", "preview": f"{app}-preview", "baseline": f"{app}-baseline"}
+    for track in services:
+        found = [
+            other
+            for other, service in services.items()
+            if counts_at_a_gateway(name.replace("{service}", service), track, namespace, app)
+        ]
+        assert found == [track]
+    for other in (f"{app}-2", f"{app}-canary-2", f"{app}-canary2", f"my-{app}", f"{app}s", f"0-svc-{app}"):
+        for track in services:
+            assert not counts_at_a_gateway(name.replace("{service}", other), track, namespace, app), other
+
+
+@pytest.mark.parametrize("version", NAMES)
+def test_the_same_service_in_another_namespace_counts_for_that_one(version):
+    name = NAMES[version].replace("{route}", "storefront").replace("{service}", "storefront")
+    for other in ("shop-2", "my-shop", "shops", "sho"):
+        assert not counts_at_a_gateway(name.replace("{namespace}", other), "stable")
+
+
+def test_one_dash_where_there_are_several_is_the_same_name():
+    assert counts_at_a_gateway("a-b-shop-http-80@kubernetesgateway", "stable", "a--b", "shop")
 
 
 RULE = "httproute-shop-storefront-gw-shop-web-ep-web-2-a3d12c9f351cbddc53d0"
@@ -129,9 +179,12 @@ def test_without_a_limit_there_is_no_share():  # R3
     assert queries(bare, MEMORY, "canary", 30).value is None
 
 
-def test_on_a_container_host_the_engine_reports_cpu_and_memory():
-    for metric in (CPU, MEMORY):
-        assert queries(target(), metric, "canary", 30).model_dump(exclude={"metric"}, exclude_none=True) == {}
+async def test_on_a_container_host_the_engine_reports_cpu_and_memory():
+    world, analysis = World(), Analysis(metrics=READY_MADE)
+    world.usage = Usage(cpu=0.4, memory=0.5)
+    for metric, used in ((CPU, 0.4), (MEMORY, 0.5)):
+        measuring = Measuring(target(), metric, "canary", "stable", analysis, 1000.0, world.platform(), service=None)
+        assert [it.value for it in await source_of(metric).samples(measuring, [1010.0])] == [used]
 
 
 def test_without_a_proxy_nothing_is_asked():

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.airflow.hooks.prometheus import PrometheusError, PrometheusHook, PrometheusReader
+from release_pipelines.airflow.hooks.prometheus import PrometheusHook
+from release_pipelines.core.errors import MetricsUnavailable
 from tests.adapters.history.conftest import free_port
 
 Ask = Callable[[], float | None]
@@ -55,7 +56,7 @@ def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, server:
         return PrometheusHook("metrics").query("up") if request.param == "operators" else asyncio.run(by_trigger())
 
     async def by_trigger() -> float | None:
-        reader = await PrometheusReader.of("metrics")
+        reader = await PrometheusHook("metrics").get_async_conn()
         try:
             return await reader.query("up", 1e9)
         finally:
@@ -96,14 +97,14 @@ def test_an_answer_that_is_no_number_says_what_is_expected(
     server: Any, ask: Ask, kind: str, result: Any, said: str
 ) -> None:  # R12
     says(server, kind, result)
-    with pytest.raises(PrometheusError, match=f"^one number is expected, {said}"):
+    with pytest.raises(MetricsUnavailable, match=f"^one number is expected, {said}"):
         ask()
 
 
 def test_a_query_that_cannot_be_read_is_told_in_prometheus_own_words(server: Any, ask: Ask) -> None:  # R12
     server.status = 400
     server.body = json.dumps({"status": "error", "errorType": "bad_data", "error": '1:5: parse error: "a"'}).encode()
-    with pytest.raises(PrometheusError) as caught:
+    with pytest.raises(MetricsUnavailable) as caught:
         ask()
     where = f"Prometheus at http://127.0.0.1:{server.server_port}"
     assert str(caught.value) == f'{where} cannot answer the query: 1:5: parse error: "a"'
@@ -114,12 +115,12 @@ def test_a_query_that_cannot_be_read_is_told_in_prometheus_own_words(server: Any
 )
 def test_something_else_at_its_address_is_an_error(server: Any, ask: Ask, status: int, body: bytes) -> None:  # R3
     server.status, server.body = status, body
-    with pytest.raises(PrometheusError, match=rf"answers with status {status}, where numbers are expected$"):
+    with pytest.raises(MetricsUnavailable, match=rf"answers with status {status}, where numbers are expected$"):
         ask()
 
 
 def test_a_service_that_is_away_is_named_without_its_password(server: Any, ask: Ask) -> None:  # R11, R12
     server.port = free_port()
-    with pytest.raises(PrometheusError) as caught:
+    with pytest.raises(MetricsUnavailable) as caught:
         ask()
     assert str(caught.value) == f"Prometheus at http://127.0.0.1:{server.port} does not answer: connection refused"

@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.core.judges import judging
-from release_pipelines.core.judges.judging import action, curve, judge, metric_verdict, stage_verdict, ticks, window_at
+from release_pipelines.core.judges.sequential import JUDGE, curve
+from release_pipelines.core.judges.threshold import measurement as judge
+from release_pipelines.core.judges.threshold import metric_verdict
 from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.progression.measuring import ticks
+from release_pipelines.core.promql import window_at
+from release_pipelines.core.verdicts import action, stage_verdict
 
 ERRORS = Metric(name="errors", source="errors", limit=0.01, min_requests=20, failure_limit=1)
 SLOW = Metric(name="slow", source="slow_requests", limit=0.01, slower_than=0.5)
@@ -420,7 +424,7 @@ def test_samples_that_are_counted_as_they_come_amount_to_what_all_of_them_do(see
     ]
     known = None
     for upto in sorted(looks):
-        known = judging.counted(SEQUENTIAL, taken[:upto], {}, known)
+        known = JUDGE.known(SEQUENTIAL, taken[:upto], {}, known)
     for now in (20.0, 40.0, 300.0):
         times = (1000.0 + now, 1030.0, 1060.0)
         whole = stage_verdict("step_10", 10, SEQUENTIAL, taken, *times, {})

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from scipy import optimize, stats
 
 from benchmarks import canaries
-from release_pipelines.core.judges.judging import stage_verdict
 from release_pipelines.core.judges.kayenta import Shift, compare, score, shift, verdicts
 from release_pipelines.core.model.analysis import Analysis, KayentaSettings, Metric
 from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.verdicts import stage_verdict
 
 SETTINGS = KayentaSettings()
 CONFIDENCE = SETTINGS.confidence

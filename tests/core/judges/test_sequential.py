@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from benchmarks import canaries
-from release_pipelines.core.judges import sequential
-from release_pipelines.core.judges.sequential import Counts, State, add, bound, evidence, excess
+from release_pipelines.core.judges import _e_values as sequential
+from release_pipelines.core.judges._e_values import Counts, State, add, bound, evidence, excess
 
 TOLERANCE, LIMIT, ALPHA = 1.05, 0.01, 0.001
 

@@ -11,10 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from release_pipelines.core.judges.judging import alpha_of_a_test, curve, stage_verdict
+from release_pipelines.core.judges.sequential import alpha_of_a_test, curve
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.records import RecordedSample, RecordedVerdict, ReleaseDetail
+from release_pipelines.core.verdicts import stage_verdict
 from release_pipelines.features.report.drawing import DARK, svg
 from release_pipelines.features.report.plots import MOST_POINTS, Plot, plots, thinned
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Literal
 
-from release_pipelines.airflow.hooks.prometheus import PrometheusError
-from release_pipelines.core.errors import PlatformUnavailable
+from release_pipelines.core.errors import MetricsUnavailable, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.command import ControlKind
 from release_pipelines.core.model.observation import Observed, TrackStatus
@@ -155,7 +154,7 @@ class Metrics:
         if self.outside.measured == "hang":
             await asyncio.sleep(10)
         if self.outside.measured in ("error", "hang"):
-            raise PrometheusError("Prometheus at http://metrics does not answer")
+            raise MetricsUnavailable("Prometheus at http://metrics does not answer")
         return self.outside.measured != "none"
 
     def _value(self, query: str, at: float) -> float:

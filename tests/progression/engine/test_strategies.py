@@ -20,7 +20,6 @@ import tests.fakes
 from release_pipelines.airflow import commands as controls
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.hooks.prometheus import PrometheusReader
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Answer
 from release_pipelines.core.model.target import Target
@@ -162,7 +161,7 @@ class Engine(RuleBasedStateMachine):
         patch(PlatformHook, "aplatform", aplatform)
         patch(HistoryHook, "history", lambda _: people)
         patch(HistoryHook, "ahistory", history)
-        patch(PrometheusReader, "of", reader)
+        patch(watching, "open_metrics", reader)
         patch(HITLTrigger, "_handle_response", answered)
         patch(HITLOperator, "execute", asks)
         patch(watching, "ask", entry)

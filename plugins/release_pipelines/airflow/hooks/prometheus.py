@@ -1,31 +1,19 @@
-"""Airflow connection ``prometheus`` → numbers."""
+"""Airflow connection ``prometheus`` → a client that asks for numbers."""
 
 from __future__ import annotations
 
 import ast
-import asyncio
-import json
-import math
-import os
 import re
-import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
+from release_pipelines.adapters.metrics.prometheus import TIMEOUT, PrometheusReader, away, number, refused
+from release_pipelines.core.errors import MetricsUnavailable
+
 if TYPE_CHECKING:
-    import aiohttp
     from airflow.sdk import Connection
     from prometheus_api_client import PrometheusConnect
-
-TIMEOUT = 10.0
-"""Seconds that the service has for an answer."""
-QUEUE_TIMEOUT = 60.0
-"""Seconds until a question fails that waits for others: a thousand canaries that a restarted triggerer picks up ask at once."""
-
-
-class PrometheusError(Exception):
-    """The metrics service did not answer, or answered with an error. Says nothing about the app."""
 
 
 def base_url(connection: Connection) -> str:
@@ -46,64 +34,6 @@ def headers(connection: Connection) -> dict[str, str]:
 
     pair = base64.b64encode(f"{connection.login}:{connection.password}".encode()).decode()
     return {"Authorization": f"Basic {pair}"}
-
-
-def shown(url: str) -> str:
-    """The service in a sentence: its address without the credentials that may stand in it."""
-    return "Prometheus at " + re.sub(r"(?<=://)[^/@]*@", "", url)
-
-
-def number(answer: Any) -> float | None:
-    """The one number in an instant query's answer, or in its bare result; None when it is empty or not a number.
-
-    :raises PrometheusError: when the answer holds several series, or none that can be read.
-    """
-    result = answer.get("data", answer).get("result", []) if isinstance(answer, dict) else answer
-    if not result:
-        return None
-    try:
-        if not isinstance(result[0], dict):  # a scalar: time and value
-            value = float(result[1])
-        elif len(result) == 1:
-            value = float(result[0]["value"][1])
-        else:
-            raise PrometheusError(
-                f"one number is expected, the query gives {len(result)} series: aggregate it, for example with sum()"
-            )
-    except (KeyError, ValueError):
-        raise PrometheusError(
-            "one number is expected, the query gives text or a range: use a function like increase() over it"
-        ) from None
-    return value if math.isfinite(value) else None
-
-
-def refused(url: str, status: int, content: bytes | str) -> PrometheusError:
-    """The error behind an answer that is no success: Prometheus' own words where it says any."""
-    try:
-        said = json.loads(content)["error"]
-    except (ValueError, KeyError, TypeError):
-        return PrometheusError(f"{shown(url)} answers with status {status}, where numbers are expected")
-    return PrometheusError(f"{shown(url)} cannot answer the query: {' '.join(str(said).split())}")
-
-
-def away(url: str, error: BaseException) -> PrometheusError:
-    """The error behind a request that got no answer, by its first cause that says something to people."""
-    why, at = type(error).__name__, error
-    while True:
-        if "Timeout" in type(at).__name__:
-            why = f"no answer within {TIMEOUT:g} s"
-            break
-        if isinstance(at, socket.gaierror):
-            why = "its host name is not known"
-            break
-        if isinstance(at, OSError) and at.errno:
-            why = os.strerror(at.errno).lower()
-            break
-        cause = at.__cause__ or at.__context__
-        if cause is None:
-            break
-        at = cause
-    return PrometheusError(f"{shown(url)} does not answer: {why}")
 
 
 class PrometheusHook(BaseHook):
@@ -133,10 +63,15 @@ class PrometheusHook(BaseHook):
             url=base_url(connection), headers=headers(connection), timeout=TIMEOUT, retry=Retry(total=0)
         )
 
+    async def get_async_conn(self) -> PrometheusReader:
+        """An asynchronous client, for triggers."""
+        connection = await self.aget_connection(self.prometheus_conn_id)
+        return PrometheusReader(base_url(connection), headers(connection))
+
     def query(self, promql: str) -> float | None:
         """The query's one number now; None when the answer is empty or not finite.
 
-        :raises PrometheusError: when the service does not answer, or answers with an error.
+        :raises MetricsUnavailable: when the service does not answer, or answers with an error.
         """
         from prometheus_api_client.exceptions import PrometheusApiClientException
         from requests import JSONDecodeError, RequestException
@@ -154,100 +89,18 @@ class PrometheusHook(BaseHook):
             raise away(client.url, error) from error
 
     def check(self) -> None:
-        """Raise :class:`PrometheusError` unless the service answers a trivial query."""
+        """Raise :class:`MetricsUnavailable` unless the service answers a trivial query."""
         self.query("vector(1)")
 
     def test_connection(self) -> tuple[bool, str]:
         """What the Test button of Airflow's connection form does."""
         try:
             self.check()
-        except PrometheusError as error:
+        except MetricsUnavailable as error:
             return False, str(error)
         return True, "Prometheus answers"
 
 
-class PrometheusReader:
-    """Asynchronous instant queries for triggers.
-
-    Identical queries that are asked at the same time share one answer, and all readers of an event loop share one
-    connection pool: one triggerer may watch a thousand canaries.
-    """
-
-    _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
-    _asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
-
-    def __init__(self, url: str, request_headers: dict[str, str]) -> None:
-        self.url = url
-        self.headers = request_headers
-
-    @classmethod
-    async def of(cls, prometheus_conn_id: str) -> PrometheusReader:
-        """A reader for an Airflow connection."""
-        connection = await BaseHook.aget_connection(prometheus_conn_id)
-        return cls(base_url(connection), headers(connection))
-
-    def _session(self) -> aiohttp.ClientSession:
-        import aiohttp
-
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None or session.closed:
-            for other in [known for known in self._sessions if known.is_closed()]:
-                del self._sessions[other]
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=100),
-                timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
-            )
-        return session
-
-    async def query(self, promql: str, at: float) -> float | None:
-        """The query's one number at Unix time ``at``; None when the answer is empty or not finite.
-
-        :raises PrometheusError: when the service does not answer, or answers with an error.
-        """
-        return number(await self._shared("query", {"query": promql, "time": f"{at:.3f}"}))
-
-    async def series(self, promql: str, start: float, end: float, step: float) -> list[dict[str, float]]:
-        """Every series' value at ``start``, ``start + step``, … up to ``end`` (Unix times in seconds), by its labels.
-
-        One answer however many moments there are. Values that are not finite are left out.
-
-        :raises PrometheusError: when the service does not answer, or answers with an error.
-        """
-        given = {"query": promql, "start": f"{start:.3f}", "end": f"{end + step / 1000:.3f}", "step": f"{step:.3f}"}
-        answer = await self._shared("query_range", given)
-        moments: list[dict[str, float]] = [{} for _ in range(round((end - start) / step) + 1)]
-        for it in answer["data"]["result"]:
-            name = json.dumps(it["metric"], sort_keys=True)
-            for at, text in it["values"]:
-                moment = round((float(at) - start) / step)
-                if 0 <= moment < len(moments) and math.isfinite(float(text)):
-                    moments[moment][name] = float(text)
-        return moments
-
-    async def _shared(self, path: str, given: dict[str, str]) -> dict[str, Any]:
-        key = (self.url, path, *given.values())
-        if key not in self._asked:
-            self._asked[key] = asyncio.ensure_future(self._ask(path, given))
-            self._asked[key].add_done_callback(lambda _: self._asked.pop(key, None))
-            # Nobody may wait for it any more; its error is then nobody's.
-            self._asked[key].add_done_callback(lambda done: done.cancelled() or done.exception())
-        found: dict[str, Any] = await asyncio.shield(self._asked[key])
-        return found
-
-    async def _ask(self, path: str, given: dict[str, str]) -> dict[str, Any]:
-        import aiohttp
-
-        try:
-            async with self._session().post(f"{self.url}/api/v1/{path}", data=given, headers=self.headers) as response:
-                content = await response.read()
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise away(self.url, error) from error
-        try:
-            answer: dict[str, Any] = json.loads(content)
-            success = answer["status"] == "success"
-        except (ValueError, KeyError, TypeError):
-            success = False
-        if not success:
-            raise refused(self.url, response.status, content)
-        return answer
+async def open_metrics(prometheus_conn_id: str) -> PrometheusReader:
+    """The metrics service of a connection: what core's loops measure with."""
+    return await PrometheusHook(prometheus_conn_id).get_async_conn()

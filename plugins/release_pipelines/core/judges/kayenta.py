@@ -18,16 +18,84 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import NormalDist, fmean, median
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from release_pipelines.core.judges.judging import finite, judge, label, samples_of, shown
-from release_pipelines.core.model.analysis import SCORE, Analysis, KayentaSettings, Metric
-from release_pipelines.core.model.measurement import Judgement, Sample
+from release_pipelines.core.judges._samples import samples_of
+from release_pipelines.core.judges.threshold import measurement, metric_verdict
+from release_pipelines.core.model.analysis import Analysis, KayentaSettings, Metric
+from release_pipelines.core.model.hold import Hold
+from release_pipelines.core.model.measurement import Judgement, Sample, finite
 from release_pipelines.core.model.verdict import MetricVerdict
+from release_pipelines.core.ports.judge import Judge, Judged, Mistake
+from release_pipelines.core.sentences import label, shown
+
+SCORE = "score"
+"""Name of the verdict over all metrics."""
 
 Direction = Literal["increase", "decrease", "either"]
+
+
+class Kayenta(Judge):
+    """Compares the new version's measurements with the other track's, and gives a score."""
+
+    compares = True
+
+    def verdicts(
+        self,
+        analysis: Analysis,
+        samples: list[Sample],
+        evidence: Mapping[str, Any],
+        weight: int,
+        *,
+        over: bool = False,
+        known: Any = None,
+    ) -> list[Judged]:
+        if weight >= 100:  # nothing is left to compare with: the limits decide
+            return [Judged(metric_verdict(metric, samples, analysis)) for metric in analysis.metrics]
+        return [Judged(verdict) for verdict in verdicts(analysis, samples, over=over)]
+
+    def counts_once(self, *, compared: bool) -> bool:
+        return compared
+
+    def wants_baseline(self, analysis: Analysis) -> bool:
+        return analysis.kayenta.baseline == "fresh"
+
+    def check(self, metrics: Sequence[Metric], settings: Mapping[str, Any]) -> None:
+        if "kayenta" not in settings:
+            return
+        groups, weights = {metric.group for metric in metrics}, settings["kayenta"].group_weights
+        if unknown := weights.keys() - groups:
+            raise ValueError(f"a metric in every group of `group_weights` is expected: {', '.join(sorted(unknown))}")
+        if groups <= weights.keys() and sum(weights.values()) < 100:
+            raise ValueError("`group_weights` that add up to 100 are expected where every group has one")
+        if any(metric.name == SCORE for metric in metrics):
+            raise ValueError(f"another name than `{SCORE}` is expected: Kayenta's judge calls its own result so")
+
+    def mistakes(
+        self, where: str, analysis: Analysis, metrics: Sequence[Metric], hold: Hold, *, compared: bool
+    ) -> Iterator[Mistake]:
+        lost = analysis.kayenta.group_weights.keys() - {metric.group for metric in metrics}
+        if lost:
+            yield (
+                f"{where}.kayenta.group_weights",
+                f"points for {', '.join(sorted(lost))}, where only CPU or memory without limits is measured",
+                "points for groups that can be measured, or `cpu` and `memory` limits in `workloads`",
+            )
+        if not compared:
+            yield (
+                f"{where}.judge",
+                f"`{analysis.judge}`",
+                "`sequential` or `threshold`: a rolling release has nothing to compare with",
+            )
+        yield from super().mistakes(where, analysis, metrics, hold, compared=compared)
+
+    def without(self, metric: Metric) -> Metric | None:
+        return None  # what nobody can measure would keep the score open
+
+
+JUDGE = Kayenta()
 
 
 class Shift(NamedTuple):
@@ -176,7 +244,7 @@ def _metric(metric: Metric, samples: Iterable[Sample], analysis: Analysis) -> Me
             f"{len(canary)} usable measurements of the canary and {len(baseline)} of {other}, "
             f"at least {settings.min_points} of each are needed"
         )
-        last = judge(metric, own[-1]).reason if own and not canary else None
+        last = measurement(metric, own[-1]).reason if own and not canary else None
         return verdict("inconclusive", f"could not measure {label(metric)}: {last or why}")
     found = compare(canary, baseline, metric.direction, settings)
     text = f"{label(metric)} {shown(metric, fmean(canary))} over {len(canary)} measurements"

@@ -1,183 +1,193 @@
-"""Tests of counts that may be looked at after every interval without raising the chance of a false alarm (R3).
+"""The sequential judge: a test of counts that may be looked at after every interval (R3).
 
-Two e-processes per metric, each a mixture of likelihood ratios. An e-process has an expectation of at most 1 at every
-stopping time as long as its null hypothesis holds, so it passes ``1/alpha`` ever with a chance of at most alpha (Ville 1939).
-
-*Canary against stable.* Given the requests of both in an interval and how many of them were bad, each bad event belongs to the
-canary with probability ``θ n_c / (θ n_c + n_s)``, where θ is the ratio of their odds. The null is θ ≤ tolerance. A likelihood ratio
-of θ' > tolerance against the tolerance has expectation 1 at θ = tolerance, and less below, because it rises with every bad event of
-the canary. That is so where bad events are rare. Where they are not, the canary's number of them has Fisher's noncentral
-hypergeometric distribution: a sum of independent trials (its generating function has real roots only), whose mean is not above the
-binomial one for θ ≥ 1 (from its recursion), so that the expectation of a ratio that is convex and rising is not above 1 either
-(Hoeffding, On the Distribution of the Number of Successes in Independent Trials, 1956, Theorem 3). A test counts it out.
-
-*Canary against the limit.* Each request is bad with probability p, and the null is p ≤ limit; monotone in the same way. This one
-depends on nothing but the sums.
-
-The alternatives are 1.4 to 60 times what is tolerated, and small ones weigh more: they are what takes long to see, while a large one
-needs a few events whatever it weighs.
-
-Sources: Lindon and Malek, Anytime-Valid Inference for Multinomial Count Data (NeurIPS 2022); Lindon, Sanden and Shirikian, Rapid
-Regression Detection in Software Deployments through Sequential Testing (KDD 2022); Johari, Pekelis and Walsh, Always Valid
-Inference (2015); Robbins, Statistical Methods Related to the Law of the Iterated Logarithm (1970), for the bounds.
+The mathematics, and why looking often raises no false alarm, are in :mod:`release_pipelines.core.judges._e_values`. Gauges have
+a threshold.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache, lru_cache
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-POINTS = 20
-"""Alternatives in a mixture: enough that the best of them is near the truth, whatever it is."""
-SMALLEST, LARGEST = 1.4, 60.0
-"""Alternatives are so many times what is tolerated (in odds). Up to the root of the smallest nothing ever counts as evidence."""
-SHARES = (0.8, 0.2)
-"""Of alpha: against stable, which sees nearly everything sooner, and against the limit, which has nothing beside it in the bake."""
-BOUND_ALPHA = 0.05
-"""Chance that a version which is worse than the margin is taken for one that is surely not, ever, per metric."""
-
-
-class Counts(NamedTuple):
-    """Bad events and all requests of canary and stable in one interval."""
-
-    bad: int
-    total: int
-    stable_bad: int = 0
-    stable_total: int = 0
+from release_pipelines.core.judges import _e_values as e_values
+from release_pipelines.core.judges._samples import samples_of
+from release_pipelines.core.judges.threshold import measurement, metric_verdict
+from release_pipelines.core.model.analysis import Analysis, Metric
+from release_pipelines.core.model.measurement import Judgement, Sample, finite
+from release_pipelines.core.model.verdict import MetricVerdict
+from release_pipelines.core.ports.judge import Evidence, Judge, Judged
+from release_pipelines.core.sentences import count, label, numbers
 
 
-class State(NamedTuple):
-    """What a test knows. Small enough to be kept with the route; a restart goes on with it (R6)."""
+class SequentialTest(NamedTuple):
+    """A sequential test on its way through a stage, so that every sample is counted once however often somebody looks."""
 
-    seen: Counts = Counts(0, 0)
-    against_stable: tuple[float, ...] = (0.0,) * POINTS
-    """Natural logarithm of the likelihood ratio of each alternative."""
-
-
-def add(state: State, counts: Counts, *, tolerance: float) -> State:
-    """The state after one more interval.
-
-    :param tolerance: highest tolerated ratio of the odds of a bad event, canary to stable; at least 1.
-    """
-    seen = Counts(*(a + b for a, b in zip(state.seen, counts, strict=True)))
-    if not (counts.total and counts.stable_total and counts.bad + counts.stable_bad):
-        return State(seen, state.against_stable)  # nothing happened that belongs to one of two
-    null = _share(tolerance, counts)
-    shares = (_share(theta, counts) for theta in alternatives(tolerance))
-    ratios = (
-        known + counts.bad * math.log(it / null) + counts.stable_bad * math.log((1 - it) / (1 - null))
-        for known, it in zip(state.against_stable, shares, strict=True)
-    )
-    return State(seen, tuple(ratios))
+    state: e_values.State
+    last: Sample | None = None
+    requests: int = 0
+    """In this stage."""
+    measured: int = 0
+    errors: int = 0
+    """In a row."""
+    failed: str | None = None
+    """How it failed; later samples change nothing."""
 
 
-def evidence(state: State, *, limit: float) -> tuple[float, float]:
-    """Natural logarithms of the two e-values: against stable, and against the limit.
+class Sequential(Judge):
+    """Tests counts against stable and against the limit, and fails as soon as one of the tests is sure."""
 
-    Each is weighted with its share of alpha over an even half, so that both have to pass the same: 1/alpha of a test.
+    exact_counts = True
+    ends_early = True
 
-    :param limit: highest tolerated share of bad events.
-    """
-    bad, good = state.seen.bad, state.seen.total - state.seen.bad
-    against_limit = tuple(bad * of_bad + good * of_good for of_bad, of_good in _of_events(inside(limit)))
-    stable_share, limit_share = (math.log(2 * share) for share in SHARES)
-    return _log_mean(state.against_stable) + stable_share, _log_mean(against_limit) + limit_share
+    def verdicts(
+        self,
+        analysis: Analysis,
+        samples: list[Sample],
+        evidence: Mapping[str, Any],
+        weight: int,
+        *,
+        over: bool = False,
+        known: Mapping[str, SequentialTest] | None = None,
+    ) -> list[Judged]:
+        tests, judged = self.known(analysis, samples, evidence, known), []
+        for metric in analysis.metrics:
+            if metric.counts:
+                judged.append(_judged(metric, analysis, tests[metric.name]))
+            else:
+                verdict = metric_verdict(metric, samples, analysis)
+                judged.append(Judged(verdict, sure=verdict.judgement == "pass"))
+        return judged
 
+    def known(
+        self,
+        analysis: Analysis,
+        samples: list[Sample],
+        evidence: Mapping[str, Any],
+        known: Mapping[str, SequentialTest] | None,
+    ) -> dict[str, SequentialTest]:
+        """Where the tests of all counts are after these samples, by metric."""
+        alpha = alpha_of_a_test(analysis)
+        tests = {}
+        for metric in analysis.metrics:
+            if metric.counts:
+                test = (known or {}).get(metric.name) or SequentialTest(e_values.from_json(evidence.get(metric.name)))
+                since = test.last.at if test.last else -math.inf
+                new = [sample for sample in samples if sample.at > since]
+                tests[metric.name] = _count_on(metric, samples_of(metric, new), test, alpha)
+        return tests
 
-def excess(state: State) -> float | None:
-    """Upper bound of the canary's share of bad events minus stable's, valid at all times together; None: no requests yet.
+    def counts_once(self, *, compared: bool) -> bool:
+        return True
 
-    Without requests on stable it is the bound of the canary's own share.
-    """
-    seen = state.seen
-    if not seen.total:
-        return None
-    upper = bound(seen.bad, seen.total, BOUND_ALPHA / 2, upper=True)
-    return upper - (bound(seen.stable_bad, seen.stable_total, BOUND_ALPHA / 2, upper=False) if seen.stable_total else 0)
-
-
-@lru_cache(maxsize=4096)
-def bound(bad: int, total: int, alpha: float, *, upper: bool) -> float:
-    """Bound of a share that holds at all times together with probability 1 - alpha: Robbins' mixture over a Beta(½, ½).
-
-    The shares that are not excluded are those whose e-value ``B(bad+½, good+½) / B(½, ½) / p^bad (1-p)^good`` is below 1/alpha.
-    """
-    good = total - bad
-    mixed = math.lgamma(bad + 0.5) + math.lgamma(good + 0.5) - math.lgamma(total + 1) - math.log(math.pi)
-
-    def excluded(p: float) -> bool:
-        said = (bad * math.log(p) if bad else 0.0) + (good * math.log1p(-p) if good else 0.0)
-        return mixed - said >= -math.log(alpha)
-
-    inside, outside = (bad / total if total else 0.0), 1.0 if upper else 0.0
-    if inside == outside:
-        return outside
-    for _ in range(50):
-        middle = (inside + outside) / 2
-        if 0 < middle < 1 and excluded(middle):
-            outside = middle
-        else:
-            inside = middle
-    return outside
-
-
-def to_json(state: State) -> dict[str, list[float]]:
-    """The state for a route's note; rounded to what matters."""
-    return {
-        "seen": list(state.seen),
-        "against_stable": [round(it, 4) for it in state.against_stable],
-    }
-
-
-def from_json(kept: object) -> State:
-    """What :func:`to_json` made; a new state where it is of another shape, like that of another version."""
-    try:
-        return State(
-            Counts(*(int(it) for it in kept["seen"])),  # type: ignore[index]
-            _points(kept["against_stable"]),  # type: ignore[index]
+    def evidence(self, analysis: Analysis, metric: Metric, samples: Sequence[Sample], state: object) -> Evidence | None:
+        if not metric.counts:
+            return None
+        points = curve(metric, samples, state)
+        return Evidence(
+            against_stable=[(at, value) for at, value, _ in points],
+            against_limit=[(at, value) for at, _, value in points],
+            threshold=-math.log(alpha_of_a_test(analysis)),
         )
-    except (KeyError, TypeError, ValueError):
-        return State()
 
 
-def _points(kept: list[float]) -> tuple[float, ...]:
-    if len(kept) != POINTS:
-        raise ValueError(f"{POINTS} points are expected, found {len(kept)}")
-    return tuple(float(it) for it in kept)
+JUDGE = Sequential()
 
 
-@cache
-def alternatives(tolerated: float) -> tuple[float, ...]:
-    """Ratios of odds, or odds, from a little above what is tolerated to far above; evenly spaced in their logarithms."""
-    step = (LARGEST / SMALLEST) ** (1 / (POINTS - 1))
-    return tuple(tolerated * SMALLEST * step**n for n in range(POINTS))
+def alpha_of_a_test(analysis: Analysis) -> float:
+    """The chance of a false alarm that each test has: the analysis' own, shared over all tests that can decide."""
+    tests = sum(2 for metric in analysis.metrics if metric.counts and metric.critical)
+    return analysis.alpha / max(2, tests)
 
 
-@cache
-def log_weights() -> tuple[float, ...]:
-    """Natural logarithms of the alternatives' weights, which fall like 1/√n and add up to 1."""
-    weights = [1 / math.sqrt(n) for n in range(1, POINTS + 1)]
-    return tuple(math.log(it / sum(weights)) for it in weights)
+def curve(metric: Metric, samples: Iterable[Sample], state: object = None) -> list[tuple[float, float, float]]:
+    """How the evidence of a count grew: Unix time, and the natural logarithms of both e-values (stable, limit).
+
+    :param state: what the stage before ended with.
+    """
+    test, points = e_values.from_json(state), []
+    for sample in samples_of(metric, samples):
+        counts = _counts(sample)
+        if counts:
+            test = e_values.add(test, counts, tolerance=metric.tolerance)
+            points.append((sample.at, *e_values.evidence(test, limit=metric.limit)))
+    return points
 
 
-@cache
-def _of_events(null: float) -> tuple[tuple[float, float], ...]:
-    """What one bad event, and one good, say for each alternative to a limit: logarithms of their likelihood ratios."""
-    odds = alternatives(null / (1 - null))
-    return tuple((math.log(it / (1 + it) / null), -math.log((1 + it) * (1 - null))) for it in odds)
+def good_enough(metric: Metric, state: e_values.State) -> bool:
+    """Whether a hold may end early: the canary is surely within the limit, and surely not more than the margin above stable."""
+    seen, margin = state.seen, metric.limit / 2 if metric.margin is None else metric.margin
+    if not seen.total or e_values.bound(seen.bad, seen.total, e_values.BOUND_ALPHA, upper=True) > metric.limit:
+        return False
+    return not seen.stable_total or (e_values.excess(state) or 0.0) <= margin
 
 
-def _share(theta: float, counts: Counts) -> float:
-    return theta * counts.total / (theta * counts.total + counts.stable_total)
+def _count_on(metric: Metric, samples: list[Sample], test: SequentialTest, alpha: float) -> SequentialTest:
+    """``failed`` as soon as one e-value passes 1/alpha."""
+    for sample in samples:
+        if test.failed:
+            return test
+        counts = _counts(sample)
+        test = test._replace(last=sample, errors=test.errors + 1 if sample.error is not None else 0)
+        if counts is None:
+            continue
+        state = e_values.add(test.state, counts, tolerance=metric.tolerance)
+        test = test._replace(state=state, requests=test.requests + counts.total, measured=test.measured + 1)
+        against_stable, against_limit = e_values.evidence(state, limit=metric.limit)
+        if max(against_stable, against_limit) > -math.log(alpha):
+            how = "surely above the limit"
+            if against_stable > against_limit:
+                how = f"surely more than {metric.tolerance:g} times stable's"
+            test = test._replace(failed=how)
+    return test
 
 
-def inside(limit: float) -> float:
-    """A limit of 0 or 1 would make a single event, or none, decide everything."""
-    return min(max(limit, 1e-6), 1 - 1e-6)
+def _counts(sample: Sample) -> e_values.Counts | None:
+    """Whole events; None where the canary's could not be counted. Where only stable's could not, the limit still holds."""
+    if not finite(sample.bad) or not finite(sample.total) or sample.total <= 0:
+        return None
+    total, stable_bad, stable_total = round(sample.total), 0, 0
+    if finite(sample.stable_bad) and finite(sample.stable_total):
+        stable_total = max(0, round(sample.stable_total))
+        stable_bad = min(max(0, round(sample.stable_bad)), stable_total)
+    return e_values.Counts(min(max(0, round(sample.bad)), total), total, stable_bad, stable_total)
 
 
-def _log_mean(logs: tuple[float, ...]) -> float:
-    weighted = [it + weight for it, weight in zip(logs, log_weights(), strict=True)]
-    top = max(weighted)
-    return top + math.log(sum(math.exp(it - top) for it in weighted))
+def _judged(metric: Metric, analysis: Analysis, test: SequentialTest) -> Judged:
+    judgement, sentence = _decided(metric, analysis, test)
+    state, seen = test.state, test.state.seen
+    verdict = MetricVerdict(
+        metric=metric.name,
+        judgement=judgement,
+        value=seen.bad / seen.total if seen.total else None,
+        limit=metric.limit,
+        measurements=test.measured,
+        critical=metric.critical,
+        evidence=max(e_values.evidence(state, limit=metric.limit)),
+        sentence=sentence,
+    )
+    return Judged(verdict, judgement == "pass" and good_enough(metric, state), e_values.to_json(state))
+
+
+def _decided(metric: Metric, analysis: Analysis, test: SequentialTest) -> tuple[Judgement, str]:
+    last, measured = test.last, test.measured
+    if test.failed:
+        return "fail", f"{_numbers(metric, test.state)}, {test.failed}"
+    if last is not None and test.errors > analysis.error_limit:
+        return "error", f"could not measure {label(metric)}: {last.error}"
+    if test.requests < metric.min_requests or measured < analysis.min_measurements:
+        why = f"{count(test.requests)} requests, at least {metric.min_requests} are needed"
+        if test.requests >= metric.min_requests:
+            why = f"{measured} of {analysis.min_measurements} measurements"
+        elif last is not None and finite(last.total) and not finite(last.bad):
+            enough = last.model_copy(update={"total": max(last.total, metric.min_requests)})
+            why = measurement(metric, enough).reason
+        return "inconclusive", f"could not measure {label(metric)}: {why}"
+    return "pass", _numbers(metric, test.state)
+
+
+def _numbers(metric: Metric, state: e_values.State) -> str:
+    bad, total, stable_bad, stable_total = state.seen
+    sample = Sample(metric=metric.name, at=0, bad=bad, total=total)
+    beside = {"stable_bad": stable_bad, "stable_total": stable_total} if stable_total else {}
+    return numbers(metric, sample.model_copy(update=beside))

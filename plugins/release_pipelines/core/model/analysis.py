@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.units import DnsName, Duration, Limit
+from release_pipelines.core.ports.judge import JUDGES
+from release_pipelines.core.ports.metrics import METRIC_SOURCES, source_of
 
 Action = Literal["rollback", "hold", "continue"]
-
-
-SCORE = "score"
-"""What Kayenta's judge calls the verdict over all metrics."""
 
 
 class Metric(Value):
@@ -23,10 +22,11 @@ class Metric(Value):
     """
 
     name: DnsName
-    source: Literal["errors", "slow_requests", "cpu", "memory"] | None = Field(
+    source: Annotated[str, Choice(METRIC_SOURCES)] | None = Field(
         None,
         description="Ready-made: failed requests, requests slower than `slower_than`, CPU or memory against the limit",
     )
+    options: dict[str, Any] = Field(default_factory=dict, description="What the source takes beside that")
     bad: str | None = Field(None, description="PromQL that counts bad events in {{ window }}")
     total: str | None = Field(None, description="PromQL that counts all events in {{ window }}")
     query: str | None = Field(None, description="PromQL that gives one number (a gauge)")
@@ -59,14 +59,14 @@ class Metric(Value):
     @property
     def counts(self) -> bool:
         """Whether the metric is bad events out of all events (else a gauge)."""
-        return self.source in ("errors", "slow_requests") or self.bad is not None
+        return source_of(self).counts(self)
 
     @model_validator(mode="after")
     def _one_source(self) -> Metric:
         given = [self.source is not None, self.bad is not None or self.total is not None, self.query is not None]
         if sum(given) != 1 or (self.bad is None) != (self.total is None):
             raise ValueError("exactly one of `source`, `bad` with `total`, or `query` is expected")
-        if self.query is None and not 0 <= self.limit <= 1:
+        if source_of(self).unit(self) == "share" and not 0 <= self.limit <= 1:
             raise ValueError(f"a `limit` from 0 to 100% is expected, found {100 * self.limit:g}%")
         return self
 
@@ -101,7 +101,7 @@ class KayentaSettings(Value):
 class Analysis(Value):
     """How a step is judged (R3)."""
 
-    judge: Literal["sequential", "threshold", "kayenta"] = Field(
+    judge: Annotated[str, Choice(JUDGES)] = Field(
         "sequential", description="How counts are judged; gauges always have a threshold, but for `kayenta`"
     )
     alpha: float = Field(
@@ -129,14 +129,7 @@ class Analysis(Value):
 
     @field_validator("metrics")
     @classmethod
-    def _fit_the_score(cls, metrics: list[Metric], info: ValidationInfo) -> list[Metric]:
-        if info.data.get("judge") != "kayenta" or "kayenta" not in info.data:
-            return metrics
-        groups, weights = {metric.group for metric in metrics}, info.data["kayenta"].group_weights
-        if unknown := weights.keys() - groups:
-            raise ValueError(f"a metric in every group of `group_weights` is expected: {', '.join(sorted(unknown))}")
-        if groups <= weights.keys() and sum(weights.values()) < 100:
-            raise ValueError("`group_weights` that add up to 100 are expected where every group has one")
-        if any(metric.name == SCORE for metric in metrics):
-            raise ValueError(f"another name than `{SCORE}` is expected: Kayenta's judge calls its own result so")
+    def _fit_the_judge(cls, metrics: list[Metric], info: ValidationInfo) -> list[Metric]:
+        if "judge" in info.data:
+            JUDGES.get(info.data["judge"]).check(metrics, info.data)
         return metrics

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, TypeGuard
 
 from pydantic import Field
 
-from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.base import Value
 
 Judgement = Literal["pass", "fail", "inconclusive", "error"]
@@ -34,9 +34,13 @@ class Measurement(Value):
 
 
 class MetricQuery(Value):
-    """PromQL of one metric on one track: ``bad`` and ``total`` for counts, ``value`` for gauges."""
+    """PromQL of one metric on one track: ``bad`` and ``total`` for counts, ``value`` for gauges; None: there is no such number."""
 
-    metric: Metric
     bad: str | None = None
     total: str | None = None
     value: str | None = None
+
+
+def finite(value: float | None) -> TypeGuard[float]:
+    """Whether it is a number at all: only that can pass or fail."""
+    return value is not None and math.isfinite(value)

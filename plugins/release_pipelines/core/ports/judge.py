@@ -2,13 +2,124 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from release_pipelines.core.seams import Seam
 
+if TYPE_CHECKING:
+    from release_pipelines.core.model.analysis import Analysis, Metric
+    from release_pipelines.core.model.hold import Hold
+    from release_pipelines.core.model.measurement import Sample
+    from release_pipelines.core.model.verdict import MetricVerdict
+
+Mistake = tuple[str, str, str]
+"""Where in a file, what stands there, and what is expected."""
+
+
+class Judged(NamedTuple):
+    """One metric's verdict so far."""
+
+    verdict: MetricVerdict
+    sure: bool = False
+    """Good enough for a hold to end early."""
+    state: dict[str, Any] | None = None
+    """What the next stage goes on with: kept with the route, so it is JSON and small."""
+
+
+class Evidence(NamedTuple):
+    """How the evidence against a version grew: Unix times in seconds, and e-values as natural logarithms."""
+
+    against_stable: list[tuple[float, float]]
+    against_limit: list[tuple[float, float]]
+    threshold: float
+    """Above it the version is surely worse."""
+
 
 class Judge(Protocol):
-    """Turns the samples of a stage into verdicts."""
+    """Turns the samples of a stage into verdicts. The defaults are those of a judge that needs nothing special.
+
+    Nothing here asks the time or the network: the same samples give the same verdicts after a restart.
+    """
+
+    exact_counts: ClassVar[bool] = False
+    """Counts are what raw counters grew by since the tick before, where a source has such counters."""
+    compares: ClassVar[bool] = False
+    """The version is compared with the other track, so gauges are measured there, too."""
+    ends_early: ClassVar[bool] = False
+    """A hold may end between its shortest and its longest time."""
+
+    def verdicts(
+        self,
+        analysis: Analysis,
+        samples: list[Sample],
+        evidence: Mapping[str, Any],
+        weight: int,
+        *,
+        over: bool = False,
+        known: Any = None,
+    ) -> list[Judged]:
+        """Every metric's verdict so far.
+
+        :param samples: all samples of this stage, in any order.
+        :param evidence: states of the stages before, by metric.
+        :param weight: percent of the traffic that the new version has.
+        :param over: whether the stage's hold is over.
+        :param known: what :meth:`known` made of some of the samples already; the same comes out without it, only later.
+        """
+
+    def known(self, analysis: Analysis, samples: list[Sample], evidence: Mapping[str, Any], known: Any) -> Any:
+        """What is known after these samples, so that each of them is looked at once; None: nothing is kept.
+
+        :param known: what this method made of the samples up to some moment; None: nothing yet.
+        """
+        return None
+
+    def counts_once(self, *, compared: bool) -> bool:
+        """Whether every event belongs to one sample only; else the windows of samples may overlap.
+
+        :param compared: whether there is another track to compare with.
+        """
+        return False
+
+    def wants_baseline(self, analysis: Analysis) -> bool:
+        """Whether a track of the old version is started together with the new one."""
+        return False
+
+    def check(self, metrics: Sequence[Metric], settings: Mapping[str, Any]) -> None:
+        """Look at an analysis by itself.
+
+        :param settings: the analysis' other values, as far as they are valid.
+        :raises ValueError: "… is expected" when these metrics cannot be judged so.
+        """
+        return
+
+    def mistakes(
+        self, where: str, analysis: Analysis, metrics: Sequence[Metric], hold: Hold, *, compared: bool
+    ) -> Iterator[Mistake]:
+        """What is wrong with judging one stage by this analysis.
+
+        :param where: the analysis' path in the file.
+        :param metrics: those that can be measured.
+        :param compared: whether there is another track to compare with.
+        """
+        if hold.min < hold.max and not self.ends_early:
+            yield (
+                f"{where}.judge",
+                f"`{analysis.judge}`",
+                "`sequential`: only that judge ends a hold between `min` and `max`",
+            )
+
+    def without(self, metric: Metric) -> Metric | None:
+        """What becomes of a metric that cannot be measured; None: it is left out. By default it decides nothing."""
+        return metric.model_copy(update={"critical": False})
+
+    def evidence(self, analysis: Analysis, metric: Metric, samples: Sequence[Sample], state: object) -> Evidence | None:
+        """How the evidence of one metric grew, for a plot; None where there is none.
+
+        :param state: what the stage before ended with.
+        """
+        return None
 
 
-JUDGES: Seam[Judge] = Seam("judge", "release_pipelines.core.judges")
+JUDGES: Seam[Judge] = Seam("judge", "release_pipelines.core.judges", first=("sequential", "threshold", "kayenta"))

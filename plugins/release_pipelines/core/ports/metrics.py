@@ -1,14 +1,170 @@
-"""Where measurements come from."""
+"""Where measurements come from: sources, the service that they ask, and how data planes name what they count."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from release_pipelines.core.seams import Seam
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from release_pipelines.core.model.analysis import Analysis, Metric
+    from release_pipelines.core.model.measurement import Sample
+    from release_pipelines.core.model.target import RouterSettings, Target, Workload
+    from release_pipelines.core.model.track import Track
+    from release_pipelines.core.ports.judge import Mistake
+    from release_pipelines.core.ports.platform import Platform
+
+
+class MetricsService(Protocol):
+    """What answers PromQL. Both raise :class:`~release_pipelines.core.errors.MetricsUnavailable`."""
+
+    async def query(self, promql: str, at: float) -> float | None:
+        """The query's one number at Unix time ``at``; None when the answer is empty or not finite."""
+
+    async def series(self, promql: str, start: float, end: float, step: float) -> list[dict[str, float]]:
+        """Every series' value at ``start``, ``start + step``, … up to ``end`` (Unix times in seconds), by its labels."""
+
+
+OpenMetrics = Callable[[str], Awaitable[MetricsService]]
+"""Opens the metrics service of a connection id."""
+
+
+class Place(Protocol):
+    """An environment, as far as a metric has to fit it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def platform(self) -> str: ...
+
+    @property
+    def router(self) -> RouterSettings: ...
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """One metric in one stage, and all that is needed to measure it.
+
+    :param track: what is judged.
+    :param beside: what it is compared with; None: nothing.
+    :param started_at: Unix time in seconds at which the stage's traffic was accepted.
+    :param memory: the source's own, from one call to the next in this stage; empty after a restart.
+    """
+
+    target: Target
+    metric: Metric
+    track: Track
+    beside: Track | None
+    analysis: Analysis
+    started_at: float
+    platform: Platform
+    service: MetricsService
+    memory: dict[Any, Any] = field(default_factory=dict)
+
 
 class MetricSource(Protocol):
-    """Measures one metric."""
+    """Measures metrics that name it as their ``source``."""
+
+    events: ClassVar[str] = "requests"
+    """What it counts, in sentences."""
+    options: ClassVar[type[BaseModel] | None] = None
+    """Model of the metric's ``options``; None: it takes none."""
+
+    def counts(self, metric: Metric) -> bool:
+        """Whether it measures bad events out of all events, else a gauge."""
+
+    def label(self, metric: Metric) -> str:
+        """The metric in a sentence."""
+
+    def unit(self, metric: Metric) -> Literal["share", "number"]:
+        """Whether its values are shares, like 0.01 for 1 %."""
+        return "share"
+
+    def uncounted(self, metric: Metric) -> str:
+        """Why there may be no number of bad events where all events were counted."""
+        return "bad events could not be counted"
+
+    def measurable(self, metric: Metric, workload: Workload) -> bool:
+        """Whether a limit means anything for this workload."""
+        return True
+
+    def mistakes(self, where: str, metric: Metric, places: Sequence[Place]) -> Iterator[Mistake]:
+        """What is wrong with a metric in these environments.
+
+        :param where: the metric's path in the file.
+        """
+        yield from ()
+
+    async def check(self, target: Target, metric: Metric, platform: Platform) -> None:
+        """Look before a release begins whether this can be measured there.
+
+        :raises ReleaseError: with one sentence, when it cannot.
+        """
+        return
+
+    async def samples(self, measuring: Measuring, due: list[float]) -> list[Sample]:
+        """One sample for each of these moments (Unix times in seconds, in order).
+
+        They are the same after a restart. A number that does not exist is None; where nobody could be asked, the sample
+        has an error. A ReleaseError counts as that error of all samples.
+        """
 
 
-METRIC_SOURCES: Seam[MetricSource] = Seam("metric_source", "release_pipelines.adapters.metrics.sources")
+@dataclass(frozen=True)
+class RequestMetrics:
+    """How a data plane names the requests to one track.
+
+    :param labels: matchers of that track, like ``service="shop-production-canary@redis"``.
+    :param counter: name of the counter of all requests.
+    :param failed: matcher of failed ones.
+    :param histogram: name of the histogram of their durations, without ``_bucket`` and ``_count``.
+    :param per_second: what a second is in that histogram.
+    """
+
+    labels: tuple[str, ...]
+    counter: str
+    failed: str
+    histogram: str
+    per_second: float = 1
+
+    def selector(self, name: str, *more: str) -> str:
+        """The series of that name, with more matchers."""
+        return f"{name}{{{','.join([*self.labels, *more])}}}"
+
+
+class MetricDialect(Protocol):
+    """Knows the names of one data plane's metrics."""
+
+    def requests(self, target: Target, track: Track) -> RequestMetrics:
+        """What it counts of a track's requests."""
+
+
+METRIC_SOURCES: Seam[MetricSource] = Seam(
+    "metric_source",
+    "release_pipelines.adapters.metrics.sources",
+    first=("errors", "slow_requests", "cpu", "memory"),
+)
+METRIC_DIALECTS: Seam[MetricDialect] = Seam("metric_dialect", "release_pipelines.adapters.metrics.dialects")
+
+
+def source_of(metric: Metric) -> MetricSource:
+    """What measures a metric: the source that it names, or its own PromQL.
+
+    :raises ExtensionError: when that source cannot be loaded.
+    """
+    return _source(metric.source)
+
+
+@cache
+def _source(name: str | None) -> MetricSource:
+    if name is not None:
+        return METRIC_SOURCES.get(name)
+    from release_pipelines.core.promql import OWN_PROMQL  # it needs the models, which need this module
+
+    return OWN_PROMQL

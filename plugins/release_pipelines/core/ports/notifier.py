@@ -11,4 +11,6 @@ class Notifier(Protocol):
     """Sends a notice."""
 
 
-NOTIFIERS: Seam[Notifier] = Seam("notifier", "release_pipelines.adapters.notifiers", ("log", "webhook", "slack", "mail"))
+NOTIFIERS: Seam[Notifier] = Seam(
+    "notifier", "release_pipelines.adapters.notifiers", ("log", "webhook", "slack", "mail")
+)

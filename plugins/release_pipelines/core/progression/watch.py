@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from release_pipelines.adapters.entry import ask, at
+from release_pipelines.airflow.hooks.prometheus import open_metrics
 from release_pipelines.airflow.triggers import first_of, insist
 from release_pipelines.core.errors import FenceLost, Forbidden, PlatformError, PlatformUnavailable
-from release_pipelines.core.judges.judging import Counted, action, counted, stage_verdict
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
@@ -21,9 +21,11 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import Steering, aborted_by
 from release_pipelines.core.progression.measuring import Measurer
+from release_pipelines.core.verdicts import action, stage_verdict
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +68,11 @@ class Watch:
         self.stage = stage
         self.previous = previous
         self.traffic: Traffic = stage.traffic or ALL_TO_STABLE
-        self.measurer = Measurer(target, stage.track, beside(stage), stage.analysis)
+        self.measurer = Measurer(target, stage.track, beside(stage), stage.analysis, open_metrics)
         self.notes: list[str] = []
         self.took = False
         self._waits_since: float | None = None
-        self._known: dict[str, Counted] | None = None
+        self._known: Any = None
         self._undecided: tuple[Any, ...] | None = None
 
     # --- looking ----------------------------------------------------------------------------------------------
@@ -189,8 +191,7 @@ class Watch:
         if known == self._undecided:
             return None
         samples = self.measurer.samples
-        if analysis.judge == "sequential":
-            self._known = counted(analysis, samples, note.evidence, self._known)
+        self._known = JUDGES.get(analysis.judge).known(analysis, samples, note.evidence, self._known)
         verdict = stage_verdict(
             self.stage.name, self.stage.weight, analysis, samples, now, earliest, latest, note.evidence, self._known
         )

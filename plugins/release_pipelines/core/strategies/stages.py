@@ -14,6 +14,7 @@ from release_pipelines.core.model.stage import (
 )
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Match, Traffic, share_with
+from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.strategies.blue_green import BlueGreenSettings
 from release_pipelines.core.strategies.canary import CanarySettings, StepSettings
 from release_pipelines.core.strategies.rolling import RollingSettings
@@ -79,7 +80,7 @@ def _step(spec: ReleaseSpec, canary: CanarySettings, step: StepSettings, number:
     else:
         weight = step.weight or 0
         name, traffic = f"step_{weight}", share_with("canary", weight, sticky=canary.affinity)
-        if analysis.judge == "kayenta" and analysis.kayenta.baseline == "fresh":
+        if JUDGES.get(analysis.judge).wants_baseline(analysis):
             weights = {"stable": 100 - 2 * weight, "canary": weight, "baseline": weight}
             traffic = Traffic(weights=weights, sticky=canary.affinity)
     return Stage(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from release_pipelines.core.judges.judging import limits
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.stage import Question, Stage, StageKind
+from release_pipelines.core.sentences import limits
 from release_pipelines.core.strategies.stages import stages
 from release_pipelines.spec.release import ReleaseSpec
 

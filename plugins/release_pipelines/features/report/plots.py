@@ -9,25 +9,18 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from release_pipelines.core.judges.judging import alpha_of_a_test, curve, finite, judged, label
 from release_pipelines.core.model.analysis import Analysis, Metric
-from release_pipelines.core.model.measurement import Judgement, Sample
+from release_pipelines.core.model.measurement import Judgement, Sample, finite
 from release_pipelines.core.model.records import RecordedSample, RecordedVerdict, ReleaseDetail
+from release_pipelines.core.ports.judge import JUDGES, Evidence
+from release_pipelines.core.ports.metrics import source_of
+from release_pipelines.core.sentences import label
 
 MOST_POINTS = 240
 """Longer series are summed up to so many points: what an eye can tell apart, in an SVG of some tens of kilobytes."""
 
 Point = tuple[float, float | None]
 """Unix time in seconds, and a number; None where there was none."""
-
-
-class Evidence(NamedTuple):
-    """The sequential tests of a count: e-values as natural logarithms."""
-
-    against_stable: list[tuple[float, float]]
-    against_limit: list[tuple[float, float]]
-    threshold: float
-    """ln(1/alpha): above it the version is surely worse."""
 
 
 class Plot(NamedTuple):
@@ -84,10 +77,10 @@ def plots(release: ReleaseDetail, analyses: Mapping[str, Analysis]) -> list[Plot
                     judgement=metric.judgement,
                 )
             )
-        if analysis and analysis.judge == "sequential":
+        if analysis:
             plain = [Sample.model_validate(it.model_dump(exclude={"environment", "step"})) for it in samples]
-            found = judged(analysis, plain, before, verdict.weight)
-            before.update({it.verdict.metric: it.state for it in found if it.state})
+            judged = JUDGES.get(analysis.judge).verdicts(analysis, plain, before, verdict.weight)
+            before.update({it.verdict.metric: it.state for it in judged if it.state})
     return made
 
 
@@ -117,21 +110,20 @@ def _last_of_each_step(verdicts: Iterable[RecordedVerdict]) -> list[RecordedVerd
 def _evidence(
     analysis: Analysis, metric: Metric, samples: list[RecordedSample], before: Mapping[str, Any]
 ) -> Evidence | None:
-    if analysis.judge != "sequential" or not metric.counts:
+    evidence = JUDGES.get(analysis.judge).evidence(analysis, metric, samples, before.get(metric.name))
+    if evidence is None:
         return None
-    points = curve(metric, samples, before.get(metric.name))
+    return Evidence(_thinned(evidence.against_stable), _thinned(evidence.against_limit), threshold=evidence.threshold)
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     size = max(1, math.ceil(len(points) / MOST_POINTS))
-    kept = [points[min(n + size, len(points)) - 1] for n in range(0, len(points), size)]
-    return Evidence(
-        against_stable=[(at, value) for at, value, _ in kept],
-        against_limit=[(at, value) for at, _, value in kept],
-        threshold=-math.log(alpha_of_a_test(analysis)),
-    )
+    return [points[min(n + size, len(points)) - 1] for n in range(0, len(points), size)]
 
 
 def _share(metric: Metric | None, samples: list[RecordedSample]) -> bool:
     if metric is not None:
-        return metric.counts or metric.source is not None
+        return source_of(metric).unit(metric) == "share"
     return any(it.total is not None for it in samples)
 
 

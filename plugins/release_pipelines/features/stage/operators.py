@@ -99,7 +99,7 @@ class StageOperator(ReleaseOperator):
             return to_json(verdict)
 
     def _goes_on(self, verdict: Verdict) -> bool:
-        from release_pipelines.core.judges.judging import action
+        from release_pipelines.core.verdicts import action
 
         return action(given(Stage, self.stage, "stage").analysis, verdict) == "go_on"
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from release_pipelines.airflow.triggers import PlatformTrigger, first_of, insist, reached
 from release_pipelines.core.errors import FenceLost
-from release_pipelines.core.judges.judging import action
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.command import Standing, why
 from release_pipelines.core.model.route import RouteNote
@@ -26,6 +25,7 @@ from release_pipelines.core.progression.watch import (
     passed_by,
     said_abort,
 )
+from release_pipelines.core.verdicts import action
 
 READY_LOOK_SECONDS = 0.5
 HEARD_SECONDS = 1.0

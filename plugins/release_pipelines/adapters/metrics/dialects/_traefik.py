@@ -1,0 +1,18 @@
+"""What Traefik's metrics have in common, whoever gives it its services."""
+
+from __future__ import annotations
+
+from release_pipelines.core.ports.metrics import RequestMetrics
+
+
+def requests_of(service: str) -> RequestMetrics:
+    """The requests to one service of Traefik.
+
+    :param service: matcher of its label ``service``.
+    """
+    return RequestMetrics(
+        labels=(service,),
+        counter="traefik_service_requests_total",
+        failed='code=~"5.."',
+        histogram="traefik_service_request_duration_seconds",
+    )

@@ -1,0 +1,163 @@
+"""Prometheus, or what speaks like it: questions and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import re
+import socket
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.core.errors import MetricsUnavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+TIMEOUT = 10.0
+"""Seconds that the service has for an answer."""
+QUEUE_TIMEOUT = 60.0
+"""Seconds until a question fails that waits for others: a thousand canaries that a restarted triggerer picks up ask at once."""
+
+
+def shown(url: str) -> str:
+    """The service in a sentence: its address without the credentials that may stand in it."""
+    return "Prometheus at " + re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
+def number(answer: Any) -> float | None:
+    """The one number in an instant query's answer, or in its bare result; None when it is empty or not a number.
+
+    :raises MetricsUnavailable: when the answer holds several series, or none that can be read.
+    """
+    result = answer.get("data", answer).get("result", []) if isinstance(answer, dict) else answer
+    if not result:
+        return None
+    try:
+        if not isinstance(result[0], dict):  # a scalar: time and value
+            value = float(result[1])
+        elif len(result) == 1:
+            value = float(result[0]["value"][1])
+        else:
+            raise MetricsUnavailable(
+                f"one number is expected, the query gives {len(result)} series: aggregate it, for example with sum()"
+            )
+    except (KeyError, ValueError):
+        raise MetricsUnavailable(
+            "one number is expected, the query gives text or a range: use a function like increase() over it"
+        ) from None
+    return value if math.isfinite(value) else None
+
+
+def refused(url: str, status: int, content: bytes | str) -> MetricsUnavailable:
+    """The error behind an answer that is no success: Prometheus' own words where it says any."""
+    try:
+        said = json.loads(content)["error"]
+    except (ValueError, KeyError, TypeError):
+        return MetricsUnavailable(f"{shown(url)} answers with status {status}, where numbers are expected")
+    return MetricsUnavailable(f"{shown(url)} cannot answer the query: {' '.join(str(said).split())}")
+
+
+def away(url: str, error: BaseException) -> MetricsUnavailable:
+    """The error behind a request that got no answer, by its first cause that says something to people."""
+    why, at = type(error).__name__, error
+    while True:
+        if "Timeout" in type(at).__name__:
+            why = f"no answer within {TIMEOUT:g} s"
+            break
+        if isinstance(at, socket.gaierror):
+            why = "its host name is not known"
+            break
+        if isinstance(at, OSError) and at.errno:
+            why = os.strerror(at.errno).lower()
+            break
+        cause = at.__cause__ or at.__context__
+        if cause is None:
+            break
+        at = cause
+    return MetricsUnavailable(f"{shown(url)} does not answer: {why}")
+
+
+class PrometheusReader:
+    """Asynchronous queries.
+
+    Identical queries that are asked at the same time share one answer, and all readers of an event loop share one
+    connection pool: one triggerer may watch a thousand canaries.
+
+    :param url: address of the service.
+    :param request_headers: credentials, as headers.
+    """
+
+    _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+    _asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
+
+    def __init__(self, url: str, request_headers: dict[str, str]) -> None:
+        self.url = url
+        self.headers = request_headers
+
+    def _session(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None or session.closed:
+            for other in [known for known in self._sessions if known.is_closed()]:
+                del self._sessions[other]
+            session = self._sessions[loop] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=100),
+                timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
+            )
+        return session
+
+    async def query(self, promql: str, at: float) -> float | None:
+        """The query's one number at Unix time ``at``; None when the answer is empty or not finite.
+
+        :raises MetricsUnavailable: when the service does not answer, or answers with an error.
+        """
+        return number(await self._shared("query", {"query": promql, "time": f"{at:.3f}"}))
+
+    async def series(self, promql: str, start: float, end: float, step: float) -> list[dict[str, float]]:
+        """Every series' value at ``start``, ``start + step``, … up to ``end`` (Unix times in seconds), by its labels.
+
+        One answer however many moments there are. Values that are not finite are left out.
+
+        :raises MetricsUnavailable: when the service does not answer, or answers with an error.
+        """
+        given = {"query": promql, "start": f"{start:.3f}", "end": f"{end + step / 1000:.3f}", "step": f"{step:.3f}"}
+        answer = await self._shared("query_range", given)
+        moments: list[dict[str, float]] = [{} for _ in range(round((end - start) / step) + 1)]
+        for it in answer["data"]["result"]:
+            name = json.dumps(it["metric"], sort_keys=True)
+            for at, text in it["values"]:
+                moment = round((float(at) - start) / step)
+                if 0 <= moment < len(moments) and math.isfinite(float(text)):
+                    moments[moment][name] = float(text)
+        return moments
+
+    async def _shared(self, path: str, given: dict[str, str]) -> dict[str, Any]:
+        key = (self.url, path, *given.values())
+        if key not in self._asked:
+            self._asked[key] = asyncio.ensure_future(self._ask(path, given))
+            self._asked[key].add_done_callback(lambda _: self._asked.pop(key, None))
+            # Nobody may wait for it any more; its error is then nobody's.
+            self._asked[key].add_done_callback(lambda done: done.cancelled() or done.exception())
+        found: dict[str, Any] = await asyncio.shield(self._asked[key])
+        return found
+
+    async def _ask(self, path: str, given: dict[str, str]) -> dict[str, Any]:
+        import aiohttp
+
+        try:
+            async with self._session().post(f"{self.url}/api/v1/{path}", data=given, headers=self.headers) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise away(self.url, error) from error
+        try:
+            answer: dict[str, Any] = json.loads(content)
+            success = answer["status"] == "success"
+        except (ValueError, KeyError, TypeError):
+            success = False
+        if not success:
+            raise refused(self.url, response.status, content)
+        return answer

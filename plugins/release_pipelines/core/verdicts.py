@@ -1,0 +1,84 @@
+"""What a stage's measurements amount to, and what follows from that (R3). Pure: none of this asks the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from release_pipelines.core.model.analysis import Action, Analysis
+from release_pipelines.core.model.measurement import Judgement, Sample
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.ports.judge import JUDGES
+
+_ACTIONS: dict[Action, Literal["go_on", "rollback", "hold"]] = {
+    "continue": "go_on",
+    "rollback": "rollback",
+    "hold": "hold",
+}
+
+
+def stage_verdict(
+    name: str,
+    weight: int,
+    analysis: Analysis,
+    samples: list[Sample],
+    now: float,
+    earliest: float,
+    latest: float,
+    evidence: Mapping[str, Any],
+    known: Any = None,
+) -> Verdict | None:
+    """What a stage amounts to; None: go on measuring.
+
+    A failing critical metric decides at once. A pass comes at ``latest``; between ``earliest`` and ``latest`` it comes as soon as
+    the judge is sure of every critical metric. What could not be measured by ``latest`` waits for ``patience``, and is then
+    ``error`` or ``inconclusive``: never "the app is bad".
+
+    :param name: the stage's name, for the verdict.
+    :param weight: percent of the traffic that the new version has.
+    :param samples: all samples of this stage, in any order.
+    :param now: Unix time in seconds of the newest answer; the verdict's ``decided_at``.
+    :param earliest: Unix time in seconds at which the hold may end; infinite while it is paused.
+    :param latest: Unix time in seconds at which it ends.
+    :param evidence: ``Verdict.evidence`` of the stages before, from the note.
+    :param known: what the judge's ``known`` made of some of the samples already; the same comes out without it, only later.
+    """
+    judge = JUDGES.get(analysis.judge)
+    judged = judge.verdicts(analysis, samples, evidence, weight, over=now >= latest, known=known)
+    sentences: dict[Judgement, list[str]] = {}
+    for verdict in (metric.verdict for metric in judged):
+        if verdict.critical:
+            sentences.setdefault(verdict.judgement, []).append(verdict.sentence)
+    sure = all(metric.sure for metric in judged if metric.verdict.critical)
+
+    judgement: Judgement
+    if "fail" in sentences:
+        judgement = "fail"
+    elif now < earliest:
+        return None
+    elif sentences.keys() == {"pass"}:
+        if now < latest and not sure:
+            return None
+        judgement = "pass"
+    elif now < latest + analysis.patience:
+        return None
+    else:
+        judgement = "error" if "error" in sentences else "inconclusive"
+    return Verdict(
+        judgement=judgement,
+        decided_at=now,
+        step=name,
+        weight=weight,
+        metrics=[metric.verdict for metric in judged],
+        evidence={metric.verdict.metric: metric.state for metric in judged if metric.state},
+        sentence="; ".join(sentences.get(judgement, [])),
+    )
+
+
+def action(analysis: Analysis, verdict: Verdict) -> Literal["go_on", "rollback", "hold"]:
+    """What follows from a verdict."""
+    if verdict.judgement == "pass":
+        return "go_on"
+    if verdict.judgement == "fail":
+        return "rollback"
+    return _ACTIONS[analysis.on_error if verdict.judgement == "error" else analysis.on_inconclusive]

@@ -193,7 +193,8 @@ class FakePlatform:
             return track in self.world.tracks and self.world.tracks[track].ready > 0
 
         await refuse_unready(target, traffic, self.world.route.traffic if self.world.route else None, is_ready)
-        route = Route(traffic=traffic, fence=fence, note=note)
+        kept = RouteNote.model_validate_json(note.model_dump_json())  # it is text where others keep it
+        route = Route(traffic=traffic, fence=fence, note=kept)
         if route == self.world.route:
             return False
         self.world.route = route
@@ -227,6 +228,8 @@ class FakePlatform:
             self.world.fence += 1
         lease = Lease(holder=holder, fence=self.world.fence, expires_at=now + ttl)
         self.world.lease = lease
+        if self.world.route:
+            self.world.route = self.world.route.model_copy(update={"fence": lease.fence})
         self._wrote("take_lease", holder)
         return lease
 

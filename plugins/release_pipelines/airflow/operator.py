@@ -18,7 +18,7 @@ from airflow.sdk.exceptions import (
 from pydantic import ValidationError
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformUnavailable, ReleaseError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import Value, to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -128,7 +128,7 @@ def explained(context: Context) -> Iterator[None]:
             context["ti"].xcom_push(ABORTED, {"by": error.by, "reason": error.reason})
         _push(context, str(error))
         raise
-    except (PlatformError, ValueError) as error:
+    except (ReleaseError, ValueError) as error:
         _push(context, str(error))
         raise AirflowFailException(str(error)) from error
     except Exception as error:

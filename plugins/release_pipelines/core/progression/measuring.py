@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from release_pipelines.core.errors import ReleaseError
@@ -86,6 +87,15 @@ class Measurer:
             samples = [Sample(metric=metric.name, at=tick, error=str(error)) for tick in missing]
         for sample in samples:
             self._samples[metric.name, sample.at] = sample
+
+
+async def check_metrics(target: Target, metrics: Iterable[Metric], platform: Platform) -> None:
+    """Look whether each metric can be measured there.
+
+    :raises ReleaseError: for the first that cannot.
+    """
+    for metric in metrics:
+        await source_of(metric).check(target, metric, platform)
 
 
 def ticks(started_at: float, interval: float, now: float, after: float = -math.inf) -> list[float]:

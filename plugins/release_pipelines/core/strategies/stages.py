@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.stage import (
     Check,
@@ -46,6 +47,15 @@ def stages(spec: ReleaseSpec) -> list[StageKind]:
     if isinstance(chosen, CanarySettings):
         return _canary(spec, chosen)
     return _blue_green(spec, chosen) if isinstance(chosen, BlueGreenSettings) else _rolling(spec, chosen)
+
+
+def metrics_of(spec: ReleaseSpec) -> list[Metric]:
+    """All metrics by which a release is judged, each once."""
+    metrics: list[Metric] = []
+    for stage in stages(spec):
+        if isinstance(stage, Stage):
+            metrics += [metric for metric in stage.analysis.metrics if metric not in metrics]
+    return metrics
 
 
 def _canary(spec: ReleaseSpec, canary: CanarySettings) -> list[StageKind]:

@@ -14,6 +14,8 @@ from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.progression.measuring import check_metrics
+from release_pipelines.core.strategies.stages import metrics_of
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.lease.triggers import LeaseFreeTrigger
 from release_pipelines.features.notify.notifiers import misfit, named
@@ -72,6 +74,8 @@ class PreflightOperator(ReleaseOperator):
             PlatformHook(target).call(lambda platform: platform.check(target))  # noqa: B023
             PrometheusHook(target.prometheus_connection).check()
         production = targets[-1]
+        metrics = metrics_of(self.spec)
+        PlatformHook(production).call(lambda platform: check_metrics(production, metrics, platform))
         observed = PlatformHook(production).call(lambda platform: platform.observe(production))
         self._wait_for_lease(production, observed, release)
         self._check_stable(production, observed, urgent)

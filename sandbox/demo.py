@@ -86,23 +86,25 @@ def ask(*arguments: str) -> Any:
 
 
 def wait_for_dag(strategy: str = "canary", timeout: float = 120) -> None:
-    """Wait until Airflow has read the app's file with this strategy.
+    """Wait until Airflow has read the app's file as it is now, with this strategy.
 
     :raises SandboxError: when it does not, with Airflow's import errors.
     """
     admin, deadline = airflow.Client("admin"), time.monotonic() + timeout
+    times: list[str | None] = []
     while True:
-        try:
+        if (last := airflow.read_anew(admin, DAG_ID)) not in times:
+            times.append(last)
+        # The first time that is new may be of a reading that began before the file was written.
+        if len(times) > 2 or (last and times[0] is None):
             tasks = admin.call("GET", f"/dags/{DAG_ID}/tasks")["tasks"]
-        except SandboxError:
-            tasks = []  # no such DAG yet
-        if any(task["task_id"] == app_file.FIRST_TASK[strategy] for task in tasks):
-            return
+            if any(task["task_id"] == app_file.FIRST_TASK[strategy] for task in tasks):
+                return
         if time.monotonic() > deadline:
             errors = admin.call("GET", "/importErrors")["import_errors"]
             why = "; ".join(error["stack_trace"].strip().splitlines()[-1] for error in errors) or "no import error"
             raise SandboxError(f"Airflow knows no DAG {DAG_ID} ({strategy}) after {timeout:.0f} s: {why}")
-        time.sleep(1)
+        time.sleep(0.5)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from release_pipelines.core import seams
 from release_pipelines.core.errors import ReleaseError
 from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.ports.judge import Mistake
 from release_pipelines.core.ports.metrics import METRIC_SOURCES, Measuring, MetricSource, MetricsService, Place
 from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.measuring import Measurer, check_metrics

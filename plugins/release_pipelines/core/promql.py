@@ -11,9 +11,10 @@ from typing import Literal
 from release_pipelines.core.errors import MetricsUnavailable
 from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.measurement import MetricQuery, Sample
+from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.ports.judge import JUDGES, Mistake
+from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.metrics import Measuring, MetricSource, MetricsService, Place
 
 PLACEHOLDERS = ("app", "track", "namespace", "environment", "window")

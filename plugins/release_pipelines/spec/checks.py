@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from release_pipelines.core.model.analysis import Analysis, Metric
-from release_pipelines.core.ports.judge import JUDGES, Mistake
+from release_pipelines.core.model.mistake import Mistake
+from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.metrics import source_of
 from release_pipelines.core.strategies.rolling import RollingSettings
 from release_pipelines.spec.app import AppSpec

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.hold import Hold
-from release_pipelines.core.ports.judge import JUDGES, Mistake
+from release_pipelines.core.model.mistake import Mistake
+from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.strategies.blue_green import BlueGreenSettings
 from release_pipelines.core.strategies.canary import CanarySettings
 from release_pipelines.core.strategies.rolling import RollingSettings

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
-from release_pipelines.core.ports.judge import Mistake
+from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 

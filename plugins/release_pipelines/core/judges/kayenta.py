@@ -27,8 +27,9 @@ from release_pipelines.core.judges.threshold import measurement, metric_verdict
 from release_pipelines.core.model.analysis import Analysis, KayentaSettings, Metric
 from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.measurement import Judgement, Sample, finite
+from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.verdict import MetricVerdict
-from release_pipelines.core.ports.judge import Judge, Judged, Mistake
+from release_pipelines.core.ports.judge import Judge, Judged
 from release_pipelines.core.sentences import label, shown
 
 SCORE = "score"

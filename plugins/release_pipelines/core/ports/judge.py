@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     from release_pipelines.core.model.analysis import Analysis, Metric
     from release_pipelines.core.model.hold import Hold
     from release_pipelines.core.model.measurement import Sample
+    from release_pipelines.core.model.mistake import Mistake
     from release_pipelines.core.model.verdict import MetricVerdict
-
-Mistake = tuple[str, str, str]
-"""Where in a file, what stands there, and what is expected."""
 
 
 class Judged(NamedTuple):

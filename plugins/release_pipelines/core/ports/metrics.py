@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from release_pipelines.core.model.analysis import Analysis, Metric
     from release_pipelines.core.model.measurement import Sample
+    from release_pipelines.core.model.mistake import Mistake
     from release_pipelines.core.model.target import RouterSettings, Target, Workload
     from release_pipelines.core.model.track import Track
-    from release_pipelines.core.ports.judge import Mistake
     from release_pipelines.core.ports.platform import Platform
 
 

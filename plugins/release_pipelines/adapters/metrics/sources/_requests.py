@@ -15,9 +15,10 @@ from dataclasses import replace
 from release_pipelines.adapters.metrics.sources._counters import Counter, counted
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.measurement import MetricQuery, Sample
+from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.target import RouterSettings, Target
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.ports.judge import JUDGES, Mistake
+from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.metrics import METRIC_DIALECTS, Measuring, MetricDialect, Place, RequestMetrics
 from release_pipelines.core.promql import PromQLSource, duration, sample_of
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-from release_pipelines.adapters.notifiers.base import ReleaseNotifier
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from release_pipelines.core.model.notice import Notice
+from release_pipelines.core.ports.notifier import Notifier
 
 GOOD = ("released", "no_op")
 
 
-class LogNotifier(ReleaseNotifier):
-    """Writes the notice, and what is to be done, into the log; what is urgent as an error."""
+def level_of(notice: Notice) -> int:
+    """The log level that the outcome is worth."""
+    if notice.urgent:
+        return logging.ERROR
+    return logging.INFO if notice.outcome in GOOD else logging.WARNING
 
-    def notify(self, context: Context) -> None:
-        it = self.notice
-        level = logging.ERROR if it.urgent else logging.INFO if it.outcome in GOOD else logging.WARNING
-        lines = [f"{it.title}. {it.sentence}", *(f"{n}. {step}" for n, step in enumerate(it.what_to_do, 1))]
-        for line in lines:
-            self.log.log(level, "%s", line)
 
-    async def async_notify(self, context: Context) -> None:
-        self.notify(context)
+def lines_of(notice: Notice) -> list[str]:
+    """What happened, and what is to be done."""
+    return [f"{notice.title}. {notice.sentence}", *(f"{n}. {step}" for n, step in enumerate(notice.what_to_do, 1))]
+
+
+NOTIFIER = Notifier("release_pipelines.airflow.notifiers.log.LogNotifier")

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import email.utils
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
-
-from release_pipelines.adapters.notifiers.base import NotSent, ReleaseNotifier, missing
-from release_pipelines.airflow.hooks.prometheus import base_url, headers
 from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.notice import Notice
+from release_pipelines.core.ports.notifier import Notifier, NotSent
 
 if TYPE_CHECKING:
     import httpx
-    from airflow.sdk import Connection, Context
 
 TIMEOUT = 10.0
-"""Seconds for one try."""
+"""Maximum time of one try, in seconds."""
 TRIES = 3
-PAUSE, LONGEST_PAUSE = 1.0, 30.0
+PAUSE, MAX_PAUSE = 1.0, 30.0
 """Seconds before the second try, doubled before each later one; and the most that a receiver's Retry-After may ask for."""
 WORTH_ANOTHER_TRY = (408, 425, 429, 500, 502, 503, 504)
 
@@ -36,70 +34,63 @@ class _Refused(NotSent):
         self.after = after
 
 
-class WebhookNotifier(ReleaseNotifier):
-    """POSTs the notice as JSON. Any 2xx answer is a success, also 204 without a body.
+def request_of(notice: Notice, connection: str, url: str, headers: Mapping[str, str]) -> httpx.Request:
+    """The request that tells the notice.
 
-    :param notice: the :class:`~release_pipelines.core.model.notice.Notice` or its dict.
-    :param connection: Airflow connection of type ``http``: its host may be the whole URL. A login and a password are sent as
-        basic authentication, a password alone as bearer token, and ``headers`` of its extra as they are.
+    :param connection: name of the Airflow connection, for sentences: its address may be a secret.
     """
+    import httpx
 
-    def __init__(self, *, connection: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.connection = connection
+    body = to_json(notice) | {"urgent": notice.urgent, "title": notice.title}
+    try:
+        return httpx.Request("POST", url, json=body, headers=dict(headers))
+    except httpx.InvalidURL:
+        raise NotSent(f"the host of the Airflow connection `{connection}` is no URL") from None
 
-    def notify(self, context: Context) -> None:
-        import httpx
-        from tenacity import Retrying
 
-        try:
-            request = self._request(BaseHook.get_connection(self.connection))
-        except AirflowNotFoundException:
-            raise missing(self.connection) from None
-        with httpx.Client(timeout=TIMEOUT) as client:
-            for attempt in Retrying(**_retries()):
-                with attempt:
-                    try:
-                        self._check(client.send(request))
-                    except httpx.TransportError as error:
-                        raise self._away(error) from error
+def post(request: httpx.Request, connection: str) -> None:
+    """Send the request, again where that may help. Any 2xx answer is a success.
 
-    async def async_notify(self, context: Context) -> None:
-        import httpx
-        from tenacity import AsyncRetrying
+    :raises NotSent: when the receiver did not take it.
+    """
+    import httpx
+    from tenacity import Retrying
 
-        try:
-            request = self._request(await BaseHook.aget_connection(self.connection))
-        except AirflowNotFoundException:
-            raise missing(self.connection) from None
-        async with httpx.AsyncClient(timeout=TIMEOUT) as client:
-            async for attempt in AsyncRetrying(**_retries()):
-                with attempt:
-                    try:
-                        self._check(await client.send(request))
-                    except httpx.TransportError as error:
-                        raise self._away(error) from error
+    with httpx.Client(timeout=TIMEOUT) as client:
+        for attempt in Retrying(**_retries()):
+            with attempt, _errors(connection):
+                _check(client.send(request), connection)
 
-    def _request(self, connection: Connection) -> httpx.Request:
-        import httpx
 
-        more = connection.extra_dejson.get("headers") or {}
-        body = to_json(self.notice) | {"urgent": self.notice.urgent, "title": self.notice.title}
-        try:
-            return httpx.Request("POST", base_url(connection), json=body, headers={**headers(connection), **more})
-        except httpx.InvalidURL:
-            raise NotSent(f"the host of the Airflow connection `{self.connection}` is no URL") from None
+async def apost(request: httpx.Request, connection: str) -> None:
+    """The same without blocking."""
+    import httpx
+    from tenacity import AsyncRetrying
 
-    def _check(self, answer: httpx.Response) -> None:
-        if answer.is_success:
-            return
-        sentence = f"webhook `{self.connection}` answered with status {answer.status_code}"
-        if answer.status_code in WORTH_ANOTHER_TRY:
-            raise _Refused(sentence, retry_after(answer.headers.get("Retry-After"), time.time()))
-        raise NotSent(sentence)
+    async with httpx.AsyncClient(timeout=TIMEOUT) as client:
+        async for attempt in AsyncRetrying(**_retries()):
+            with attempt, _errors(connection):
+                _check(await client.send(request), connection)
 
-    def _away(self, error: Exception) -> _Refused:
-        return _Refused(f"webhook `{self.connection}` did not answer ({type(error).__name__})")
+
+@contextmanager
+def _errors(connection: str) -> Iterator[None]:
+    """The one place where the HTTP client's errors become ours."""
+    import httpx
+
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise _Refused(f"webhook `{connection}` did not answer ({type(error).__name__})") from error
+
+
+def _check(answer: httpx.Response, connection: str) -> None:
+    if answer.is_success:
+        return
+    sentence = f"webhook `{connection}` answered with status {answer.status_code}"
+    if answer.status_code in WORTH_ANOTHER_TRY:
+        raise _Refused(sentence, retry_after(answer.headers.get("Retry-After"), time.time()))
+    raise NotSent(sentence)
 
 
 def retry_after(header: str | None, now: float) -> float | None:
@@ -119,7 +110,7 @@ def retry_after(header: str | None, now: float) -> float | None:
 
 def pause(attempt: int, asked: float | None) -> float:
     """Seconds to wait after a try that failed: what the receiver asks for, within bounds, else longer each time."""
-    return min(LONGEST_PAUSE, PAUSE * 2 ** (attempt - 1) if asked is None else asked)
+    return min(MAX_PAUSE, PAUSE * 2 ** (attempt - 1) if asked is None else asked)
 
 
 def _retries() -> dict[str, Any]:
@@ -134,3 +125,6 @@ def _retries() -> dict[str, Any]:
         "wait": wait,
         "reraise": True,
     }
+
+
+NOTIFIER = Notifier("release_pipelines.airflow.notifiers.webhook.WebhookNotifier", needs=("connection",))

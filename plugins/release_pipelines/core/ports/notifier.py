@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from release_pipelines.core.errors import ReleaseError
+from release_pipelines.core.model.base import Value
 from release_pipelines.core.seams import Seam
 
 
-class Notifier(Protocol):
-    """Sends a notice."""
+class NotSent(ReleaseError):
+    """The receiver did not get the notice; one sentence without anything secret."""
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """A kind of receiver, as an environment's file names it.
+
+    :param sender: dotted path of the Airflow notifier that sends. It is made with ``notice`` and the keys that the file
+        gives. A path, because files are read without Airflow.
+    :param needs: keys beside ``kind`` that the file must give, of ``connection``, ``channel`` and ``to``.
+    :param takes: keys that the file may give besides.
+    :param options: model of the key ``options``, given to the sender as such; None: there is no such key.
+    :param default_connection: Airflow connection that is used where the file names none.
+    """
+
+    sender: str
+    needs: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    options: type[Value] | None = None
+    default_connection: str | None = None
+
+    def missing(self) -> str | None:
+        """What the notifier needs and this worker does not have, in a sentence; None: it can send."""
+        return None
+
+    def obstacle(self, keys: Mapping[str, Any], connection_type: str | None) -> str | None:
+        """Why the receiver cannot be told, as far as that shows beforehand.
+
+        :param keys: what the file gives beside ``kind``.
+        :param connection_type: of the Airflow connection; None: there is none.
+        """
+        return None
 
 
 NOTIFIERS: Seam[Notifier] = Seam(

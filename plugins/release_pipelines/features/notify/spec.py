@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Annotated, Any, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
+from pydantic_core import CoreSchema
 
+from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.ports.notifier import NOTIFIERS, Notifier
 
-_TAKES = {"log": set(), "webhook": {"connection"}, "slack": {"connection", "channel"}, "mail": {"connection", "to"}}
-_NEEDS = {"log": (), "webhook": ("connection",), "slack": ("connection",), "mail": ("to",)}
+KEYS = ("connection", "channel", "to")
+"""What a file may say of a receiver beside its kind."""
+
 Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 class NotifySpec(Value):
     """One receiver. What is secret about it (addresses with tokens, passwords) stands in its Airflow connection."""
 
-    kind: Literal["log", "webhook", "slack", "mail"]
+    kind: Annotated[str, Choice(NOTIFIERS)]
     connection: str | None = Field(
         None,
         description="Airflow connection: `http` for webhook, `slackwebhook` or `slack` for slack, `smtp` for mail (there "
@@ -30,13 +37,70 @@ class NotifySpec(Value):
         min_length=1,
         description="Outcomes that are told; default: all",
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict, validate_default=True, description="What a notifier of another package has to know"
+    )
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What the file says beside the kind, as the notifier takes it."""
+        given = {key: getattr(self, key) for key in KEYS if getattr(self, key)}
+        model = NOTIFIERS.get(self.kind).options
+        return {**given, "options": model.model_validate(self.options)} if model else given
+
+    @property
+    def receiver(self) -> str:
+        """The receiver in a sentence, like ``slack release_slack``; two receivers that differ are called differently."""
+        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
+        return " ".join(it for it in (self.kind, self.connection, self.channel, ", ".join(self.to), options) if it)
+
+    @field_validator("options")
+    @classmethod
+    def _options_fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """A mistake in the options is told where it stands, by the notifier's own model."""
+        model = _notifier(info.data["kind"]).options if "kind" in info.data else None
+        if model:
+            model.model_validate(options)
+        return options
 
     @model_validator(mode="after")
     def _fits(self) -> NotifySpec:
-        given = {key for key in ("connection", "channel", "to") if getattr(self, key)}
-        for key in _NEEDS[self.kind]:
+        notifier = _notifier(self.kind)
+        given = {key for key in (*KEYS, "options") if getattr(self, key)}
+        takes = {*notifier.needs, *notifier.takes, *(["options"] if notifier.options else [])}
+        for key in notifier.needs:
             if key not in given:
                 raise ValueError(f"`{key}` beside it is expected, found `{self.kind}` alone")
-        for key in sorted(given - _TAKES[self.kind]):
+        for key in sorted(given - takes):
             raise ValueError(f"no `{key}` beside `{self.kind}` is expected, found `{key}`")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The schema, with the options of each notifier that has some."""
+        made = handler.resolve_ref_schema(handler(schema))
+        options = {name: handler(model.__pydantic_core_schema__) for name, model in _options()}
+        if options:
+            made["allOf"] = [
+                {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": {"options": it}}}
+                for name, it in options.items()
+            ]
+        else:
+            del made["properties"]["options"]
+        return made
+
+
+def _notifier(kind: str) -> Notifier:
+    try:
+        return NOTIFIERS.get(kind)
+    except ExtensionError as error:
+        raise ValueError(f"a notifier that can be loaded is expected, found `{kind}` ({error})") from None
+
+
+def _options() -> Iterator[tuple[str, type[Value]]]:
+    """The notifiers that have options; one that cannot be loaded has none that an editor could know."""
+    for name in NOTIFIERS.names():
+        with suppress(ExtensionError):
+            model = NOTIFIERS.get(name).options
+            if model:
+                yield name, model

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseNotifier
 
 from release_pipelines.core.model.notice import Notice
+from release_pipelines.core.ports.notifier import NotSent
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-
-class NotSent(Exception):
-    """The receiver did not get the notice; one sentence without anything secret."""
 
 
 class ReleaseNotifier(BaseNotifier):
@@ -40,6 +37,6 @@ class ReleaseNotifier(BaseNotifier):
         raise NotImplementedError
 
 
-def missing(connection: str) -> NotSent:
+def no_connection(connection: str) -> NotSent:
     """The error of a connection that Airflow does not know."""
     return NotSent(f"there is no Airflow connection `{connection}`")

@@ -9,8 +9,8 @@ import pytest
 
 from release_pipelines.adapters.history import Event, History
 from release_pipelines.airflow.hooks.history import HistoryHook
-from tests.features.notify.conftest import Receiver
 from tests.pipeline.conftest import CANARY, Releases
+from tests.receivers import Receiver
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from release_pipelines.features.rollback.operators.manual import RecordRollbackO
 from release_pipelines.spec.release import ReleaseSpec, load_release
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.features.helpers import Ti
-from tests.features.notify.conftest import Receiver
+from tests.receivers import Receiver
 
 RELEASE = "release_shop/one#0"
 ROLES = {

@@ -61,6 +61,4 @@ class Slack(Notifier):
         return None
 
 
-NOTIFIER = Slack(
-    "release_pipelines.airflow.notifiers.slack.SlackNotifier", needs=("connection",), takes=("channel",)
-)
+NOTIFIER = Slack("release_pipelines.airflow.notifiers.slack.SlackNotifier", needs=("connection",), takes=("channel",))

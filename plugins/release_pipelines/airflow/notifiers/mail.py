@@ -14,6 +14,7 @@ from release_pipelines.core.ports.notifier import NotSent
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+
 class MailNotifier(ReleaseNotifier):
     """Sends the notice, with the incident report where there is one.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TIMEOUT = 10
 """Maximum time of one try, in seconds."""
 
+
 class SlackNotifier(ReleaseNotifier):
     """Posts the notice.
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.adapters.notifiers.mail import MailNotifier
-from release_pipelines.features.notify.notifiers import NotSent
-from tests.features.notify.conftest import NOTICE, Mailbox
+from release_pipelines.airflow.notifiers.mail import MailNotifier
+from release_pipelines.core.ports.notifier import NotSent
+from tests.receivers import NOTICE, Mailbox
 
 
 @pytest.fixture(params=["notify", "async_notify"])

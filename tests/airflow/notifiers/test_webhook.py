@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from email.utils import formatdate
 from typing import Any
 
 import pytest
 
 from release_pipelines.adapters.notifiers import webhook
-from release_pipelines.adapters.notifiers.webhook import WebhookNotifier, pause, retry_after
-from release_pipelines.features.notify.notifiers import NotSent
-from tests.features.notify.conftest import NOTICE, Receiver
+from release_pipelines.airflow.notifiers.webhook import WebhookNotifier
+from release_pipelines.core.ports.notifier import NotSent
+from tests.receivers import NOTICE, Receiver
 
 
 @pytest.fixture(params=["notify", "async_notify"])
@@ -102,16 +101,3 @@ def test_what_another_try_cannot_mend_is_tried_once(receiver: Receiver, connect:
 def test_a_connection_that_is_missing_is_named(send: Any) -> None:
     with pytest.raises(NotSent, match="there is no Airflow connection `hook`"):
         send(WebhookNotifier(notice=NOTICE, connection="hook"))
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("7", 7), (formatdate(1060, usegmt=True), 60), (formatdate(900, usegmt=True), 0), ("soon", None), (None, None)],
-)
-def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header, now=1000) == seconds
-
-
-def test_a_pause_grows_and_stays_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "PAUSE", 1.0)
-    assert [pause(1, None), pause(2, None), pause(1, 5.0), pause(1, 3600.0)] == [1.0, 2.0, 5.0, 30.0]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.adapters.notifiers.slack import SlackNotifier, message_of
-from release_pipelines.features.notify.notifiers import NotSent
-from tests.features.notify.conftest import NOTICE, Receiver
+from release_pipelines.airflow.notifiers.slack import SlackNotifier
+from release_pipelines.core.ports.notifier import NotSent
+from tests.receivers import NOTICE, Receiver
 
 OK = (200, {"Content-Type": "application/json"}, json.dumps({"ok": True}).encode())
 
@@ -79,17 +79,6 @@ def test_an_api_token_without_a_channel_is_a_sentence(connect: Any, send: Any) -
     where = connect("team", conn_type="slack", password="xoxb-1")
     with pytest.raises(NotSent, match="`channel` is missing: the connection `team` posts with an API token"):
         send(SlackNotifier(notice=NOTICE, connection=where))
-
-
-def test_what_people_wrote_mentions_nobody(connect: Any) -> None:
-    said = json.dumps(message_of(NOTICE.model_copy(update={"sentence": "Aborted: <!channel> & <@U1>"})))
-    assert "<!channel>" not in said
-    assert "&lt;!channel&gt; &amp; &lt;@U1&gt;" in said
-
-
-def test_a_long_story_fits_into_a_message() -> None:
-    long = message_of(NOTICE.model_copy(update={"sentence": "x" * 9000, "what_to_do": ["y" * 9000]}))
-    assert all(len(it["text"]["text"]) <= 3000 for it in long["blocks"] if "text" in it)
 
 
 def test_without_the_provider_the_sentence_says_what_to_install(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from typing import Any
 
 import pytest
 
-from release_pipelines.adapters.notifiers.log import LogNotifier
-from release_pipelines.adapters.notifiers.mail import MailNotifier
-from release_pipelines.adapters.notifiers.slack import SlackNotifier
-from release_pipelines.adapters.notifiers.webhook import WebhookNotifier
-from release_pipelines.features.notify import notifiers as notifications
-from release_pipelines.features.notify.notifiers import misfit, named, notifier
+from release_pipelines.adapters.notifiers import _provider
+from release_pipelines.airflow.notifiers.log import LogNotifier
+from release_pipelines.airflow.notifiers.mail import MailNotifier
+from release_pipelines.airflow.notifiers.slack import SlackNotifier
+from release_pipelines.airflow.notifiers.webhook import WebhookNotifier
+from release_pipelines.features.notify.notifiers import notifier, obstacle
 from release_pipelines.features.notify.spec import NotifySpec
-from tests.features.notify.conftest import NOTICE
+from tests.receivers import NOTICE
 
 SPECS = {
     "log": NotifySpec(kind="log"),
@@ -33,7 +31,7 @@ def test_a_file_names_its_notifiers() -> None:
 
 
 def test_receivers_that_differ_are_called_differently() -> None:
-    assert [named(spec) for spec in SPECS.values()] == list(SPECS)
+    assert [spec.receiver for spec in SPECS.values()] == list(SPECS)
 
 
 @pytest.mark.parametrize(
@@ -53,43 +51,12 @@ def test_a_receiver_that_cannot_be_told_is_known_beforehand(
 ) -> None:
     if connection:
         connect(spec.connection, **connection)
-    said = misfit(spec)
+    said = obstacle(spec)
     assert said is None if why is None else said is not None and said.startswith(why)
 
 
 def test_a_provider_that_is_missing_is_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifications, "find_spec", lambda _: None)
-    assert misfit(SPECS["slack team #releases"]) == (
+    monkeypatch.setattr(_provider, "find_spec", lambda _: None)
+    assert obstacle(SPECS["slack team #releases"]) == (
         "apache-airflow-providers-slack is not installed: install `release-pipelines[notify]`"
     )
-
-
-@pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What is written into the log: level and line."""
-    lines: list[tuple[str, str]] = []
-
-    class Log:
-        def log(self, level: int, line: str, *given: object) -> None:
-            lines.append((logging.getLevelName(level), line % given))
-
-    monkeypatch.setattr(LogNotifier, "log", Log())
-    return lines
-
-
-def test_airflow_renders_nothing_of_what_people_wrote(logged: list[tuple[str, str]]) -> None:  # R11
-    notice = NOTICE.model_copy(update={"sentence": "Aborted: {{ conn.hook.password }}"})
-    LogNotifier(notice=notice)({})  # as Airflow calls a notifier, templates and all
-    assert logged[0] == ("WARNING", f"{notice.title}. Aborted: {{{{ conn.hook.password }}}}")
-
-
-@pytest.mark.parametrize(
-    ("outcome", "level"), [("released", "INFO"), ("rolled_back", "WARNING"), ("rollback_failed", "ERROR")]
-)
-def test_the_log_has_the_notice_and_what_to_do(outcome: str, level: str, logged: list[tuple[str, str]]) -> None:
-    notice = NOTICE.model_copy(update={"outcome": outcome})
-    asyncio.run(LogNotifier(notice=notice).async_notify({}))
-    assert logged == [
-        (level, f"{notice.title}. {notice.sentence}"),
-        (level, "1. Nothing is urgent: production is served."),
-    ]

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from release_pipelines._lazy import lazy
 
 if TYPE_CHECKING:
-    from release_pipelines.adapters.notifiers.base import NotSent as NotSent
-    from release_pipelines.adapters.notifiers.log import LogNotifier as LogNotifier
-    from release_pipelines.adapters.notifiers.mail import MailNotifier as MailNotifier
-    from release_pipelines.adapters.notifiers.slack import SlackNotifier as SlackNotifier
-    from release_pipelines.adapters.notifiers.webhook import WebhookNotifier as WebhookNotifier
+    from release_pipelines.airflow.notifiers.log import LogNotifier as LogNotifier
+    from release_pipelines.airflow.notifiers.mail import MailNotifier as MailNotifier
+    from release_pipelines.airflow.notifiers.slack import SlackNotifier as SlackNotifier
+    from release_pipelines.airflow.notifiers.webhook import WebhookNotifier as WebhookNotifier
+    from release_pipelines.core.ports.notifier import NotSent as NotSent
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "adapters.notifiers.base": ("NotSent",),
-        "adapters.notifiers.log": ("LogNotifier",),
-        "adapters.notifiers.mail": ("MailNotifier",),
-        "adapters.notifiers.slack": ("SlackNotifier",),
-        "adapters.notifiers.webhook": ("WebhookNotifier",),
+        "core.ports.notifier": ("NotSent",),
+        "airflow.notifiers.log": ("LogNotifier",),
+        "airflow.notifiers.mail": ("MailNotifier",),
+        "airflow.notifiers.slack": ("SlackNotifier",),
+        "airflow.notifiers.webhook": ("WebhookNotifier",),
     },
 )

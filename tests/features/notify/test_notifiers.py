@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib.metadata import EntryPoint
+from typing import Any, Literal
 
 import pytest
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from release_pipelines.adapters.notifiers import _provider
+from release_pipelines.airflow.notifiers.base import ReleaseNotifier
 from release_pipelines.airflow.notifiers.log import LogNotifier
 from release_pipelines.airflow.notifiers.mail import MailNotifier
 from release_pipelines.airflow.notifiers.slack import SlackNotifier
 from release_pipelines.airflow.notifiers.webhook import WebhookNotifier
+from release_pipelines.core import seams
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.ports.notifier import Notifier
 from release_pipelines.features.notify.notifiers import notifier, obstacle
-from release_pipelines.features.notify.spec import NotifySpec
+from release_pipelines.features.notify.spec import NotifySpec, named
 from tests.receivers import NOTICE
 
 SPECS = {
@@ -31,7 +38,7 @@ def test_a_file_names_its_notifiers() -> None:
 
 
 def test_receivers_that_differ_are_called_differently() -> None:
-    assert [spec.receiver for spec in SPECS.values()] == list(SPECS)
+    assert [named(spec) for spec in SPECS.values()] == list(SPECS)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +67,63 @@ def test_a_provider_that_is_missing_is_known_beforehand(monkeypatch: pytest.Monk
     assert obstacle(SPECS["slack team #releases"]) == (
         "apache-airflow-providers-slack is not installed: install `release-pipelines[notify]`"
     )
+
+
+class PagerOptions(Value):
+    urgency: Literal["low", "high"]
+
+
+@pytest.fixture
+def pager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notifier of another package."""
+    sender = f"{__name__}.PagerNotifier"
+    entry = EntryPoint("pager", __name__, "release_pipelines.notifiers")
+    monkeypatch.setattr(
+        seams, "extensions", lambda: {"release_pipelines.notifiers": {"pager": [seams.Extension(entry, "acme")]}}
+    )
+    monkeypatch.setattr(EntryPoint, "load", lambda _: Notifier(sender, options=PagerOptions))
+    seams._loaded.cache_clear()
+
+
+class PagerNotifier(ReleaseNotifier):
+    def __init__(self, *, options: PagerOptions, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.options = options
+
+
+@pytest.mark.usefixtures("pager")
+def test_a_notifier_of_another_package_has_options_of_its_own() -> None:
+    spec = NotifySpec.model_validate({"kind": "pager", "options": {"urgency": "high"}})
+    made = notifier(spec, NOTICE)
+    assert isinstance(made, PagerNotifier)
+    assert made.options == PagerOptions(urgency="high")
+    assert named(spec) == "pager urgency=high"
+    assert obstacle(spec) is None
+    assert NotifySpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+@pytest.mark.usefixtures("pager")
+@pytest.mark.parametrize(
+    ("options", "at"),
+    [({"urgency": "none"}, ("options", "urgency")), ({}, ("options", "urgency")), ({"x": 1}, ("options", "x"))],
+)
+def test_a_mistake_in_the_options_is_told_where_it_stands(options: dict[str, Any], at: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        NotifySpec.model_validate({"kind": "pager", "options": options})
+    assert at in [error["loc"] for error in caught.value.errors()]
+
+
+@pytest.mark.usefixtures("pager")
+def test_the_schema_shows_the_options_of_other_packages() -> None:
+    schema = NotifySpec.model_json_schema()
+    assert schema["properties"]["kind"]["enum"] == ["log", "webhook", "slack", "mail", "pager"]
+    assert schema["allOf"][0]["if"] == {"properties": {"kind": {"const": "pager"}}}
+    valid = Draft202012Validator(schema).is_valid
+    assert valid({"kind": "pager", "options": {"urgency": "low"}})
+    assert not valid({"kind": "pager", "options": {"urgency": "none"}})
+
+
+def test_our_own_notifiers_take_no_options() -> None:
+    assert "options" not in NotifySpec.model_json_schema()["properties"]
+    with pytest.raises(ValidationError, match="no `options` beside `log` is expected, found `options`"):
+        NotifySpec.model_validate({"kind": "log", "options": {"x": 1}})

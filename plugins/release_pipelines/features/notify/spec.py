@@ -48,12 +48,6 @@ class NotifySpec(Value):
         model = NOTIFIERS.get(self.kind).options
         return {**given, "options": model.model_validate(self.options)} if model else given
 
-    @property
-    def receiver(self) -> str:
-        """The receiver in a sentence, like ``slack release_slack``; two receivers that differ are called differently."""
-        options = ", ".join(f"{key}={value}" for key, value in self.options.items())
-        return " ".join(it for it in (self.kind, self.connection, self.channel, ", ".join(self.to), options) if it)
-
     @field_validator("options")
     @classmethod
     def _options_fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -88,6 +82,12 @@ class NotifySpec(Value):
         else:
             del made["properties"]["options"]
         return made
+
+
+def named(spec: NotifySpec) -> str:
+    """The receiver in a sentence, like ``slack release_slack``; two receivers that differ are called differently."""
+    options = ", ".join(f"{key}={value}" for key, value in spec.options.items())
+    return " ".join(it for it in (spec.kind, spec.connection, spec.channel, ", ".join(spec.to), options) if it)
 
 
 def _notifier(kind: str) -> Notifier:

@@ -19,6 +19,7 @@ from release_pipelines.core.strategies.stages import metrics_of
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.lease.triggers import LeaseFreeTrigger
 from release_pipelines.features.notify.notifiers import obstacle
+from release_pipelines.features.notify.spec import named
 from release_pipelines.spec.frozen import freeze
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target as target_of
@@ -145,7 +146,7 @@ class PreflightOperator(ReleaseOperator):
             why = obstacle(receiver)
             if why is None:
                 continue
-            said = f"notify in {self.spec.production.name}.yaml: {receiver.receiver} cannot be told: {why}."
+            said = f"notify in {self.spec.production.name}.yaml: {named(receiver)} cannot be told: {why}."
             if not urgent:
                 raise AirflowFailException(f"{said} To release all the same give `urgent_reason`.")
             self.log.warning("%s Going on, because: %s", said, urgent)

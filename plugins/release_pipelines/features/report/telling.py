@@ -19,7 +19,7 @@ from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.notifier import NotSent
 from release_pipelines.features.notify.notifiers import notifier
-from release_pipelines.features.notify.spec import NotifySpec
+from release_pipelines.features.notify.spec import NotifySpec, named
 from release_pipelines.features.report.incident_report import REPORT, incident_report, what_to_do
 
 if TYPE_CHECKING:
@@ -101,15 +101,15 @@ def _tell(
 ) -> None:
     told = [it.data for it in detail.events if it.kind == "notified"]
     for spec in notify:
-        receipt = {"receiver": spec.receiver, "outcome": notice.outcome}
+        receipt = {"receiver": named(spec), "outcome": notice.outcome}
         if notice.outcome not in spec.on or receipt in told:
             continue
         failure = _sent(context, spec, notice)
         with _noted("It could not be recorded who was told"):
             if failure is None:
-                history.record_event(detail.id, "notified", f"{spec.receiver}: {notice.outcome}", data=receipt)
+                history.record_event(detail.id, "notified", f"{named(spec)}: {notice.outcome}", data=receipt)
             else:
-                history.record_event(detail.id, "not_notified", f"{spec.receiver}: {failure}", data=receipt)
+                history.record_event(detail.id, "not_notified", f"{named(spec)}: {failure}", data=receipt)
 
 
 def _sent(context: Context, spec: NotifySpec, notice: Notice) -> str | None:
@@ -117,10 +117,10 @@ def _sent(context: Context, spec: NotifySpec, notice: Notice) -> str | None:
     try:
         notifier(spec, notice).notify(context)
     except NotSent as error:
-        log.warning("Not notified by %s: %s.", spec.receiver, error)
+        log.warning("Not notified by %s: %s.", named(spec), error)
         return str(error)
     except Exception as error:  # a receiver must not decide what a release came to
-        log.warning("Not notified by %s.", spec.receiver, exc_info=True)
+        log.warning("Not notified by %s.", named(spec), exc_info=True)
         return f"an unforeseen {type(error).__name__}; the log of the task says more"
     return None
 

@@ -137,7 +137,7 @@ def history() -> Iterator[None]:
 @contextmanager
 def container_host() -> Iterator[Place]:
     """An engine, a store and a proxy of its own."""
-    from release_pipelines.adapters.platforms.container_host import ContainerHost
+    from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
     from release_pipelines.core.model.target import RouterSettings
     from tests.container_host import stack as running
     from tests.container_host.conftest import why_not
@@ -225,7 +225,7 @@ def _target(**where: Any) -> Target:
 
 
 def _kubernetes(name: str, namespace: str, router: Any, url: str) -> Place:
-    from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+    from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
     from release_pipelines.core.model.target import RouterSettings
     from tests.kubernetes.conftest import opened
 

@@ -85,28 +85,41 @@ MODULES = {
     "operators.undo": "features.deployment.undo",
     "platforms": "",
     "platforms.base": "core.ports.platform core.errors",
-    "platforms.container_host": "adapters.platforms.container_host",
+    "platforms.container_host": "adapters.platforms.container_host.platform",
     "platforms.container_host.engine": "adapters.platforms.container_host.engine",
-    "platforms.container_host.platform": "adapters.platforms.container_host.platform",
+    "platforms.container_host.platform": (
+        "adapters.platforms.container_host.platform adapters.platforms.container_host.host "
+        "adapters.platforms.container_host.jobs"
+    ),
     "platforms.container_host.replicas": "adapters.platforms.container_host.replicas",
     "platforms.container_host.rollout": "adapters.platforms.container_host.rollout",
     "platforms.container_host.scripts": "adapters.platforms.container_host.scripts",
-    "platforms.container_host.state": "adapters.platforms.container_host.state",
-    "platforms.kubernetes": "adapters.platforms.kubernetes",
-    "platforms.kubernetes.access": "adapters.platforms.kubernetes.access",
+    "platforms.container_host.state": "adapters.platforms.container_host.state adapters.routers.traefik",
+    "platforms.kubernetes": "adapters.platforms.kubernetes.platform",
+    "platforms.kubernetes.access": (
+        "adapters.platforms.kubernetes.access adapters.routers.gateway_api adapters.platforms.kubernetes.routing"
+    ),
     "platforms.kubernetes.client": "adapters.kubernetes.client",
     "platforms.kubernetes.jobs": "adapters.platforms.kubernetes.jobs",
     "platforms.kubernetes.leases": "adapters.platforms.kubernetes.leases",
-    "platforms.kubernetes.looking": "adapters.platforms.kubernetes.looking",
-    "platforms.kubernetes.platform": "adapters.platforms.kubernetes.platform",
+    "platforms.kubernetes.looking": "adapters.platforms.kubernetes.state adapters.platforms.kubernetes.routing",
+    "platforms.kubernetes.platform": (
+        "adapters.platforms.kubernetes.platform adapters.platforms.kubernetes.cluster "
+        "adapters.platforms.kubernetes.workloads"
+    ),
     "platforms.kubernetes.preview": "adapters.platforms.kubernetes.preview",
     "platforms.kubernetes.readiness": "adapters.platforms.kubernetes.readiness",
-    "platforms.kubernetes.routers": "adapters.routers",
-    "platforms.kubernetes.routers.base": "adapters.routers.base",
-    "platforms.kubernetes.routers.gateway_api": "adapters.routers.gateway_api",
+    "platforms.kubernetes.routers": (
+        "adapters.kubernetes.router adapters.kubernetes.annotations core.ports.router adapters.routers.gateway_api "
+        "adapters.routers.istio adapters.routers.replicas"
+    ),
+    "platforms.kubernetes.routers.base": (
+        "adapters.kubernetes.router adapters.kubernetes.annotations core.ports.router adapters.routers._rules"
+    ),
+    "platforms.kubernetes.routers.gateway_api": "adapters.routers.gateway_api adapters.routers._rules",
     "platforms.kubernetes.routers.istio": "adapters.routers.istio",
     "platforms.kubernetes.routers.replicas": "adapters.routers.replicas",
-    "platforms.kubernetes.workloads": "adapters.platforms.kubernetes.workloads",
+    "platforms.kubernetes.workloads": "adapters.platforms.kubernetes.manifests",
     "plugin": "airflow.plugin",
     "provider_info": "airflow.provider_info",
     "sensors.rollout": "features.deployment.sensors",
@@ -145,6 +158,17 @@ NAMES = {
     "notifications.slack.LONGEST": "adapters.notifiers.slack.BLOCK_LIMIT",
     "notifications.webhook.LONGEST_PAUSE": "adapters.notifiers.webhook.MAX_PAUSE",
     "notifications.misfit": "features.notify.notifiers.obstacle",
+    "platforms.container_host.scripts.LIST": "adapters.platforms.container_host.scripts.SERVE",
+    "platforms.container_host.state.Seen": "adapters.platforms.container_host.state.AppState",
+    "platforms.kubernetes.access.GATEWAY_GROUP": "adapters.routers.gateway_api.GROUP",
+    "platforms.kubernetes.access.route_kind": "adapters.platforms.kubernetes.routing.route_resource",
+    "platforms.kubernetes.jobs.run": "adapters.platforms.kubernetes.jobs.run_pod",
+    "platforms.kubernetes.looking.Standing": "adapters.platforms.kubernetes.state.ClusterState",
+    "platforms.kubernetes.looking.standing": "adapters.platforms.kubernetes.state.read_state",
+    "platforms.kubernetes.looking.status": "adapters.platforms.kubernetes.state.track_status",
+    "platforms.kubernetes.readiness.Seen": "adapters.platforms.kubernetes.readiness.RolloutEvidence",
+    "platforms.kubernetes.routers.Router": "adapters.kubernetes.router.KubernetesRouter",
+    "platforms.kubernetes.routers.base.Router": "adapters.kubernetes.router.KubernetesRouter",
     "spec.analysis.AnalysisSpec": "core.model.analysis.Analysis",
     "spec.analysis.KayentaSpec": "core.model.analysis.KayentaSettings",
     "spec.analysis.MetricSpec": "core.model.analysis.Metric",

@@ -125,7 +125,7 @@ def scenarios(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, BaseException | None]]:
     """What every selected scenario came to: none, or the error that it ended with."""
-    from release_pipelines.adapters.platforms import container_host
+    from release_pipelines.adapters.platforms.container_host import platform
     from release_pipelines.features.report import telling
 
     folder, acts = tmp_path_factory.mktemp("shops"), side_by_side.selected(request.session)
@@ -135,7 +135,7 @@ def scenarios(
         for name, connection in shops.connections(stack, folder).items():
             patch.setenv(name, connection)
         patch.setenv("RELEASE_PIPELINES_STATE", str(folder / "state"))
-        patch.setattr(container_host, "ContainerHost", Recorded)
+        patch.setattr(platform, "ContainerHost", Recorded)
         # Every task is a process to Airflow; here they are threads, which must not draw at the same time.
         patch.setattr(telling, "_draw", lambda *_: None)
 

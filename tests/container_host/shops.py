@@ -19,7 +19,7 @@ import aiohttp
 import redis.asyncio as redis
 import yaml
 
-from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.route import RouteNote

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import TrackStatus
 from tests.container_host.side_by_side import scenario

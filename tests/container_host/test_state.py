@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import redis.asyncio as redis
 
-from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
 from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.lease import Lease

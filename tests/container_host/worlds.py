@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import TrackStatus

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.adapters.platforms.container_host import ContainerHost
+from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.spec.release import ReleaseSpec, load_release
 from release_pipelines.spec.target import target

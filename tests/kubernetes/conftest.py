@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import RouterSettings, Target, Workload
 from sandbox.kubernetes import manifests

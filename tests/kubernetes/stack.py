@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from release_pipelines.adapters.kubernetes.client import PODS, Client
-from release_pipelines.adapters.routers import TRACK
+from release_pipelines.adapters.kubernetes.router import TRACK
 from release_pipelines.core.errors import PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from sandbox.gateway import start_gateway

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
 from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import TrackStatus

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.route import RouteNote
@@ -222,12 +222,12 @@ async def test_who_else_changed_the_weights_is_seen_and_named(
 async def test_weights_hold_against_a_writer_that_never_stops(
     cluster: Kubernetes, target: Make, artifacts: Images, namespace: str
 ) -> None:  # R14
-    from release_pipelines.adapters.platforms.kubernetes.access import route_kind
+    from release_pipelines.adapters.platforms.kubernetes.routing import route_resource
 
     app = target("istio")
     apply(virtual_service(namespace))
     fence = await canary_ready(cluster, app, artifacts, namespace)
-    kind, stop = await route_kind(cluster.client, app), asyncio.Event()
+    kind, stop = await route_resource(cluster.client, app), asyncio.Event()
 
     async def disturb() -> int:
         number = 0

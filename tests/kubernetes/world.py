@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from release_pipelines.adapters.platforms.kubernetes import Kubernetes
+from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import Observed

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from release_pipelines.adapters.routers import traefik
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.stage import Stage
-from release_pipelines.core.progression import watch as watching
 from release_pipelines.features.stage.triggers import StageTrigger
 from tests.fakes import GOOD, FakePrometheus, World, artifact, target
 from tests.progression.helpers import RELEASE, event, released, stage
@@ -80,7 +80,7 @@ async def test_a_switch_that_does_not_take_goes_back(
     status: int,
     found: str,
 ) -> None:  # R4, R13
-    monkeypatch.setattr(watching, "SWITCH_SECONDS", 0.2)
+    monkeypatch.setattr(traefik.ROUTER, "settles_within", 0.2)
     released(world, canary=True, track="preview")
     entry.old_answers, entry.status = old_answers, status
     said = await event(bake(entry))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from release_pipelines.core.model.stage import (
-    Stage,
-)
+from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.ports.router import router_of
 
 
 def canary_replicas(stable_replicas: int, weight: int) -> int:
@@ -18,7 +17,7 @@ def capacity(target: Target, stable_replicas: int, weight: int) -> int:
 
     :raises ValueError: when whole pods cannot make the weight.
     """
-    if target.router.kind == "replicas":
+    if router_of(target.router).pods_make_weight:
         return pods_for_weight(stable_replicas, weight)
     return canary_replicas(stable_replicas, weight)
 

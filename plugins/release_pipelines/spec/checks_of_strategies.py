@@ -8,6 +8,8 @@ from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.ports.judge import JUDGES
+from release_pipelines.core.ports.platform import PLATFORMS
+from release_pipelines.core.ports.router import ROUTERS, router_of
 from release_pipelines.core.strategies.blue_green import BlueGreenSettings
 from release_pipelines.core.strategies.canary import CanarySettings
 from release_pipelines.core.strategies.rolling import RollingSettings
@@ -16,13 +18,6 @@ from release_pipelines.spec.environment import EnvironmentSpec
 
 POINTS_OFF = 1.0
 """So many percentage points whole pods may miss a weight by."""
-CAN = {
-    "traefik": {"match", "mirror", "affinity", "baseline"},
-    "gateway_api": {"match", "mirror", "baseline"},
-    "istio": {"match", "mirror", "baseline"},
-    "replicas": set[str](),
-}
-"""What each router can do beside weights."""
 
 
 def strategy_mistakes(app: AppSpec, production: EnvironmentSpec, analysis: Analysis) -> Iterator[Mistake]:
@@ -48,49 +43,51 @@ def judged_parts(app: AppSpec, where: str, analysis: Analysis) -> Iterator[tuple
 
 
 def _canary(app: AppSpec, canary: CanarySettings, production: EnvironmentSpec, analysis: Analysis) -> Iterator[Mistake]:
-    router = production.router.kind
+    name, router = production.router.kind, router_of(production.router)
     weights = canary.return_weights
     if any(not 1 <= weight <= 99 for weight in weights) or weights != sorted(set(weights), reverse=True):
         yield "strategy.canary.return_weights", str(weights), "falling weights from 99 to 1 (0 comes last by itself)"
-    if canary.affinity and "affinity" not in CAN[router]:
-        yield "strategy.canary.affinity", "true", f"false: router `{router}` cannot keep a client on its track"
+    if canary.affinity and "affinity" not in router.capabilities:
+        yield "strategy.canary.affinity", "true", f"false: router `{name}` cannot keep a client on its track"
     for n, step in enumerate(canary.steps):
         here = f"strategy.canary.steps[{n}]"
         for kind in ("match", "mirror"):
-            if getattr(step, kind) is not None and kind not in CAN[router]:
+            if getattr(step, kind) is not None and kind not in router.capabilities:
                 yield (
                     f"{here}.{kind}",
-                    f"`{kind}` with router `{router}`",
+                    f"`{kind}` with router `{name}`",
                     "a step with a weight: that router cannot do it",
                 )
-        if router == "gateway_api" and step.mirror not in (None, 100):
-            yield f"{here}.mirror", str(step.mirror), "100: router `gateway_api` mirrors all requests or none"
+        if step.mirror is not None and step.mirror not in router.mirror_percentages:
+            possible = " or ".join(str(it) for it in router.mirror_percentages)
+            every = "all requests or none" if possible == "100" else "no other share of the requests"
+            yield f"{here}.mirror", str(step.mirror), f"{possible}: router `{name}` mirrors {every}"
         own = step.analysis or analysis
         if step.weight and JUDGES.get(own.judge).wants_baseline(own):
-            if "baseline" not in CAN[router]:
+            if "baseline" not in router.capabilities:
                 yield (
                     f"{here}.analysis",
                     "`baseline: fresh`",
-                    f"`stable`: router `{router}` has one track beside stable",
+                    f"`stable`: router `{name}` has one track beside stable",
                 )
             elif step.weight > 50:
                 yield f"{here}.weight", str(step.weight), "50 or less: a fresh baseline gets as much as the canary"
-    if router == "replicas":
-        yield from _pods(app, canary)
+    if router.pods_make_weight:
+        yield from _pods(app, canary, name)
 
 
-def _pods(app: AppSpec, canary: CanarySettings) -> Iterator[Mistake]:
+def _pods(app: AppSpec, canary: CanarySettings, router: str) -> Iterator[Mistake]:
     """Without a mesh a weight is a number of pods: it must be one that whole pods can make."""
     stable = app.environments[-1].replicas or app.workloads[0].replicas
     if canary.replicas:
-        yield "strategy.canary.replicas", str(canary.replicas), "none: with router `replicas` the weights decide"
+        yield "strategy.canary.replicas", str(canary.replicas), f"none: with router `{router}` the weights decide"
     for n, step in enumerate(canary.steps):
         nearest = nearest_weight(stable, step.weight) if step.weight else None
         if step.weight and nearest and abs(nearest - step.weight) > POINTS_OFF:
             yield (
                 f"strategy.canary.steps[{n}].weight",
                 str(step.weight),
-                f"a weight that whole pods beside {stable} stable ones make (router `replicas`), like {nearest:.3g}",
+                f"a weight that whole pods beside {stable} stable ones make (router `{router}`), like {nearest:.3g}",
             )
 
 
@@ -102,13 +99,14 @@ def nearest_weight(stable: int, weight: int) -> float:
 
 
 def _blue_green(chosen: BlueGreenSettings, production: EnvironmentSpec) -> Iterator[Mistake]:
-    if chosen.switch == "selector" and production.platform != "kubernetes":
+    platform = PLATFORMS.get(production.platform)
+    if chosen.switch == "selector" and not platform.fits(ROUTERS.get("replicas")):
         yield (
             "strategy.blue_green.switch",
             f"`selector` on {production.platform}",
             "`route`: only Kubernetes has Services with selectors",
         )
-    if production.platform == "container_host" and not (production.address.host or production.address.preview):
+    if platform.preview_needs_host and not (production.address.host or production.address.preview):
         yield (
             "strategy.blue_green",
             f"no `address.host` in {production.name}.yaml",

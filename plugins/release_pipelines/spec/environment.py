@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from contextlib import suppress
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.target import RouterSettings
 from release_pipelines.core.model.units import (
     DnsName,
 )
+from release_pipelines.core.ports.platform import PLATFORMS, PlatformKind
+from release_pipelines.core.ports.router import ROUTERS, router_of
 from release_pipelines.features.notify.spec import NotifySpec
 
 
@@ -39,7 +44,7 @@ class EnvironmentSpec(Value):
 
     schema_version: Literal[1] = 1
     name: DnsName
-    platform: Literal["container_host", "kubernetes"]
+    platform: Annotated[str, Choice(PLATFORMS)]
     connections: Connections
     namespace: str = "default"
     router: RouterSettings = Field(default_factory=RouterSettings)
@@ -62,9 +67,20 @@ class EnvironmentSpec(Value):
 
     @model_validator(mode="after")
     def _router_fits(self) -> EnvironmentSpec:
-        if (self.platform == "container_host") != (self.router.kind == "traefik"):
+        platform = PLATFORMS.get(self.platform)
+        if not platform.fits(router_of(self.router)):
             raise ValueError(
-                "router `traefik` with a container_host, or `gateway_api`, `istio` or `replicas` with kubernetes, "
-                f"is expected, found `{self.router.kind}` with {self.platform}"
+                f"router {' or '.join(_routers_of(platform))} with {self.platform} is expected, "
+                f"found `{self.router.kind}` with {self.platform}"
             )
         return self
+
+
+def _routers_of(platform: PlatformKind) -> list[str]:
+    """The routers that fit a platform; one that cannot be loaded is no choice."""
+    names = []
+    for name in ROUTERS.names():
+        with suppress(ExtensionError):
+            if platform.fits(ROUTERS.get(name)):
+                names.append(f"`{name}`")
+    return names

@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.adapters import routers
-from release_pipelines.adapters.routers import Backends, GatewayApi, Istio, Replicas
+from release_pipelines.adapters.kubernetes.annotations import changed_by, fence_of, note_of
+from release_pipelines.adapters.kubernetes.router import Backends, applies, route_patch
+from release_pipelines.adapters.routers.gateway_api import GatewayApi
+from release_pipelines.adapters.routers.istio import Istio
+from release_pipelines.adapters.routers.replicas import Replicas
 from release_pipelines.core.capacity import TOLERANCE, pods_for_weight, share
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.traffic import Match, Traffic, share_with
+from release_pipelines.core.ports.router import ROUTERS
 
 WEB = Backends("web", "shop", 8080, 3, {"canary": 1}, stable_pin=("pod-template-hash", "abc"))
 weights = st.integers(0, 100)
@@ -48,7 +52,7 @@ def virtual_service(*hosts: str, **more: Any) -> dict[str, Any]:
 def after(route: dict[str, Any], router: Any, traffic: int | Traffic, backends: Backends = WEB) -> dict[str, Any]:
     """The route as it stands after the patch; a number is the canary's weight."""
     split = traffic if isinstance(traffic, Traffic) else share_with("canary", traffic)
-    patch = routers.route_patch(route, router, backends, split, RouteNote(traffic=split), 3)
+    patch = route_patch(route, router, backends, split, RouteNote(traffic=split), 3)
     merged = copy.deepcopy(route)
     for key in ("metadata", "spec"):
         _merge(merged.setdefault(key, {}), patch[key])
@@ -69,14 +73,14 @@ def _merge(into: dict[str, Any], patch: dict[str, Any]) -> None:
 def test_after_any_steps_the_weights_are_those_of_the_last_and_add_up_to_100(steps: list[int], kind: str) -> None:  # R5
     route = http_route({"name": "web", "port": 8080}) if kind == "gateway_api" else virtual_service("web")
     foreign = copy.deepcopy(route)
-    router = routers.ROUTERS[kind]
+    router = ROUTERS.get(kind)
     for weight in steps:
         route = after(route, router, weight)
         found = router.traffic(route, WEB, None)
         assert (found.weight("stable"), found.weight("canary")) == (100 - weight, weight)
-        assert routers.changed_by(route, found) is None
-    assert routers.fence_of(route) == 3
-    assert routers.note_of(route) == RouteNote(traffic=share_with("canary", steps[-1]))
+        assert changed_by(route, found) is None
+    assert fence_of(route) == 3
+    assert note_of(route) == RouteNote(traffic=share_with("canary", steps[-1]))
     rules = "rules" if kind == "gateway_api" else "http"
     assert route["spec"][rules][0] == foreign["spec"][rules][0]
     inside = {"backendRefs", "route"}
@@ -127,8 +131,8 @@ def test_who_changed_the_weights_is_the_last_other_writer() -> None:  # R14
         {"manager": "flux", "time": "2026-01-01T00:00:07Z"},
         {"manager": "kubectl", "time": "2026-01-01T00:00:05Z"},
     ]
-    assert routers.changed_by(route, share_with("canary", 40)) == "flux"
-    assert routers.changed_by(route, share_with("canary", 25)) is None
+    assert changed_by(route, share_with("canary", 40)) == "flux"
+    assert changed_by(route, share_with("canary", 25)) is None
 
 
 def test_without_a_mesh_the_selector_takes_all_none_or_both() -> None:
@@ -153,11 +157,11 @@ def test_without_a_mesh_a_weight_that_the_pods_do_not_make_is_refused() -> None:
 def test_an_applied_patch_changes_nothing_any_more() -> None:
     route = http_route({"name": "web", "port": 8080})
     done = after(route, GatewayApi(), 25)
-    again = routers.route_patch(
+    again = route_patch(
         done, GatewayApi(), WEB, share_with("canary", 25), RouteNote(traffic=share_with("canary", 25)), 3
     )
-    assert routers.applies(again, done)
-    assert not routers.applies(again, route)
+    assert applies(again, done)
+    assert not applies(again, route)
 
 
 @given(stable=st.integers(1, 200), weight=weights)
@@ -201,11 +205,11 @@ SPLITS = [
 @pytest.mark.parametrize("kind", ["gateway_api", "istio"])
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_split_is_read_back_and_leaves_nothing_behind(kind: str, split: Traffic) -> None:  # R14
-    router, foreign = routers.ROUTERS[kind], FOREIGN[kind]
+    router, foreign = ROUTERS.get(kind), FOREIGN[kind]
     before = after(foreign, router, 0)
     route = after(before, router, split)
     assert router.traffic(route, WEB, None).same(split)
-    assert routers.changed_by(route, router.traffic(route, WEB, None)) is None
+    assert changed_by(route, router.traffic(route, WEB, None)) is None
     assert after(route, router, 0)["spec"] == before["spec"]
 
 
@@ -220,4 +224,4 @@ def test_every_split_is_read_back_and_leaves_nothing_behind(kind: str, split: Tr
 )
 def test_what_a_router_cannot_do_is_refused_with_its_name(kind: str, split: Traffic, said: str) -> None:  # R12
     with pytest.raises(PlatformError, match=said):
-        routers.ROUTERS[kind].spec(FOREIGN.get(kind, {}), WEB, split)
+        ROUTERS.get(kind).spec(FOREIGN.get(kind, {}), WEB, split)

@@ -5,25 +5,44 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from release_pipelines.adapters.kubernetes.client import Object
-from release_pipelines.adapters.routers.base import (
-    Backends,
+from release_pipelines.adapters.kubernetes.annotations import FENCE, NOTE, PREFIX, TRAFFIC, annotation
+from release_pipelines.adapters.kubernetes.client import Client, Object, Resource
+from release_pipelines.adapters.kubernetes.router import TRACK, Backends, KubernetesRouter, RouteResource
+from release_pipelines.adapters.routers._rules import (
     cookie_pattern,
     entries,
     farthest,
+    match_in,
     names_none,
     refuse_others,
     shares,
 )
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.errors import Forbidden, PlatformError
+from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
 from release_pipelines.core.model.traffic import Match, Traffic
+from release_pipelines.core.ports.router import Capability, Reserved
 
+GROUP = "gateway.networking.k8s.io"
 MIRROR = "RequestMirror"
+MIRROR_FEATURE = "HTTPRouteRequestMirror"
+SUPPORTS = PREFIX + "supports"
+"""Annotation of an HTTPRoute: what its controller can do beside the core of the Gateway API, like ``mirror,cookie``."""
 
 
-class GatewayApi:
+class GatewayApi(KubernetesRouter):
     """Testers have rules of their own before the others; a mirror is a filter. Rules that send to no track stay as they are."""
+
+    capabilities: frozenset[Capability] = frozenset({"match", "mirror", "baseline"})
+    mirror_percentages = (100,)
+    dialect = "traefik_gateway_api"
+    resource = RouteResource(GROUP, ("v1", "v1beta1"), "httproutes", "HTTPRoute")
+    previews_have_route = True
+    reserved = Reserved(
+        labels=(TRACK,),
+        annotations=(NOTE, FENCE, TRAFFIC, SUPPORTS),
+        rules="all its backendRefs are Services of tracks beside stable",
+    )
 
     def traffic(self, route: Object, backends: Backends, wanted: Traffic | None) -> Traffic:
         rules = entries(route, "rules")
@@ -79,25 +98,74 @@ class GatewayApi:
             raise PlatformError(names_none("HTTPRoute", route, "rule", backends.stable))
         return {"rules": [*testers, *rules]}
 
-    @staticmethod
-    def new(name: str, backends: Backends, host: str | None, gateway: Object, track: Track = "stable") -> Object:
-        """A route to one track, on one Gateway."""
+    async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
+        gateway = await self._single_gateway(client, target)
         parent = {
-            "group": "gateway.networking.k8s.io",
+            "group": GROUP,
             "kind": "Gateway",
             "name": gateway["metadata"]["name"],
             "namespace": gateway["metadata"]["namespace"],
         }
-        return GatewayApi.beside(name, backends, host, [parent], track)
+        return _route(name, backends, target.host, [parent], "stable")
 
-    @staticmethod
-    def beside(name: str, backends: Backends, host: str | None, parents: list[Any], track: Track) -> Object:
-        """A route to one track, with the parents of another route."""
-        ref = {"group": "", "kind": "Service", "name": backends.service(track), "port": backends.port, "weight": 100}
-        spec: Object = {"parentRefs": parents, "rules": [{"backendRefs": [ref]}]}
-        if host:
-            spec["hostnames"] = [host.partition(":")[0]]
-        return {"metadata": {"name": name}, "spec": spec}
+    def preview_route(self, name: str, route: Object, backends: Backends, host: str | None) -> Object:
+        return _route(name, backends, host, route["spec"].get("parentRefs") or [], "preview")
+
+    async def refuse_unsupported(self, client: Client, target: Target, route: Object, traffic: Traffic) -> None:
+        """Raise unless the HTTPRoute's controller is known to do what not every controller of the Gateway API can.
+
+        One that does not know a filter or a kind of match may answer all its requests with an error, as Traefik 3.7 does where
+        a rule mirrors, or drop every route of the Gateway, as Traefik 3.0 did: nobody would be served any more. A controller
+        says in ``status.supportedFeatures`` of its GatewayClass that it mirrors; for one that does not say so, and for
+        cookies, which are no feature with a name, the team says it in :data:`SUPPORTS`.
+
+        :raises PlatformError: naming the step's key, and the annotation.
+        """
+        supported = {it.strip() for it in (annotation(route, SUPPORTS) or "").split(",")}
+        asked = {"mirror"} if traffic.mirror else set()
+        asked |= {"cookie"} if traffic.testers and traffic.testers.kind == "cookie" else set()
+        missing = asked - supported
+        if "mirror" in missing and await self._mirroring_is_known(client, target, route):
+            missing.remove("mirror")
+        if missing:
+            every = ",".join(sorted(asked | supported - {""}))
+            raise PlatformError(
+                f"The controller of HTTPRoute {route['metadata']['name']} is not known to support `{min(missing)}`, and one "
+                f"that does not might drop the route: annotate the route with {SUPPORTS}={every} if it does."
+            )
+
+    async def _mirroring_is_known(self, client: Client, target: Target, route: Object) -> bool:
+        """Whether the controllers of all parents say that they mirror requests."""
+        api = (await self.resource.served(client, target.router.kind)).api
+        parents = route["spec"].get("parentRefs") or []
+        try:
+            for parent in parents:
+                where = str(parent.get("namespace") or target.namespace)
+                gateway = await client.get(Resource(api, "gateways", "Gateway"), where, str(parent.get("name"))) or {}
+                name = str(gateway.get("spec", {}).get("gatewayClassName", ""))
+                controller = await client.get(Resource(api, "gatewayclasses", "GatewayClass"), None, name) or {}
+                features = controller.get("status", {}).get("supportedFeatures") or []
+                if MIRROR_FEATURE not in [it.get("name") if isinstance(it, dict) else it for it in features]:
+                    return False
+        except Forbidden:  # an account of one namespace need not see classes
+            return False
+        return bool(parents)
+
+    async def _single_gateway(self, client: Client, target: Target) -> Object:
+        """The Gateway that a new HTTPRoute is for: the only one of the namespace, else the only one of the cluster.
+
+        :raises PlatformError: when there is none, or more than one.
+        """
+        route = await self.resource.served(client, target.router.kind)
+        gateways = Resource(route.api, "gateways", "Gateway")
+        candidates = await client.find(gateways, target.namespace) or await client.find(gateways, None)
+        if len(candidates) != 1:
+            names = ", ".join(f"{it['metadata']['namespace']}/{it['metadata']['name']}" for it in candidates)
+            raise PlatformError(
+                f"HTTPRoute {target.router.route or target.app} does not exist, and one Gateway is expected to make it for; "
+                f"found {names or 'none'}. Make the HTTPRoute, with the Gateway as its parent."
+            )
+        return candidates[0]
 
     def _shares(self, rule: Object, backends: Backends) -> dict[Track, int]:
         tracks: tuple[Track, ...] = ("stable", *BESIDE)
@@ -123,6 +191,15 @@ class GatewayApi:
         return backends.track(str(ref.get("name")))
 
 
+def _route(name: str, backends: Backends, host: str | None, parents: list[Any], track: Track) -> Object:
+    """A route that sends everything to one track."""
+    ref = {"group": "", "kind": "Service", "name": backends.service(track), "port": backends.port, "weight": 100}
+    spec: Object = {"parentRefs": parents, "rules": [{"backendRefs": [ref]}]}
+    if host:
+        spec["hostnames"] = [host.partition(":")[0]]
+    return {"metadata": {"name": name}, "spec": spec}
+
+
 def _weight(ref: Object) -> int:
     return int(ref.get("weight", 1))
 
@@ -142,12 +219,4 @@ def _match(rule: Object) -> Match | None:
     return match_in([(it["name"], it.get("type", "Exact"), it["value"]) for it in headers])
 
 
-def match_in(headers: list[tuple[str, str, str]]) -> Match | None:
-    """The testers that a rule made here is for, from its headers' names, types and values."""
-    if not headers:
-        return None
-    name, kind, value = headers[-1]
-    if kind == "Exact":
-        return Match(kind="header", name=name, value=value)
-    cookie, _, said = value.partition("\\s*)")[2].partition("(;")[0].partition("=")
-    return Match(kind="cookie", name=cookie, value=said)
+ROUTER = GatewayApi()

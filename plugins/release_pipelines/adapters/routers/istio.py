@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import copy
 
-from release_pipelines.adapters.kubernetes.client import Object
-from release_pipelines.adapters.routers.base import (
-    Backends,
+from release_pipelines.adapters.kubernetes.annotations import FENCE, NOTE, TRAFFIC
+from release_pipelines.adapters.kubernetes.client import Client, Object
+from release_pipelines.adapters.kubernetes.router import TRACK, Backends, KubernetesRouter, RouteResource
+from release_pipelines.adapters.routers._rules import (
     cookie_pattern,
     entries,
     farthest,
+    match_in,
     names_none,
     refuse_others,
     shares,
 )
-from release_pipelines.adapters.routers.gateway_api import match_in
 from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
 from release_pipelines.core.model.traffic import Match, Traffic
+from release_pipelines.core.ports.router import Capability, Reserved
 
 
-class Istio:
+class Istio(KubernetesRouter):
     """Testers have rules of their own before the others. Rules that send to no track stay as they are."""
+
+    capabilities: frozenset[Capability] = frozenset({"match", "mirror", "baseline"})
+    dialect = "istio"
+    resource = RouteResource("networking.istio.io", ("v1", "v1beta1", "v1alpha3"), "virtualservices", "VirtualService")
+    reserved = Reserved(
+        labels=(TRACK,),
+        annotations=(NOTE, FENCE, TRAFFIC),
+        rules="all its destinations are Services of tracks beside stable",
+    )
 
     def traffic(self, route: Object, backends: Backends, wanted: Traffic | None) -> Traffic:
         rules = entries(route, "http")
@@ -71,12 +83,11 @@ class Istio:
             raise PlatformError(names_none("VirtualService", route, "http rule", backends.stable))
         return {"http": [*testers, *rules]}
 
-    @staticmethod
-    def new(name: str, backends: Backends, host: str | None) -> Object:
+    async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
         """A route for a first release, inside the mesh."""
         destination = {"host": backends.stable, "port": {"number": backends.port}}
         spec = {
-            "hosts": [host.partition(":")[0] if host else backends.stable],
+            "hosts": [target.host.partition(":")[0] if target.host else backends.stable],
             "http": [{"route": [{"destination": destination, "weight": 100}]}],
         }
         return {"metadata": {"name": name}, "spec": spec}
@@ -130,3 +141,6 @@ def _match(rule: Object) -> Match | None:
     return match_in(
         [(name, "Exact" if "exact" in it else "RegularExpression", next(iter(it.values()))) for name, it in found]
     )
+
+
+ROUTER = Istio()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from release_pipelines.adapters.kubernetes.client import Object
-from release_pipelines.adapters.routers.base import HASH, TRACK, Backends, shares
+from release_pipelines.adapters.kubernetes.annotations import FENCE, NOTE, TRAFFIC
+from release_pipelines.adapters.kubernetes.client import Client, Object
+from release_pipelines.adapters.kubernetes.router import HASH, TRACK, Backends, KubernetesRouter, RouteResource
+from release_pipelines.adapters.routers._rules import shares
 from release_pipelines.core.capacity import nearest, share
 from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
 from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.core.ports.router import Reserved
 
 
-class Replicas:
+class Replicas(KubernetesRouter):
     """Weights of 0 and 100 are a selector; those between are numbers of pods, of one track beside stable."""
+
+    pods_make_weight = True
+    resource = RouteResource("", ("v1",), "services", "Service")
+    reserved = Reserved(labels=(TRACK, HASH), annotations=(NOTE, FENCE, TRAFFIC))
 
     def traffic(self, route: Object, backends: Backends, wanted: Traffic | None) -> Traffic:
         selector = route.get("spec", {}).get("selector") or {}
@@ -56,3 +64,16 @@ class Replicas:
                 "are expected."
             )
         return {"selector": selector}
+
+    async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
+        raise PlatformError(f"Service {name} in {target.namespace} does not exist: deploy stable first.")
+
+    def needs_stable_pin(self, backends: Backends, traffic: Traffic) -> bool:
+        return traffic.weight("stable") == 100 and bool(backends.beside)
+
+    def withdraws_before_deploy(self, service: Object) -> bool:
+        """A Service that picks stable's pods by their hash does not pick those of the next template."""
+        return HASH in service["spec"].get("selector", {})
+
+
+ROUTER = Replicas()

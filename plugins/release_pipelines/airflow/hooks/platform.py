@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
 
+from release_pipelines.airflow.connections import values_of
 from release_pipelines.airflow.loop import run
+from release_pipelines.core.ports.platform import PLATFORMS, Connections
 
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
+    from airflow.sdk import Connection as AirflowConnection
 
     from release_pipelines.core.model.target import Target
     from release_pipelines.core.ports.platform import Platform
@@ -18,29 +21,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def registry_auth(connection: Connection) -> dict[str, str] | None:
-    """Credentials of a registry connection, as engines and clusters want them; None for an open registry."""
-    if not connection.login:
-        return None
-    return {"serveraddress": connection.host or "", "username": connection.login, "password": connection.password or ""}
+def _build(target: Target, connection: AirflowConnection, registry: AirflowConnection) -> Platform:
+    connections = Connections(
+        platform=values_of(connection),
+        registry=values_of(registry),
+        kubernetes_client=lambda: _kubernetes_client(target.platform_connection),
+    )
+    return PLATFORMS.get(target.platform).open(target, connections)
 
 
-def _build(target: Target, connection: Connection, registry: Connection) -> Platform:
-    if target.platform == "container_host":
-        from release_pipelines.adapters.platforms.container_host import ContainerHost
-
-        extra = connection.extra_dejson
-        return ContainerHost(
-            engine_url=connection.host or "unix:///var/run/docker.sock",
-            state_url=extra.get("state_url", "redis://127.0.0.1:6379/0"),
-            registry_auth=registry_auth(registry),
-        )
+def _kubernetes_client(connection_id: str) -> AbstractAsyncContextManager[Any]:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook
 
-    from release_pipelines.adapters.platforms.kubernetes import Kubernetes
-
-    hook = AsyncKubernetesHook(conn_id=target.platform_connection)
-    return Kubernetes(hook.get_conn, registry_auth=registry_auth(registry))
+    return AsyncKubernetesHook(conn_id=connection_id).get_conn()
 
 
 class PlatformHook(BaseHook):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.units import (
     DnsName,
     Duration,
 )
+from release_pipelines.core.ports.platform import PLATFORMS
+from release_pipelines.core.ports.router import ROUTERS
 
 
 class Update(Value):
@@ -45,7 +48,7 @@ class Workload(Value):
 class RouterSettings(Value):
     """What splits the traffic."""
 
-    kind: Literal["traefik", "gateway_api", "istio", "replicas"] = "traefik"
+    kind: Annotated[str, Choice(ROUTERS)] = "traefik"
     route: str | None = Field(
         None, description="Name of the HTTPRoute, VirtualService or Service; default: the app's name"
     )
@@ -59,7 +62,7 @@ class Target(Value):
 
     app: str
     environment: str
-    platform: Literal["container_host", "kubernetes"]
+    platform: Annotated[str, Choice(PLATFORMS)]
     platform_connection: str
     registry_connection: str
     prometheus_connection: str

@@ -1,38 +1,29 @@
-"""What a release needs from outside."""
+"""Where the versions of an app run, as several ports: each can be done by something else."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.lease import Lease
-from release_pipelines.core.model.observation import Answer, Observed, TrackStatus, Usage
-from release_pipelines.core.model.route import RouteNote
-from release_pipelines.core.model.target import Target
-from release_pipelines.core.model.track import Track
-from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.core.seams import Seam
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.artifact import Artifact
+    from release_pipelines.core.model.connection import Connection
+    from release_pipelines.core.model.lease import Lease
+    from release_pipelines.core.model.observation import Answer, Observed, TrackStatus, Usage
+    from release_pipelines.core.model.route import RouteNote
+    from release_pipelines.core.model.target import Target
+    from release_pipelines.core.model.track import Track
+    from release_pipelines.core.model.traffic import Traffic
+    from release_pipelines.core.ports.router import Router
 
 
-class Platform(Protocol):
-    """A place where versions of an app run side by side and share traffic by weight.
-
-    Every call is idempotent: calling it again when its effect stands changes nothing. Calls with a ``fence``
-    raise :class:`FenceLost` when the lease has a newer one. All raise :class:`PlatformUnavailable` or
-    :class:`Forbidden` where the platform cannot be reached or refuses.
-    """
-
-    async def __aenter__(self) -> Platform: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    async def check(self, target: Target) -> None:
-        """Raise with one sentence unless the platform and its router are reachable and all needed rights are there."""
-
-    async def observe(self, target: Target) -> Observed:
-        """What runs, ready or not and why; weights as the router has them; note and lease."""
+class Workloads(Protocol):
+    """What runs on the tracks of an app."""
 
     async def deploy(
         self,
@@ -55,11 +46,21 @@ class Platform(Protocol):
         """
 
     async def advance(self, target: Target, track: Track, fence: int) -> TrackStatus:
-        """Move ``track`` toward what was stated, one small step, and say how it stands.
+        """Move ``track`` toward what was stated, one small step, and return its status.
 
         Where a controller does the work this only looks, or stops it at the stated share. Called again and again until
         ``settled`` or ``failure``; with a share below 100, settled means that so many replicas are replaced and ready.
         """
+
+    async def retire(self, target: Target, track: Track, fence: int) -> bool:
+        """Remove a track that has no traffic, with its own address. Refuses (PlatformError) while requests still go to it.
+
+        Asked again it removes what an earlier, killed try has left.
+        """
+
+
+class TrafficSplit(Protocol):
+    """Who gets which requests."""
 
     async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
         """State who gets which requests, and keep ``note``: in one write. Tracks that ``traffic`` does not name get none.
@@ -68,11 +69,9 @@ class Platform(Protocol):
         Returns whether anything changed.
         """
 
-    async def retire(self, target: Target, track: Track, fence: int) -> bool:
-        """Remove a track that has no traffic, with its own address. Refuses (PlatformError) while requests still go to it.
 
-        Asked again it removes what an earlier, killed try has left.
-        """
+class Leases(Protocol):
+    """Who may change an app in an environment (R2)."""
 
     async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
         """Become the one writer, with a new fence, which also is put on the route. Idempotent for the same holder.
@@ -86,6 +85,26 @@ class Platform(Protocol):
     async def give_back_lease(self, target: Target, lease: Lease) -> bool:
         """Free the lease if it is still this one; returns whether it was."""
 
+
+class Jobs(Protocol):
+    """Commands that run once, beside the app."""
+
+    async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
+        """Run ``command`` once in ``image`` (a reference) beside the app, and return its output's end.
+
+        Raises :class:`PlatformError` with the last lines when it exits with anything but 0 or takes longer than ``timeout`` s.
+        """
+
+
+class Probes(Protocol):
+    """Looks that change nothing."""
+
+    async def check(self, target: Target) -> None:
+        """Raise with one sentence unless the platform and its router are reachable and all needed rights are there."""
+
+    async def observe(self, target: Target) -> Observed:
+        """What runs, ready or not and why; weights as the router has them; note and lease."""
+
     async def usage(self, target: Target, track: Track) -> Usage | None:
         """CPU and memory as the engine itself reports them; None where Prometheus has them instead."""
 
@@ -95,8 +114,57 @@ class Platform(Protocol):
         Raises :class:`PlatformError` when the track has no ready replica, or it gives no answer.
         """
 
-    async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
-        """Run ``command`` once in ``image`` (a reference) beside the app, and return its output's end.
 
-        Raises :class:`PlatformError` with the last lines when it exits with anything but 0 or takes longer than ``timeout`` s.
-        """
+class Platform(Workloads, TrafficSplit, Leases, Jobs, Probes, Protocol):
+    """A place where versions of an app run side by side and share traffic by weight.
+
+    Every call is idempotent: calling it again when its effect stands changes nothing. Calls with a ``fence``
+    raise :class:`FenceLost` when the lease has a newer one. All raise :class:`PlatformUnavailable` or
+    :class:`Forbidden` where the platform cannot be reached or refuses.
+    """
+
+    async def __aenter__(self) -> Platform: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Connections:
+    """The connections that a target names."""
+
+    platform: Connection
+    registry: Connection
+    kubernetes_client: Callable[[], AbstractAsyncContextManager[Any]]
+    """Opens an API client (``kubernetes_asyncio``) of the cluster that the platform's connection describes."""
+
+    @property
+    def registry_auth(self) -> dict[str, str] | None:
+        """Credentials for the registry, as engines and clusters want them; None for an open one."""
+        registry = self.registry
+        if not registry.login:
+            return None
+        return {
+            "serveraddress": registry.host or "",
+            "username": registry.login,
+            "password": registry.password or "",
+        }
+
+
+class PlatformKind(Protocol):
+    """One kind of platform: what fits it, what it needs, and how to open it. All but :meth:`open` has a default."""
+
+    preview_needs_host: bool = False
+    """A preview can be asked under a host of its own only, which the environment's ``address`` has to give."""
+
+    def fits(self, router: Router) -> bool:
+        """Whether the router works here."""
+        raise NotImplementedError
+
+    def open(self, target: Target, connections: Connections) -> Platform:
+        """The platform of a target; nothing is asked before it is entered."""
+        raise NotImplementedError
+
+
+PLATFORMS: Seam[PlatformKind] = Seam("platform", "release_pipelines.adapters.platforms")

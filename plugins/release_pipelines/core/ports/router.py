@@ -1,14 +1,63 @@
-"""What splits the traffic."""
+"""What splits the traffic between the tracks of an app."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from release_pipelines.core.seams import Seam
 
+if TYPE_CHECKING:
+    from release_pipelines.core.model.target import RouterSettings
+    from release_pipelines.core.ports.metrics import MetricDialect
+
+Capability = Literal["match", "mirror", "affinity", "baseline"]
+"""What a router may be able to do beside weights: rules for testers, copies of requests, clients that stay with their track,
+and a third track that the canary is compared with."""
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """Names in what splits the traffic that belong to releases: other tools leave them alone."""
+
+    labels: tuple[str, ...] = ()
+    """Labels that a selector picks pods by."""
+    annotations: tuple[str, ...] = ()
+    """Annotations that are kept with the traffic."""
+    rules: str = ""
+    """How a rule that a release has added is told from the others, in words."""
+
 
 class Router(Protocol):
-    """Says who gets which requests."""
+    """What every router says of itself; all but ``platforms`` has a default, for those that subclass it.
+
+    How it states the traffic depends on the platform, which adds to this protocol: on Kubernetes it is a
+    :class:`~release_pipelines.adapters.kubernetes.router.KubernetesRouter`.
+    """
+
+    platforms: Collection[str]
+    """Names of the platforms that it works on."""
+    capabilities: Collection[Capability] = frozenset()
+    """What it can do beside weights."""
+    mirror_percentages: Collection[int] = range(1, 101)
+    """Percentages of the requests that it can mirror, if it can mirror."""
+    pods_make_weight: bool = False
+    """The tracks share one Service, and a weight is a number of pods: only what whole pods make can be had."""
+    settles_within: float = 10.0
+    """Time from a change until its data plane follows it, in seconds: so long the old version may still answer."""
+    dialect: str | MetricDialect | None = None
+    """How its data plane's metrics are named: the name of an installed dialect, or one of its own; None: nobody counts requests."""
+    reserved: Reserved = Reserved()
+    """What it keeps for itself in what splits the traffic."""
 
 
 ROUTERS: Seam[Router] = Seam("router", "release_pipelines.adapters.routers")
+
+
+def router_of(settings: RouterSettings) -> Router:
+    """The router that an environment names.
+
+    :raises ExtensionError: when it is not installed, or cannot be loaded.
+    """
+    return ROUTERS.get(settings.kind)

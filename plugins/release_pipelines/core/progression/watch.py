@@ -23,6 +23,7 @@ from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.platform import Platform
+from release_pipelines.core.ports.router import router_of
 from release_pipelines.core.progression.commands import Steering, aborted_by
 from release_pipelines.core.progression.measuring import Measurer
 from release_pipelines.core.verdicts import action, stage_verdict
@@ -33,9 +34,6 @@ HURRY_SECONDS = 1.0
 """So long a person who ends a hold waits for the newest measurements; then the version is judged without them."""
 LOOK_SECONDS = 5.0
 """Pause between two looks at replicas, weights and lease; measurements and commands have their own."""
-
-SWITCH_SECONDS = 10.0
-"""A proxy takes a moment to hear of new weights: so long requests may still be answered by the old version."""
 
 
 class Watch:
@@ -149,7 +147,7 @@ class Watch:
             answer = await ask(self.target, path)
             if answer is None or not 200 <= answer.status < 300 or answer.version != self.artifact.version:
                 self._waits_since = self._waits_since or time.monotonic()
-                if time.monotonic() - self._waits_since < SWITCH_SECONDS:
+                if time.monotonic() - self._waits_since < router_of(self.target.router).settles_within:
                     return None
                 said = f"{answer.status} from version {answer.version or 'unknown'}" if answer else "no answer"
                 return self.failed(

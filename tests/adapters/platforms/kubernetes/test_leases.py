@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from release_pipelines.adapters.kubernetes.annotations import FENCE
 from release_pipelines.adapters.platforms.kubernetes.leases import refuse_others
-from release_pipelines.adapters.routers import FENCE
 from release_pipelines.core.errors import FenceLost
 from tests.fakes import target
 

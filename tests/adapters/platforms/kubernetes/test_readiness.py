@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from release_pipelines.adapters.platforms.kubernetes import readiness
-from release_pipelines.adapters.platforms.kubernetes.readiness import Seen
+from release_pipelines.adapters.platforms.kubernetes.readiness import RolloutEvidence
 from release_pipelines.core.model.observation import TrackStatus
 
 DIGEST = "sha256:" + "a" * 64
@@ -50,7 +50,7 @@ def status_of(
         "metadata": {"name": "web-1", "uid": "p", "ownerReferences": [{"uid": "r"}], "creationTimestamp": CREATED},
         "status": {"conditions": conditions or unready, "containerStatuses": list(containers)},
     }
-    seen = Seen(own, [replica_set], [pod], events or [], NOW, timeout, "web")
+    seen = RolloutEvidence(own, [replica_set], [pod], events or [], NOW, timeout, "web")
     return readiness.status(seen, track, readiness.trouble(seen, track), log)
 
 

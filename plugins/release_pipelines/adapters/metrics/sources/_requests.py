@@ -20,6 +20,7 @@ from release_pipelines.core.model.target import RouterSettings, Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.metrics import METRIC_DIALECTS, Measuring, MetricDialect, Place, RequestMetrics
+from release_pipelines.core.ports.router import router_of
 from release_pipelines.core.promql import PromQLSource, duration, sample_of
 
 
@@ -109,7 +110,7 @@ def requests_to(target: Target, track: Track) -> RequestMetrics | None:
 
 def dialect_of(settings: RouterSettings) -> MetricDialect | None:
     """How the metrics of a router's data plane are named; None: it counts no requests."""
-    dialect = {"traefik": "traefik", "gateway_api": "traefik_gateway_api", "istio": "istio"}.get(settings.kind)
+    dialect = router_of(settings).dialect
     return METRIC_DIALECTS.get(dialect) if isinstance(dialect, str) else dialect
 
 

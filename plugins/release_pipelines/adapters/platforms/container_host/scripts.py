@@ -2,8 +2,8 @@
 
 ``KEYS[1]`` is the hash of one app in one environment, ``ARGV[1]`` the writer's fence. Fields of the hash: ``fence`` (the
 counter), ``holder`` and ``expires_at`` (the lease), ``want:<track>``, ``left:<container>``, ``note``, ``written``,
-``written_at``, and ``config:<digest>`` of the last few digests of stable, in the order of ``configs``. What Traefik reads are keys of their own; they are overwritten rather than deleted and made again, because
-Traefik first lists the keys and then reads them.
+``written_at``, and ``config:<digest>`` of the last few digests of stable, in the order of ``configs``. What the router reads are
+keys of its own: its part of a script (:func:`routed`) knows them.
 """
 
 from __future__ import annotations
@@ -13,39 +13,25 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local key = KEYS[1]
 local holder = redis.call('HGET', key, 'holder')
-local function servers(service)
-  local found = {}
-  while true do
-    local url = redis.call('GET', service .. '/loadbalancer/servers/' .. #found .. '/url')
-    if not url then return found end
-    found[#found + 1] = url
-  end
-end
 """
 
 FENCED = (
     CLOCK
     + """
 if not holder or redis.call('HGET', key, 'fence') ~= ARGV[1] then return {'fence', holder or ''} end
-local function put(name, value)
-  if redis.call('GET', name) == value then return false end
-  redis.call('SET', name, value)
-  return true
-end
-local function define(service, path)
-  put(service .. '/loadbalancer/passhostheader', 'true')
-  put(service .. '/loadbalancer/healthcheck/path', path)
-  put(service .. '/loadbalancer/healthcheck/interval', '1s')
-  put(service .. '/loadbalancer/healthcheck/timeout', '5s')
-end
-local function serve(service, urls, path)
-  if path ~= '' then define(service, path) end
-  local before = #servers(service)
-  for i, url in ipairs(urls) do put(service .. '/loadbalancer/servers/' .. (i - 1) .. '/url', url) end
-  for i = #urls, before - 1 do redis.call('DEL', service .. '/loadbalancer/servers/' .. i .. '/url') end
-end
 """
 )
+
+
+def routed(router: str, script: str, *, fenced: bool = True) -> str:
+    """A script that also reads or writes what the router reads: ``ARGV[2]`` says where, as JSON.
+
+    :param router: the router's part, which defines the table ``router`` for the names in the table ``at``.
+    :param script: what is done with it.
+    :param fenced: only for the holder of the lease.
+    """
+    return (FENCED if fenced else CLOCK) + "local at = cjson.decode(ARGV[2])" + router + script
+
 
 TAKE = (
     CLOCK
@@ -121,15 +107,13 @@ return {'ok', '1'}
 )
 """``ARGV``: track, digest that must still be wanted, what to add to it as JSON."""
 
-LIST = (
-    FENCED
-    + """
-local service, field = ARGV[2], 'want:' .. ARGV[7]
-if table.concat(servers(service), ' ') ~= ARGV[4] then return {'ok', '0'} end
+SERVE = """
+local field = 'want:' .. ARGV[3]
+if table.concat(router.servers(ARGV[3]), ' ') ~= ARGV[5] then return {'ok', '0'} end
 local urls = {}
-for url in string.gmatch(ARGV[5], '%S+') do urls[#urls + 1] = url end
-serve(service, urls, ARGV[3])
-for id in string.gmatch(ARGV[6], '%S+') do
+for url in string.gmatch(ARGV[6], '%S+') do urls[#urls + 1] = url end
+router.serve(ARGV[3], urls, ARGV[4])
+for id in string.gmatch(ARGV[7], '%S+') do
   redis.call('HSETNX', key, 'left:' .. id, string.format('%.6f', now))
 end
 local want = redis.call('HGET', key, field)
@@ -140,119 +124,41 @@ if want then
 end
 return {'ok', '1'}
 """
-)
-"""``ARGV``: service key, health path, servers as they were read, servers to be, containers that leave, track."""
+"""``ARGV`` from 3 on: track, health path, servers as they were read, servers to be, containers that leave."""
 
-SPLIT = (
-    FENCED
-    + """
-local to, changed = cjson.decode(ARGV[2]), false
-local router, service = to.routers .. '/' .. to.name, to.services .. '/' .. to.name
-local function forget(name)
-  if redis.call('DEL', name) > 0 then changed = true end
-end
-local function route(name, rule, target)
-  changed = put(name .. '/entrypoints/0', 'web') or changed
-  changed = put(name .. '/service', target) or changed
-  changed = put(name .. '/rule', rule) or changed
-end
-for i, track in ipairs(to.tracks) do
-  define(service .. '-' .. track, to.health)
-  put(service .. '/weighted/services/' .. (i - 1) .. '/name', to.name .. '-' .. track)
-  changed = put(service .. '/weighted/services/' .. (i - 1) .. '/weight', tostring(to.weights[track] or 0)) or changed
-end
-if to.cookie ~= '' then
-  changed = put(service .. '/weighted/sticky/cookie/name', to.cookie) or changed
-else
-  forget(service .. '/weighted/sticky/cookie/name')
-end
-if to.mirror > 0 then
-  local mirror = service .. '-mirror/mirroring'
-  put(mirror .. '/service', to.name)
-  put(mirror .. '/mirrors/0/name', to.name .. '-canary')
-  changed = put(mirror .. '/mirrors/0/percent', tostring(to.mirror)) or changed
-end
-route(router, to.rule, to.mirror > 0 and to.name .. '-mirror' or to.name)
-if to.testers ~= '' then
-  route(router .. '-testers', to.testers, to.name .. '-canary')
-else
-  for _, part in ipairs({'/entrypoints/0', '/service', '/rule'}) do forget(router .. '-testers' .. part) end
-end
+SPLIT = """
+local changed = router.split(cjson.decode(ARGV[3]))
 if changed then redis.call('HSET', key, 'written_at', string.format('%.6f', now)) end
-redis.call('HSET', key, 'written', ARGV[3])
-if redis.call('HGET', key, 'note') ~= ARGV[4] then
-  redis.call('HSET', key, 'note', ARGV[4])
+redis.call('HSET', key, 'written', ARGV[4])
+if redis.call('HGET', key, 'note') ~= ARGV[5] then
+  redis.call('HSET', key, 'note', ARGV[5])
   changed = true
 end
 return {'ok', changed and '1' or '0'}
 """
-)
-"""``ARGV``: all of the split as JSON, the traffic as JSON, note as JSON."""
+"""``ARGV`` from 3 on: the split as the router takes it, as JSON, the traffic as JSON, note as JSON."""
 
-ADDRESS = (
-    FENCED
-    + """
-local router, service = ARGV[2], ARGV[3]
-define(service, ARGV[6])
-put(router .. '/entrypoints/0', 'web')
-put(router .. '/service', ARGV[4])
-put(router .. '/rule', ARGV[5])
+ADDRESS = """
+router.address(ARGV[3], ARGV[4], ARGV[5])
 return {'ok', '1'}
 """
-)
-"""``ARGV``: router key, track's service key, its name, rule, health path: an address of the track's own."""
+"""``ARGV`` from 3 on: track, rule, health path: an address of the track's own."""
 
-RETIRE = (
-    FENCED
-    + """
-local to = cjson.decode(ARGV[2])
-local service = to.services .. '/' .. to.name
-local weight = tonumber(redis.call('GET', service .. '/weighted/services/' .. to.index .. '/weight') or '0')
-local sent = redis.call('GET', to.routers .. '/' .. to.name .. '/service')
-local testers = redis.call('GET', to.routers .. '/' .. to.name .. '-testers/service')
-if to.track ~= 'stable' then
-  if weight > 0 then return {'busy', tostring(weight) .. ' % of the traffic'} end
-  if testers == to.name .. '-' .. to.track then return {'busy', 'the requests of testers'} end
-  if to.track == 'canary' and sent == to.name .. '-mirror' then return {'busy', 'mirrored requests'} end
-elseif weight > 0 then
-  return {'busy', tostring(weight) .. ' % of the traffic'}
-end
-local there = redis.call('HDEL', key, 'want:' .. to.track)
-if #servers(service .. '-' .. to.track) > 0 then
-  serve(service .. '-' .. to.track, {}, '')
-  there = 1
-end
-if to.track == 'canary' then
-  for _, part in ipairs({'/service', '/mirrors/0/name', '/mirrors/0/percent'}) do
-    redis.call('DEL', service .. '-mirror/mirroring' .. part)
-  end
-end
-if to.track == 'preview' then
-  for _, part in ipairs({'/entrypoints/0', '/service', '/rule'}) do
-    redis.call('DEL', to.routers .. '/' .. to.name .. '-preview' .. part)
-  end
-end
+RETIRE = """
+local busy = router.busy(ARGV[3])
+if busy then return {'busy', busy} end
+local there = redis.call('HDEL', key, 'want:' .. ARGV[3])
+if router.forget(ARGV[3]) then there = 1 end
 local since = now - tonumber(redis.call('HGET', key, 'written_at') or '0')
 return {'ok', tostring(there), string.format('%.3f', since)}
 """
-)
-"""``ARGV``: what is retired as JSON (routers, services, name, track, index)."""
+"""``ARGV`` from 3 on: track."""
 
-LOOK = (
-    CLOCK
-    + """
-local seen = {fields = {}, weights = {}, servers = {}, now = string.format('%.6f', now)}
+LOOK = """
+local state = {fields = {}, servers = {}, now = string.format('%.6f', now), keys = router.look()}
 local flat = redis.call('HGETALL', key)
-for i = 1, #flat, 2 do seen.fields[flat[i]] = flat[i + 1] end
-for i, track in ipairs({'stable', 'canary', 'preview', 'baseline'}) do
-  seen.servers[track] = table.concat(servers(ARGV[1] .. '-' .. track), ' ')
-  seen.weights[track] = redis.call('GET', ARGV[1] .. '/weighted/services/' .. (i - 1) .. '/weight') or nil
-end
-seen.cookie = redis.call('GET', ARGV[1] .. '/weighted/sticky/cookie/name') or nil
-seen.sent = redis.call('GET', ARGV[2] .. '/service') or nil
-seen.mirror = redis.call('GET', ARGV[1] .. '-mirror/mirroring/mirrors/0/percent') or nil
-seen.testers = redis.call('GET', ARGV[2] .. '-testers/rule') or nil
-return cjson.encode(seen)
+for i = 1, #flat, 2 do state.fields[flat[i]] = flat[i + 1] end
+for _, track in ipairs(at.tracks) do state.servers[track] = table.concat(router.servers(track), ' ') end
+return cjson.encode(state)
 """
-)
-"""``ARGV``: weighted service key, router key. Reads only."""
+"""Reads only; the first of ``ARGV`` is empty."""

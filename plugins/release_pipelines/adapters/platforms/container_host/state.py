@@ -1,13 +1,12 @@
-"""What is wanted, how traffic is split, and who may write: in the Valkey that Traefik reads as well."""
+"""What is wanted, how traffic is split, and who may write: in the store that the router reads as well."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Protocol, cast, get_args
 from urllib.parse import urlsplit
 
 from release_pipelines.adapters.platforms.container_host import scripts
@@ -17,31 +16,48 @@ from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.model.traffic import Match, Traffic
+from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.core.ports.router import Router, router_of
 
 TRACKS: tuple[Track, ...] = get_args(Track)
-ROOT = "traefik/http"
-STICKY_COOKIE = "release-track"
 
 
-def route_name(target: Target) -> str:
-    """Name of the router and of the weighted service; track services add ``-<track>``."""
-    return f"{target.app}-{target.environment}"
+class StoreRouter(Router, Protocol):
+    """A router that reads its configuration from the store: the platform's scripts change both at once."""
+
+    script: str
+    """Lua that defines the table ``router`` for the names in the table ``at``; see :mod:`scripts`."""
+
+    def place(self, target: Target) -> dict[str, Any]:
+        """The names of an app's keys in the store: ``at``; ``tracks`` among them."""
+
+    def statement(self, target: Target, traffic: Traffic) -> dict[str, Any]:
+        """A split, as the script's ``split`` takes it."""
+
+    def address_rule(self, host: str) -> str:
+        """What sends requests for a host to one track, as the script's ``address`` takes it."""
+
+    def traffic(self, target: Target, keys: dict[str, Any], written: Traffic | None) -> Traffic | None:
+        """The split as the script's ``look`` has read it; None where there is none.
+
+        :param written: the split that was written last.
+        """
+
+
+def _router(target: Target) -> StoreRouter:
+    return cast("StoreRouter", router_of(target.router))
 
 
 def _key(target: Target) -> str:
     return f"release-pipelines/{target.app}/{target.environment}"
 
 
-def _service(target: Target, track: Track | None = None) -> str:
-    return f"{ROOT}/services/{route_name(target)}" + (f"-{track}" if track else "")
-
-
 @dataclass(frozen=True)
-class Seen:
-    """One look at all of an app's state."""
+class AppState:
+    """All of an app's state, as it was at one moment."""
 
     now: float
+    """Unix time in seconds, by the store's clock."""
     wants: dict[Track, Want]
     servers: dict[Track, list[str]]
     """URLs that the router sends requests to, per track."""
@@ -89,6 +105,12 @@ class State:
             await self._client.aclose()
             self._client = None
 
+    async def _routed(self, script: str, target: Target, fence: int, *arguments: Any) -> list[str]:
+        """Run a script that also changes what the router reads."""
+        router = _router(target)
+        place = json.dumps(router.place(target))
+        return await self._run(scripts.routed(router.script, script), target, fence, place, *arguments)
+
     async def _run(self, script: str, target: Target, *arguments: Any) -> list[str]:
         async with self._connected() as client:
             answer: list[str] = await client.eval(script, 1, _key(target), *arguments)
@@ -114,20 +136,23 @@ class State:
                 f"`notify-keyspace-events KEA` is expected in its configuration, found {events!r}."
             )
 
-    async def look(self, target: Target) -> Seen:
+    async def look(self, target: Target) -> AppState:
         """All of the app's state, read at one moment."""
+        router = _router(target)
+        script, place = scripts.routed(router.script, scripts.LOOK, fenced=False), json.dumps(router.place(target))
         async with self._connected() as client:
-            seen = json.loads(await client.eval(scripts.LOOK, 1, _key(target), _service(target), _router(target)))
-        fields = seen["fields"] or {}
+            state = json.loads(await client.eval(script, 1, _key(target), "", place))
+        fields = state["fields"] or {}
         lease = None
         if "holder" in fields:
             lease = Lease(holder=fields["holder"], fence=int(fields["fence"]), expires_at=float(fields["expires_at"]))
-        return Seen(
-            now=float(seen["now"]),
+        written = _written(fields)
+        return AppState(
+            now=float(state["now"]),
             wants={t: Want(**json.loads(fields[f"want:{t}"])) for t in TRACKS if f"want:{t}" in fields},
-            servers={t: seen["servers"][t].split() for t in TRACKS},
+            servers={t: state["servers"][t].split() for t in TRACKS},
             left={name[5:]: float(at) for name, at in fields.items() if name.startswith("left:")},
-            route=_route(target, fields, seen),
+            route=_route(fields, router.traffic(target, state["keys"], written), written),
             lease=lease,
         )
 
@@ -158,10 +183,8 @@ class State:
 
     async def give_address(self, target: Target, track: Track, host: str, fence: int) -> None:
         """Let the router send requests for ``host`` to the track, past the weights."""
-        await self._run(
-            scripts.ADDRESS, target, fence, f"{_router(target)}-{track}", _service(target, track),
-            f"{route_name(target)}-{track}", f"Host(`{host}`)", target.workload.health,
-        )  # fmt: skip
+        rule = _router(target).address_rule(host)
+        await self._routed(scripts.ADDRESS, target, fence, track, rule, target.workload.health)
 
     async def note_want(self, target: Target, track: Track, want: Want, fence: int, **news: Any) -> None:
         """Add to what is known of a track, as long as it still shall run the same digest."""
@@ -171,10 +194,9 @@ class State:
         self, target: Target, track: Track, before: list[str], after: list[str], leaving: list[Replica], fence: int
     ) -> None:
         """Change the track's servers from ``before`` to ``after``; nothing if somebody else changed them meanwhile."""
-        await self._run(
-            scripts.LIST, target, fence, _service(target, track), target.workload.health,
-            " ".join(before), " ".join(after), " ".join(replica.id for replica in leaving), track,
-        )  # fmt: skip
+        leaving_ids = " ".join(replica.id for replica in leaving)
+        servers = (target.workload.health, " ".join(before), " ".join(after))
+        await self._routed(scripts.SERVE, target, fence, track, *servers, leaving_ids)
 
     async def forget(self, target: Target, container: str) -> None:
         """Drop the mark of a container that is gone, by id."""
@@ -183,44 +205,15 @@ class State:
 
     async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
         """Write traffic, router and note in one step; returns whether anything changed."""
-        to = {
-            **_keys(target),
-            "tracks": TRACKS,
-            "weights": traffic.weights,
-            "health": target.workload.health,
-            "rule": _rule(target),
-            "testers": _testers_rule(target, traffic.testers) if traffic.testers else "",
-            "mirror": traffic.mirror,
-            "cookie": STICKY_COOKIE if traffic.sticky else "",
-        }
-        said = traffic.model_dump_json(exclude_defaults=True)
-        return await self._run(scripts.SPLIT, target, fence, json.dumps(to), said, note.model_dump_json()) == ["1"]
+        statement = json.dumps(_router(target).statement(target, traffic))
+        written = traffic.model_dump_json(exclude_defaults=True)
+        changed = await self._routed(scripts.SPLIT, target, fence, statement, written, note.model_dump_json())
+        return changed == ["1"]
 
     async def retire(self, target: Target, track: Track, fence: int) -> tuple[bool, float]:
         """Forget a track without traffic: whether there was one, and the seconds since the traffic last changed."""
-        what = {**_keys(target), "track": track, "index": TRACKS.index(track)}
-        there, since = await self._run(scripts.RETIRE, target, fence, json.dumps(what))
+        there, since = await self._routed(scripts.RETIRE, target, fence, track)
         return there == "1", float(since)
-
-
-def _keys(target: Target) -> dict[str, Any]:
-    return {"routers": f"{ROOT}/routers", "services": f"{ROOT}/services", "name": route_name(target)}
-
-
-def _router(target: Target) -> str:
-    return f"{ROOT}/routers/{route_name(target)}"
-
-
-def _rule(target: Target) -> str:
-    return f"Host(`{target.host}`)" if target.host else "PathPrefix(`/`)"
-
-
-def _testers_rule(target: Target, testers: Match) -> str:
-    """Longer than the app's own rule, and therefore before it."""
-    if testers.kind == "header":
-        return f"{_rule(target)} && Header(`{testers.name}`, `{testers.value}`)"
-    cookie = f"(^|;\\s*){re.escape(testers.name)}={re.escape(testers.value)}(;|$)"
-    return f"{_rule(target)} && HeaderRegexp(`Cookie`, `{cookie}`)"
 
 
 def fence_lost(target: Target, holder: str) -> FenceLost:
@@ -231,40 +224,16 @@ def fence_lost(target: Target, holder: str) -> FenceLost:
     )
 
 
-def _route(target: Target, fields: dict[str, str], seen: dict[str, Any]) -> Route | None:
-    """The route as the router's own keys say it."""
-    weights = seen["weights"] or {}
-    shares: dict[Track, int] = {track: int(weights[track]) for track in TRACKS if track in weights}
-    if not shares:
+def _route(fields: dict[str, str], traffic: Traffic | None, written: Traffic | None) -> Route | None:
+    """The route: the traffic as the router's own keys say it, and what is kept with it."""
+    if traffic is None:
         return None
-    written = _written(fields)
-    testers = written.testers if written else None
-    if testers is None or seen.get("testers") != _testers_rule(target, testers):
-        testers = None
-    mirrored = seen.get("sent") == f"{route_name(target)}-mirror"
-    traffic = Traffic(
-        weights=_of_hundred(shares),
-        testers=testers,
-        mirror=int(seen.get("mirror") or 0) if mirrored else 0,
-        sticky=bool(seen.get("cookie")),
-    )
     return Route(
         traffic=traffic,
         fence=int(fields.get("fence", 0)),
         note=RouteNote.model_validate_json(fields.get("note", "{}")),
         changed_by=None if traffic == written else "somebody",
     )
-
-
-def _of_hundred(shares: dict[Track, int]) -> dict[Track, int]:
-    """Weights as percent, whatever somebody else wrote; tracks without any are left out. All 0: nobody is answered."""
-    total = sum(shares.values())
-    if total == 0:
-        return {"stable": 100}
-    found: dict[Track, int] = {track: round(100 * share / total) for track, share in shares.items() if share}
-    largest = max(found, key=lambda track: found[track])
-    found[largest] += 100 - sum(found.values())
-    return found
 
 
 def _written(fields: dict[str, str]) -> Traffic | None:

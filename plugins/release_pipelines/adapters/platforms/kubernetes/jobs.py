@@ -6,15 +6,28 @@ import asyncio
 import time
 
 from release_pipelines.adapters.kubernetes.client import PODS, Client, Object
+from release_pipelines.adapters.platforms.kubernetes import manifests
+from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.ports.platform import Jobs
 
 LOOK_SECONDS = 0.5
 TAIL_LINES = 50
 CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "InvalidImageName"}
 
 
-async def run(client: Client, target: Target, pod: Object, timeout: float) -> str:
+class KubernetesJobs(Cluster, Jobs):
+    """Runs commands."""
+
+    async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
+        """Run ``command`` in a pod of its own; it is removed afterwards in every case."""
+        await self._state_secret(target)
+        pod = manifests.job_pod(target, image, command, env, timeout, self.registry_auth is not None)
+        return await run_pod(self.client, target, pod, timeout)
+
+
+async def run_pod(client: Client, target: Target, pod: Object, timeout: float) -> str:
     """Create the pod, wait for its end, return its output's end, and remove it.
 
     :param timeout: seconds from its creation on, pulling the image included.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import time
 
+from release_pipelines.adapters.kubernetes.annotations import FENCE, fence_of
 from release_pipelines.adapters.kubernetes.client import LEASES, Client, Object
+from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
+from release_pipelines.adapters.platforms.kubernetes.manifests import lease_time, route_name
 from release_pipelines.adapters.platforms.kubernetes.readiness import unix
-from release_pipelines.adapters.platforms.kubernetes.workloads import lease_time
-from release_pipelines.adapters.routers import FENCE, fence_of
+from release_pipelines.adapters.platforms.kubernetes.routing import route_resource
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.ports.platform import Leases
 
 
 def lease_name(target: Target) -> str:
@@ -105,3 +108,36 @@ async def give_back(client: Client, target: Target, lease: Lease) -> bool:
         return False
     await client.patch(LEASES, target.namespace, lease_name(target), _stated(None, lease.fence, 1, found))
     return True
+
+
+class KubernetesLeases(Cluster, Leases):
+    """Takes, renews and gives back leases: the object ``release-<app>``."""
+
+    async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
+        """Become the one writer; ``ttl`` is rounded up to whole seconds."""
+        kind = await route_resource(self.client, target)
+        name = route_name(target)
+
+        async def taken() -> Lease:
+            route = await self.client.get(kind, target.namespace, name)
+            return await take(self.client, target, holder, ttl, force, route)
+
+        async def marked() -> None:
+            route = await self.client.get(kind, target.namespace, name)
+            refuse_older(route, target, lease.fence)
+            if route and fence_of(route) != lease.fence:
+                version = route["metadata"]["resourceVersion"]
+                stated = {"resourceVersion": version, "annotations": {FENCE: str(lease.fence)}}
+                await self.client.patch(kind, target.namespace, name, {"metadata": stated})
+
+        lease = await self._retried(target, taken)
+        await self._retried(target, marked)
+        return lease
+
+    async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:
+        """Push the expiry out."""
+        return await self._retried(target, lambda: renew(self.client, target, lease, ttl))
+
+    async def give_back_lease(self, target: Target, lease: Lease) -> bool:
+        """Free the lease if it is still this one; the object stays, so that its fence keeps rising."""
+        return await self._retried(target, lambda: give_back(self.client, target, lease))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation
 from release_pipelines.adapters.kubernetes.client import Object
-from release_pipelines.adapters.routers import PREFIX, annotation
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.track import Track
 
@@ -48,8 +48,8 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """All that is looked at to judge one Deployment."""
+class RolloutEvidence:
+    """All that is read to judge the rollout of one Deployment."""
 
     deployment: Object
     replica_sets: list[Object]
@@ -60,15 +60,15 @@ class Seen:
     container: str
 
 
-def current_pods(seen: Seen) -> list[Object]:
+def current_pods(evidence: RolloutEvidence) -> list[Object]:
     """Pods of the template that is wanted now, without those that are on their way out."""
-    current = current_replica_set(seen.deployment, seen.replica_sets)
+    current = current_replica_set(evidence.deployment, evidence.replica_sets)
     if current is None:
         return []
     uid = current["metadata"]["uid"]
     return [
         pod
-        for pod in seen.pods
+        for pod in evidence.pods
         if not pod["metadata"].get("deletionTimestamp")
         and any(owner.get("uid") == uid for owner in pod["metadata"].get("ownerReferences") or [])
     ]
@@ -102,49 +102,49 @@ def upto(deployment: Object) -> int:
     return max(1, math.ceil(wanted * int(annotation(deployment, SHARE) or 100) / 100))
 
 
-def updated(seen: Seen) -> int:
+def updated(evidence: RolloutEvidence) -> int:
     """Ready pods of the template that is wanted now."""
-    return sum(_unready_since(pod) is None for pod in current_pods(seen))
+    return sum(_unready_since(pod) is None for pod in current_pods(evidence))
 
 
-def done(seen: Seen) -> bool:
+def done(evidence: RolloutEvidence) -> bool:
     """Settled; or, where the update stops at a share, stopped with so many pods ready."""
-    if annotation(seen.deployment, SHARE) is None:
-        return settled(seen.deployment)
-    return bool(seen.deployment["spec"].get("paused")) and updated(seen) >= upto(seen.deployment)
+    if annotation(evidence.deployment, SHARE) is None:
+        return settled(evidence.deployment)
+    return bool(evidence.deployment["spec"].get("paused")) and updated(evidence) >= upto(evidence.deployment)
 
 
-def trouble(seen: Seen, track: Track) -> Trouble | None:
+def trouble(evidence: RolloutEvidence, track: Track) -> Trouble | None:
     """What makes the rollout fail, if anything does.
 
     A stable that is settled is not judged by what happened to it before.
     """
-    if done(seen) and track == "stable":
+    if done(evidence) and track == "stable":
         return None
-    pods = current_pods(seen)
+    pods = current_pods(evidence)
     for pod in pods:
-        found = _probe_trouble(seen, pod) or _container_trouble(seen, pod)
+        found = _probe_trouble(evidence, pod) or _container_trouble(evidence, pod)
         if found:
             return found
-    return None if done(seen) else _overdue(seen, pods)
+    return None if done(evidence) else _overdue(evidence, pods)
 
 
-def waiting(seen: Seen) -> str | None:
+def waiting(evidence: RolloutEvidence) -> str | None:
     """What a rollout that is not settled waits for."""
-    if done(seen):
+    if done(evidence):
         return None
-    status = seen.deployment.get("status", {})
-    if status.get("observedGeneration", 0) < seen.deployment["metadata"].get("generation", 0):
+    status = evidence.deployment.get("status", {})
+    if status.get("observedGeneration", 0) < evidence.deployment["metadata"].get("generation", 0):
         return "the cluster has not looked at the change yet"
     for condition in status.get("conditions") or []:
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return f"pods cannot be created: {condition.get('message')}"
-    pods = current_pods(seen)
+    pods = current_pods(evidence)
     for pod in pods:
-        reason = _unready_reason(seen, pod)
+        reason = _unready_reason(evidence, pod)
         if reason:
             return f"pod {_name(pod)}: {reason}"
-    wanted = seen.deployment["spec"].get("replicas", 1)
+    wanted = evidence.deployment["spec"].get("replicas", 1)
     if status.get("updatedReplicas", 0) < wanted or len(pods) < wanted:
         return f"{len(pods)} of {wanted} pods were created"
     return (
@@ -152,21 +152,21 @@ def waiting(seen: Seen) -> str | None:
     )
 
 
-def status(seen: Seen, track: Track, found: Trouble | None, log: str = "") -> TrackStatus:
+def status(evidence: RolloutEvidence, track: Track, found: Trouble | None, log: str = "") -> TrackStatus:
     """The track in one value; ``log`` is the end of the log that belongs to ``found``."""
-    deployment = seen.deployment
-    digest, version = running(deployment, current_pods(seen), seen.container)
-    there = done(seen) and found is None
+    deployment = evidence.deployment
+    digest, version = running(deployment, current_pods(evidence), evidence.container)
+    there = done(evidence) and found is None
     return TrackStatus(
         track=track,
         digest=digest,
         version=version,
         wanted=deployment["spec"].get("replicas", 1),
         ready=deployment.get("status", {}).get("readyReplicas", 0),
-        updated=updated(seen),
+        updated=updated(evidence),
         settled=there,
         failure=_with_log(found.sentence, log) if found else None,
-        waiting=None if there or found else waiting(seen),
+        waiting=None if there or found else waiting(evidence),
     )
 
 
@@ -202,7 +202,7 @@ def _digest(image: str) -> str | None:
     return found.group(1) if found else None
 
 
-def _container_trouble(seen: Seen, pod: Object) -> Trouble | None:
+def _container_trouble(evidence: RolloutEvidence, pod: Object) -> Trouble | None:
     statuses = pod.get("status", {})
     for it in [*(statuses.get("initContainerStatuses") or []), *(statuses.get("containerStatuses") or [])]:
         state = it.get("state") or {}
@@ -210,7 +210,7 @@ def _container_trouble(seen: Seen, pod: Object) -> Trouble | None:
         message = (state.get("waiting") or {}).get("message", "")
         where = f"Container {it['name']} of pod {_name(pod)}"
         if reason in PULL:
-            said = _last_event(seen, pod, ("Failed",), "failed to pull image") or message
+            said = _last_event(evidence, pod, ("Failed",), "failed to pull image") or message
             if REFUSED.search(said) and not UNREACHABLE.search(said):
                 return Trouble(f"{where}: its image cannot be pulled: {said}")
         elif reason in CANNOT_START:
@@ -218,7 +218,7 @@ def _container_trouble(seen: Seen, pod: Object) -> Trouble | None:
         ended = state.get("terminated") or (it.get("lastState") or {}).get("terminated") or {}
         if not it.get("ready") and (reason == "CrashLoopBackOff" or (ended and it.get("restartCount", 0) >= 2)):
             times = it.get("restartCount", 0)
-            event = _last_event(seen, pod, ("BackOff",), "restart")
+            event = _last_event(evidence, pod, ("BackOff",), "restart")
             said = f" Kubernetes says: {event}." if event else ""
             return Trouble(
                 f"{where} keeps ending: {_ending(ended)}, restarted {times} time{'s' * (times != 1)}.{said}",
@@ -228,32 +228,32 @@ def _container_trouble(seen: Seen, pod: Object) -> Trouble | None:
     return None
 
 
-def _probe_trouble(seen: Seen, pod: Object) -> Trouble | None:
-    killed = _last_event(seen, pod, ("Killing",), "probe")
+def _probe_trouble(evidence: RolloutEvidence, pod: Object) -> Trouble | None:
+    killed = _last_event(evidence, pod, ("Killing",), "probe")
     if not killed:
         return None
-    why = _last_event(seen, pod, ("Unhealthy",), "probe failed")
+    why = _last_event(evidence, pod, ("Unhealthy",), "probe failed")
     found = re.search(r"[Cc]ontainer (\S+)", killed)
-    container = found.group(1) if found else seen.container
+    container = found.group(1) if found else evidence.container
     return Trouble(f"Pod {_name(pod)}: {killed}" + (f" ({why})" if why else "") + ".", _name(pod), container)
 
 
-def _overdue(seen: Seen, pods: list[Object]) -> Trouble | None:
+def _overdue(evidence: RolloutEvidence, pods: list[Object]) -> Trouble | None:
     """Not ready for longer than the time that it was given, counted from the change, or from when it stopped being ready."""
-    stated = annotation(seen.deployment, STATED_AT)
+    stated = annotation(evidence.deployment, STATED_AT)
     unready = [(since, pod) for pod in pods if (since := _unready_since(pod)) is not None]
     oldest = min(unready, key=lambda it: it[0], default=None)
     if stated is None and oldest is None:
         return None
     begun = max(float(stated or 0), oldest[0] if oldest else 0)
-    limit = max([seen.ready_timeout, *(_startup_budget(seen.deployment) if oldest else [])])
-    if seen.now - begun <= limit:
+    limit = max([evidence.ready_timeout, *(_startup_budget(evidence.deployment) if oldest else [])])
+    if evidence.now - begun <= limit:
         return None
-    ready = seen.deployment.get("status", {}).get("readyReplicas", 0)
+    ready = evidence.deployment.get("status", {}).get("readyReplicas", 0)
     return Trouble(
-        f"Not ready after {limit:.0f} s: {ready} of {seen.deployment['spec'].get('replicas', 1)} replicas are; {waiting(seen)}.",
+        f"Not ready after {limit:.0f} s: {ready} of {evidence.deployment['spec'].get('replicas', 1)} replicas are; {waiting(evidence)}.",
         _name(oldest[1]) if oldest else None,
-        seen.container if oldest else None,
+        evidence.container if oldest else None,
     )
 
 
@@ -273,7 +273,7 @@ def _unready_since(pod: Object) -> float | None:
     return unix(pod["metadata"].get("creationTimestamp"))
 
 
-def _unready_reason(seen: Seen, pod: Object) -> str | None:
+def _unready_reason(evidence: RolloutEvidence, pod: Object) -> str | None:
     if _unready_since(pod) is None:
         return None
     for condition in pod.get("status", {}).get("conditions") or []:
@@ -282,20 +282,20 @@ def _unready_reason(seen: Seen, pod: Object) -> str | None:
     for it in pod.get("status", {}).get("containerStatuses") or []:
         state = (it.get("state") or {}).get("waiting") or {}
         if state.get("reason") in PULL:
-            return _last_event(seen, pod, ("Failed",), "failed to pull image") or str(state.get("message"))
+            return _last_event(evidence, pod, ("Failed",), "failed to pull image") or str(state.get("message"))
         if state.get("reason") and state["reason"] not in ("ContainerCreating", "PodInitializing"):
             return f"{state['reason']} {state.get('message', '')}".strip()
         if "running" in (it.get("state") or {}) and not it.get("ready"):
-            return _last_event(seen, pod, ("Unhealthy",), "eadiness") or f"container {it['name']} is not ready yet"
+            return _last_event(evidence, pod, ("Unhealthy",), "eadiness") or f"container {it['name']} is not ready yet"
     return "its containers are being started"
 
 
-def _last_event(seen: Seen, pod: Object, reasons: tuple[str, ...], word: str) -> str:
+def _last_event(evidence: RolloutEvidence, pod: Object, reasons: tuple[str, ...], word: str) -> str:
     """The newest event of the pod with such a reason that came after the change was stated."""
-    since = float(annotation(seen.deployment, STATED_AT) or 0)
+    since = float(annotation(evidence.deployment, STATED_AT) or 0)
     fitting = [
         event
-        for event in seen.events
+        for event in evidence.events
         if event.get("involvedObject", {}).get("uid") == pod["metadata"]["uid"]
         and event.get("reason") in reasons
         and word in event.get("message", "").lower()

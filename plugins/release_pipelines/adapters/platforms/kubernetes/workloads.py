@@ -1,343 +1,251 @@
-"""Deployments, Services and Secrets that a release states, as pure functions."""
+"""Deployments, Services and Secrets of the tracks: stated here, brought about by Kubernetes' own controllers."""
 
 from __future__ import annotations
 
-import base64
-import copy
-import json
-import math
-from datetime import datetime, timezone
+import asyncio
+import time
 
-from release_pipelines.adapters.kubernetes.client import Object
-from release_pipelines.adapters.platforms.kubernetes.readiness import (
-    DIGEST,
-    REVISION,
-    SHARE,
-    STATED_AT,
-    VERSION,
-    image_of,
+from release_pipelines.adapters.kubernetes.client import (
+    DEPLOYMENTS,
+    LEASES,
+    PODS,
+    SERVICES,
+    STRATEGIC,
+    Conflict,
+    Object,
 )
-from release_pipelines.adapters.routers import HASH, PREFIX, TRACK, annotation
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.adapters.kubernetes.router import Backends, applies
+from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, preview, readiness
+from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
+from release_pipelines.adapters.platforms.kubernetes.routing import router_of
+from release_pipelines.adapters.platforms.kubernetes.state import (
+    ClusterState,
+    backends,
+    read_state,
+    replica_sets,
+    route_of,
+    stable_pin,
+    track_status,
+)
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.track import BESIDE, Track
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.ports.platform import Workloads
 
-WORKLOAD = PREFIX + "workload"
-REGISTRY_SECRET = "release-pipelines-registry"  # noqa: S105 - its name
-
-
-def stable_name(target: Target) -> str:
-    """Name of the user's own Deployment and Service."""
-    return target.workload.name or target.app
+WITHDRAW_SECONDS = 30.0
+"""Time that the pods of a track that is withdrawn have to end, in seconds."""
 
 
-def deployment_name(target: Target, track: Track) -> str:
-    """Name of a track's Deployment, and of its Service where it has one."""
-    return stable_name(target) if track == "stable" else f"{stable_name(target)}-{track}"
+class KubernetesWorkloads(Cluster, Workloads):
+    """Deploys, advances and retires tracks.
 
-
-def route_name(target: Target) -> str:
-    """Name of what splits the traffic."""
-    return target.router.route or target.app
-
-
-def preview_route(target: Target) -> str:
-    """Name of the route that gives a preview an address of its own."""
-    return f"{route_name(target)}-preview"
-
-
-def service_name(target: Target) -> str:
-    """Name of the Service that picks stable's pods."""
-    return route_name(target) if target.router.kind == "replicas" else stable_name(target)
-
-
-def container_name(target: Target, deployment: Object | None) -> str:
-    """The container whose image is changed: the one that is named, the one named like the workload, or the only one.
-
-    :raises PlatformError: when none of these exists.
+    The Deployment named like the workload is stable, the user's own, adopted as it stands; ``<name>-canary`` and the like
+    come and go.
     """
-    wanted = target.workload.container
-    if deployment is None:
-        return wanted or stable_name(target)
-    names = [str(it["name"]) for it in deployment["spec"]["template"]["spec"]["containers"]]
-    if wanted in names:
-        return str(wanted)
-    if wanted is None and stable_name(target) in names:
-        return stable_name(target)
-    if wanted is None and len(names) == 1:
-        return names[0]
-    raise PlatformError(
-        f"Deployment {deployment['metadata']['name']} has the containers {', '.join(names)}: "
-        f"`workload.container` is expected to name one of them, found {wanted or 'nothing'}."
-    )
 
+    async def deploy(
+        self,
+        target: Target,
+        track: Track,
+        artifact: Artifact,
+        replicas: int | None,
+        fence: int,
+        *,
+        share: int = 100,
+        restore: bool = False,
+    ) -> bool:
+        """State that ``track`` shall run ``artifact``; see the protocol."""
+        if track == "stable":
+            return await self._retried(
+                target, lambda: self._deploy_stable(target, artifact, replicas, fence, share, restore)
+            )
+        return await self._retried(target, lambda: self._deploy_beside(target, track, artifact, replicas, fence))
 
-def stable_deployment(target: Target, artifact: Artifact, replicas: int | None, secret: bool, now: float) -> Object:
-    """The Deployment of an app's first release."""
-    workload, name = target.workload, stable_name(target)
-    limits = {"cpu": f"{math.ceil(workload.cpu * 1000)}m"} if workload.cpu else {}
-    limits |= {"memory": workload.memory} if workload.memory else {}
-    container: Object = {
-        "name": container_name(target, None),
-        "image": artifact.reference,
-        "ports": [{"containerPort": workload.port}],
-        "env": _with_env([], {"PORT": str(workload.port), **workload.env}),
-        "readinessProbe": {"httpGet": {"path": workload.health, "port": workload.port}, "periodSeconds": 1},
-        # So long a pod still answers after it was told to end: routers need a moment to hear of it.
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
-    }
-    if limits:
-        # Asked for less CPU than the limit: stable and canary stand side by side, and a limit is for bursts.
-        asked = {"cpu": f"{math.ceil(workload.cpu * 250)}m"} if workload.cpu else {}
-        container["resources"] = {"limits": limits, "requests": asked}
-    pod: Object = {"containers": [container]}
-    if secret:
-        pod["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
-    return {
-        "metadata": {"name": name, "labels": {"app": name}, "annotations": {STATED_AT: f"{now:.3f}"}},
-        "spec": {
-            "replicas": replicas or workload.replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "strategy": {"rollingUpdate": rolling_update(target) or {"maxUnavailable": 0, "maxSurge": 1}},
-            "template": {
-                "metadata": {"labels": {"app": name, TRACK: "stable"}, "annotations": _marks(artifact)},
-                "spec": pod,
-            },
-        },
-    }
+    async def advance(self, target: Target, track: Track, fence: int) -> TrackStatus:
+        """How the track stands: controllers do the work here, and are stopped where a share is reached."""
+        lease, deployment = await asyncio.gather(
+            self.client.get(LEASES, target.namespace, leases.lease_name(target)),
+            self.client.get(DEPLOYMENTS, target.namespace, manifests.deployment_name(target, track)),
+        )
+        leases.refuse_others(lease, target, fence)
+        if deployment is None:
+            return TrackStatus(track=track, waiting="nothing was deployed on this track")
+        status = await track_status(self.client, target, track, deployment)
+        if track == "preview" and status.ready:
+            await preview.open_route(self.client, target)
+        if await self._stopped_at_share(target, track, deployment):
+            deployment = await self.client.get(DEPLOYMENTS, target.namespace, deployment["metadata"]["name"])
+            return await track_status(self.client, target, track, deployment or {})
+        return status
 
+    async def _stopped_at_share(self, target: Target, track: Track, deployment: Object) -> bool:
+        """Stop a rolling update that has replaced its share; returns whether it was stopped now."""
+        seen_by_controller = deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"].get(
+            "generation", 0
+        )
+        stopped = deployment["spec"].get("paused") or manifests.share_of(deployment) == 100
+        updated = deployment.get("status", {}).get("updatedReplicas", 0)
+        if stopped or not seen_by_controller or updated < readiness.upto(deployment):
+            return False
+        name = manifests.deployment_name(target, track)
+        try:
+            await self.client.patch(DEPLOYMENTS, target.namespace, name, manifests.pause_patch(deployment))
+        except Conflict:  # its status changed meanwhile: the next look stops it
+            return False
+        return True
 
-def stable_patch(
-    deployment: Object,
-    target: Target,
-    artifact: Artifact,
-    replicas: int | None,
-    secret: bool,
-    now: float,
-    share: int = 100,
-) -> Object | None:
-    """Strategic merge patch that gives an existing stable the artifact; None if it has it already.
+    async def retire(self, target: Target, track: Track, fence: int) -> bool:
+        """Remove a track beside stable. Stable is the user's own and stays."""
+        if track == "stable":
+            raise PlatformError(f"Stable of {target.app} is not retired: its Deployment belongs to its team.")
+        return await self._retried(target, lambda: self._retire(target, track, fence))
 
-    :param replicas: None leaves the number as it is (R16).
-    """
-    spec = deployment["spec"]
-    name = container_name(target, deployment)
-    container = next(it for it in spec["template"]["spec"]["containers"] if it["name"] == name)
-    env = _with_env(container.get("env") or [], target.workload.env)
-    patch: Object = {}
-    if container.get("image") != artifact.reference or env != (container.get("env") or []):
-        patch["template"] = {
-            "metadata": {"labels": {TRACK: "stable"}, "annotations": _marks(artifact)},
-            "spec": {"containers": [{"name": name, "image": artifact.reference, "env": env}]},
-        }
-        if secret and not spec["template"]["spec"].get("imagePullSecrets"):
-            patch["template"]["spec"]["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
-    if replicas is not None and spec.get("replicas") != replicas:
-        patch["replicas"] = replicas
-    rolling = rolling_update(target)
-    if rolling and (spec.get("strategy") or {}).get("rollingUpdate") != rolling:
-        patch["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
-    if share_of(deployment) != share:
-        patch["paused"] = None
-    if not patch:
-        return None
-    return {"metadata": _stated(deployment, share, now), "spec": patch}
+    async def _deploy_stable(
+        self, target: Target, artifact: Artifact, replicas: int | None, fence: int, share: int, restore: bool
+    ) -> bool:
+        lease = await self.client.get(LEASES, target.namespace, leases.lease_name(target))
+        leases.refuse_others(lease, target, fence)
+        await self._state_secret(target)
+        secret, now = self.registry_auth is not None, time.time()
+        stable = await self.client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target))
+        if stable is None:
+            body = manifests.stable_deployment(target, artifact, replicas, secret, now)
+            stable = await self.client.create(DEPLOYMENTS, target.namespace, body)
+            await self._stable_service(target, stable)
+            return True
+        service = await self._stable_service(target, stable)
+        if replicas is not None and await access.autoscaled(self.client, target, manifests.stable_name(target)):
+            replicas = None
+        patch = manifests.stable_patch(stable, target, artifact, replicas, secret, now, share)
+        template = await self._earlier_template(target, stable, artifact) if restore else None
+        if template and template["spec"] == stable["spec"]["template"]["spec"]:
+            # It runs with that already, and what the target says of its pods belongs to another version.
+            template, patch = None, manifests.without_template(patch)
+        if patch is None and template is None:
+            return False
+        if router_of(target).withdraws_before_deploy(service):
+            await asyncio.gather(*(self._withdraw(target, track) for track in BESIDE))
+            await self._free_selector(target)
+        name = manifests.stable_name(target)
+        if template:
+            body = manifests.restored(stable, template, share, now)
+            await self.client.replace(DEPLOYMENTS, target.namespace, name, body)
+        else:
+            await self.client.patch(DEPLOYMENTS, target.namespace, name, patch or {}, STRATEGIC)
+        return True
 
+    async def _earlier_template(self, target: Target, stable: Object, artifact: Artifact) -> Object | None:
+        sets = await replica_sets(self.client, target, stable)
+        return manifests.template_of(stable, sets, artifact.digest, manifests.container_name(target, stable))
 
-def without_template(patch: Object | None) -> Object | None:
-    """The patch of a stable whose pods stay as they are; None if that leaves nothing."""
-    spec = {key: value for key, value in (patch or {}).get("spec", {}).items() if key != "template"}
-    return {**(patch or {}), "spec": spec} if spec else None
+    async def _stable_service(self, target: Target, stable: Object) -> Object:
+        name = manifests.service_name(target)
+        service = await self.client.get(SERVICES, target.namespace, name)
+        if service is None:
+            body = manifests.stable_service(target, stable)
+            body["metadata"]["name"] = name
+            service = await self.client.create(SERVICES, target.namespace, body)
+        return service
 
+    async def _deploy_beside(
+        self, target: Target, track: Track, artifact: Artifact, replicas: int | None, fence: int
+    ) -> bool:
+        state = await read_state(self.client, target)
+        leases.refuse_others(state.lease, target, fence)
+        stable, current = state.stable, state.tracks.get(track)
+        if stable is None:
+            raise PlatformError(f"Deployment {manifests.stable_name(target)} in {target.namespace} does not exist: "
+                                f"the {track} is a copy of it.")  # fmt: skip
+        count = replicas or (current or {}).get("spec", {}).get("replicas") or target.workload.replicas
+        if current and readiness.image_of(current, manifests.container_name(target, current)) == artifact.reference:
+            return await self._scale(target, current, count)
+        await self._state_secret(target)
+        service = await self._stable_service(target, stable)
+        shared = router_of(target).pods_make_weight
+        selectors = [service["spec"].get("selector") or {}, stable["spec"]["selector"].get("matchLabels") or {}]
+        secret = self.registry_auth is not None
+        body = manifests.beside_deployment(
+            track, stable, [] if shared else selectors, target, artifact, count, secret, time.time()
+        )
+        if shared:
+            await self._pin(target, track, state, state.route or service)
+        name = manifests.deployment_name(target, track)
+        if (not shared or track == "preview") and await self.client.get(SERVICES, target.namespace, name) is None:
+            await self.client.create(SERVICES, target.namespace, manifests.beside_service(target, track, service))
+        if current is None:
+            await self.client.create(DEPLOYMENTS, target.namespace, body)
+        else:
+            body["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
+            await self.client.replace(DEPLOYMENTS, target.namespace, name, body)
+        return True
 
-def restored(deployment: Object, template: Object, share: int, now: float) -> Object:
-    """The Deployment with an earlier pod template, as a whole: what was added since goes, too."""
-    template = copy.deepcopy(template)
-    template["metadata"]["labels"].pop(HASH, None)
-    body = copy.deepcopy(deployment)
-    body.pop("status", None)
-    annotations = body["metadata"].get("annotations") or {}
-    stated = _stated(deployment, share, now)
-    body["metadata"]["annotations"] = {
-        key: value for key, value in {**annotations, **stated["annotations"]}.items() if value is not None
-    }
-    body["spec"] = {key: value for key, value in body["spec"].items() if key != "paused"} | {"template": template}
-    return body
+    async def _scale(self, target: Target, current: Object, count: int) -> bool:
+        if current["spec"].get("replicas") == count:
+            return False
+        version = current["metadata"]["resourceVersion"]
+        stated = {"resourceVersion": version, "annotations": {readiness.STATED_AT: f"{time.time():.3f}"}}
+        body = {"metadata": stated, "spec": {"replicas": count}}
+        await self.client.patch(DEPLOYMENTS, target.namespace, current["metadata"]["name"], body)
+        return True
 
+    async def _pin(self, target: Target, track: Track, state: ClusterState, service: Object) -> None:
+        """Keep a track that has no weight yet out of the Service that would pick its pods."""
+        assert state.stable is not None  # noqa: S101 - whoever calls has seen it
+        pin = await stable_pin(self.client, target, state.stable)
+        choice = backends(target, state, pin, coming=track)
+        router = router_of(target)
+        if router.traffic(service, choice, None).weight(track) == 0:
+            await self._write_selector(target, service, router.spec(service, choice, ALL_TO_STABLE))
 
-def template_of(deployment: Object, replica_sets: list[Object], digest: str, container: str) -> Object | None:
-    """The pod template that a digest ran with last on this Deployment: never "the revision before", whatever it was."""
-    uid = deployment["metadata"]["uid"]
-    found = [
-        it
-        for it in replica_sets
-        if any(owner.get("uid") == uid for owner in it["metadata"].get("ownerReferences") or [])
-        and image_of(it, container).endswith(f"@{digest}")
-    ]
-    newest = max(found, key=lambda it: int(annotation(it, REVISION) or 0), default=None)
-    return newest["spec"]["template"] if newest else None
+    async def _write_selector(self, target: Target, service: Object, spec: Object) -> bool:
+        body = {"metadata": {"resourceVersion": service["metadata"]["resourceVersion"]}, "spec": spec}
+        if applies(body, service):
+            return False
+        await self.client.patch(SERVICES, target.namespace, service["metadata"]["name"], body)
+        return True
 
+    async def _retire(self, target: Target, track: Track, fence: int) -> bool:
+        state = await read_state(self.client, target)
+        leases.refuse_others(state.lease, target, fence)
+        route = route_of(target, state)
+        sent = route.traffic.weight(track) if route else 0
+        if sent or (route and track == "canary" and (route.traffic.testers or route.traffic.mirror)):
+            still = f"{sent} % of the traffic" if sent else "requests of testers, or copies of requests"
+            raise PlatformError(
+                f"The {track} of {target.app} in {target.environment} is not retired: the route still gives it {still}."
+            )
+        removed = [await preview.close_route(self.client, target) if track == "preview" else False]
+        if router_of(target).pods_make_weight:
+            removed.append(await self._withdraw(target, track))
+            if set(state.beside) <= {track}:
+                removed.append(await self._free_selector(target))
+        name = manifests.deployment_name(target, track)
+        removed += [await self.client.delete(kind, target.namespace, name) for kind in (DEPLOYMENTS, SERVICES)]
+        return any(removed)
 
-def share_of(deployment: Object) -> int:
-    """Percent of the replicas that a rolling update replaces for now."""
-    return int(annotation(deployment, SHARE) or 100)
+    async def _withdraw(self, target: Target, track: Track) -> bool:
+        """Where pods make the weight: remove the track, and wait until none of its pods could get requests."""
+        name = manifests.deployment_name(target, track)
+        gone = await self.client.delete(DEPLOYMENTS, target.namespace, name)
+        deadline = time.time() + WITHDRAW_SECONDS
+        labels = ",".join(f"{key}={value}" for key, value in manifests.own_labels(target, track).items())
+        while any(
+            not pod["metadata"].get("deletionTimestamp")
+            for pod in await self.client.find(PODS, target.namespace, labels)
+        ):
+            if time.time() > deadline:
+                raise PlatformUnavailable(f"Pods of {name} have not ended yet.")
+            await asyncio.sleep(0.2)
+        return gone
 
-
-def pause_patch(deployment: Object) -> Object:
-    """Stop the rolling update where it is."""
-    return {"metadata": {"resourceVersion": deployment["metadata"]["resourceVersion"]}, "spec": {"paused": True}}
-
-
-def rolling_update(target: Target) -> Object | None:
-    """What the app's file says of rolling updates; it owns the setting from then on."""
-    if target.update is None:
-        return None
-    return {"maxSurge": target.update.max_surge, "maxUnavailable": target.update.max_unavailable}
-
-
-def _stated(deployment: Object, share: int, now: float) -> Object:
-    said = {STATED_AT: f"{now:.3f}", SHARE: str(share) if share < 100 else None}
-    return {"resourceVersion": deployment["metadata"]["resourceVersion"], "annotations": said}
-
-
-def beside_deployment(
-    track: Track,
-    stable: Object,
-    selectors: list[dict[str, str]],
-    target: Target,
-    artifact: Artifact,
-    replicas: int,
-    secret: bool,
-    now: float,
-) -> Object:
-    """A second Deployment: stable's pod template with another image.
-
-    :param selectors: selectors (of the stable Service, and of the stable Deployment that an autoscaler counts) that must
-        not pick the new pods; empty where both tracks share one Service.
-    """
-    template = copy.deepcopy(stable["spec"]["template"])
-    own = own_labels(target, track)
-    meta = template.setdefault("metadata", {})
-    meta.pop("creationTimestamp", None)
-    meta["labels"] = _not_selected({**(meta.get("labels") or {}), **own}, selectors, track)
-    meta["annotations"] = {**(meta.get("annotations") or {}), **_marks(artifact)}
-    name = container_name(target, stable)
-    for container in template["spec"]["containers"]:
-        if container["name"] == name:
-            container["image"] = artifact.reference
-            container["env"] = _with_env(container.get("env") or [], target.workload.env)
-    pull = template["spec"].get("imagePullSecrets") or []
-    if secret and {"name": REGISTRY_SECRET} not in pull:
-        template["spec"]["imagePullSecrets"] = [*pull, {"name": REGISTRY_SECRET}]
-    spec: Object = {"replicas": replicas, "selector": {"matchLabels": own}, "template": template}
-    for key in ("strategy", "minReadySeconds", "progressDeadlineSeconds"):
-        if key in stable["spec"]:
-            spec[key] = copy.deepcopy(stable["spec"][key])
-    labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
-    return {
-        "metadata": {
-            "name": deployment_name(target, track),
-            "labels": labels,
-            "annotations": {STATED_AT: f"{now:.3f}"},
-        },
-        "spec": spec,
-    }
-
-
-def stable_service(target: Target, deployment: Object) -> Object:
-    """The Service of an app's first release."""
-    port = target.workload.port
-    return {
-        "metadata": {"name": stable_name(target), "labels": {"app": stable_name(target)}},
-        "spec": {
-            "selector": deployment["spec"]["selector"]["matchLabels"],
-            "ports": [{"name": "http", "port": port, "targetPort": port}],
-        },
-    }
-
-
-def own_labels(target: Target, track: Track) -> dict[str, str]:
-    """Labels that a track beside stable, and nothing else, has."""
-    return {TRACK: track, WORKLOAD: stable_name(target)}
-
-
-def beside_service(target: Target, track: Track, service: Object) -> Object:
-    """A track's own Service: stable's ports, the track's pods."""
-    ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in service["spec"]["ports"]]
-    own = own_labels(target, track)
-    labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
-    return {
-        "metadata": {"name": deployment_name(target, track), "labels": labels},
-        "spec": {"selector": own, "ports": ports},
-    }
-
-
-def registry_secret(auth: dict[str, str]) -> Object:
-    """What the kubelet needs to pull from a registry that asks who it is."""
-    pair = base64.b64encode(f"{auth['username']}:{auth['password']}".encode()).decode()
-    entry = {"username": auth["username"], "password": auth["password"], "auth": pair}
-    config = json.dumps({"auths": {auth["serveraddress"]: entry}})
-    return {
-        "metadata": {"name": REGISTRY_SECRET},
-        "type": "kubernetes.io/dockerconfigjson",
-        "data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()},
-    }
-
-
-def job_pod(
-    target: Target, image: str, command: list[str], env: dict[str, str], timeout: float, secret: bool
-) -> Object:
-    """A pod that runs one command in the image and ends."""
-    spec: Object = {
-        "restartPolicy": "Never",
-        "activeDeadlineSeconds": max(1, math.ceil(timeout)),
-        "terminationGracePeriodSeconds": 1,
-        "containers": [{"name": "run", "image": image, "command": command, "env": _with_env([], env)}],
-    }
-    if secret:
-        spec["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
-    return {
-        "metadata": {"generateName": f"{stable_name(target)}-run-", "labels": {PREFIX + "run": target.app}},
-        "spec": spec,
-    }
-
-
-def stable_pin(stable: Object, current: Object | None, settled: bool) -> tuple[str, str] | None:
-    """A label that all of stable's pods have now and no canary has; None in the middle of a rolling update."""
-    labels = stable["spec"]["template"].get("metadata", {}).get("labels") or {}
-    if not settled or current is None:
-        return None
-    if labels.get(TRACK) == "stable":  # survives the next rolling update, which a hash does not
-        return TRACK, "stable"
-    return HASH, str(current["metadata"]["labels"][HASH])
-
-
-def lease_time(now: float) -> str:
-    """Unix time as a Lease writes it."""
-    return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    """Whether a selector picks a pod with these labels."""
-    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
-
-
-def _not_selected(labels: dict[str, str], selectors: list[dict[str, str]], track: Track) -> dict[str, str]:
-    """The labels, as few of them changed as keep each selector from picking the pod."""
-    for selector in selectors:
-        if selects(selector, labels):
-            key = next((it for it in ("app", "app.kubernetes.io/name") if it in selector), sorted(selector)[0])
-            labels = {**labels, key: f"{selector[key]}-{track}"[-63:].lstrip("-._")}
-    return labels
-
-
-def _marks(artifact: Artifact) -> dict[str, str]:
-    return {DIGEST: artifact.digest, VERSION: artifact.version}
-
-
-def _with_env(found: list[Object], wanted: dict[str, str]) -> list[Object]:
-    kept = [{"name": it["name"], "value": wanted[it["name"]]} if it["name"] in wanted else it for it in found]
-    return kept + [
-        {"name": key, "value": value} for key, value in wanted.items() if key not in {it["name"] for it in found}
-    ]
+    async def _free_selector(self, target: Target) -> bool:
+        """Where pods make the weight: give the Service its own selector back, when no track is left that it must not pick."""
+        service = await self.client.get(SERVICES, target.namespace, manifests.service_name(target))
+        if service is None:
+            return False
+        alone = Backends(manifests.stable_name(target), target.namespace, target.workload.port)
+        free = router_of(target).spec(service, alone, ALL_TO_STABLE)
+        return await self._write_selector(target, service, free)

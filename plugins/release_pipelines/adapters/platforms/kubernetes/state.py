@@ -6,9 +6,11 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from release_pipelines.adapters import routers
+from release_pipelines.adapters.kubernetes.annotations import changed_by, fence_of, note_of
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, EVENTS, LEASES, PODS, REPLICA_SETS, Client, Object
-from release_pipelines.adapters.platforms.kubernetes import access, leases, readiness, workloads
+from release_pipelines.adapters.kubernetes.router import Backends
+from release_pipelines.adapters.platforms.kubernetes import leases, manifests, readiness
+from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.route import Route
 from release_pipelines.core.model.target import Target
@@ -18,8 +20,8 @@ LOG_LINES = 12
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What stands in the cluster for one app."""
+class ClusterState:
+    """What the cluster has of one app."""
 
     tracks: dict[Track, Object]
     """Deployments by track."""
@@ -37,25 +39,25 @@ class Standing:
         return [track for track in self.tracks if track != "stable"]
 
 
-async def standing(client: Client, target: Target) -> Standing:
+async def read_state(client: Client, target: Target) -> ClusterState:
     """All tracks, route and lease as they are now."""
     get, space = client.get, target.namespace
-    kind = await access.route_kind(client, target)
+    kind = await route_resource(client, target)
     stable, beside, route, lease = await asyncio.gather(
-        get(DEPLOYMENTS, space, workloads.stable_name(target)),
-        client.find(DEPLOYMENTS, space, f"{workloads.WORKLOAD}={workloads.stable_name(target)}"),
-        get(kind, space, workloads.route_name(target)),
+        get(DEPLOYMENTS, space, manifests.stable_name(target)),
+        client.find(DEPLOYMENTS, space, f"{manifests.WORKLOAD}={manifests.stable_name(target)}"),
+        get(kind, space, manifests.route_name(target)),
         get(LEASES, space, leases.lease_name(target)),
     )
     tracks: dict[Track, Object] = {"stable": stable} if stable else {}
     by_name = {it["metadata"]["name"]: it for it in beside}
     for track in BESIDE:
-        if (it := by_name.get(workloads.deployment_name(target, track))) is not None:
+        if (it := by_name.get(manifests.deployment_name(target, track))) is not None:
             tracks[track] = it
-    return Standing(tracks, route, lease)
+    return ClusterState(tracks, route, lease)
 
 
-async def status(client: Client, target: Target, track: Track, deployment: Object) -> TrackStatus:
+async def track_status(client: Client, target: Target, track: Track, deployment: Object) -> TrackStatus:
     """How a track stands; events and logs are read only where something is not as it shall be."""
     replica_sets, pods = await _owned(client, target, deployment)
     restarted = any(
@@ -64,19 +66,20 @@ async def status(client: Client, target: Target, track: Track, deployment: Objec
     events = []
     if restarted or not readiness.settled(deployment):
         events = await client.find(EVENTS, target.namespace, fields="involvedObject.kind=Pod")
-    container = workloads.container_name(target, deployment)
-    seen = readiness.Seen(deployment, replica_sets, pods, events, time.time(), target.workload.ready_timeout, container)
-    trouble = readiness.trouble(seen, track)
-    return readiness.status(seen, track, trouble, await _log(client, target, trouble))
+    container = manifests.container_name(target, deployment)
+    timeout = target.workload.ready_timeout
+    evidence = readiness.RolloutEvidence(deployment, replica_sets, pods, events, time.time(), timeout, container)
+    trouble = readiness.trouble(evidence, track)
+    return readiness.status(evidence, track, trouble, await _log(client, target, trouble))
 
 
 async def _owned(client: Client, target: Target, deployment: Object) -> tuple[list[Object], list[Object]]:
     labels = _selector(deployment["spec"]["selector"])
-    found, pods = await asyncio.gather(
+    sets, pods = await asyncio.gather(
         client.find(REPLICA_SETS, target.namespace, labels), client.find(PODS, target.namespace, labels)
     )
     uid = deployment["metadata"]["uid"]
-    own = [it for it in found if _owned_by(it, {uid})]
+    own = [it for it in sets if _owned_by(it, {uid})]
     return own, [pod for pod in pods if _owned_by(pod, {it["metadata"]["uid"] for it in own})]
 
 
@@ -87,24 +90,19 @@ async def _log(client: Client, target: Target, trouble: readiness.Trouble | None
     return await client.log(*where) or await client.log(*where, previous=True)
 
 
-def route_of(target: Target, found: Standing) -> Route | None:
+def route_of(target: Target, state: ClusterState) -> Route | None:
     """Traffic, note and fence as the route has them; None where there is no route."""
-    route = found.route
+    route = state.route
     if route is None:
         return None
-    note = routers.note_of(route)
-    traffic = router_of(target).traffic(route, backends(target, found), note.traffic)
+    note = note_of(route)
+    traffic = router_of(target).traffic(route, backends(target, state), note.traffic)
     return Route(
         traffic=traffic,
-        fence=routers.fence_of(route),
+        fence=fence_of(route),
         note=note,
-        changed_by=routers.changed_by(route, traffic),
+        changed_by=changed_by(route, traffic),
     )
-
-
-def router_of(target: Target) -> routers.Router:
-    """The router of the environment."""
-    return routers.ROUTERS[target.router.kind]
 
 
 async def replica_sets(client: Client, target: Target, deployment: Object) -> list[Object]:
@@ -113,32 +111,32 @@ async def replica_sets(client: Client, target: Target, deployment: Object) -> li
 
 
 async def stable_pin(client: Client, target: Target, stable: Object) -> tuple[str, str] | None:
-    """See :func:`workloads.stable_pin`."""
+    """See :func:`manifests.stable_pin`."""
     current = readiness.current_replica_set(stable, await replica_sets(client, target, stable))
-    return workloads.stable_pin(stable, current, readiness.settled(stable))
+    return manifests.stable_pin(stable, current, readiness.settled(stable))
 
 
 def backends(
-    target: Target, found: Standing, pin: tuple[str, str] | None = None, *, coming: Track | None = None
-) -> routers.Backends:
+    target: Target, state: ClusterState, pin: tuple[str, str] | None = None, *, coming: Track | None = None
+) -> Backends:
     """What the router chooses between.
 
     :param coming: a track whose Deployment is about to be made.
     """
     beside: dict[Track, int] = {coming: 0} if coming else {}
-    beside |= {it: int(found.tracks[it]["spec"].get("replicas", 1)) for it in found.beside}
-    return routers.Backends(
-        stable=workloads.stable_name(target),
+    beside |= {it: int(state.tracks[it]["spec"].get("replicas", 1)) for it in state.beside}
+    return Backends(
+        stable=manifests.stable_name(target),
         namespace=target.namespace,
         port=target.workload.port,
-        stable_pods=(found.stable or {}).get("spec", {}).get("replicas", 0),
+        stable_pods=(state.stable or {}).get("spec", {}).get("replicas", 0),
         beside=beside,
         stable_pin=pin,
     )
 
 
-def _owned_by(found: Object, uids: set[str]) -> bool:
-    return any(owner.get("uid") in uids for owner in found["metadata"].get("ownerReferences") or [])
+def _owned_by(obj: Object, uids: set[str]) -> bool:
+    return any(owner.get("uid") in uids for owner in obj["metadata"].get("ownerReferences") or [])
 
 
 def _selector(selector: Object) -> str:

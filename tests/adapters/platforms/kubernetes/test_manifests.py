@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.adapters.platforms.kubernetes import workloads
+from release_pipelines.adapters.platforms.kubernetes import manifests
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import RouterSettings, Target, Workload
@@ -42,7 +42,7 @@ def stable() -> dict[str, Any]:
 
 
 def test_stable_keeps_its_number_of_replicas_and_its_other_containers() -> None:  # R16
-    patch = workloads.stable_patch(stable(), target(), NEW, None, False, 1.0)
+    patch = manifests.stable_patch(stable(), target(), NEW, None, False, 1.0)
     assert patch is not None
     assert "replicas" not in patch["spec"]
     changed = patch["spec"]["template"]["spec"]["containers"]
@@ -53,22 +53,22 @@ def test_stable_keeps_its_number_of_replicas_and_its_other_containers() -> None:
 def test_stable_that_runs_the_digest_already_is_not_patched() -> None:
     there = stable()
     there["spec"]["template"]["spec"]["containers"][0]["image"] = NEW.reference
-    assert workloads.stable_patch(there, target(), NEW, None, True, 1.0) is None
+    assert manifests.stable_patch(there, target(), NEW, None, True, 1.0) is None
 
 
 def test_pods_that_are_as_they_shall_be_keep_their_configuration() -> None:  # R8
-    patch = workloads.stable_patch(stable(), target(env={"A": "2"}), NEW, None, False, 1.0)
-    assert workloads.without_template(patch) is None
-    patch = workloads.stable_patch(stable(), target(env={"A": "2"}), NEW, 5, False, 1.0)
+    patch = manifests.stable_patch(stable(), target(env={"A": "2"}), NEW, None, False, 1.0)
+    assert manifests.without_template(patch) is None
+    patch = manifests.stable_patch(stable(), target(env={"A": "2"}), NEW, 5, False, 1.0)
     assert patch is not None
-    assert workloads.without_template(patch) == {**patch, "spec": {"replicas": 5}}
-    assert workloads.without_template(None) is None
+    assert manifests.without_template(patch) == {**patch, "spec": {"replicas": 5}}
+    assert manifests.without_template(None) is None
 
 
 def test_a_canary_is_a_copy_that_neither_stables_service_nor_its_autoscaler_picks() -> None:
     own = stable()
     before = copy.deepcopy(own)
-    body = workloads.beside_deployment(
+    body = manifests.beside_deployment(
         "canary", own, [{"app": "web"}, {"app": "web"}], target(env={"B": "2"}), NEW, 2, False, 1.0
     )
     assert own == before
@@ -77,27 +77,27 @@ def test_a_canary_is_a_copy_that_neither_stables_service_nor_its_autoscaler_pick
     assert labels == {
         "app": "web-canary",
         "team": "shop",
-        workloads.TRACK: "canary",
-        workloads.WORKLOAD: "web",
+        manifests.TRACK: "canary",
+        manifests.WORKLOAD: "web",
     }
-    assert workloads.selects(body["spec"]["selector"]["matchLabels"], labels)
+    assert manifests.selects(body["spec"]["selector"]["matchLabels"], labels)
     assert template["spec"]["containers"][0]["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
     assert template["spec"]["containers"][1] == {"name": "proxy"}
 
 
 def test_a_canary_beside_stable_in_one_service_keeps_all_labels() -> None:
-    body = workloads.beside_deployment("canary", stable(), [], target(), NEW, 2, False, 1.0)
+    body = manifests.beside_deployment("canary", stable(), [], target(), NEW, 2, False, 1.0)
     assert body["spec"]["template"]["metadata"]["labels"]["app"] == "web"
 
 
 def test_the_container_to_change_is_named_or_the_only_one() -> None:
-    assert workloads.container_name(target(container="proxy"), stable()) == "proxy"
+    assert manifests.container_name(target(container="proxy"), stable()) == "proxy"
     with pytest.raises(PlatformError, match="has the containers web, proxy"):
-        workloads.container_name(target(container="shop"), stable())
+        manifests.container_name(target(container="shop"), stable())
 
 
 def test_a_first_deployment_has_probe_limits_and_no_pull_secret() -> None:
-    body = workloads.stable_deployment(target(cpu=0.25, memory="64Mi"), NEW, None, False, 1.0)
+    body = manifests.stable_deployment(target(cpu=0.25, memory="64Mi"), NEW, None, False, 1.0)
     pod = body["spec"]["template"]["spec"]
     assert pod["containers"][0]["resources"]["limits"] == {"cpu": "250m", "memory": "64Mi"}
     assert pod["containers"][0]["readinessProbe"]["httpGet"] == {"path": "/health", "port": 8080}

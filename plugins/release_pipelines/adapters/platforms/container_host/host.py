@@ -1,0 +1,134 @@
+"""One container host: the engine, the store and the replicas, as every part of the platform needs them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from types import TracebackType
+from typing import TypeVar
+
+from release_pipelines.adapters.platforms.container_host import rollout
+from release_pipelines.adapters.platforms.container_host.engine import Container, Engine
+from release_pipelines.adapters.platforms.container_host.replicas import LABEL, SERVING_TRIES, Prober, workload_of
+from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
+from release_pipelines.adapters.platforms.container_host.state import TRACKS, AppState, State
+from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.target import Target, Workload
+from release_pipelines.core.model.track import Track
+
+H = TypeVar("H", bound="Host")
+
+LOG_LINES = 5
+
+
+class Host:
+    """Engine and store of one host; what is begun in the background ends with it.
+
+    :param engine_url: address of a Docker-compatible engine: ``unix://``, ``tcp://``, ``http://`` or ``https://``.
+    :param state_url: ``redis://`` URL of the store that the router reads.
+    :param registry_auth: ``username``, ``password`` and ``serveraddress`` for pulls; None for an open registry.
+    """
+
+    def __init__(self, engine_url: str, state_url: str, registry_auth: dict[str, str] | None = None) -> None:
+        self._engine = Engine(engine_url, registry_auth)
+        self._state = State(state_url)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._pull_trouble: dict[str, str] = {}
+        self._prober = Prober()
+
+    async def __aenter__(self: H) -> H:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
+        await self._prober.close()
+        await self._engine.close()
+        await self._state.close()
+
+    async def _containers(self, target: Target) -> list[Container]:
+        return await self._engine.containers({f"{LABEL}app": target.app, f"{LABEL}environment": target.environment})
+
+    async def _look(self, target: Target) -> tuple[AppState, dict[Track, list[Replica]]]:
+        state, containers = await asyncio.gather(self._state.look(target), self._containers(target))
+        found: dict[Track, list[Replica]] = {track: [] for track in TRACKS}
+        for container in containers:
+            track = container.labels.get(f"{LABEL}track")
+            if track in found:
+                found[track].append(self._replica(target, container, state))
+        probed = await asyncio.gather(
+            *(
+                self._probed(workload_of(target, state.wants.get(track)), r)
+                for track, replicas in found.items()
+                for r in replicas
+            )
+        )
+        by_id = {replica.id: replica for replica in probed}
+        return state, {
+            track: sorted((by_id[r.id] for r in replicas), key=lambda r: (r.digest, r.number))
+            for track, replicas in found.items()
+        }
+
+    def _replica(self, target: Target, container: Container, state: AppState) -> Replica:
+        # An earlier configuration may have had another port; a replica publishes one.
+        port = container.ports.get(target.workload.port) or next(iter(container.ports.values()), None)
+        url = f"http://{self._engine.address}:{port}" if port else None
+        return Replica(
+            id=container.id,
+            name=container.name,
+            digest=container.labels.get(f"{LABEL}digest", ""),
+            number=int(container.labels.get(f"{LABEL}replica", 0)),
+            state=container.state,
+            url=url,
+            listed=any(url in urls for urls in state.servers.values()),
+            left_at=state.left.get(container.id),
+        )
+
+    async def _probed(self, workload: Workload, replica: Replica) -> Replica:
+        if replica.state != "running" or replica.left_at is not None:
+            return replica
+        tries = SERVING_TRIES if replica.listed else 1
+        return replace(replica, trouble=await self._prober.trouble(replica.url, workload, tries))
+
+    async def _status(self, target: Target, track: Track, state: AppState, replicas: list[Replica]) -> TrackStatus:
+        want = state.wants.get(track)
+        status = rollout.status(track, want, replicas)
+        if want is None or status.failure or status.settled:
+            return status
+        failure = await self._failure(target, track, want, replicas, state.now)
+        return status.model_copy(update={"failure": failure, "waiting": None}) if failure else status
+
+    async def _failure(
+        self, target: Target, track: Track, want: Want, replicas: list[Replica], now: float
+    ) -> str | None:
+        """R7: why the track cannot become ready, in a sentence with the last log lines."""
+        ended = rollout.broken(want, replicas, track)
+        if ended:
+            return await self._why_ended(want, ended[0])
+        if not rollout.late(want, now, target.workload.ready_timeout):
+            return None
+        unready = next((r for r in replicas if rollout.is_wanted(want, r) and r.trouble), None)
+        said = self._pull_trouble.get(want.reference) or rollout.waiting(want, replicas)
+        if f"pull {want.reference}" in self._tasks:
+            said = f"the registry has not answered for {want.reference}, or is still sending it."
+        logs = await self._last_lines(unready.name) if unready else ""
+        return f"{want.version} is not ready after {target.workload.ready_timeout:g} s: {said}{logs}"
+
+    async def _why_ended(self, want: Want, replica: Replica) -> str:
+        state = (await self._engine.inspect(replica.name)).get("State") or {}
+        code = state.get("ExitCode")
+        why = (
+            "was killed because it ran out of memory (OOMKilled)"
+            if state.get("OOMKilled")
+            else f"ended with exit code {code}"
+        )
+        error = f" ({state['Error']})" if state.get("Error") else ""
+        return f"A replica of {want.version} {why}{error}.{await self._last_lines(replica.name)}"
+
+    async def _last_lines(self, name: str) -> str:
+        lines = await self._engine.logs(name, LOG_LINES)
+        return f" Its last lines:\n{lines}" if lines else " It wrote no log lines."

@@ -1,0 +1,163 @@
+"""Replicas as containers: stated in the store, and brought about step by step by whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from release_pipelines.adapters.platforms.container_host import rollout
+from release_pipelines.adapters.platforms.container_host.engine import Container, EngineRefusal
+from release_pipelines.adapters.platforms.container_host.host import Host
+from release_pipelines.adapters.platforms.container_host.replicas import LABEL, container_body
+from release_pipelines.adapters.platforms.container_host.rollout import DRAIN_SECONDS, Plan, Replica, Want
+from release_pipelines.adapters.platforms.container_host.state import AppState, fence_lost
+from release_pipelines.core.errors import PlatformUnavailable
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.ports.platform import Workloads
+
+
+class HostWorkloads(Host, Workloads):
+    """Deploys, advances and retires tracks."""
+
+    async def deploy(
+        self,
+        target: Target,
+        track: Track,
+        artifact: Artifact,
+        replicas: int | None,
+        fence: int,
+        *,
+        share: int = 100,
+        restore: bool = False,
+    ) -> bool:
+        """State what ``track`` shall run; ``replicas`` None: the workload's number. A failed track gets another try."""
+        want = {
+            "digest": artifact.digest,
+            "version": artifact.version,
+            "image": artifact.image,
+            "replicas": replicas or target.workload.replicas,
+            "share": share,
+            "workload": target.workload.model_dump(mode="json"),
+        }
+        changed = await self._state.want(target, track, want, fence, restore=restore)
+        if track == "preview" and target.preview_host:
+            await self._state.give_address(target, track, target.preview_host, fence)
+        if changed:
+            await self._clear_ended(target, track, fence)
+        return changed
+
+    async def advance(self, target: Target, track: Track, fence: int) -> TrackStatus:
+        """One step of the rolling update; raises FenceLost before it changes anything."""
+        state, found = await self._look(target)
+        want, replicas = state.wants.get(track), found[track]
+        status = await self._status(target, track, state, replicas)
+        self._fenced(target, state, fence)
+        for removed in state.left.keys() - {it.id for track_replicas in found.values() for it in track_replicas}:
+            await self._state.forget(target, removed)  # whoever removed it was killed before it could say so
+        if want is None:
+            return status
+        if status.failure:
+            if status.failure != want.failure:
+                await self._state.note_want(target, track, want, fence, failure=status.failure)
+            return status
+        if status.settled:
+            if not want.settled:
+                await self._state.note_want(target, track, want, fence, settled=True)
+            return status
+        todo = rollout.plan(want, replicas, state.now, *rollout.room_for(want.replicas, target.update))
+        try:
+            pulling = await self._start(target, track, want, todo)
+        except EngineRefusal as error:
+            failure = f"{want.version} cannot be started: {error}"
+            await self._state.note_want(target, track, want, fence, failure=failure)
+            return status.model_copy(update={"failure": failure, "waiting": None})
+        if todo.join or todo.leave:
+            servers = state.servers[track]
+            gone = {replica.url for replica in todo.leave}
+            after = [url for url in servers if url not in gone] + [r.url for r in todo.join if r.url]
+            await self._state.serve(target, track, servers, after, todo.leave, fence)
+        for replica in todo.stop:
+            self._in_background(f"end {replica.id}", partial(self._end, target, replica))
+        return status.model_copy(update={"waiting": pulling}) if pulling else status
+
+    async def retire(self, target: Target, track: Track, fence: int) -> bool:
+        """Remove a track without traffic, once what was on its way to it has been answered."""
+        there, since = await self._state.retire(target, track, fence)
+        replicas = [r for r in await self._containers(target) if r.labels.get(f"{LABEL}track") == track]
+        if replicas:
+            await asyncio.sleep(max(0.0, DRAIN_SECONDS - since))
+            await asyncio.gather(*(self._end(target, container) for container in replicas))
+        return there or bool(replicas)
+
+    def _fenced(self, target: Target, state: AppState, fence: int) -> None:
+        """The engine knows no fence: it is looked at right before containers are changed."""
+        if state.lease is None or state.lease.fence != fence:
+            raise fence_lost(target, state.lease.holder if state.lease else "")
+
+    async def _start(self, target: Target, track: Track, want: Want, todo: Plan) -> str | None:
+        """Create and start what is missing; returns what it waits for, or None. EngineRefusal: it cannot be started."""
+        names = [replica.name for replica in todo.start]
+        if todo.create:
+            pulling = await self._image(want.reference)
+            if pulling:
+                return pulling
+            for number in todo.create:
+                name = f"{target.app}-{target.environment}-{track}-{want.digest[7:19]}-{number}"
+                body = container_body(target, track, want, number, self._engine.publish_on)
+                if await self._engine.create(name, body):  # else another watcher was faster, and starts it
+                    names.append(name)
+        for name in names:
+            try:
+                await self._engine.start(name)
+            except EngineRefusal as error:
+                await self._engine.remove(name)
+                if "already in use" not in str(error) and "already allocated" not in str(error):
+                    raise
+                return f"The host port that was chosen for {name} is taken; another one is tried."
+        return None
+
+    async def _image(self, reference: str) -> str | None:
+        """What the image waits for; None when the engine has it. Raises NoSuchImage."""
+        name = f"pull {reference}"
+        job = self._tasks.get(name)
+        if job is None or not job.done():
+            if job is None and await self._engine.has_image(reference):
+                return None
+            self._in_background(name, partial(self._engine.pull, reference))
+            return self._pull_trouble.get(reference) or f"{reference} is being pulled."
+        del self._tasks[name]
+        try:
+            await job
+        except PlatformUnavailable as error:
+            self._pull_trouble[reference] = str(error)
+            return str(error)
+        return None
+
+    def _in_background(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin something slow, unless it is going on."""
+
+        async def working() -> None:
+            await work()
+
+        job = self._tasks.get(name)
+        if job is None or job.done():
+            self._tasks[name] = asyncio.create_task(working(), name=name)
+
+    async def _clear_ended(self, target: Target, track: Track, fence: int) -> None:
+        """Another try begins without the containers that ended in the last one."""
+        state, found = await self._look(target)
+        ended = [replica for replica in found[track] if replica.ended]
+        gone = {replica.url for replica in ended}
+        servers = state.servers[track]
+        if gone & set(servers):
+            await self._state.serve(target, track, servers, [url for url in servers if url not in gone], ended, fence)
+        await asyncio.gather(*(self._end(target, replica) for replica in ended))
+
+    async def _end(self, target: Target, replica: Replica | Container) -> None:
+        await self._engine.stop(replica.id)
+        await self._engine.remove(replica.id)
+        await self._state.forget(target, replica.id)

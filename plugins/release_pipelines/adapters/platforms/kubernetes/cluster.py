@@ -1,0 +1,75 @@
+"""One cluster, as every part of the platform needs it: a client, the lease that guards each write, and retries."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+from release_pipelines.adapters.kubernetes.client import SECRETS, Client, Conflict
+from release_pipelines.adapters.platforms.kubernetes import manifests
+from release_pipelines.core.errors import PlatformUnavailable
+from release_pipelines.core.model.target import Target
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.client import ApiClient
+
+C = TypeVar("C", bound="Cluster")
+T = TypeVar("T")
+
+CONFLICT_SECONDS = 20.0
+"""So long a write is tried on fresh state while others keep changing the object: each try wins by chance."""
+
+
+class Cluster:
+    """A cluster that is entered with a client of its own.
+
+    :param get_conn: opens an API client, like ``AsyncKubernetesHook.get_conn``.
+    :param registry_auth: ``serveraddress``, ``username`` and ``password`` that pods need to pull; None: nothing is needed.
+    """
+
+    def __init__(
+        self,
+        get_conn: Callable[[], AbstractAsyncContextManager[ApiClient]],
+        registry_auth: dict[str, str] | None = None,
+    ) -> None:
+        self.get_conn = get_conn
+        self.registry_auth = registry_auth
+        self.client: Client
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self: C) -> C:
+        self.client = Client(await self._stack.enter_async_context(self.get_conn()))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _retried(self, target: Target, attempt: Callable[[], Awaitable[T]]) -> T:
+        """R14: a conflict is tried again on fresh state; each attempt reads and checks the fence again."""
+        end = time.monotonic() + CONFLICT_SECONDS
+        while True:
+            try:
+                return await attempt()
+            except Conflict as error:
+                if time.monotonic() > end:
+                    raise PlatformUnavailable(
+                        f"{target.app} in {target.environment} keeps being changed by somebody else: {error}."
+                    ) from error
+                await asyncio.sleep(random.uniform(0, 0.05))
+
+    async def _state_secret(self, target: Target) -> None:
+        if self.registry_auth is None:
+            return
+        body = manifests.registry_secret(self.registry_auth)
+        found = await self.client.get(SECRETS, target.namespace, manifests.REGISTRY_SECRET)
+        if found is None:
+            await self.client.create(SECRETS, target.namespace, body)
+        elif found.get("data") != body["data"]:
+            await self.client.patch(SECRETS, target.namespace, manifests.REGISTRY_SECRET, {"data": body["data"]})

@@ -1,0 +1,345 @@
+"""Deployments, Services and Secrets that a release states, as pure functions."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import math
+from datetime import datetime, timezone
+
+from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation
+from release_pipelines.adapters.kubernetes.client import Object
+from release_pipelines.adapters.kubernetes.router import HASH, TRACK
+from release_pipelines.adapters.platforms.kubernetes.readiness import (
+    DIGEST,
+    REVISION,
+    SHARE,
+    STATED_AT,
+    VERSION,
+    image_of,
+)
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.ports.router import router_of
+
+WORKLOAD = PREFIX + "workload"
+REGISTRY_SECRET = "release-pipelines-registry"  # noqa: S105 - its name
+
+
+def stable_name(target: Target) -> str:
+    """Name of the user's own Deployment and Service."""
+    return target.workload.name or target.app
+
+
+def deployment_name(target: Target, track: Track) -> str:
+    """Name of a track's Deployment, and of its Service where it has one."""
+    return stable_name(target) if track == "stable" else f"{stable_name(target)}-{track}"
+
+
+def route_name(target: Target) -> str:
+    """Name of what splits the traffic."""
+    return target.router.route or target.app
+
+
+def preview_route(target: Target) -> str:
+    """Name of the route that gives a preview an address of its own."""
+    return f"{route_name(target)}-preview"
+
+
+def service_name(target: Target) -> str:
+    """Name of the Service that picks stable's pods."""
+    return route_name(target) if router_of(target.router).pods_make_weight else stable_name(target)
+
+
+def container_name(target: Target, deployment: Object | None) -> str:
+    """The container whose image is changed: the one that is named, the one named like the workload, or the only one.
+
+    :raises PlatformError: when none of these exists.
+    """
+    wanted = target.workload.container
+    if deployment is None:
+        return wanted or stable_name(target)
+    names = [str(it["name"]) for it in deployment["spec"]["template"]["spec"]["containers"]]
+    if wanted in names:
+        return str(wanted)
+    if wanted is None and stable_name(target) in names:
+        return stable_name(target)
+    if wanted is None and len(names) == 1:
+        return names[0]
+    raise PlatformError(
+        f"Deployment {deployment['metadata']['name']} has the containers {', '.join(names)}: "
+        f"`workload.container` is expected to name one of them, found {wanted or 'nothing'}."
+    )
+
+
+def stable_deployment(target: Target, artifact: Artifact, replicas: int | None, secret: bool, now: float) -> Object:
+    """The Deployment of an app's first release."""
+    workload, name = target.workload, stable_name(target)
+    limits = {"cpu": f"{math.ceil(workload.cpu * 1000)}m"} if workload.cpu else {}
+    limits |= {"memory": workload.memory} if workload.memory else {}
+    container: Object = {
+        "name": container_name(target, None),
+        "image": artifact.reference,
+        "ports": [{"containerPort": workload.port}],
+        "env": _with_env([], {"PORT": str(workload.port), **workload.env}),
+        "readinessProbe": {"httpGet": {"path": workload.health, "port": workload.port}, "periodSeconds": 1},
+        # So long a pod still answers after it was told to end: routers need a moment to hear of it.
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
+    }
+    if limits:
+        # Asked for less CPU than the limit: stable and canary stand side by side, and a limit is for bursts.
+        asked = {"cpu": f"{math.ceil(workload.cpu * 250)}m"} if workload.cpu else {}
+        container["resources"] = {"limits": limits, "requests": asked}
+    pod: Object = {"containers": [container]}
+    if secret:
+        pod["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
+    return {
+        "metadata": {"name": name, "labels": {"app": name}, "annotations": {STATED_AT: f"{now:.3f}"}},
+        "spec": {
+            "replicas": replicas or workload.replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "strategy": {"rollingUpdate": rolling_update(target) or {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": {
+                "metadata": {"labels": {"app": name, TRACK: "stable"}, "annotations": _marks(artifact)},
+                "spec": pod,
+            },
+        },
+    }
+
+
+def stable_patch(
+    deployment: Object,
+    target: Target,
+    artifact: Artifact,
+    replicas: int | None,
+    secret: bool,
+    now: float,
+    share: int = 100,
+) -> Object | None:
+    """Strategic merge patch that gives an existing stable the artifact; None if it has it already.
+
+    :param replicas: None leaves the number as it is (R16).
+    """
+    spec = deployment["spec"]
+    name = container_name(target, deployment)
+    container = next(it for it in spec["template"]["spec"]["containers"] if it["name"] == name)
+    env = _with_env(container.get("env") or [], target.workload.env)
+    patch: Object = {}
+    if container.get("image") != artifact.reference or env != (container.get("env") or []):
+        patch["template"] = {
+            "metadata": {"labels": {TRACK: "stable"}, "annotations": _marks(artifact)},
+            "spec": {"containers": [{"name": name, "image": artifact.reference, "env": env}]},
+        }
+        if secret and not spec["template"]["spec"].get("imagePullSecrets"):
+            patch["template"]["spec"]["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
+    if replicas is not None and spec.get("replicas") != replicas:
+        patch["replicas"] = replicas
+    rolling = rolling_update(target)
+    if rolling and (spec.get("strategy") or {}).get("rollingUpdate") != rolling:
+        patch["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
+    if share_of(deployment) != share:
+        patch["paused"] = None
+    if not patch:
+        return None
+    return {"metadata": _stated(deployment, share, now), "spec": patch}
+
+
+def without_template(patch: Object | None) -> Object | None:
+    """The patch of a stable whose pods stay as they are; None if that leaves nothing."""
+    spec = {key: value for key, value in (patch or {}).get("spec", {}).items() if key != "template"}
+    return {**(patch or {}), "spec": spec} if spec else None
+
+
+def restored(deployment: Object, template: Object, share: int, now: float) -> Object:
+    """The Deployment with an earlier pod template, as a whole: what was added since goes, too."""
+    template = copy.deepcopy(template)
+    template["metadata"]["labels"].pop(HASH, None)
+    body = copy.deepcopy(deployment)
+    body.pop("status", None)
+    annotations = body["metadata"].get("annotations") or {}
+    stated = _stated(deployment, share, now)
+    body["metadata"]["annotations"] = {
+        key: value for key, value in {**annotations, **stated["annotations"]}.items() if value is not None
+    }
+    body["spec"] = {key: value for key, value in body["spec"].items() if key != "paused"} | {"template": template}
+    return body
+
+
+def template_of(deployment: Object, replica_sets: list[Object], digest: str, container: str) -> Object | None:
+    """The pod template that a digest ran with last on this Deployment: never "the revision before", whatever it was."""
+    uid = deployment["metadata"]["uid"]
+    found = [
+        it
+        for it in replica_sets
+        if any(owner.get("uid") == uid for owner in it["metadata"].get("ownerReferences") or [])
+        and image_of(it, container).endswith(f"@{digest}")
+    ]
+    newest = max(found, key=lambda it: int(annotation(it, REVISION) or 0), default=None)
+    return newest["spec"]["template"] if newest else None
+
+
+def share_of(deployment: Object) -> int:
+    """Percent of the replicas that a rolling update replaces for now."""
+    return int(annotation(deployment, SHARE) or 100)
+
+
+def pause_patch(deployment: Object) -> Object:
+    """Stop the rolling update where it is."""
+    return {"metadata": {"resourceVersion": deployment["metadata"]["resourceVersion"]}, "spec": {"paused": True}}
+
+
+def rolling_update(target: Target) -> Object | None:
+    """What the app's file says of rolling updates; it owns the setting from then on."""
+    if target.update is None:
+        return None
+    return {"maxSurge": target.update.max_surge, "maxUnavailable": target.update.max_unavailable}
+
+
+def _stated(deployment: Object, share: int, now: float) -> Object:
+    said = {STATED_AT: f"{now:.3f}", SHARE: str(share) if share < 100 else None}
+    return {"resourceVersion": deployment["metadata"]["resourceVersion"], "annotations": said}
+
+
+def beside_deployment(
+    track: Track,
+    stable: Object,
+    selectors: list[dict[str, str]],
+    target: Target,
+    artifact: Artifact,
+    replicas: int,
+    secret: bool,
+    now: float,
+) -> Object:
+    """A second Deployment: stable's pod template with another image.
+
+    :param selectors: selectors (of the stable Service, and of the stable Deployment that an autoscaler counts) that must
+        not pick the new pods; empty where both tracks share one Service.
+    """
+    template = copy.deepcopy(stable["spec"]["template"])
+    own = own_labels(target, track)
+    meta = template.setdefault("metadata", {})
+    meta.pop("creationTimestamp", None)
+    meta["labels"] = _not_selected({**(meta.get("labels") or {}), **own}, selectors, track)
+    meta["annotations"] = {**(meta.get("annotations") or {}), **_marks(artifact)}
+    name = container_name(target, stable)
+    for container in template["spec"]["containers"]:
+        if container["name"] == name:
+            container["image"] = artifact.reference
+            container["env"] = _with_env(container.get("env") or [], target.workload.env)
+    pull = template["spec"].get("imagePullSecrets") or []
+    if secret and {"name": REGISTRY_SECRET} not in pull:
+        template["spec"]["imagePullSecrets"] = [*pull, {"name": REGISTRY_SECRET}]
+    spec: Object = {"replicas": replicas, "selector": {"matchLabels": own}, "template": template}
+    for key in ("strategy", "minReadySeconds", "progressDeadlineSeconds"):
+        if key in stable["spec"]:
+            spec[key] = copy.deepcopy(stable["spec"][key])
+    labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
+    return {
+        "metadata": {
+            "name": deployment_name(target, track),
+            "labels": labels,
+            "annotations": {STATED_AT: f"{now:.3f}"},
+        },
+        "spec": spec,
+    }
+
+
+def stable_service(target: Target, deployment: Object) -> Object:
+    """The Service of an app's first release."""
+    port = target.workload.port
+    return {
+        "metadata": {"name": stable_name(target), "labels": {"app": stable_name(target)}},
+        "spec": {
+            "selector": deployment["spec"]["selector"]["matchLabels"],
+            "ports": [{"name": "http", "port": port, "targetPort": port}],
+        },
+    }
+
+
+def own_labels(target: Target, track: Track) -> dict[str, str]:
+    """Labels that a track beside stable, and nothing else, has."""
+    return {TRACK: track, WORKLOAD: stable_name(target)}
+
+
+def beside_service(target: Target, track: Track, service: Object) -> Object:
+    """A track's own Service: stable's ports, the track's pods."""
+    ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in service["spec"]["ports"]]
+    own = own_labels(target, track)
+    labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
+    return {
+        "metadata": {"name": deployment_name(target, track), "labels": labels},
+        "spec": {"selector": own, "ports": ports},
+    }
+
+
+def registry_secret(auth: dict[str, str]) -> Object:
+    """What the kubelet needs to pull from a registry that asks who it is."""
+    pair = base64.b64encode(f"{auth['username']}:{auth['password']}".encode()).decode()
+    entry = {"username": auth["username"], "password": auth["password"], "auth": pair}
+    config = json.dumps({"auths": {auth["serveraddress"]: entry}})
+    return {
+        "metadata": {"name": REGISTRY_SECRET},
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()},
+    }
+
+
+def job_pod(
+    target: Target, image: str, command: list[str], env: dict[str, str], timeout: float, secret: bool
+) -> Object:
+    """A pod that runs one command in the image and ends."""
+    spec: Object = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": max(1, math.ceil(timeout)),
+        "terminationGracePeriodSeconds": 1,
+        "containers": [{"name": "run", "image": image, "command": command, "env": _with_env([], env)}],
+    }
+    if secret:
+        spec["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
+    return {
+        "metadata": {"generateName": f"{stable_name(target)}-run-", "labels": {PREFIX + "run": target.app}},
+        "spec": spec,
+    }
+
+
+def stable_pin(stable: Object, current: Object | None, settled: bool) -> tuple[str, str] | None:
+    """A label that all of stable's pods have now and no canary has; None in the middle of a rolling update."""
+    labels = stable["spec"]["template"].get("metadata", {}).get("labels") or {}
+    if not settled or current is None:
+        return None
+    if labels.get(TRACK) == "stable":  # survives the next rolling update, which a hash does not
+        return TRACK, "stable"
+    return HASH, str(current["metadata"]["labels"][HASH])
+
+
+def lease_time(now: float) -> str:
+    """Unix time as a Lease writes it."""
+    return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    """Whether a selector picks a pod with these labels."""
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def _not_selected(labels: dict[str, str], selectors: list[dict[str, str]], track: Track) -> dict[str, str]:
+    """The labels, as few of them changed as keep each selector from picking the pod."""
+    for selector in selectors:
+        if selects(selector, labels):
+            key = next((it for it in ("app", "app.kubernetes.io/name") if it in selector), sorted(selector)[0])
+            labels = {**labels, key: f"{selector[key]}-{track}"[-63:].lstrip("-._")}
+    return labels
+
+
+def _marks(artifact: Artifact) -> dict[str, str]:
+    return {DIGEST: artifact.digest, VERSION: artifact.version}
+
+
+def _with_env(found: list[Object], wanted: dict[str, str]) -> list[Object]:
+    kept = [{"name": it["name"], "value": wanted[it["name"]]} if it["name"] in wanted else it for it in found]
+    return kept + [
+        {"name": key, "value": value} for key, value in wanted.items() if key not in {it["name"] for it in found}
+    ]

@@ -1,0 +1,58 @@
+"""Looks at an app in a cluster, that change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from release_pipelines.adapters.kubernetes.client import SERVICES
+from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests
+from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
+from release_pipelines.adapters.platforms.kubernetes.routing import route_resource
+from release_pipelines.adapters.platforms.kubernetes.state import read_state, route_of, track_status
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.observation import Answer, Observed, Usage
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.ports.platform import Probes
+
+
+class KubernetesProbes(Cluster, Probes):
+    """Checks, observes and asks."""
+
+    async def check(self, target: Target) -> None:
+        """Raise with one sentence unless namespace, router and all needed rights are there."""
+        await access.check(
+            self.client,
+            target,
+            await route_resource(self.client, target),
+            secrets=self.registry_auth is not None,
+            preview=target.preview,
+        )
+
+    async def observe(self, target: Target) -> Observed:
+        """What runs, ready or not and why; weights as the router has them; note and lease."""
+        state = await read_state(self.client, target)
+        statuses = await asyncio.gather(
+            *(track_status(self.client, target, track, it) for track, it in state.tracks.items())
+        )
+        return Observed(
+            tracks={status.track: status for status in statuses},
+            route=route_of(target, state),
+            lease=leases.lease_of(state.lease),
+        )
+
+    async def usage(self, target: Target, track: Track) -> Usage | None:
+        """None: Prometheus has it from the kubelets."""
+        return None
+
+    async def ask(self, target: Target, track: Track, path: str) -> Answer:
+        """GET ``path`` through the API server from the track's own Service."""
+        name = manifests.service_name(target) if track == "stable" else manifests.deployment_name(target, track)
+        service = await self.client.get(SERVICES, target.namespace, name)
+        if service is None:
+            raise PlatformError(f"Service {name} in {target.namespace} does not exist: {track} cannot be asked.")
+        port = int(service["spec"]["ports"][0]["port"])
+        status, version = await self.client.ask(target.namespace, name, port, path, target.version_header)
+        if status == 503 and version is None:
+            raise PlatformError(f"{track} of {target.app} in {target.environment} has no ready replica to ask.")
+        return Answer(status=status, version=version)

@@ -1,0 +1,62 @@
+"""The split, in one write of what the router reads."""
+
+from __future__ import annotations
+
+from release_pipelines.adapters.kubernetes.annotations import marks
+from release_pipelines.adapters.kubernetes.client import Object
+from release_pipelines.adapters.kubernetes.router import applies, route_patch
+from release_pipelines.adapters.platforms.kubernetes import leases, manifests, preview
+from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
+from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
+from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state, stable_pin
+from release_pipelines.core.guard import refuse_unready
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.core.ports.platform import TrafficSplit
+
+
+class KubernetesTraffic(Cluster, TrafficSplit):
+    """Splits the traffic. What a release keeps stands in annotations of the route."""
+
+    async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
+        """Traffic and note in one write, computed from the route as it was read."""
+        return await self._retried(target, lambda: self._split(target, traffic, note, fence))
+
+    async def _split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
+        router, kind = router_of(target), await route_resource(self.client, target)
+        state = await read_state(self.client, target)
+        # Read last, so that between this and the write there is as little time for others as can be.
+        route = await self.client.get(kind, target.namespace, manifests.route_name(target))
+        leases.refuse_others(state.lease, target, fence)
+        leases.refuse_older(route, target, fence)
+        pin = None
+        if state.stable and router.needs_stable_pin(backends(target, state), traffic):
+            pin = await stable_pin(self.client, target, state.stable)
+        if route:
+            await router.refuse_unsupported(self.client, target, route, traffic)
+        choice = backends(target, state, pin)
+        current = router.traffic(route, choice, note.traffic or traffic) if route else None
+
+        async def is_ready(track: Track) -> bool:
+            return _ready(state.tracks.get(track)) > 0
+
+        await refuse_unready(target, traffic, current, is_ready)
+        if route is None:
+            body = await router.new_route(self.client, target, manifests.route_name(target), choice)
+            body["metadata"]["annotations"] = marks(traffic, note, fence)
+            body["spec"].update(router.spec(body, choice, traffic))
+            await self.client.create(kind, target.namespace, body)
+            return True
+        patch = route_patch(route, router, choice, traffic, note, fence)
+        changed = not applies(patch, route)
+        if changed:
+            await self.client.patch(kind, target.namespace, manifests.route_name(target), patch)
+        if "preview" in state.tracks and not _ready(state.tracks["preview"]):
+            await preview.close_route(self.client, target)
+        return changed
+
+
+def _ready(deployment: Object | None) -> int:
+    return int((deployment or {}).get("status", {}).get("readyReplicas", 0))

@@ -100,7 +100,7 @@ def named(name: str, folders: tuple[str, ...]) -> bool:
 @pytest.mark.parametrize(
     ("name", "folders"),
     [
-        *((name, PACKAGE) for name in sorted(declared("", "postgres", "scan", "notify"))),
+        *((name, PACKAGE) for name in sorted(declared("", "postgres", "scan", "notify", "testing"))),
         *((name, EVERYTHING) for name in sorted(declared("sandbox", "dev"))),
     ],
 )
@@ -110,7 +110,7 @@ def test_what_is_declared_is_used(name: str, folders: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("folders", [PACKAGE, EVERYTHING])
 def test_what_is_imported_is_declared(folders: tuple[str, ...]) -> None:
-    known = declared("", "postgres", "scan", "notify") if folders == PACKAGE else declared()
+    known = declared("", "postgres", "scan", "notify", "testing") if folders == PACKAGE else declared()
     missing = imported(folders) - known - {"release-pipelines"}
     assert {name for name in missing if BROUGHT_ALONG.get(name) not in known} == set()
 

@@ -1,4 +1,4 @@
-"""What a platform has to keep to, as tests that an implementation of somebody else can run as well.
+"""What a platform and a router have to keep to, as tests that an implementation of somebody else can run as well.
 
 A subclass says in a fixture what is tested, and pytest does the rest::
 
@@ -8,15 +8,16 @@ A subclass says in a fixture what is tested, and pytest does the rest::
             async with AcmePlatform("https://acme.test") as platform:
                 yield Place(platform, target, old, new, broken)
 
-Needs pytest and pytest-asyncio. Nothing else of this package imports it.
+Needs pytest, pytest-asyncio and hypothesis: the extra ``testing``. Nothing else of this package imports it.
 """
 
 from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("release_pipelines.testing.platform")
+pytest.register_assert_rewrite("release_pipelines.testing.platform", "release_pipelines.testing.router")
 
 from release_pipelines.testing.platform import Place, PlatformContract
+from release_pipelines.testing.router import KubernetesBench, RouterBench, RouterContract
 
-__all__ = ["Place", "PlatformContract"]
+__all__ = ["KubernetesBench", "Place", "PlatformContract", "RouterBench", "RouterContract"]

@@ -42,7 +42,7 @@ MODULES = {
     "history": "adapters.history",
     "history.connect": "adapters.history.connect",
     "history.queries": "adapters.history.queries",
-    "history.store": "adapters.history.store",
+    "history.store": "adapters.history.store adapters.history.errors",
     "history.tables": "adapters.history.tables",
     "hooks.controls": "airflow.commands",
     "hooks.engine": "airflow.hooks.engine adapters.builders.engine",

@@ -1,7 +1,8 @@
 """What happened: every release, its decisions and the numbers behind them. Knows no Airflow."""
 
 from release_pipelines.adapters.history.connect import default_url, open_history, sqlalchemy_url, url_from_connection
-from release_pipelines.adapters.history.store import History, HistoryUnavailable, UnknownRelease, VersionTaken
+from release_pipelines.adapters.history.errors import HistoryUnavailable, UnknownRelease, VersionTaken
+from release_pipelines.adapters.history.store import History
 from release_pipelines.core.model.records import (
     Approval,
     Attachment,

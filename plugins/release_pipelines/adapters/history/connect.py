@@ -15,7 +15,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from release_pipelines.adapters.history.store import History, reachable
+from release_pipelines.adapters.history.errors import reachable
+from release_pipelines.adapters.history.store import History
 
 REVISION = "0002"
 """Newest migration. Revisions are numbers, so that an older package can tell that a database is newer than itself."""

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
 
+from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken, reachable
 from release_pipelines.adapters.history.queries import (
     artifact_in,
     direction_of,
@@ -30,6 +30,7 @@ from release_pipelines.adapters.history.tables import (
     measurements,
     releases,
     reports,
+    safe,
     verdicts,
 )
 from release_pipelines.core.model.artifact import Artifact
@@ -51,29 +52,6 @@ from release_pipelines.core.model.verdict import Verdict
 
 ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer."""
-
-
-class HistoryUnavailable(ConnectionError):
-    """The history's database cannot be reached. Worth another try."""
-
-
-class UnknownRelease(ValueError):
-    """The history knows no such release."""
-
-
-class VersionTaken(ValueError):
-    """The version has been deployed under another digest: it needs a number of its own (R1)."""
-
-
-@contextmanager
-def reachable(engine: Engine) -> Iterator[None]:
-    """Say in one sentence that the database is away, or busy for too long."""
-    try:
-        yield
-    except (OperationalError, InterfaceError) as error:
-        where = engine.url.render_as_string(hide_password=True)
-        said = str(error.orig).strip().partition("\n")[0].rstrip(".")
-        raise HistoryUnavailable(f"The release history at {where} does not answer: {said}.") from error
 
 
 class History:
@@ -479,6 +457,7 @@ class History:
         self._known(connection, release_id)
         newest = select(table).where(table.c.release_id == release_id).order_by(table.c.id.desc()).limit(1)
         last = connection.execute(newest).first()
+        row = {name: safe(value) if isinstance(value, str) else value for name, value in row.items()}
         if last is None or any(last._mapping[name] != value for name, value in row.items()):
             connection.execute(insert(table).values(release_id=release_id, at=time.time(), **row))
 

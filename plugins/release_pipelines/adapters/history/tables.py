@@ -13,10 +13,34 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.engine import Dialect
+
+from release_pipelines.core.text import clean
 
 SCHEMA_VERSION = 2
+
+TEXT_LIMIT = 5_000_000
+"""Maximum length of a text in the history, in characters."""
+
+
+def safe(text: str) -> str:
+    """A text as it is kept: PostgreSQL takes no NUL, and nobody wants terminal escapes in a report."""
+    return clean(text, TEXT_LIMIT, "middle")
+
+
+class SafeText(TypeDecorator[str]):
+    """Text that people, logs and clients wrote."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """What goes into the database."""
+        return None if value is None else safe(value)
+
 
 metadata = MetaData(
     naming_convention={
@@ -45,11 +69,11 @@ releases = Table(
     Column("digest", String(80)),
     Column("image", String(512)),
     Column("evidence", JSON),
-    Column("reason", Text),
-    Column("notes", Text),
+    Column("reason", SafeText),
+    Column("notes", SafeText),
     Column("requester", String(255)),
     Column("outcome", String(32)),
-    Column("sentence", Text),
+    Column("sentence", SafeText),
     Column("direction", String(16), nullable=False, server_default="forward"),
     Column("started_at", Double, nullable=False),
     Column("ended_at", Double),
@@ -67,7 +91,7 @@ events = Table(
     Column("at", Double, nullable=False),
     Column("kind", String(64), nullable=False),
     Column("environment", String(64)),
-    Column("sentence", Text, nullable=False),
+    Column("sentence", SafeText, nullable=False),
     Column("data", JSON),
 )
 
@@ -83,7 +107,7 @@ verdicts = Table(
     Column("decided_at", Double, nullable=False),
     Column("accepted_at", Double),
     Column("metrics", JSON, nullable=False),
-    Column("sentence", Text, nullable=False),
+    Column("sentence", SafeText, nullable=False),
     UniqueConstraint("release_id", "environment", "step", "decided_at"),
 )
 
@@ -99,7 +123,7 @@ measurements = Table(
     Column("value", Double),
     Column("bad", Double),
     Column("total", Double),
-    Column("error", Text),
+    Column("error", SafeText),
     Column("stable_bad", Double),
     Column("stable_total", Double),
     UniqueConstraint("release_id", "environment", "step", "metric", "at"),
@@ -114,7 +138,7 @@ approvals = Table(
     Column("decision", String(16), nullable=False),
     Column("by", String(255)),
     Column("at", Double, nullable=False),
-    Column("note", Text),
+    Column("note", SafeText),
 )
 
 commands = Table(
@@ -124,10 +148,10 @@ commands = Table(
     _belongs(),
     Column("kind", String(16), nullable=False),
     Column("by", String(255), nullable=False),
-    Column("reason", Text),
+    Column("reason", SafeText),
     Column("at", Double, nullable=False),
     Column("answered_at", Double, index=True),
-    Column("effect", Text),
+    Column("effect", SafeText),
 )
 
 reports = Table(
@@ -138,6 +162,6 @@ reports = Table(
     Column("name", String(128), nullable=False),
     Column("media_type", String(64), nullable=False),
     Column("at", Double, nullable=False),
-    Column("content", Text, nullable=False),
+    Column("content", SafeText, nullable=False),
     UniqueConstraint("release_id", "name"),
 )

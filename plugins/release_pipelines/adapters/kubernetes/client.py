@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.text import clean, one_line
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
@@ -18,6 +19,8 @@ Object = dict[str, Any]
 MANAGER = "release-pipelines"
 """Field manager of every write, so that others can see who it was, and we can see that it was not us."""
 TIMEOUT = 10.0
+LOG_LIMIT = 100_000
+"""Maximum length of a container's log that is read, in characters."""
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
@@ -117,7 +120,7 @@ class Client:
         status, text = await self._send("GET", path, query=query)
         if status == 403:
             raise Forbidden(_forbidden("get", "pods/log", "", namespace, pod))
-        return text if status == 200 else ""
+        return clean(text, LOG_LIMIT, "end") if status == 200 else ""
 
     async def ask(self, namespace: str, service: str, port: int, path: str, header: str) -> tuple[int, str | None]:
         """GET a path of a Service through the API server: status, and one header of the answer."""
@@ -208,10 +211,10 @@ class Client:
                 _request_timeout=TIMEOUT,
             )
             async with response:
-                return response.status, await response.text(), response.headers
+                return response.status, await response.text(errors="replace"), response.headers
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise PlatformUnavailable(
-                f"Kubernetes at {self.api.configuration.host} does not answer: {error or type(error).__name__}."
+                f"Kubernetes at {self.api.configuration.host} does not answer: {one_line(error) or type(error).__name__}."
             ) from error
 
 
@@ -231,4 +234,4 @@ def _message(text: str) -> str:
         said = json.loads(text).get("message") or text
     except (ValueError, AttributeError):
         said = text
-    return " ".join(str(said).split())[:500]
+    return " ".join(clean(said, 500).split())

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.observation import Usage
+from release_pipelines.core.text import clean, one_line
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -22,6 +23,8 @@ ANSWER_SECONDS = 30.0
 PULL_SILENCE_SECONDS = 120.0
 USAGE_SECONDS = 1.0
 """CPU is looked at over this long where the engine itself compares no two readings."""
+LOG_LIMIT = 100_000
+"""Maximum length of a container's log that is read, in characters."""
 STOP_SECONDS = 10
 """How long a container may take to end after SIGTERM before it is killed."""
 
@@ -97,14 +100,14 @@ class Engine:
             url = URL(f"{self._base}{path}", encoded=True)
             async with self._opened().request(method, url, **options) as response:
                 if response.status >= 400:
-                    raise _refusal(response.status, await response.text(), f"{method} {path}")
+                    raise _refusal(response.status, await response.text(errors="replace"), f"{method} {path}")
                 yield response
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if isinstance(getattr(error, "os_error", error), PermissionError):
                 raise Forbidden(
                     f"The container engine's socket {self._socket} may not be opened by this user."
                 ) from error
-            said = str(error) or type(error).__name__
+            said = one_line(error) or type(error).__name__
             raise PlatformUnavailable(f"The container engine at {self.url} does not answer: {said}.") from error
 
     async def _json(self, method: str, path: str, **options: Any) -> Any:
@@ -163,7 +166,7 @@ class Engine:
                 async for line in response.content:
                     said = json.loads(line) if line.strip() else {}
                     if said.get("error"):  # a pull that fails midway still began with status 200
-                        raise EngineRefusal(500, str(said["error"]))
+                        raise EngineRefusal(500, clean(said["error"]))
         except EngineRefusal as error:
             raise pull_error(reference, str(error)) from error
 
@@ -225,7 +228,7 @@ class Engine:
         """The last lines that a container wrote; empty if there are none or it is gone."""
         try:
             async with self._answer("GET", f"/containers/{name}/logs?stdout=true&stderr=true&tail={lines}") as response:
-                return "\n".join(unframed(await response.read()).splitlines()[-lines:])
+                return "\n".join(clean(unframed(await response.read()), LOG_LIMIT, "end").splitlines()[-lines:])
         except EngineRefusal:
             return ""
 
@@ -246,7 +249,7 @@ def _refusal(status: int, text: str, what: str) -> PlatformError:
         message = str(json.loads(text).get("message") or text)
     except (ValueError, AttributeError):
         message = text
-    message = message.strip() or f"status {status}"
+    message = clean(message).strip() or f"status {status}"
     if status in (401, 403):
         return Forbidden(f"The container engine forbids {what.split('?')[0]}: {message}")
     return EngineRefusal(status, message)

@@ -12,6 +12,7 @@ from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation
 from release_pipelines.adapters.kubernetes.client import Object
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.track import Track
+from release_pipelines.core.text import last_lines, one_line
 
 DIGEST, VERSION, STATED_AT = PREFIX + "digest", PREFIX + "version", PREFIX + "stated-at"
 SHARE = PREFIX + "share"
@@ -302,7 +303,7 @@ def _last_event(evidence: RolloutEvidence, pod: Object, reasons: tuple[str, ...]
         and event_time(event) >= since - 1  # events are written in whole seconds
     ]
     newest = max(fitting, key=event_time, default=None)
-    return " ".join(newest["message"].split()).rstrip(".")[:600] if newest else ""
+    return one_line(newest["message"], 600) if newest else ""
 
 
 def event_time(event: Object) -> float:
@@ -326,8 +327,8 @@ def _ending(ended: Object) -> str:
 
 
 def _with_log(sentence: str, log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip()][-6:]
-    return f"{sentence} Last log lines: {' | '.join(lines)[-900:]}" if lines else sentence
+    lines = [line.strip() for line in last_lines(log, 6, 900)]
+    return f"{sentence} Last log lines: {' | '.join(lines)}" if lines else sentence
 
 
 def _name(pod: Object) -> str:

@@ -209,3 +209,12 @@ def test_pruning_keeps_the_last_good_release_and_what_still_runs(tmp_path: Path)
     assert history.prune(365) == 2
     assert {it.id for it in history.releases()} == {good, "running"}
     assert history.release(good).events
+
+
+def test_text_of_any_kind_can_be_kept(history: History) -> None:
+    name = release(history, 1, "1.0.0", "a", outcome=None)
+    for _ in range(2):
+        history.record_event(name, "drift", "\x1b[31mred\x1b[0m\0 and \ud800 half")
+    history.attach(name, "incident.md", "text/markdown", "a\0b\nc\td")
+    assert [event.sentence for event in history.release(name).events[1:]] == ["red and \ufffd half"]
+    assert history.attachments(name)[0].content == "ab\nc\td"

@@ -17,6 +17,8 @@ tomllib = pytest.importorskip("tomllib", reason="Python 3.11 is needed")
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOR_USERS = ("", "postgres", "scan", "notify", "testing")
+"""The package and its extras; what is not here is for those who work on it."""
 PACKAGE, EVERYTHING = ("plugins", "dags"), ("plugins", "dags", "sandbox", "tests", "benchmarks")
 
 USED_OTHERWISE = {
@@ -100,7 +102,7 @@ def named(name: str, folders: tuple[str, ...]) -> bool:
 @pytest.mark.parametrize(
     ("name", "folders"),
     [
-        *((name, PACKAGE) for name in sorted(declared("", "postgres", "scan", "notify", "testing"))),
+        *((name, PACKAGE) for name in sorted(declared(*FOR_USERS))),
         *((name, EVERYTHING) for name in sorted(declared("sandbox", "dev"))),
     ],
 )
@@ -110,7 +112,7 @@ def test_what_is_declared_is_used(name: str, folders: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("folders", [PACKAGE, EVERYTHING])
 def test_what_is_imported_is_declared(folders: tuple[str, ...]) -> None:
-    known = declared("", "postgres", "scan", "notify", "testing") if folders == PACKAGE else declared()
+    known = declared(*FOR_USERS) if folders == PACKAGE else declared()
     missing = imported(folders) - known - {"release-pipelines"}
     assert {name for name in missing if BROUGHT_ALONG.get(name) not in known} == set()
 

@@ -17,27 +17,30 @@ from typing import Any
 MODULES = {
     "domain": "",
     "domain.analysis": (
-        "core.verdicts core.judges.threshold core.judges.sequential core.judges._samples core.progression.measuring core.promql "
-        "core.sentences core.model.measurement core.ports.judge"
+        "core.verdicts core.judges.threshold core.judges.sequential core.judges._samples "
+        "core.progression.measuring core.promql core.sentences core.model.measurement core.ports.judge"
     ),
     "domain.approval": "features.approval.form",
     "domain.control": "core.model.command",
     "domain.drawing": "features.report.drawing",
-    "domain.incident": "features.report.incident_report",
+    "domain.incident": "features.report.incident_report core.model.outcome",
     "domain.kayenta": "core.judges.kayenta",
-    "domain.metrics": "core.promql adapters.metrics.sources._counters adapters.metrics.sources.memory adapters.metrics.services",
+    "domain.metrics": (
+        "core.promql adapters.metrics.sources._counters adapters.metrics.sources.memory adapters.metrics.services"
+    ),
     "domain.notice": "core.model.notice",
-    "domain.outcome": "features.outcome.decision",
-    "domain.plots": "features.report.plots",
+    "domain.outcome": "features.outcome.decision core.model.task_state",
+    "domain.plots": "features.report.plots core.ports.judge",
     "domain.records": "core.model.records",
     "domain.release": "core.versions core.capacity spec.target",
     "domain.replicas": "core.capacity",
-    "domain.rollback": "features.rollback.plan",
+    "domain.rollback": "features.rollback.plan core.model.records",
     "domain.sequential": "core.judges._e_values",
     "domain.strategy": "core.strategies.stages core.model.stage core.capacity",
     "domain.values": (
         "core.model.base core.model.artifact core.model.deployment core.model.lease core.model.measurement "
-        "core.model.observation core.model.route core.model.target core.model.track core.model.traffic core.model.verdict"
+        "core.model.observation core.model.route core.model.target core.model.track core.model.traffic "
+        "core.model.verdict"
     ),
     "history": "adapters.history",
     "history.connect": "adapters.history.connect",
@@ -54,7 +57,9 @@ MODULES = {
     "hooks.prometheus": "airflow.hooks.prometheus adapters.metrics.prometheus",
     "hooks.registry": "airflow.hooks.registry adapters.registries.distribution",
     "listener": "airflow.listener",
-    "notifications": "features.notify.notifiers features.notify.spec core.model.notice core.ports.notifier airflow.notifiers.base",
+    "notifications": (
+        "features.notify.notifiers features.notify.spec core.model.notice core.ports.notifier airflow.notifiers.base"
+    ),
     "notifications.base": "airflow.notifiers.base core.ports.notifier",
     "notifications.log": "airflow.notifiers.log adapters.notifiers.log",
     "notifications.mail": "airflow.notifiers.mail adapters.notifiers.mail",
@@ -63,26 +68,29 @@ MODULES = {
     "operators.approval": "features.approval.operators",
     "operators.base": "airflow.operator",
     "operators.build": (
-        "features.build.operators adapters.builders.engine core.ports.builder features.build.operators._tries adapters.git"
+        "adapters.builders.engine core.ports.builder features.build.operators._tries adapters.git "
+        "features.build.operators.build_image features.build.operators.push_image "
+        "features.build.operators.resolve_commit features.build.operators.resolve_digest"
     ),
-    "operators.canary": "features.stage.canary",
-    "operators.check": "features.checks.operators",
+    "operators.canary": "features.stage.operators",
+    "operators.check": "features.checks.operators airflow.smoke_test",
     "operators.control": "features.commands.operators",
-    "operators.deploy": "features.deployment.operators",
-    "operators.gate": "pipeline.gates",
-    "operators.lease": "features.lease.operators",
-    "operators.manual_rollback": "features.rollback.operators.manual",
-    "operators.preflight": "features.preflight.operators",
+    "operators.deploy": "features.deployment.operators airflow.rollouts features.deployment.decisions",
+    "operators.gate": "pipeline.gates airflow.task_states",
+    "operators.lease": "features.lease.operators core.model.lease",
+    "operators.manual_rollback": "features.rollback.operators.manual spec.frozen",
+    "operators.preflight": "features.preflight.operators airflow.operator",
     "operators.promote": "features.promotion.operators",
-    "operators.record": "features.outcome.operators",
-    "operators.rollback": "features.rollback.operators.planned",
+    "operators.record": "features.outcome.operators features.artifact.operators",
+    "operators.rollback": "features.rollback.operators.planned airflow.operator core.model.records",
     "operators.scan": (
-        "features.scan.operators core.model.finding core.ports.scanner "
-        "adapters.scanners._command adapters.scanners.bandit adapters.scanners.hadolint"
+        "features.scan.operators core.model.finding core.ports.scanner adapters.scanners._command "
+        "adapters.scanners.bandit adapters.scanners.hadolint"
     ),
     "operators.stage": "features.stage.operators",
     "operators.telling": "features.report.telling",
-    "operators.undo": "features.deployment.undo",
+    "operators.undo": "features.deployment.operators",
+    "pipeline.xcom": "core.templates",
     "platforms": "",
     "platforms.base": "core.ports.platform core.errors",
     "platforms.container_host": "adapters.platforms.container_host.platform",
@@ -96,9 +104,7 @@ MODULES = {
     "platforms.container_host.scripts": "adapters.platforms.container_host.scripts",
     "platforms.container_host.state": "adapters.platforms.container_host.state adapters.routers.traefik",
     "platforms.kubernetes": "adapters.platforms.kubernetes.platform",
-    "platforms.kubernetes.access": (
-        "adapters.platforms.kubernetes.access adapters.routers.gateway_api adapters.platforms.kubernetes.routing"
-    ),
+    "platforms.kubernetes.access": "adapters.platforms.kubernetes.access adapters.routers.gateway_api",
     "platforms.kubernetes.client": "adapters.kubernetes.client",
     "platforms.kubernetes.jobs": "adapters.platforms.kubernetes.jobs",
     "platforms.kubernetes.leases": "adapters.platforms.kubernetes.leases",
@@ -114,7 +120,7 @@ MODULES = {
         "adapters.routers.istio adapters.routers.replicas"
     ),
     "platforms.kubernetes.routers.base": (
-        "adapters.kubernetes.router adapters.kubernetes.annotations core.ports.router adapters.routers._rules"
+        "adapters.kubernetes.router adapters.kubernetes.annotations adapters.routers._rules"
     ),
     "platforms.kubernetes.routers.gateway_api": "adapters.routers.gateway_api adapters.routers._rules",
     "platforms.kubernetes.routers.istio": "adapters.routers.istio",
@@ -123,15 +129,15 @@ MODULES = {
     "plugin": "airflow.plugin",
     "provider_info": "airflow.provider_info",
     "sensors.rollout": "features.deployment.sensors",
-    "spec.analysis": "core.model.analysis",
+    "spec.analysis": "core.judges.kayenta",
     "spec.base": "core.model.units core.model.analysis core.model.outcome",
-    "spec.models": (
-        "spec.app spec.environment core.model.target features.approval.spec features.build.spec features.scan.spec"
-    ),
+    "spec.checks": "spec.feature",
+    "spec.checks_of_strategies": "spec.feature",
+    "spec.models": "spec.app spec.environment features.approval.spec features.build.spec features.scan.spec",
     "spec.notify": "features.notify.spec",
     "spec.promql": "core.promql",
     "spec.settings": "spec.folders",
-    "spec.strategy": "core.model.stage core.strategies.canary",
+    "spec.strategy": "core.model.stage",
     "steering": "cli.commands",
     "terminal": "cli.terminal",
     "triggers.approval": "features.approval.triggers",
@@ -151,13 +157,15 @@ MODULES = {
 NAMES = {
     "domain.analysis.Counted": "core.judges.sequential.SequentialTest",
     "domain.analysis.judge": "core.judges.threshold.measurement",
-    "domain.kayenta.judge": "core.judges.threshold.measurement",
     "hooks.git.Found": "adapters.git.Revision",
     "hooks.prometheus.PrometheusError": "core.errors.MetricsUnavailable",
     "notifications.base.missing": "airflow.notifiers.base.no_connection",
+    "notifications.misfit": "features.notify.notifiers.obstacle",
     "notifications.slack.LONGEST": "adapters.notifiers.slack.BLOCK_LIMIT",
     "notifications.webhook.LONGEST_PAUSE": "adapters.notifiers.webhook.MAX_PAUSE",
-    "notifications.misfit": "features.notify.notifiers.obstacle",
+    "operators.deploy.UNKNOWN": "core.model.artifact.UNKNOWN_VERSION",
+    "operators.manual_rollback.BEGUN": "features.rollback.operators.manual.ROLLBACK_FACTS",
+    "operators.preflight.BEGUN": "airflow.operator.RELEASE_ID",
     "platforms.container_host.scripts.LIST": "adapters.platforms.container_host.scripts.SERVE",
     "platforms.container_host.state.Seen": "adapters.platforms.container_host.state.AppState",
     "platforms.kubernetes.access.GATEWAY_GROUP": "adapters.routers.gateway_api.GROUP",

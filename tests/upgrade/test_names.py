@@ -16,6 +16,8 @@ from release_pipelines._moved import _Old
 NAMES: dict[str, list[str]] = json.loads((Path(__file__).parent / "names.json").read_text())
 
 GONE = {
+    "release_pipelines.domain.analysis": {"counted", "judged"},
+    "release_pipelines.domain.metrics": {"counter", "queries"},
     "release_pipelines.hooks.platform": {"registry_auth"},
     "release_pipelines.operators.scan": {"ORDER", "SHOWN"},
     "release_pipelines.platforms.container_host.state": {"route_name"},

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "core.ports.notifier": ("NotSent",),
         "airflow.notifiers.log": ("LogNotifier",),
         "airflow.notifiers.mail": ("MailNotifier",),
         "airflow.notifiers.slack": ("SlackNotifier",),
         "airflow.notifiers.webhook": ("WebhookNotifier",),
+        "core.ports.notifier": ("NotSent",),
     },
 )

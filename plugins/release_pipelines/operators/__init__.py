@@ -9,11 +9,12 @@ from release_pipelines._lazy import lazy
 if TYPE_CHECKING:
     from release_pipelines.features.approval.operators import ReleaseApprovalOperator as ReleaseApprovalOperator
     from release_pipelines.features.approval.operators import StepApprovalOperator as StepApprovalOperator
-    from release_pipelines.features.build.operators import ImageBuildOperator as ImageBuildOperator
-    from release_pipelines.features.build.operators import ImagePushOperator as ImagePushOperator
-    from release_pipelines.features.build.operators import ImageTestOperator as ImageTestOperator
-    from release_pipelines.features.build.operators import ResolveCommitOperator as ResolveCommitOperator
-    from release_pipelines.features.build.operators import ResolveDigestOperator as ResolveDigestOperator
+    from release_pipelines.features.artifact.operators import RecordArtifactOperator as RecordArtifactOperator
+    from release_pipelines.features.build.operators.build_image import ImageBuildOperator as ImageBuildOperator
+    from release_pipelines.features.build.operators.build_image import ImageTestOperator as ImageTestOperator
+    from release_pipelines.features.build.operators.push_image import ImagePushOperator as ImagePushOperator
+    from release_pipelines.features.build.operators.resolve_commit import ResolveCommitOperator as ResolveCommitOperator
+    from release_pipelines.features.build.operators.resolve_digest import ResolveDigestOperator as ResolveDigestOperator
     from release_pipelines.features.checks.operators import CheckOperator as CheckOperator
     from release_pipelines.features.checks.operators import IntegrationTestOperator as IntegrationTestOperator
     from release_pipelines.features.checks.operators import MetricGateOperator as MetricGateOperator
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
     from release_pipelines.features.commands.operators import ReleaseControlOperator as ReleaseControlOperator
     from release_pipelines.features.deployment.operators import CanaryDeployOperator as CanaryDeployOperator
     from release_pipelines.features.deployment.operators import PreviewDeployOperator as PreviewDeployOperator
+    from release_pipelines.features.deployment.operators import RollBackUpdateOperator as RollBackUpdateOperator
     from release_pipelines.features.deployment.operators import RollingDeployOperator as RollingDeployOperator
     from release_pipelines.features.deployment.operators import RollingUpdateOperator as RollingUpdateOperator
-    from release_pipelines.features.deployment.undo import RollBackUpdateOperator as RollBackUpdateOperator
     from release_pipelines.features.lease.operators import GiveBackLeaseOperator as GiveBackLeaseOperator
     from release_pipelines.features.lease.operators import HoldLeaseOperator as HoldLeaseOperator
     from release_pipelines.features.lease.operators import TakeLeaseOperator as TakeLeaseOperator
-    from release_pipelines.features.outcome.operators import RecordArtifactOperator as RecordArtifactOperator
     from release_pipelines.features.outcome.operators import RecordOutcomeOperator as RecordOutcomeOperator
     from release_pipelines.features.promotion.operators import PromoteOperator as PromoteOperator
     from release_pipelines.features.rollback.operators.manual import (
@@ -44,21 +44,19 @@ if TYPE_CHECKING:
     from release_pipelines.features.rollback.operators.planned import RollbackSwitchOperator as RollbackSwitchOperator
     from release_pipelines.features.rollback.operators.planned import RollbackVerifyOperator as RollbackVerifyOperator
     from release_pipelines.features.scan.operators import ScanOperator as ScanOperator
-    from release_pipelines.features.stage.canary import BakeOperator as BakeOperator
-    from release_pipelines.features.stage.canary import CanaryStepOperator as CanaryStepOperator
+    from release_pipelines.features.stage.operators import BakeOperator as BakeOperator
+    from release_pipelines.features.stage.operators import CanaryStepOperator as CanaryStepOperator
     from release_pipelines.features.stage.operators import StageOperator as StageOperator
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "features.approval.operators": ("ReleaseApprovalOperator", "StepApprovalOperator"),
-        "features.build.operators": (
-            "ImageBuildOperator",
-            "ImagePushOperator",
-            "ImageTestOperator",
-            "ResolveCommitOperator",
-            "ResolveDigestOperator",
-        ),
+        "features.artifact.operators": ("RecordArtifactOperator",),
+        "features.build.operators.build_image": ("ImageBuildOperator", "ImageTestOperator"),
+        "features.build.operators.push_image": ("ImagePushOperator",),
+        "features.build.operators.resolve_commit": ("ResolveCommitOperator",),
+        "features.build.operators.resolve_digest": ("ResolveDigestOperator",),
         "features.checks.operators": (
             "CheckOperator",
             "IntegrationTestOperator",
@@ -70,12 +68,12 @@ __getattr__, __dir__, __all__ = lazy(
         "features.deployment.operators": (
             "CanaryDeployOperator",
             "PreviewDeployOperator",
+            "RollBackUpdateOperator",
             "RollingDeployOperator",
             "RollingUpdateOperator",
         ),
-        "features.deployment.undo": ("RollBackUpdateOperator",),
         "features.lease.operators": ("GiveBackLeaseOperator", "HoldLeaseOperator", "TakeLeaseOperator"),
-        "features.outcome.operators": ("RecordArtifactOperator", "RecordOutcomeOperator"),
+        "features.outcome.operators": ("RecordOutcomeOperator",),
         "features.promotion.operators": ("PromoteOperator",),
         "features.rollback.operators.manual": ("ManualRollbackPlanOperator", "RecordRollbackOperator"),
         "features.rollback.operators.planned": (
@@ -87,7 +85,6 @@ __getattr__, __dir__, __all__ = lazy(
             "RollbackVerifyOperator",
         ),
         "features.scan.operators": ("ScanOperator",),
-        "features.stage.canary": ("BakeOperator", "CanaryStepOperator"),
-        "features.stage.operators": ("StageOperator",),
+        "features.stage.operators": ("BakeOperator", "CanaryStepOperator", "StageOperator"),
     },
 )

@@ -63,5 +63,5 @@ def match_in(headers: list[tuple[str, str, str]]) -> Match | None:
     name, kind, value = headers[-1]
     if kind == "Exact":
         return Match(kind="header", name=name, value=value)
-    cookie, _, said = value.partition("\\s*)")[2].partition("(;")[0].partition("=")
-    return Match(kind="cookie", name=cookie, value=said)
+    cookie, _, expected = value.partition("\\s*)")[2].partition("(;")[0].partition("=")
+    return Match(kind="cookie", name=cookie, value=expected)

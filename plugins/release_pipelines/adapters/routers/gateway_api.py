@@ -46,11 +46,11 @@ class GatewayApi(KubernetesRouter):
 
     def traffic(self, route: Object, backends: Backends, wanted: Traffic | None) -> Traffic:
         rules = entries(route, "rules")
-        found = [self._shares(rule, backends) for rule in rules if self._of(rule, "stable", backends)]
+        by_rule = [self._shares(rule, backends) for rule in rules if self._of(rule, "stable", backends)]
         own = next((rule for rule in rules if self._own(rule, backends)), None)
         mirrored = any(self._mirrors(it, backends) for rule in rules for it in rule.get("filters") or [])
         return Traffic(
-            weights=farthest(found, wanted), testers=_match(own) if own else None, mirror=100 if mirrored else 0
+            weights=farthest(by_rule, wanted), testers=_match(own) if own else None, mirror=100 if mirrored else 0
         )
 
     def spec(self, route: Object, backends: Backends, traffic: Traffic) -> Object:

@@ -37,10 +37,10 @@ class Istio(KubernetesRouter):
 
     def traffic(self, route: Object, backends: Backends, wanted: Traffic | None) -> Traffic:
         rules = entries(route, "http")
-        found = [self._shares(rule, backends) for rule in rules if self._of(rule, "stable", backends)]
+        by_rule = [self._shares(rule, backends) for rule in rules if self._of(rule, "stable", backends)]
         own = next((rule for rule in rules if self._own(rule, backends)), None)
         mirror = next((it for rule in rules if (it := self._mirrored(rule, backends))), 0)
-        return Traffic(weights=farthest(found, wanted), testers=_match(own) if own else None, mirror=mirror)
+        return Traffic(weights=farthest(by_rule, wanted), testers=_match(own) if own else None, mirror=mirror)
 
     def spec(self, route: Object, backends: Backends, traffic: Traffic) -> Object:
         if traffic.sticky:
@@ -48,11 +48,11 @@ class Istio(KubernetesRouter):
         rules = [copy.deepcopy(rule) for rule in entries(route, "http") if not self._own(rule, backends)]
         testers = []
         for number, rule in enumerate(rules):
-            found = rule.get("route") or []
+            destinations = rule.get("route") or []
             stable = next(iter(self._of(rule, "stable", backends)), None)
             if stable is None:
                 continue
-            kept = [it for it in found if self._track(it, backends) is None]
+            kept = [it for it in destinations if self._track(it, backends) is None]
             others = [it.get("destination", {}).get("host") for it in kept if it.get("weight")]
             refuse_others(others, f"HTTP rule {number} of VirtualService", route)
             named = {it: next(iter(self._of(rule, it, backends)), None) for it in BESIDE}
@@ -130,16 +130,16 @@ def _weight(entry: Object, alone: bool) -> int:
 
 
 def _for_testers(rule: Object, testers: Match) -> list[Object]:
-    said = {testers.name.lower(): {"exact": testers.value}}
+    condition = {testers.name.lower(): {"exact": testers.value}}
     if testers.kind == "cookie":
-        said = {"cookie": {"regex": cookie_pattern(testers.name, testers.value)}}
-    return [{**it, "headers": {**(it.get("headers") or {}), **said}} for it in rule.get("match") or [{}]]
+        condition = {"cookie": {"regex": cookie_pattern(testers.name, testers.value)}}
+    return [{**it, "headers": {**(it.get("headers") or {}), **condition}} for it in rule.get("match") or [{}]]
 
 
 def _match(rule: Object) -> Match | None:
-    found = [item for match in rule.get("match") or [] for item in (match.get("headers") or {}).items()]
+    headers = [item for match in rule.get("match") or [] for item in (match.get("headers") or {}).items()]
     return match_in(
-        [(name, "Exact" if "exact" in it else "RegularExpression", next(iter(it.values()))) for name, it in found]
+        [(name, "Exact" if "exact" in it else "RegularExpression", next(iter(it.values()))) for name, it in headers]
     )
 
 

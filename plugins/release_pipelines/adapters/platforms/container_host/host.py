@@ -55,22 +55,22 @@ class Host:
 
     async def _look(self, target: Target) -> tuple[AppState, dict[Track, list[Replica]]]:
         state, containers = await asyncio.gather(self._state.look(target), self._containers(target))
-        found: dict[Track, list[Replica]] = {track: [] for track in TRACKS}
+        by_track: dict[Track, list[Replica]] = {track: [] for track in TRACKS}
         for container in containers:
             track = container.labels.get(f"{LABEL}track")
-            if track in found:
-                found[track].append(self._replica(target, container, state))
+            if track in by_track:
+                by_track[track].append(self._replica(target, container, state))
         probed = await asyncio.gather(
             *(
                 self._probed(workload_of(target, state.wants.get(track)), r)
-                for track, replicas in found.items()
+                for track, replicas in by_track.items()
                 for r in replicas
             )
         )
         by_id = {replica.id: replica for replica in probed}
         return state, {
             track: sorted((by_id[r.id] for r in replicas), key=lambda r: (r.digest, r.number))
-            for track, replicas in found.items()
+            for track, replicas in by_track.items()
         }
 
     def _replica(self, target: Target, container: Container, state: AppState) -> Replica:
@@ -112,11 +112,11 @@ class Host:
         if not rollout.late(want, now, target.workload.ready_timeout):
             return None
         unready = next((r for r in replicas if rollout.is_wanted(want, r) and r.trouble), None)
-        said = self._pull_trouble.get(want.reference) or rollout.waiting(want, replicas)
+        reason = self._pull_trouble.get(want.reference) or rollout.waiting(want, replicas)
         if f"pull {want.reference}" in self._tasks:
-            said = f"the registry has not answered for {want.reference}, or is still sending it."
+            reason = f"the registry has not answered for {want.reference}, or is still sending it."
         logs = await self._last_lines(unready.name) if unready else ""
-        return f"{want.version} is not ready after {target.workload.ready_timeout:g} s: {said}{logs}"
+        return f"{want.version} is not ready after {target.workload.ready_timeout:g} s: {reason}{logs}"
 
     async def _why_ended(self, want: Want, replica: Replica) -> str:
         state = (await self._engine.inspect(replica.name)).get("State") or {}

@@ -43,16 +43,16 @@ class HostProbes(Host, Probes):
             for c in await self._containers(target)
             if c.labels.get(f"{LABEL}track") == track and c.state == "running"
         ]
-        found = await asyncio.gather(*(self._engine.usage(name) for name in names))
+        usages = await asyncio.gather(*(self._engine.usage(name) for name in names))
         return Usage(
-            cpu=max((u.cpu for u in found if u.cpu is not None), default=None),
-            memory=max((u.memory for u in found if u.memory is not None), default=None),
+            cpu=max((u.cpu for u in usages if u.cpu is not None), default=None),
+            memory=max((u.memory for u in usages if u.memory is not None), default=None),
         )
 
     async def ask(self, target: Target, track: Track, path: str) -> Answer:
         """GET ``path`` from the first replica of the track that is ready."""
-        _, found = await self._look(target)
-        replica = next((it for it in found[track] if it.ready and it.url), None)
+        _, replicas = await self._look(target)
+        replica = next((it for it in replicas[track] if it.ready and it.url), None)
         if replica is None or replica.url is None:
             raise PlatformError(f"{track} of {target.app} in {target.environment} has no ready replica to ask.")
         return await self._prober.ask(replica.url + path, target.host, target.version_header)

@@ -52,11 +52,11 @@ class HostWorkloads(Host, Workloads):
 
     async def advance(self, target: Target, track: Track, fence: int) -> TrackStatus:
         """One step of the rolling update; raises FenceLost before it changes anything."""
-        state, found = await self._look(target)
-        want, replicas = state.wants.get(track), found[track]
+        state, by_track = await self._look(target)
+        want, replicas = state.wants.get(track), by_track[track]
         status = await self._status(target, track, state, replicas)
         self._fenced(target, state, fence)
-        for removed in state.left.keys() - {it.id for track_replicas in found.values() for it in track_replicas}:
+        for removed in state.left.keys() - {it.id for track_replicas in by_track.values() for it in track_replicas}:
             await self._state.forget(target, removed)  # whoever removed it was killed before it could say so
         if want is None:
             return status
@@ -149,8 +149,8 @@ class HostWorkloads(Host, Workloads):
 
     async def _clear_ended(self, target: Target, track: Track, fence: int) -> None:
         """Another try begins without the containers that ended in the last one."""
-        state, found = await self._look(target)
-        ended = [replica for replica in found[track] if replica.ended]
+        state, by_track = await self._look(target)
+        ended = [replica for replica in by_track[track] if replica.ended]
         gone = {replica.url for replica in ended}
         servers = state.servers[track]
         if gone & set(servers):

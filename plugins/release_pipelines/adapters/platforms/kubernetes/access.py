@@ -59,8 +59,8 @@ async def check(client: Client, target: Target, route: Resource, *, secrets: boo
             name = resource.plural + (f"/{sub}" if sub else "") + (f".{resource.group}" if resource.group else "")
             missing.setdefault(name, []).append(verb)
     if missing:
-        said = "; ".join(f"{', '.join(verbs)} {name}" for name, verbs in missing.items())
-        raise Forbidden(f"The connection's account may not do this in namespace {target.namespace}: {said}.")
+        listed = "; ".join(f"{', '.join(verbs)} {name}" for name, verbs in missing.items())
+        raise Forbidden(f"The connection's account may not do this in namespace {target.namespace}: {listed}.")
 
 
 async def _allowed(client: Client, namespace: str, resource: Resource, sub: str, verb: str) -> bool:

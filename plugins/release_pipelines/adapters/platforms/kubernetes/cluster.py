@@ -68,8 +68,8 @@ class Cluster:
         if self.registry_auth is None:
             return
         body = manifests.registry_secret(self.registry_auth)
-        found = await self.client.get(SECRETS, target.namespace, manifests.REGISTRY_SECRET)
-        if found is None:
+        secret = await self.client.get(SECRETS, target.namespace, manifests.REGISTRY_SECRET)
+        if secret is None:
             await self.client.create(SECRETS, target.namespace, body)
-        elif found.get("data") != body["data"]:
+        elif secret.get("data") != body["data"]:
             await self.client.patch(SECRETS, target.namespace, manifests.REGISTRY_SECRET, {"data": body["data"]})

@@ -37,8 +37,8 @@ async def run_pod(client: Client, target: Target, pod: Object, timeout: float) -
     name, deadline = str(created["metadata"]["name"]), time.time() + timeout
     try:
         while True:
-            found = await client.get(PODS, target.namespace, name)
-            phase, ending = _look(found)
+            pod_now = await client.get(PODS, target.namespace, name)
+            phase, ending = _look(pod_now)
             if phase in ("Succeeded", "Failed") or time.time() > deadline:
                 break
             await asyncio.sleep(LOOK_SECONDS)
@@ -67,9 +67,9 @@ def _look(pod: Object | None) -> tuple[str, str]:
             why = f" ({' '.join(ended['message'].split())})" if ended.get("message") else ""
             return status.get("phase", "Pending"), f"ended with exit code {ended.get('exitCode')}{why}"
         reason = (state.get("waiting") or {}).get("reason", "")
-        said = f"{reason}: {(state.get('waiting') or {}).get('message', '')}".strip(": ")
+        message = f"{reason}: {(state.get('waiting') or {}).get('message', '')}".strip(": ")
         if reason in CANNOT_START:
-            return "Failed", f"could not start: {said}"
+            return "Failed", f"could not start: {message}"
         if reason and reason != "ContainerCreating":
-            return status.get("phase", "Pending"), said
+            return status.get("phase", "Pending"), message
     return status.get("phase", "Pending"), status.get("message") or ""

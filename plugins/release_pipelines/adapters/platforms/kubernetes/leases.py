@@ -22,23 +22,23 @@ def lease_name(target: Target) -> str:
     return f"release-{target.app}"
 
 
-def lease_of(found: Object | None) -> Lease | None:
+def lease_of(obj: Object | None) -> Lease | None:
     """Who holds it; None where nobody does. The object outlives its holders, so that the fence keeps rising."""
-    holder = (found or {}).get("spec", {}).get("holderIdentity")
-    if not found or not holder:
+    holder = (obj or {}).get("spec", {}).get("holderIdentity")
+    if not obj or not holder:
         return None
-    spec = found["spec"]
+    spec = obj["spec"]
     expires_at = unix(spec.get("renewTime")) + spec.get("leaseDurationSeconds", 0)
-    return Lease(holder=holder, fence=fence_of(found), expires_at=expires_at)
+    return Lease(holder=holder, fence=fence_of(obj), expires_at=expires_at)
 
 
-def refuse_older(found: Object | None, target: Target, fence: int) -> None:
+def refuse_older(obj: Object | None, target: Target, fence: int) -> None:
     """Raise :class:`FenceLost` when the object (Lease or route) has a newer fence."""
-    if fence_of(found) > fence:
-        holder = (found or {}).get("spec", {}).get("holderIdentity")
+    if fence_of(obj) > fence:
+        holder = (obj or {}).get("spec", {}).get("holderIdentity")
         raise FenceLost(
             f"{target.app} in {target.environment} was taken over{f' by {holder}' if holder else ''} "
-            f"(fence {fence_of(found)}, this writer has {fence}): this writer changes nothing any more."
+            f"(fence {fence_of(obj)}, this writer has {fence}): this writer changes nothing any more."
         )
 
 
@@ -51,12 +51,12 @@ def refuse_others(lease: Object | None, target: Target, fence: int) -> None:
         )
 
 
-def _stated(holder: str | None, fence: int, ttl: float, found: Object | None) -> Object:
+def _stated(holder: str | None, fence: int, ttl: float, current: Object | None) -> Object:
     """What the Lease shall say; valid only for the object that it was made from. Ends are kept in whole seconds."""
     now = time.time()
     metadata: Object = {"annotations": {FENCE: str(fence)}}
-    if found:
-        metadata["resourceVersion"] = found["metadata"]["resourceVersion"]
+    if current:
+        metadata["resourceVersion"] = current["metadata"]["resourceVersion"]
     spec = {
         "holderIdentity": holder,
         "renewTime": lease_time(now),
@@ -67,17 +67,17 @@ def _stated(holder: str | None, fence: int, ttl: float, found: Object | None) ->
 
 async def take(client: Client, target: Target, holder: str, ttl: float, force: bool, route: Object | None) -> Lease:
     """One attempt to become the one writer; raises ``Conflict`` when somebody else was quicker."""
-    found = await client.get(LEASES, target.namespace, lease_name(target))
-    held = lease_of(found)
-    if held and held.holder != holder and held.expires_at > time.time() and not force:
+    current = await client.get(LEASES, target.namespace, lease_name(target))
+    current_lease = lease_of(current)
+    if current_lease and current_lease.holder != holder and current_lease.expires_at > time.time() and not force:
         raise LeaseHeld(
-            f"{target.app} in {target.environment} is held by {held.holder} "
-            f"for another {held.expires_at - time.time():.0f} s."
+            f"{target.app} in {target.environment} is held by {current_lease.holder} "
+            f"for another {current_lease.expires_at - time.time():.0f} s."
         )
-    known = max(fence_of(found), fence_of(route))  # a Lease that was deleted must not let the fence fall
-    fence = known if held and held.holder == holder and fence_of(found) == known else known + 1
-    body = _stated(holder, fence, ttl, found)
-    if found is None:
+    known = max(fence_of(current), fence_of(route))  # a Lease that was deleted must not let the fence fall
+    fence = known if current_lease and current_lease.holder == holder and fence_of(current) == known else known + 1
+    body = _stated(holder, fence, ttl, current)
+    if current is None:
         body["metadata"]["name"] = lease_name(target)
         written = await client.create(LEASES, target.namespace, body)
     else:
@@ -89,24 +89,24 @@ async def take(client: Client, target: Target, holder: str, ttl: float, force: b
 
 async def renew(client: Client, target: Target, lease: Lease, ttl: float) -> Lease:
     """One attempt to push the expiry out."""
-    found = await client.get(LEASES, target.namespace, lease_name(target))
-    held = lease_of(found)
-    if held is None or (held.holder, held.fence) != (lease.holder, lease.fence):
+    current = await client.get(LEASES, target.namespace, lease_name(target))
+    current_lease = lease_of(current)
+    if current_lease is None or (current_lease.holder, current_lease.fence) != (lease.holder, lease.fence):
         raise FenceLost(
-            f"The lease of {target.app} in {target.environment} is held by {held.holder if held else 'nobody'}, "
+            f"The lease of {target.app} in {target.environment} is held by {current_lease.holder if current_lease else 'nobody'}, "
             f"not by {lease.holder} any more."
         )
-    body = _stated(lease.holder, lease.fence, ttl, found)
+    body = _stated(lease.holder, lease.fence, ttl, current)
     return lease_of(await client.patch(LEASES, target.namespace, lease_name(target), body)) or lease
 
 
 async def give_back(client: Client, target: Target, lease: Lease) -> bool:
     """One attempt to free the lease."""
-    found = await client.get(LEASES, target.namespace, lease_name(target))
-    held = lease_of(found)
-    if held is None or (held.holder, held.fence) != (lease.holder, lease.fence):
+    current = await client.get(LEASES, target.namespace, lease_name(target))
+    current_lease = lease_of(current)
+    if current_lease is None or (current_lease.holder, current_lease.fence) != (lease.holder, lease.fence):
         return False
-    await client.patch(LEASES, target.namespace, lease_name(target), _stated(None, lease.fence, 1, found))
+    await client.patch(LEASES, target.namespace, lease_name(target), _stated(None, lease.fence, 1, current))
     return True
 
 

@@ -171,13 +171,13 @@ def restored(deployment: Object, template: Object, share: int, now: float) -> Ob
 def template_of(deployment: Object, replica_sets: list[Object], digest: str, container: str) -> Object | None:
     """The pod template that a digest ran with last on this Deployment: never "the revision before", whatever it was."""
     uid = deployment["metadata"]["uid"]
-    found = [
+    candidates = [
         it
         for it in replica_sets
         if any(owner.get("uid") == uid for owner in it["metadata"].get("ownerReferences") or [])
         and image_of(it, container).endswith(f"@{digest}")
     ]
-    newest = max(found, key=lambda it: int(annotation(it, REVISION) or 0), default=None)
+    newest = max(candidates, key=lambda it: int(annotation(it, REVISION) or 0), default=None)
     return newest["spec"]["template"] if newest else None
 
 
@@ -199,8 +199,8 @@ def rolling_update(target: Target) -> Object | None:
 
 
 def _stated(deployment: Object, share: int, now: float) -> Object:
-    said = {STATED_AT: f"{now:.3f}", SHARE: str(share) if share < 100 else None}
-    return {"resourceVersion": deployment["metadata"]["resourceVersion"], "annotations": said}
+    annotations = {STATED_AT: f"{now:.3f}", SHARE: str(share) if share < 100 else None}
+    return {"resourceVersion": deployment["metadata"]["resourceVersion"], "annotations": annotations}
 
 
 def beside_deployment(
@@ -338,8 +338,8 @@ def _marks(artifact: Artifact) -> dict[str, str]:
     return {DIGEST: artifact.digest, VERSION: artifact.version}
 
 
-def _with_env(found: list[Object], wanted: dict[str, str]) -> list[Object]:
-    kept = [{"name": it["name"], "value": wanted[it["name"]]} if it["name"] in wanted else it for it in found]
+def _with_env(variables: list[Object], wanted: dict[str, str]) -> list[Object]:
+    kept = [{"name": it["name"], "value": wanted[it["name"]]} if it["name"] in wanted else it for it in variables]
     return kept + [
-        {"name": key, "value": value} for key, value in wanted.items() if key not in {it["name"] for it in found}
+        {"name": key, "value": value} for key, value in wanted.items() if key not in {it["name"] for it in variables}
     ]

@@ -81,10 +81,10 @@ def current_replica_set(deployment: Object, replica_sets: list[Object]) -> Objec
         return None
     revision = annotation(deployment, REVISION)
     uid = deployment["metadata"].get("uid")
-    for found in replica_sets:
-        owned = any(owner.get("uid") == uid for owner in found["metadata"].get("ownerReferences") or [])
-        if owned and annotation(found, REVISION) == revision:
-            return found
+    for replica_set in replica_sets:
+        owned = any(owner.get("uid") == uid for owner in replica_set["metadata"].get("ownerReferences") or [])
+        if owned and annotation(replica_set, REVISION) == revision:
+            return replica_set
     return None
 
 
@@ -124,9 +124,9 @@ def trouble(evidence: RolloutEvidence, track: Track) -> Trouble | None:
         return None
     pods = current_pods(evidence)
     for pod in pods:
-        found = _probe_trouble(evidence, pod) or _container_trouble(evidence, pod)
-        if found:
-            return found
+        problem = _probe_trouble(evidence, pod) or _container_trouble(evidence, pod)
+        if problem:
+            return problem
     return None if done(evidence) else _overdue(evidence, pods)
 
 
@@ -153,11 +153,11 @@ def waiting(evidence: RolloutEvidence) -> str | None:
     )
 
 
-def status(evidence: RolloutEvidence, track: Track, found: Trouble | None, log: str = "") -> TrackStatus:
-    """The track in one value; ``log`` is the end of the log that belongs to ``found``."""
+def status(evidence: RolloutEvidence, track: Track, problem: Trouble | None, log: str = "") -> TrackStatus:
+    """The track in one value; ``log`` is the end of the log that belongs to ``problem``."""
     deployment = evidence.deployment
     digest, version = running(deployment, current_pods(evidence), evidence.container)
-    there = done(evidence) and found is None
+    there = done(evidence) and problem is None
     return TrackStatus(
         track=track,
         digest=digest,
@@ -166,8 +166,8 @@ def status(evidence: RolloutEvidence, track: Track, found: Trouble | None, log: 
         ready=deployment.get("status", {}).get("readyReplicas", 0),
         updated=updated(evidence),
         settled=there,
-        failure=_with_log(found.sentence, log) if found else None,
-        waiting=None if there or found else waiting(evidence),
+        failure=_with_log(problem.sentence, log) if problem else None,
+        waiting=None if there or problem else waiting(evidence),
     )
 
 
@@ -199,8 +199,8 @@ def image_of(deployment: Object, container: str) -> str:
 
 
 def _digest(image: str) -> str | None:
-    found = re.search(r"@(sha256:[0-9a-f]{64})$", image)
-    return found.group(1) if found else None
+    match = re.search(r"@(sha256:[0-9a-f]{64})$", image)
+    return match.group(1) if match else None
 
 
 def _container_trouble(evidence: RolloutEvidence, pod: Object) -> Trouble | None:
@@ -211,18 +211,18 @@ def _container_trouble(evidence: RolloutEvidence, pod: Object) -> Trouble | None
         message = (state.get("waiting") or {}).get("message", "")
         where = f"Container {it['name']} of pod {_name(pod)}"
         if reason in PULL:
-            said = _last_event(evidence, pod, ("Failed",), "failed to pull image") or message
-            if REFUSED.search(said) and not UNREACHABLE.search(said):
-                return Trouble(f"{where}: its image cannot be pulled: {said}")
+            message = _last_event(evidence, pod, ("Failed",), "failed to pull image") or message
+            if REFUSED.search(message) and not UNREACHABLE.search(message):
+                return Trouble(f"{where}: its image cannot be pulled: {message}")
         elif reason in CANNOT_START:
             return Trouble(f"{where} {CANNOT_START[reason]}: {message or reason}", _name(pod), it["name"])
         ended = state.get("terminated") or (it.get("lastState") or {}).get("terminated") or {}
         if not it.get("ready") and (reason == "CrashLoopBackOff" or (ended and it.get("restartCount", 0) >= 2)):
             times = it.get("restartCount", 0)
             event = _last_event(evidence, pod, ("BackOff",), "restart")
-            said = f" Kubernetes says: {event}." if event else ""
+            told = f" Kubernetes says: {event}." if event else ""
             return Trouble(
-                f"{where} keeps ending: {_ending(ended)}, restarted {times} time{'s' * (times != 1)}.{said}",
+                f"{where} keeps ending: {_ending(ended)}, restarted {times} time{'s' * (times != 1)}.{told}",
                 _name(pod),
                 it["name"],
             )
@@ -234,8 +234,8 @@ def _probe_trouble(evidence: RolloutEvidence, pod: Object) -> Trouble | None:
     if not killed:
         return None
     why = _last_event(evidence, pod, ("Unhealthy",), "probe failed")
-    found = re.search(r"[Cc]ontainer (\S+)", killed)
-    container = found.group(1) if found else evidence.container
+    match = re.search(r"[Cc]ontainer (\S+)", killed)
+    container = match.group(1) if match else evidence.container
     return Trouble(f"Pod {_name(pod)}: {killed}" + (f" ({why})" if why else "") + ".", _name(pod), container)
 
 
@@ -246,9 +246,9 @@ def _overdue(evidence: RolloutEvidence, pods: list[Object]) -> Trouble | None:
     oldest = min(unready, key=lambda it: it[0], default=None)
     if stated is None and oldest is None:
         return None
-    begun = max(float(stated or 0), oldest[0] if oldest else 0)
+    unready_from = max(float(stated or 0), oldest[0] if oldest else 0)
     limit = max([evidence.ready_timeout, *(_startup_budget(evidence.deployment) if oldest else [])])
-    if evidence.now - begun <= limit:
+    if evidence.now - unready_from <= limit:
         return None
     ready = evidence.deployment.get("status", {}).get("readyReplicas", 0)
     return Trouble(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+import time
 
 import pytest
 
@@ -37,6 +40,26 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started() -> None:
     code, said = runner.ended([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.2)
     assert code != 0
     assert "Ended after" in said
+
+
+def test_who_interrupts_the_tests_leaves_none_of_them_running() -> None:
+    codes: list[int] = []
+    argv = [sys.executable, "-c", "import time; time.sleep(60)"]
+    tier = threading.Thread(target=lambda: codes.append(runner.ended(argv, limit=60)[0]))
+    tier.start()
+    while not runner._running:
+        time.sleep(0.01)
+    with pytest.raises(KeyboardInterrupt), runner.nothing_left_behind():
+        raise KeyboardInterrupt
+    tier.join(30)
+    assert codes == [-signal.SIGTERM]
+
+
+def test_help_lists_the_tiers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        runner.main(["--help"])
+    said = capsys.readouterr().out
+    assert all(tier.name.replace(" ", "_") in said for tier in runner.TIERS)
 
 
 def test_an_unknown_tier_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,159 @@
+"""What is asked of the history. Every question is one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, func, select
+
+from release_pipelines.adapters.history.errors import UnknownRelease, reachable
+from release_pipelines.adapters.history.queries import (
+    artifact_in,
+    fields,
+    good,
+    listed,
+    reached,
+    release_in,
+    releases_of,
+    stability_of,
+)
+from release_pipelines.adapters.history.tables import approvals, commands, events, measurements, releases, verdicts
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.records import ROLLBACK_DAG, Approval, Release, ReleaseDetail, Stability
+
+
+class Questions:
+    """Reads from the database of all releases."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def _read(self, *, writes: bool = False) -> Iterator[Connection]:
+        with reachable(self._engine), self._engine.execution_options(writes=writes).begin() as connection:
+            yield connection
+
+    def artifact_of(self, app: str, version: str) -> Artifact | None:
+        """The artifact under which a version reached an environment: it is released again without a build (R1)."""
+        query = releases_of(app, releases.c.version == version, releases.c.digest.is_not(None), reached())
+        with self._read() as connection:
+            return artifact_in(connection.execute(query.limit(1)).first())
+
+    def approval(self, release_id: str) -> Approval | None:
+        """The latest answer, if there is any."""
+        query = select(approvals).where(approvals.c.release_id == release_id).order_by(approvals.c.id.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return Approval.model_validate(fields(row)) if row else None
+
+    def last_good(self, app: str, environment: str | None = None, *, excluding: str | None = None) -> Artifact | None:
+        """Newest artifact that was promoted and held, and did not go wrong in a later release (R8).
+
+        :param environment: a rollback in this environment counts as going wrong, whatever came of the release.
+        :param excluding: a digest that it must not be, like that of the release that is being rolled back.
+        """
+        with self._read() as connection:
+            return artifact_in(connection.execute(good(app, environment=environment, excluding=excluding)).first())
+
+    def good_version(self, app: str, environment: str, version: str) -> Artifact:
+        """The artifact of a version that a rollback may go back to.
+
+        :raises UnknownRelease: one sentence: the version was never released, never held, or went wrong since.
+        """
+        for it in self.stability(app, environment):
+            if it.version != version:
+                continue
+            found = self.artifact_of(app, version)
+            if it.good and found:
+                return found
+            raise UnknownRelease(f"{app} {version} is nothing to go back to: {it.why}")
+        raise UnknownRelease(f"The history knows no release of {app} {version}.")
+
+    def stability(self, app: str, environment: str | None = None) -> list[Stability]:
+        """Every version with what became of its releases, newest first (R8).
+
+        :param environment: a rollback in this environment counts as going wrong, whatever came of the release.
+        """
+        with self._read() as connection:
+            rows = connection.execute(releases_of(app, releases.c.digest.is_not(None))).all()
+            ids = [row.id for row in rows]
+            aborts = connection.execute(
+                select(commands.c.release_id, commands.c.by).where(
+                    commands.c.release_id.in_(ids), commands.c.kind == "abort"
+                )
+            ).all()
+            back = set()
+            if environment is not None:
+                went = select(events.c.release_id).where(
+                    events.c.release_id.in_(ids), events.c.kind == "rollback", events.c.environment == environment
+                )
+                back = set(connection.scalars(went))
+        return stability_of(rows, aborts, back)
+
+    def running(self, app: str, environment: str) -> list[Release]:
+        """The app's releases that have not ended, without people's rollbacks; what a person means who steers "the release" first.
+
+        That is the one that was deployed last in ``environment``; before any was, the newest.
+        """
+        deployed = (
+            select(func.max(events.c.at))
+            .where(
+                events.c.release_id == releases.c.id,
+                events.c.kind == "deployed",
+                events.c.environment == environment,
+            )
+            .scalar_subquery()
+        )
+        query = listed().where(releases.c.app == app, releases.c.outcome.is_(None), releases.c.dag_id != ROLLBACK_DAG)
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(deployed.desc().nulls_last(), releases.c.started_at.desc()))
+            return [Release.model_validate(release_in(row)) for row in rows]
+
+    def releases(self, app: str | None = None, limit: int = 50) -> list[Release]:
+        """Releases, newest first."""
+        query = listed().order_by(releases.c.started_at.desc()).limit(limit)
+        if app is not None:
+            query = query.where(releases.c.app == app)
+        with self._read() as connection:
+            return [Release.model_validate(release_in(row)) for row in connection.execute(query)]
+
+    def release(self, release_id: str) -> ReleaseDetail:
+        """One release with events, verdicts, measurements and approvals, oldest first."""
+        with self._read() as connection:
+            row = connection.execute(listed().where(releases.c.id == release_id)).first()
+            if row is None:
+                raise UnknownRelease(f"The history knows no release {release_id}.")
+
+            def of(table: Table, *order: str) -> list[dict[str, Any]]:
+                query = select(table).where(table.c.release_id == release_id)
+                return [fields(it) for it in connection.execute(query.order_by(*(table.c[name] for name in order)))]
+
+            found = {
+                "events": of(events, "id"),
+                "verdicts": of(verdicts, "decided_at"),
+                "measurements": of(measurements, "at", "metric"),
+                "approvals": of(approvals, "id"),
+            }
+            given = select(commands).where(commands.c.release_id == release_id).order_by(commands.c.id)
+            found["commands"] = [dict(it._mapping) for it in connection.execute(given)]
+        for name in ("events", "verdicts", "measurements"):
+            for it in found[name]:
+                del it["release_id"]
+        return ReleaseDetail.model_validate(release_in(row) | found)
+
+    def find(self, text: str) -> ReleaseDetail:
+        """The release with this id, the newest one of this app, or the only one whose id begins so."""
+        with self._read() as connection:
+            newest = select(releases.c.id).order_by(releases.c.started_at.desc())
+            ids = (
+                connection.scalars(newest.where(releases.c.id == text)).all()
+                or connection.scalars(newest.where(releases.c.app == text).limit(1)).all()
+                or connection.scalars(newest.where(releases.c.id.startswith(text, autoescape=True)).limit(2)).all()
+            )
+        if len(ids) > 1:
+            raise UnknownRelease(f"Several releases begin with {text}, like {ids[0]} and {ids[1]}: say more of the id.")
+        if not ids:
+            raise UnknownRelease(f"The history knows no release and no app {text}.")
+        return self.release(ids[0])

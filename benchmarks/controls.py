@@ -80,29 +80,29 @@ def at(place: int) -> dict[str, float]:
 
 def main() -> None:
     """Print the table."""
-    from release_pipelines.core.model.command import KINDS
+    from release_pipelines.core.model.command import COMMAND_KINDS
     from tests.progression.scenes import scenes
 
     names = [it.name for it in scenes()]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         worst = list(pool.map(at, range(len(names))))
-    rows = [[name, *(f"{it[kind]:.2f}" for kind in KINDS)] for name, it in zip(names, worst, strict=True)]
-    most = [max(it[kind] for it in worst) for kind in KINDS]
+    rows = [[name, *(f"{it[kind]:.2f}" for kind in COMMAND_KINDS)] for name, it in zip(names, worst, strict=True)]
+    most = [max(it[kind] for it in worst) for kind in COMMAND_KINDS]
     rows.append(["most", *(f"{it:.2f}" for it in most)])
     table(
         f"From a control to its effect, seconds, the worst of {RUNS} runs (target < {TARGET:g}; platform in memory)",
-        ["", *KINDS],
+        ["", *COMMAND_KINDS],
         rows,
     )
 
 
 def worker(place: int) -> None:
     """Measure at one place, and print the result as JSON."""
-    from release_pipelines.core.model.command import KINDS
+    from release_pipelines.core.model.command import COMMAND_KINDS
     from tests.progression import helpers
 
     helpers.ANALYSIS["interval"] = INTERVAL  # tests measure twenty times a second
-    worst = {kind: max(asyncio.run(measured(place, kind)) for _ in range(RUNS)) for kind in KINDS}
+    worst = {kind: max(asyncio.run(measured(place, kind)) for _ in range(RUNS)) for kind in COMMAND_KINDS}
     print(json.dumps(worst))
 
 

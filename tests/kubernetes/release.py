@@ -10,7 +10,7 @@ from typing import Any
 
 from release_pipelines.adapters.history import History
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.airflow.triggers import PlatformTrigger
+from release_pipelines.airflow.triggers import PlatformTrigger, RetireTrigger, RolloutTrigger
 from release_pipelines.core.capacity import capacity_of
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
@@ -23,8 +23,6 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.core.progression.retirement import RetireTrigger
-from release_pipelines.core.progression.rollout import RolloutTrigger
 from release_pipelines.core.strategies.stages import retire_after, stages, track_of
 from release_pipelines.core.verdicts import action
 from release_pipelines.features.deployment.decisions import first_release, good_before

@@ -23,11 +23,7 @@ from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
-from release_pipelines.core.progression import rollout
-from release_pipelines.core.progression import watch as watching
-from release_pipelines.features.lease import triggers as lease
-from release_pipelines.features.promotion import triggers as promote
-from release_pipelines.features.stage import triggers as stage
+from release_pipelines.core.progression import capacity, decision, heartbeat, hold, meanwhile, promotion, rollout
 from release_pipelines.pipeline.control import control_dag
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.pipeline.rollback import rollback_dag
@@ -226,14 +222,13 @@ def releases(
     monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(platform_hook, "_build", lambda target, *_: outside.worlds[target.environment].platform())
     for module, name in (
-        (stage, "READY_LOOK_SECONDS"),
+        *((module, "READY_LOOK_SECONDS") for module in (capacity, decision, hold)),
         (controls, "LOOK_SECONDS"),
-        (watching, "LOOK_SECONDS"),
-        (stage, "LOOK_SECONDS"),
-        (lease, "LOOK_SECONDS"),
-        (promote, "LOOK_SECONDS"),
-        (promote, "SETTLE_SECONDS"),
-        (rollout.RolloutTrigger, "LOOK_SECONDS"),
+        *((module, "LOOK_SECONDS") for module in (decision, hold, meanwhile)),
+        (heartbeat, "LOOK_SECONDS"),
+        (promotion, "LOOK_SECONDS"),
+        (promotion, "SETTLE_SECONDS"),
+        (rollout, "ADVANCE_SECONDS"),
         (rollouts, "LOOK_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.02)

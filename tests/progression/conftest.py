@@ -12,29 +12,32 @@ import pytest
 from release_pipelines.adapters.history import open_history
 from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 from release_pipelines.airflow import commands as controls
-from release_pipelines.airflow import triggers as base
 from release_pipelines.airflow.hooks import platform as hook
-from release_pipelines.core.progression import rollout
-from release_pipelines.core.progression import watch as watching
-from release_pipelines.features.lease import triggers as lease
-from release_pipelines.features.promotion import triggers as promote
-from release_pipelines.features.stage import triggers as stage
+from release_pipelines.core.progression import (
+    capacity,
+    decision,
+    heartbeat,
+    hold,
+    meanwhile,
+    promotion,
+    rollout,
+    waiting,
+)
 from tests.fakes import GOOD, FakePrometheus, World, artifact
 
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
-        (base, "RETRY_SECONDS"),
+        (waiting, "RETRY_SECONDS"),
         (controls, "LOOK_SECONDS"),
-        (watching, "LOOK_SECONDS"),
-        (stage, "LOOK_SECONDS"),
-        (stage, "READY_LOOK_SECONDS"),
-        (lease, "LOOK_SECONDS"),
-        (promote, "LOOK_SECONDS"),
-        (promote, "SETTLE_SECONDS"),
-        (rollout.RolloutTrigger, "LOOK_SECONDS"),
-        (rollout.WatchTrigger, "LOOK_SECONDS"),
+        *((module, "LOOK_SECONDS") for module in (decision, hold, meanwhile)),
+        *((module, "READY_LOOK_SECONDS") for module in (capacity, decision, hold)),
+        (heartbeat, "LOOK_SECONDS"),
+        (promotion, "LOOK_SECONDS"),
+        (promotion, "SETTLE_SECONDS"),
+        (rollout, "ADVANCE_SECONDS"),
+        (rollout, "OBSERVE_SECONDS"),
     ):
         monkeypatch.setattr(module, name, 0.02)
 

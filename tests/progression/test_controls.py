@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.standard.triggers.hitl import HITLTrigger
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.core.model.command import KINDS
+from release_pipelines.core.model.command import COMMAND_KINDS
 from tests.fakes import FakePrometheus, World
 from tests.progression.helpers import RELEASE, effect, splits, until
 from tests.progression.scenes import scenes
@@ -25,7 +25,7 @@ def _nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HITLTrigger, "_handle_response", nothing)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", COMMAND_KINDS)
 @pytest.mark.parametrize("place", PLACES)
 async def test_a_control_has_its_effect_and_is_recorded_with_the_name(
     world: World, prometheus: FakePrometheus, place: str, kind: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
+from release_pipelines.airflow.triggers import LeaseFreeTrigger, RolloutTrigger, WatchTrigger
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.lease import Lease
-from release_pipelines.core.progression.rollout import RolloutTrigger, WatchTrigger
-from release_pipelines.features.lease.triggers import HoldLeaseTrigger, LeaseFreeTrigger
+from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.progression.helpers import RELEASE, again, event, released, until
 

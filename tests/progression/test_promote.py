@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from release_pipelines.airflow.triggers import RetireTrigger
 from release_pipelines.core.model.base import to_json
-from release_pipelines.core.progression.retirement import RetireTrigger
 from tests.fakes import GOOD, NEW, World, target
 from tests.progression.helpers import (
     PROMOTED,

@@ -11,7 +11,7 @@ import pytest
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
-from release_pipelines.features.lease import triggers as lease
+from release_pipelines.core.progression import heartbeat as beating
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact, target
 from tests.progression.helpers import (
@@ -341,7 +341,7 @@ async def test_a_stage_whose_abort_the_heartbeat_heard_first_is_aborted_all_the_
 async def test_a_stable_that_is_being_changed_gets_no_traffic_from_the_heartbeat(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # R18
-    monkeypatch.setattr(lease, "TAKE_UP_SECONDS", 0.05)
+    monkeypatch.setattr(beating, "TAKE_UP_SECONDS", 0.05)
     after_a_stage(world, "canary", 100, "bake")
     await world.platform().deploy(target(), "stable", artifact(), None, 1)
     heartbeat = asyncio.create_task(event(beats(world)))
@@ -352,7 +352,7 @@ async def test_a_stable_that_is_being_changed_gets_no_traffic_from_the_heartbeat
 
 
 async def test_a_running_hold_answers_for_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "TAKE_UP_SECONDS", 0.05)
+    monkeypatch.setattr(beating, "TAKE_UP_SECONDS", 0.05)
     after_a_stage(world, "canary", 10, "step_10")
     assert world.route
     running = world.note.model_copy(update={"verdict": None})

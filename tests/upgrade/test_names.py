@@ -16,6 +16,8 @@ from release_pipelines._moved import _Old
 NAMES: dict[str, list[str]] = json.loads((Path(__file__).parent / "names.json").read_text())
 
 GONE = {
+    "release_pipelines.hooks.controls": {"answer", "changed"},
+    "release_pipelines.hooks.entry": {"at"},
     "release_pipelines.domain.analysis": {"counted", "judged"},
     "release_pipelines.domain.metrics": {"counter", "queries"},
     "release_pipelines.hooks.platform": {"registry_auth"},
@@ -23,7 +25,7 @@ GONE = {
     "release_pipelines.platforms.container_host.state": {"route_name"},
     "release_pipelines.platforms.kubernetes.access": {"ROUTE_KINDS", "refuse_unsupported", "single_gateway"},
     "release_pipelines.spec.checks_of_strategies": {"CAN"},
-    "release_pipelines.triggers.watching": {"SWITCH_SECONDS"},
+    "release_pipelines.triggers.watching": {"SWITCH_SECONDS", "checked", "note_of"},
 }
 """What only its own package used, and what nothing stands for any more: routers say themselves what tables said of them."""
 

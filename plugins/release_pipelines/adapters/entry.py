@@ -1,4 +1,4 @@
-"""The address where an environment's traffic enters, asked like anybody asks it."""
+"""HTTP requests to the address where an environment's traffic enters, like anybody's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from release_pipelines.core.model.observation import Answer
 from release_pipelines.core.model.target import Target
 
 TIMEOUT = 5.0
+"""Maximum time for an answer, in seconds."""
 
 
 async def ask(target: Target, path: str) -> Answer | None:
-    """GET ``path`` through the environment's proxy, over a connection of its own; None when nobody answers.
+    """GET ``path`` through the environment's proxy, over a new connection; None if there is no answer.
 
+    :param target: the app in its environment.
     :param path: like ``/``.
     """
     import aiohttp
@@ -23,18 +25,13 @@ async def ask(target: Target, path: str) -> Answer | None:
     try:
         async with (
             session,
-            session.get(at(target, path), headers=host(target), allow_redirects=False) as response,
+            session.get(target.address(path), headers=host_header(target), allow_redirects=False) as response,
         ):
             return Answer(status=response.status, version=response.headers.get(target.version_header))
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
         return None
 
 
-def at(target: Target, path: str) -> str:
-    """The full address of a path."""
-    return target.url.rstrip("/") + path
-
-
-def host(target: Target) -> dict[str, str]:
+def host_header(target: Target) -> dict[str, str]:
     """The header that selects the app, where the address alone does not."""
     return {"Host": target.host} if target.host else {}

@@ -1,7 +1,7 @@
-"""What people tell running releases to do, for everything that waits in this process.
+"""Commands of running releases, read from the history, for all triggers of this process.
 
-One query a second asks for all releases that somebody here waits for, however many triggers that are: a thousand canaries
-look for commands as cheaply as one.
+One query twice a second reads the commands of all releases that a trigger here works for: a thousand canaries cost as many
+queries as one.
 """
 
 from __future__ import annotations
@@ -14,159 +14,180 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.command import Command
+from release_pipelines.core.progression.commands import ReleaseCommands
 
 if TYPE_CHECKING:
-    from release_pipelines.adapters.history import Command, History
+    from release_pipelines.adapters.history import History
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
-"""Oldest age of what is given back."""
+"""Maximum age of cached commands, in seconds."""
 PATIENCE_SECONDS = 1.0
-"""A history that takes longer answers later: until then what is known holds, and nobody waits for it."""
+"""Maximum time to wait for the history, in seconds; after that the cached commands are used, and its answer comes later."""
 INTEREST_SECONDS = 30.0
-"""A release that nobody has asked for so long is no longer asked about."""
+"""Time after which a release that no trigger has asked for is no longer queried, in seconds."""
 
 
-class _Waiting(NamedTuple):
-    """Somebody who wants to hear of other commands than those seen."""
+class _Waiter(NamedTuple):
+    """A trigger that waits until its release has other commands than those it knows."""
 
     release: str
-    seen: frozenset[int]
-    heard: asyncio.Future[None]
+    known: frozenset[int]
+    changed: asyncio.Future[None]
 
 
-class Controls:
-    """The commands of all releases that this event loop waits for."""
+class CommandCache:
+    """The commands of all releases that triggers on this event loop work for."""
 
-    _of_loop: dict[asyncio.AbstractEventLoop, Controls] = {}
+    _of_loop: dict[asyncio.AbstractEventLoop, CommandCache] = {}
 
     def __init__(self) -> None:
         self._history: History | None = None
-        self._wanted: dict[str, float] = {}
-        self._known: dict[str, list[Command]] = {}
-        self._asked_at = 0.0
-        self._asking: asyncio.Task[None] | None = None
-        self._asking_since = 0.0
-        self._waiting: set[_Waiting] = set()
-        self._listening: asyncio.Task[None] | None = None
-        self._away = False
+        self._asked_at: dict[str, float] = {}
+        self._commands: dict[str, list[Command]] = {}
+        self._read_at = 0.0
+        self._query: asyncio.Task[None] | None = None
+        self._query_started_at = 0.0
+        self._waiters: set[_Waiter] = set()
+        self._polling: asyncio.Task[None] | None = None
+        self._unavailable = False
 
     @classmethod
-    def here(cls) -> Controls:
-        """Those of the running event loop."""
+    def here(cls) -> CommandCache:
+        """The cache of the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in cls._of_loop:
-            for other in [known for known in cls._of_loop if known.is_closed()]:
+            for other in [it for it in cls._of_loop if it.is_closed()]:
                 del cls._of_loop[other]
             cls._of_loop[loop] = cls()
         return cls._of_loop[loop]
 
     async def of(self, release: str) -> list[Command]:
-        """The release's commands, oldest first, answered ones too; the last known ones while the history is away."""
-        self._wanted[release] = time.monotonic()
-        if time.monotonic() - self._asked_at > LOOK_SECONDS:
-            await self._asked()
-        if release not in self._known and not self._away:  # it came when the others were being asked about already
-            await self._asked()
-        return self._known.get(release, [])
+        """The release's commands, oldest first, answered ones too; the cached ones while the history is unavailable."""
+        self._asked_at[release] = time.monotonic()
+        if time.monotonic() - self._read_at > LOOK_SECONDS:
+            await self._refresh()
+        if release not in self._commands and not self._unavailable:  # the query had started without it
+            await self._refresh()
+        return self._commands.get(release, [])
 
-    async def changed(self, release: str, seen: Collection[int], seconds: float) -> None:
-        """Wait until the release has other commands than those ``seen`` (by id), for at most ``seconds``."""
-        waiting = _Waiting(release, frozenset(seen), asyncio.get_running_loop().create_future())
-        self._tell(waiting)
-        self._waiting.add(waiting)
-        if self._listening is None or self._listening.done():
-            self._listening = asyncio.create_task(self._listen())
+    async def wait_for_change(self, release: str, known: Collection[int], seconds: float) -> None:
+        """Wait until the release has other commands than those with the ids ``known``, for at most ``seconds``."""
+        waiter = _Waiter(release, frozenset(known), asyncio.get_running_loop().create_future())
+        self._notify(waiter)
+        self._waiters.add(waiter)
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
         try:  # not wait_for, which loses a cancellation that comes together with what is waited for
-            await asyncio.wait({waiting.heard}, timeout=None if seconds == math.inf else seconds)
+            await asyncio.wait({waiter.changed}, timeout=None if seconds == math.inf else seconds)
         finally:
-            self._waiting.discard(waiting)
-        if waiting.heard.done():
-            waiting.heard.result()
+            self._waiters.discard(waiter)
+        if waiter.changed.done():
+            waiter.changed.result()
 
-    async def _listen(self) -> None:
-        """One task looks for all that wait, so that whoever waits needs no clock of its own."""
-        while self._waiting:
-            self._wanted |= dict.fromkeys((it.release for it in self._waiting), time.monotonic())
+    async def _poll(self) -> None:
+        """One task reads for all waiters, as long as there are any."""
+        while self._waiters:
+            self._asked_at |= dict.fromkeys((it.release for it in self._waiters), time.monotonic())
             try:
-                await self._asked()
-            except Exception as error:  # whoever waits raises it
-                for waiting in self._waiting:
-                    if not waiting.heard.done():
-                        waiting.heard.set_exception(error)
-            for waiting in self._waiting:
-                self._tell(waiting)
+                await self._refresh()
+            except Exception as error:  # the waiters raise it
+                for waiter in self._waiters:
+                    if not waiter.changed.done():
+                        waiter.changed.set_exception(error)
+            for waiter in self._waiters:
+                self._notify(waiter)
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _tell(self, waiting: _Waiting) -> None:
-        known = self._known.get(waiting.release, [])
-        if not waiting.heard.done() and {it.id for it in known} != waiting.seen:
-            waiting.heard.set_result(None)
+    def _notify(self, waiter: _Waiter) -> None:
+        known = self._commands.get(waiter.release, [])
+        if not waiter.changed.done() and {it.id for it in known} != waiter.known:
+            waiter.changed.set_result(None)
 
-    async def _asked(self) -> None:
-        """Everybody who waits shares one question, which outlives who has asked it."""
-        if self._asking is None or self._asking.done():
-            self._asking, self._asking_since = asyncio.create_task(self._ask()), time.monotonic()
-        patience = max(0.0, self._asking_since + PATIENCE_SECONDS - time.monotonic())
-        await asyncio.wait({self._asking}, timeout=patience)
-        if self._asking.done():
-            self._asking.result()
+    async def _refresh(self) -> None:
+        """Read the history; all callers share one query, which goes on when a caller is cancelled."""
+        if self._query is None or self._query.done():
+            self._query, self._query_started_at = asyncio.create_task(self._read()), time.monotonic()
+        patience = max(0.0, self._query_started_at + PATIENCE_SECONDS - time.monotonic())
+        await asyncio.wait({self._query}, timeout=patience)
+        if self._query.done():
+            self._query.result()
 
     async def answer(self, command: Command, effect: str) -> None:
-        """Say what a command did; the same again changes nothing.
+        """Record what a command did; recording it again changes nothing.
 
-        :raises HistoryUnavailable: when it cannot be said now.
+        :raises HistoryUnavailable: when the history does not answer in time.
         """
         from release_pipelines.adapters.history import HistoryUnavailable
 
-        async def say() -> None:
+        async def record() -> None:
             history = await self._opened()
             await asyncio.to_thread(history.answer, command.id, effect)
 
-        saying = asyncio.create_task(say())
-        await asyncio.wait({saying}, timeout=PATIENCE_SECONDS)
-        if not saying.done():
-            saying.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for it any more
+        recording = asyncio.create_task(record())
+        await asyncio.wait({recording}, timeout=PATIENCE_SECONDS)
+        if not recording.done():
+            recording.add_done_callback(
+                lambda task: task.cancelled() or task.exception()
+            )  # its error is of no interest
             raise HistoryUnavailable(f"The history takes longer than {PATIENCE_SECONDS:g} s to answer.")
-        saying.result()
-        self._asked_at = 0.0
+        recording.result()
+        self._read_at = 0.0
 
     async def _opened(self) -> History:
         if self._history is None:
             self._history = await HistoryHook().ahistory()
         return self._history
 
-    async def _ask(self) -> None:
+    async def _read(self) -> None:
         from release_pipelines.adapters.history import HistoryUnavailable
 
         now = time.monotonic()
-        self._wanted = {it: at for it, at in self._wanted.items() if now - at < INTEREST_SECONDS}
+        self._asked_at = {it: at for it, at in self._asked_at.items() if now - at < INTEREST_SECONDS}
         try:
-            history, asked = await self._opened(), list(self._wanted)
-            found = await asyncio.to_thread(history.commands_of, asked)
+            history, releases = await self._opened(), list(self._asked_at)
+            commands = await asyncio.to_thread(history.commands_of, releases)
         except HistoryUnavailable as error:  # nobody can give a command meanwhile either
-            if not self._away:
+            if not self._unavailable:
                 log.warning("%s Commands of people are not heard until it does.", error)
-            self._away, self._asked_at = True, time.monotonic()
+            self._unavailable, self._read_at = True, time.monotonic()
             return
-        self._away = False
-        self._known = {release: [] for release in asked}
-        for command in found:
-            self._known[command.release_id].append(command)
-        self._asked_at = time.monotonic()
+        self._unavailable = False
+        self._commands = {release: [] for release in releases}
+        for command in commands:
+            self._commands[command.release_id].append(command)
+        self._read_at = time.monotonic()
 
 
-async def commands_of(release: str) -> list[Command]:
-    """All commands of a release, at most half a second old."""
-    return await Controls.here().of(release)
+class HistoryCommands:
+    """The commands of one release in the history: a :class:`~release_pipelines.core.ports.commands.CommandSource`.
+
+    :param release: the release's id.
+    """
+
+    def __init__(self, release: str) -> None:
+        self.release = release
+
+    async def read(self) -> list[Command]:
+        return await CommandCache.here().of(self.release)
+
+    async def wait_for_change(self, known: Collection[int], seconds: float) -> None:
+        await CommandCache.here().wait_for_change(self.release, known, seconds)
+
+    async def answer(self, command: Command, effect: str) -> None:
+        from release_pipelines.adapters.history import HistoryUnavailable
+
+        try:
+            await CommandCache.here().answer(command, effect)
+        except HistoryUnavailable as error:
+            log.warning("%s The answer to %s is not recorded yet.", error, command.kind)
 
 
-async def changed(release: str, seen: Collection[int], seconds: float) -> None:
-    """Wait for a command that is not ``seen`` yet, at most so long."""
-    await Controls.here().changed(release, seen, seconds)
+def commands_of(release: str) -> ReleaseCommands:
+    """The commands of a release, for the loops that work for it.
 
-
-async def answer(command: Command, effect: str) -> None:
-    """Say what a command did."""
-    await Controls.here().answer(command, effect)
+    :param release: the release's id.
+    """
+    return ReleaseCommands(HistoryCommands(release))

@@ -6,7 +6,7 @@ import time
 
 from airflow.sdk.exceptions import AirflowException
 
-from release_pipelines.adapters import entry
+from release_pipelines.adapters.entry import host_header
 from release_pipelines.core.model.target import Target
 
 PATIENCE_SECONDS = 5.0
@@ -22,11 +22,11 @@ def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
     import requests
 
     for path in paths:
-        url = entry.at(target, path)
+        url = target.address(path)
         end = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                answer = requests.get(url, headers=entry.host(target), timeout=5, allow_redirects=False)
+                answer = requests.get(url, headers=host_header(target), timeout=5, allow_redirects=False)
                 said = answer.headers.get(target.version_header)
                 wrong = not 200 <= answer.status_code < 300 or (version is not None and said != version)
                 found = f"{answer.status_code} from version {said or 'unknown'}"

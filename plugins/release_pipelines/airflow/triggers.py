@@ -1,76 +1,64 @@
-"""What all triggers of this package share."""
+"""What all triggers of this package share, and the triggers that several features use.
+
+A trigger is a shell: it turns its JSON arguments into values, opens the ports, and yields the event of a loop in
+:mod:`release_pipelines.core.progression`.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from release_pipelines.adapters import entry
+from release_pipelines.airflow.commands import commands_of
+from release_pipelines.airflow.hooks import prometheus
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.platform import Platform
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-RETRY_SECONDS = 1.0
-"""Pause before a platform that does not answer is asked again."""
+from release_pipelines.core.progression.context import ReleaseContext
+from release_pipelines.core.progression.heartbeat import wait_for_lease
+from release_pipelines.core.progression.retirement import retire_at
+from release_pipelines.core.progression.rollout import observe_rollout, roll_out
 
 
-async def insist(ask: Callable[[], Awaitable[T]]) -> T:
-    """Await ``ask()``, again and again while the platform cannot be reached."""
-    while True:
-        try:
-            return await ask()
-        except PlatformUnavailable as error:
-            log.warning("%s Asking again.", error)
-            await asyncio.sleep(RETRY_SECONDS)
-
-
-async def reached(ask: Callable[[], Awaitable[Any]]) -> bool:
-    """Await ``ask()`` once; False, after a pause, when the platform could not be reached.
-
-    For what makes a release go further: what it depends on (replicas, people) is looked at again before it is asked again.
-    """
-    try:
-        await ask()
-    except PlatformUnavailable as error:
-        log.warning("%s Looking again.", error)
-        await asyncio.sleep(RETRY_SECONDS)
-        return False
-    return True
-
-
-async def first_of(*waits: Coroutine[Any, Any, T]) -> T:
-    """What the first of several waits comes to; the others are ended before it is returned or raised."""
-    tasks = [asyncio.ensure_future(it) for it in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return next(it for it in tasks if it in done).result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def refused(error: PlatformError) -> dict[str, Any]:
-    """The event of a wait that the platform ended."""
+def error_event(error: PlatformError) -> dict[str, Any]:
+    """The event of a loop that the platform ended."""
     return {"error": str(error), "kind": type(error).__name__}
 
 
-class PlatformTrigger(BaseTrigger):
-    """A trigger that watches one app in one environment.
+def release_context(platform: Platform, arguments: Mapping[str, Any]) -> ReleaseContext:
+    """The release that a trigger works for.
 
-    Its arguments are JSON, its deadlines absolute: :meth:`run` starts over after a triggerer restart and picks up what it
-    finds with the workload. A platform that does not answer is asked again; what it refuses ends in an ``error`` event.
+    :param platform: where the app runs.
+    :param arguments: the trigger's JSON arguments ``target``, ``release``, ``artifact``, ``fence`` and ``previous``.
+    """
+    previous = arguments["previous"]
+    return ReleaseContext(
+        platform=platform,
+        ask_entry=entry.ask,
+        open_metrics=prometheus.open_metrics,
+        commands=commands_of(arguments["release"]),
+        target=Target.model_validate(arguments["target"]),
+        release=arguments["release"],
+        artifact=Artifact.model_validate(arguments["artifact"]),
+        fence=arguments["fence"],
+        previous=Artifact.model_validate(previous) if previous else None,
+    )
+
+
+class PlatformTrigger(BaseTrigger):
+    """A trigger for one app in one environment.
+
+    Its arguments are JSON, its deadlines absolute: after a triggerer restart :meth:`run` starts over, from what it reads from
+    the platform. A platform that is unavailable is called again; what it refuses ends in an ``error`` event.
 
     :param target: a :class:`~release_pipelines.core.model.target.Target` as a dict.
-    :param kwargs: the arguments of the subclass, kept as :attr:`arguments` and given back by :meth:`serialize`.
+    :param kwargs: the arguments of the subclass, kept as :attr:`arguments` and returned by :meth:`serialize`.
     """
 
     def __init__(self, *, target: dict[str, Any], **kwargs: Any) -> None:
@@ -83,14 +71,85 @@ class PlatformTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch until there is something to say; yields one event."""
+        """Run the loop; yields one event."""
         try:
             async with await PlatformHook(self.target).aplatform() as platform:
                 event = await self.watch(platform)
         except PlatformError as error:
-            event = refused(error)
+            event = error_event(error)
         yield TriggerEvent(event)
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
-        """What the subclass waits for; returns the event's payload (JSON)."""
+        """The loop of the subclass; returns the event's payload (JSON)."""
         raise NotImplementedError
+
+
+class RolloutTrigger(PlatformTrigger):
+    """Advance a track toward what was stated until it is settled or cannot get there (R7).
+
+    :param target: the app in its environment.
+    :param track: the track.
+    :param fence: the fence of the release's lease.
+    :param release: the release's id, if a person may abort it meanwhile; None for a rollback, which cannot be aborted.
+
+    Event: ``{"status": TrackStatus}``; its ``failure`` is a sentence when the rollout cannot succeed. Or
+    ``{"aborted": {"by", "reason"}}``.
+    """
+
+    def __init__(self, *, target: dict[str, Any], track: Track, fence: int, release: str | None = None) -> None:
+        super().__init__(target=target, track=track, fence=fence, release=release)
+        self.track: Track = track
+        self.fence = fence
+        self.release = release
+
+    async def watch(self, platform: Platform) -> dict[str, Any]:
+        commands = commands_of(self.release) if self.release is not None else None
+        return await roll_out(platform, self.target, self.track, self.fence, commands)
+
+
+class WatchTrigger(PlatformTrigger):
+    """Look at a track, changing nothing, until it is settled or cannot become ready.
+
+    :param target: the app in its environment.
+    :param track: the track.
+
+    Event: ``{"status": TrackStatus}``.
+    """
+
+    def __init__(self, *, target: dict[str, Any], track: Track) -> None:
+        super().__init__(target=target, track=track)
+        self.track: Track = track
+
+    async def watch(self, platform: Platform) -> dict[str, Any]:
+        return await observe_rollout(platform, self.target, self.track)
+
+
+class RetireTrigger(PlatformTrigger):
+    """Remove the tracks beside stable at a given time, and let stable settle.
+
+    :param target: the app in its environment.
+    :param fence: the fence of the release's lease.
+    :param at: when to remove them, as Unix time in seconds.
+
+    Event: ``{"retired": whether there was anything}``.
+    """
+
+    def __init__(self, *, target: dict[str, Any], fence: int, at: float) -> None:
+        super().__init__(target=target, fence=fence, at=at)
+        self.fence = fence
+        self.at = at
+
+    async def watch(self, platform: Platform) -> dict[str, Any]:
+        return await retire_at(platform, self.target, self.fence, self.at)
+
+
+class LeaseFreeTrigger(PlatformTrigger):
+    """Wait until nobody holds the lease, or the holder let it expire.
+
+    :param target: the app in its environment.
+
+    Event: ``{"free": true}``.
+    """
+
+    async def watch(self, platform: Platform) -> dict[str, Any]:
+        return await wait_for_lease(platform, self.target)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from release_pipelines.cli.terminal import AsJson, Database, fail, open_history_at, print_json, times, told
-from release_pipelines.core.model.command import NOT_ANSWERED, ControlKind, refusal
+from release_pipelines.core.model.command import NOT_ANSWERED, CommandKind
+from release_pipelines.features.commands.rights import refusal
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import Release
     from release_pipelines.spec.release import ReleaseSpec
 
-COMMANDS: dict[ControlKind, str] = {
+COMMANDS: dict[CommandKind, str] = {
     "pause": "Stop the clock of the running hold. The traffic stays as it is, and a failing verdict still takes it back.",
     "resume": "Let a paused hold go on.",
     "promote": "End all holds now, as passed; only an approver may.",
@@ -40,7 +41,7 @@ def add_to(app: typer.Typer) -> None:
         app.command(kind, help=does, epilog=HONEST, rich_help_panel="Steer a running release")(_command(kind))
 
 
-def _command(kind: ControlKind) -> Callable[..., None]:
+def _command(kind: CommandKind) -> Callable[..., None]:
     def command(
         name: Name,
         reason: Reason = "",
@@ -55,7 +56,7 @@ def _command(kind: ControlKind) -> Callable[..., None]:
     return command
 
 
-def _give(kind: ControlKind, name: str, reason: str, by: str, wait: float, as_json: bool, database: str | None) -> None:
+def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_json: bool, database: str | None) -> None:
     history = open_history_at(database)
     app = history.find(name).app if "/" in name else name
     spec = _spec(app)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
-from release_pipelines.core.model.command import KINDS
+from release_pipelines.core.model.command import COMMAND_KINDS
 from release_pipelines.features.commands.operators import ReleaseControlOperator
 from release_pipelines.pipeline.common import app_choice, optional, requested_by
 from release_pipelines.spec.release import app_files
@@ -31,7 +31,7 @@ def control_dag(apps: Path, config: Path) -> DAG:
             "action": Param(
                 "pause",
                 type="string",
-                enum=list(KINDS),
+                enum=list(COMMAND_KINDS),
                 title="Action",
                 description="pause: the hold's clock stops, the traffic stays. skip: this hold ends now, as passed. "
                 "promote: all holds end now, as passed. abort: all traffic goes back at once.",

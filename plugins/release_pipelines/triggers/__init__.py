@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING
 from release_pipelines._lazy import lazy
 
 if TYPE_CHECKING:
-    from release_pipelines.core.progression.retirement import RetireTrigger as RetireTrigger
-    from release_pipelines.core.progression.rollout import RolloutTrigger as RolloutTrigger
-    from release_pipelines.core.progression.rollout import WatchTrigger as WatchTrigger
+    from release_pipelines.airflow.triggers import LeaseFreeTrigger as LeaseFreeTrigger
+    from release_pipelines.airflow.triggers import RetireTrigger as RetireTrigger
+    from release_pipelines.airflow.triggers import RolloutTrigger as RolloutTrigger
+    from release_pipelines.airflow.triggers import WatchTrigger as WatchTrigger
     from release_pipelines.features.approval.triggers import ReleaseApprovalTrigger as ReleaseApprovalTrigger
     from release_pipelines.features.checks.triggers import CheckTrigger as CheckTrigger
     from release_pipelines.features.lease.triggers import HoldLeaseTrigger as HoldLeaseTrigger
-    from release_pipelines.features.lease.triggers import LeaseFreeTrigger as LeaseFreeTrigger
     from release_pipelines.features.promotion.triggers import PromoteTrigger as PromoteTrigger
     from release_pipelines.features.stage.triggers import StageTrigger as StageTrigger
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "core.progression.retirement": ("RetireTrigger",),
-        "core.progression.rollout": ("RolloutTrigger", "WatchTrigger"),
+        "airflow.triggers": ("LeaseFreeTrigger", "RetireTrigger", "RolloutTrigger", "WatchTrigger"),
         "features.approval.triggers": ("ReleaseApprovalTrigger",),
         "features.checks.triggers": ("CheckTrigger",),
-        "features.lease.triggers": ("HoldLeaseTrigger", "LeaseFreeTrigger"),
+        "features.lease.triggers": ("HoldLeaseTrigger",),
         "features.promotion.triggers": ("PromoteTrigger",),
         "features.stage.triggers": ("StageTrigger",),
     },

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.observation import Observed, TrackStatus
-from release_pipelines.core.model.records import Approval, Command, Event, RecordedVerdict, ReleaseDetail, Stability
+from release_pipelines.core.model.records import Approval, Event, RecordedVerdict, ReleaseDetail, Stability
 from release_pipelines.core.model.route import Route
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Traffic

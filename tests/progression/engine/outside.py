@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from release_pipelines.core.errors import MetricsUnavailable, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.command import ControlKind
+from release_pipelines.core.model.command import Command, CommandKind
 from release_pipelines.core.model.observation import Observed, TrackStatus
-from release_pipelines.core.model.records import Command
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Traffic
 from tests.fakes import GOOD, NEW, FakePlatform, World, artifact
@@ -190,7 +189,7 @@ class People:
         self.promoted_at: float | None = None
         self.answer_to_question: str | None = None
 
-    def command(self, release: str, kind: ControlKind, by: str = "bob", reason: str | None = "so be it") -> Command:
+    def command(self, release: str, kind: CommandKind, by: str = "bob", reason: str | None = "so be it") -> Command:
         """A person says something."""
         it = Command(id=len(self.given) + 1, release_id=release, kind=kind, by=by, reason=reason, at=self.clock.time())
         self.given.append(it)
@@ -207,7 +206,7 @@ class People:
         if it.answered_at is None:
             self.given[number - 1] = it.model_copy(update={"answered_at": self.clock.time(), "effect": effect})
 
-    def standing(self, kind: ControlKind) -> Command | None:
+    def standing(self, kind: CommandKind) -> Command | None:
         """The last command of a kind that was answered with an effect."""
         return next((it for it in reversed(self.given) if it.kind == kind and it.answered_at), None)
 

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 import tests.fakes
+from release_pipelines.adapters import entry as entry_adapter
 from release_pipelines.airflow import commands as controls
+from release_pipelines.airflow.hooks import prometheus
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.core.model.base import to_json
@@ -25,14 +27,19 @@ from release_pipelines.core.model.observation import Answer
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Traffic
-from release_pipelines.core.progression import retirement as retire
-from release_pipelines.core.progression import watch as watching
+from release_pipelines.core.progression import (
+    decision,
+    heartbeat,
+    hold,
+    meanwhile,
+    promotion,
+    retirement,
+    stage,
+    watch,
+)
 from release_pipelines.features.deployment import operators as deploy
 from release_pipelines.features.lease import operators as lease_operators
-from release_pipelines.features.lease import triggers as lease
-from release_pipelines.features.promotion import triggers as promote
 from release_pipelines.features.rollback.operators import planned as rollback
-from release_pipelines.features.stage import triggers as stage
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.release import ReleaseSpec
@@ -115,10 +122,13 @@ class Engine(RuleBasedStateMachine):
         patch = self.patched.setattr
         modules: list[ModuleType] = [
             stage,
-            watching,
-            promote,
-            retire,
-            lease,
+            hold,
+            decision,
+            meanwhile,
+            watch,
+            promotion,
+            retirement,
+            heartbeat,
             controls,
             deploy,
             lease_operators,
@@ -161,10 +171,10 @@ class Engine(RuleBasedStateMachine):
         patch(PlatformHook, "aplatform", aplatform)
         patch(HistoryHook, "history", lambda _: people)
         patch(HistoryHook, "ahistory", history)
-        patch(watching, "open_metrics", reader)
+        patch(prometheus, "open_metrics", reader)
         patch(HITLTrigger, "_handle_response", answered)
         patch(HITLOperator, "execute", asks)
-        patch(watching, "ask", entry)
+        patch(entry_adapter, "ask", entry)
         patch(rollback, "smoke_test", smoke)
 
     @property

@@ -3,10 +3,10 @@
 from release_pipelines.adapters.history.connect import default_url, open_history, sqlalchemy_url, url_from_connection
 from release_pipelines.adapters.history.errors import HistoryUnavailable, UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.store import History
+from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.records import (
     Approval,
     Attachment,
-    Command,
     Decision,
     Event,
     RecordedSample,

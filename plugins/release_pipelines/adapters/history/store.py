@@ -31,12 +31,11 @@ from release_pipelines.adapters.history.tables import (
 )
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
-from release_pipelines.core.model.command import KINDS, ControlKind
+from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.model.records import (
     Attachment,
-    Command,
     Decision,
 )
 from release_pipelines.core.model.verdict import Verdict
@@ -204,13 +203,13 @@ class History(Questions):
 
     # --- people steer -------------------------------------------------------------------------------------------
 
-    def command(self, release_id: str, kind: ControlKind, by: str, reason: str | None = None) -> Command:
+    def command(self, release_id: str, kind: CommandKind, by: str, reason: str | None = None) -> Command:
         """A person tells a running release to do something; the same while it is not answered is one command.
 
         :raises ValueError: when ``kind`` is none of the commands.
         """
-        if kind not in KINDS:
-            raise ValueError(f"A command is one of {', '.join(KINDS)}, found {kind!r}.")
+        if kind not in COMMAND_KINDS:
+            raise ValueError(f"A command is one of {', '.join(COMMAND_KINDS)}, found {kind!r}.")
         same = select(commands).where(
             commands.c.release_id == release_id,
             commands.c.kind == kind,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.lease import Lease
-from release_pipelines.core.model.route import Route
+from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.track import BESIDE, Track
 
 
@@ -42,6 +42,11 @@ class Observed(Value):
     def weight(self, track: Track) -> int:
         """The track's share of the traffic in percent."""
         return self.route.traffic.weight(track) if self.route else 0
+
+    @property
+    def note(self) -> RouteNote:
+        """The note on the route; an empty one if there is no route."""
+        return self.route.note if self.route else RouteNote()
 
     @property
     def beside(self) -> list[Track]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from release_pipelines.core.model.base import Value
-from release_pipelines.core.model.command import ControlKind
+from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.model.verdict import Verdict
@@ -35,19 +35,6 @@ class Approval(Value):
     by: str | None = Field(None, description="None: nobody answered")
     at: float
     note: str | None = None
-
-
-class Command(Value):
-    """What a person told a running release to do."""
-
-    id: int
-    release_id: str
-    kind: ControlKind
-    by: str
-    reason: str | None = None
-    at: float
-    answered_at: float | None = Field(None, description="None: nobody has taken it up yet")
-    effect: str | None = Field(None, description="What it did, in a sentence")
 
 
 class Attachment(Value):

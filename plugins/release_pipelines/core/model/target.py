@@ -75,3 +75,7 @@ class Target(Value):
     preview_host: str | None = Field(None, description="Host header that selects the preview of a blue-green release")
     update: Update | None = Field(None, description="How stable is rolled; None: as the platform does by itself")
     version_header: str = "X-App-Version"
+
+    def address(self, path: str) -> str:
+        """Full address of a path where the traffic enters."""
+        return self.url.rstrip("/") + path

@@ -1,72 +1,83 @@
-"""What people tell a release to do, as the trigger hears it that works for the release."""
+"""Commands of one release, as the loop reads and answers them that works for the release."""
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import Any
 
-from release_pipelines.airflow.commands import answer, changed, commands_of
-from release_pipelines.core.model.command import Standing, standing
+from release_pipelines.core.model.command import Command, CommandState, command_state
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.ports.commands import CommandSource
 
 log = logging.getLogger(__name__)
 
-BETWEEN_HOLDS = {
+EFFECTS_BETWEEN_HOLDS = {
     "pause": "Paused: the traffic stays as it is until somebody resumes.",
     "resume": "It goes on.",
     "promote": "Every hold from now on ends at once, as passed; checks and questions stay.",
     "skip": "No hold was running: none was cut short.",
 }
-"""What a command does that meets no hold: it is recorded, and every later stage goes by what is recorded."""
+"""Answers to commands that come while no hold runs. The commands are recorded, and every later stage follows them."""
 
 
-class Steering:
-    """The commands of one release.
+class ReleaseCommands:
+    """Reads and answers the commands of one release.
 
-    :param release: the release's id.
+    :param source: the recorded commands.
     """
 
-    def __init__(self, release: str) -> None:
-        self.release = release
-        self._seen: set[int] = set()
+    def __init__(self, source: CommandSource) -> None:
+        self._source = source
+        self._known: set[int] = set()
 
-    async def look(self) -> Standing:
-        """What holds now; the last known while the history is away."""
-        commands = await commands_of(self.release)
-        self._seen = {it.id for it in commands}
-        return standing(commands)
+    async def state(self) -> CommandState:
+        """What all commands amount to now."""
+        commands = await self._source.read()
+        self._known = {command.id for command in commands}
+        return command_state(commands)
+
+    async def state_in_stage(self) -> CommandState:
+        """The same; a stage answers `promote` as soon as it reads it."""
+        state = await self.state()
+        if state.promote:
+            await self.answer(state.promote, EFFECTS_BETWEEN_HOLDS["promote"])
+        return state
 
     async def wait(self, seconds: float = math.inf) -> None:
-        """Sleep so long, or until somebody gives a command that the last look has not seen: nobody waits for a next look."""
-        await changed(self.release, self._seen, seconds)
+        """Wait for a command that the last :meth:`state` did not include, for at most ``seconds``."""
+        await self._source.wait_for_change(self._known, seconds)
 
-    async def say(self, command: Any, effect: str) -> None:
-        """Tell what a command did, once. A history that is away hears it at the next look, and stops nothing."""
-        from release_pipelines.adapters.history import HistoryUnavailable
+    async def answer(self, command: Command, effect: str) -> None:
+        """Record what a command did, unless it is answered already."""
+        if command.answered_at is None:
+            log.info("%s by %s: %s", command.kind, command.by, effect)
+            await self._source.answer(command, effect)
 
-        if command.answered_at is not None:
-            return
-        log.info("%s by %s: %s", command.kind, command.by, effect)
-        try:
-            await answer(command, effect)
-        except HistoryUnavailable as error:
-            log.warning("%s The answer to %s is not recorded yet.", error, command.kind)
-
-    async def say_open(self, held: Standing, effects: dict[str, str]) -> None:
-        """Answer the open commands of the kinds in ``effects``, with their sentences."""
-        for command in held.open:
+    async def answer_all(self, state: CommandState, effects: dict[str, str]) -> None:
+        """Answer the unanswered commands with the sentences in ``effects``, by kind; other kinds stay unanswered."""
+        for command in state.unanswered:
             if command.kind in effects:
-                await self.say(command, effects[command.kind])
+                await self.answer(command, effects[command.kind])
 
-    async def aborted(self) -> Any:
-        """Wait for a person who aborts; returns the command."""
+    async def abort(self) -> Command:
+        """Wait for an `abort`."""
         while True:
-            held = await self.look()
-            if held.abort:
-                return held.abort
+            state = await self.state()
+            if state.abort:
+                return state.abort
             await self.wait()
 
 
-def aborted_by(command: Any) -> dict[str, str]:
-    """What an event says of the person who aborted."""
+def aborted_by(command: Command) -> dict[str, str]:
+    """The person who aborted, for an event."""
     return {"by": command.by, "reason": command.reason or "no reason given"}
+
+
+def abort_sentence(command: Command) -> str:
+    """The sentence of a verdict that comes from an `abort`."""
+    return f"{command.by} aborted it: {command.reason or 'no reason given'}"
+
+
+def is_abort_verdict(verdict: Verdict, command: Command | None) -> bool:
+    """Whether the verdict comes from this `abort`: an event that is sent after a restart names that person, too (R6)."""
+    return command is not None and verdict.sentence.startswith(abort_sentence(command))

@@ -1,4 +1,4 @@
-"""Tracks beside stable go when they have drained (R15)."""
+"""Tracks beside stable are removed when they have drained (R15)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import asyncio
 import time
 from typing import Any
 
-from release_pipelines.airflow.triggers import PlatformTrigger, insist
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE
 from release_pipelines.core.ports.platform import Platform
+from release_pipelines.core.progression.waiting import insist
 
 LOOK_SECONDS = 0.5
 
 
 async def retire_beside(platform: Platform, target: Target, fence: int) -> bool:
-    """Remove every track beside stable, also what a killed try has left of one; returns whether there was any."""
-    gone = [await insist(lambda: platform.retire(target, track, fence)) for track in BESIDE]  # noqa: B023
-    return any(gone)
+    """Remove every track beside stable, and what an interrupted removal has left; returns whether there was any."""
+    removed = [await insist(lambda: platform.retire(target, track, fence)) for track in BESIDE]  # noqa: B023
+    return any(removed)
 
 
 async def settle_stable(platform: Platform, target: Target, fence: int) -> None:
-    """Let stable end what it is doing: an update that was turned back half-way leaves replicas that nobody asks.
+    """Let stable complete its rolling update: one that was reverted half-way leaves replicas that nobody asks.
 
     :raises PlatformError: when it cannot.
     """
@@ -32,23 +32,12 @@ async def settle_stable(platform: Platform, target: Target, fence: int) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-class RetireTrigger(PlatformTrigger):
-    """Retire what runs beside stable, from a moment on, and see stable settled.
+async def retire_at(platform: Platform, target: Target, fence: int, at: float) -> dict[str, Any]:
+    """Remove the tracks beside stable at ``at`` (Unix time in seconds), and settle stable.
 
-    :param target: the app in its environment.
-    :param fence: the writer's fence.
-    :param at: Unix time in seconds from which on it may go.
-
-    Event: ``{"retired": whether there was anything}``.
+    :return: the event: ``{"retired": whether there was anything}``.
     """
-
-    def __init__(self, *, target: dict[str, Any], fence: int, at: float) -> None:
-        super().__init__(target=target, fence=fence, at=at)
-        self.fence = fence
-        self.at = at
-
-    async def watch(self, platform: Platform) -> dict[str, Any]:
-        await asyncio.sleep(max(0.0, self.at - time.time()))
-        gone = await retire_beside(platform, self.target, self.fence)
-        await settle_stable(platform, self.target, self.fence)
-        return {"retired": gone}
+    await asyncio.sleep(max(0.0, at - time.time()))
+    retired = await retire_beside(platform, target, fence)
+    await settle_stable(platform, target, fence)
+    return {"retired": retired}

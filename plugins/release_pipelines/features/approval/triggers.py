@@ -1,4 +1,4 @@
-"""A person is asked, and the release is looked after meanwhile."""
+"""The trigger of a question to a person, which judges the version meanwhile."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from airflow.providers.standard.triggers.hitl import HITLTrigger
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import TriggerEvent
 
+from release_pipelines.airflow.commands import commands_of
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.triggers import first_of, refused
+from release_pipelines.airflow.triggers import error_event, release_context
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.progression.commands import Steering
-from release_pipelines.core.progression.watch import Watch, meanwhile
+from release_pipelines.core.progression.meanwhile import judge_meanwhile
+from release_pipelines.core.progression.waiting import first_of
+from release_pipelines.core.progression.watch import StageWatch
 
 SETTLE_SECONDS = 2.0
-"""So long Airflow may take to notice that the process that asked has ended. Who resumes the task sooner has it tried again."""
+"""Time until Airflow has noticed that the process that asked has ended, in seconds. A task resumed sooner is tried again."""
 
 
 class ReleaseApprovalTrigger(HITLTrigger):
@@ -32,7 +33,7 @@ class ReleaseApprovalTrigger(HITLTrigger):
 
     :param target: the app in its environment.
     :param release: the release's id.
-    :param artifact: what is judged meanwhile; with ``fence``, ``stage`` (whose traffic it has) and ``previous`` as for
+    :param artifact: the version that is judged meanwhile; with ``fence``, ``stage`` (whose traffic it has) and ``previous`` as for
         :class:`~release_pipelines.features.stage.triggers.StageTrigger`. None: it has no traffic yet.
     :param kwargs: those of Airflow's ``HITLTrigger``.
 
@@ -60,7 +61,6 @@ class ReleaseApprovalTrigger(HITLTrigger):
             "stage": stage,
             "previous": previous,
         }
-        self.release = release
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, for Airflow."""
@@ -71,25 +71,18 @@ class ReleaseApprovalTrigger(HITLTrigger):
         """Wait; yields one event."""
         async with AsyncExitStack() as opened:
             try:
-                watched = await self._watch(opened)
-                event = await first_of(self._answer(), self._meanwhile(watched))
+                watch = await self._watch(opened)
+                event = await first_of(self._answer(), self._meanwhile(watch))
             except PlatformError as error:
-                event = TriggerEvent(refused(error))
+                event = TriggerEvent(error_event(error))
         yield event
 
-    async def _watch(self, opened: AsyncExitStack) -> Watch | None:
+    async def _watch(self, opened: AsyncExitStack) -> StageWatch | None:
         if not self.own["stage"]:
             return None
         target = Target.model_validate(self.own["target"])
-        return Watch(
-            await opened.enter_async_context(await PlatformHook(target).aplatform()),
-            target,
-            self.release,
-            Artifact.model_validate(self.own["artifact"]),
-            self.own["fence"],
-            Stage.model_validate(self.own["stage"]),
-            Artifact.model_validate(self.own["previous"]) if self.own["previous"] else None,
-        )
+        platform = await opened.enter_async_context(await PlatformHook(target).aplatform())
+        return StageWatch(release_context(platform, self.own), Stage.model_validate(self.own["stage"]))
 
     async def _answer(self) -> TriggerEvent:
         await asyncio.sleep(SETTLE_SECONDS)
@@ -100,5 +93,5 @@ class ReleaseApprovalTrigger(HITLTrigger):
                 raise
         return TriggerEvent({"unasked": True})
 
-    async def _meanwhile(self, watched: Watch | None) -> TriggerEvent:
-        return TriggerEvent(await meanwhile(watched, Steering(self.release)))
+    async def _meanwhile(self, watch: StageWatch | None) -> TriggerEvent:
+        return TriggerEvent(await judge_meanwhile(watch, commands_of(self.own["release"])))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
-from release_pipelines.adapters import entry
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.airflow.operator import RUN, ReleaseOperator, explained, given, judged, watching, went_well
@@ -61,7 +60,7 @@ class SmokeTestOperator(ReleaseOperator):
         self.log.info(
             "%s: %s answered as %s.", target.environment, ", ".join(self.paths), self.version or "any version"
         )
-        return [entry.at(target, path) for path in self.paths]
+        return [target.address(path) for path in self.paths]
 
 
 class PreviewTestOperator(ReleaseOperator):

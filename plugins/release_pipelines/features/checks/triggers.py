@@ -1,15 +1,16 @@
-"""A command of the team's own, run beside the app while the version goes on being judged."""
+"""The trigger of a check: a command of the team's own, run beside the app while the version goes on being judged."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from release_pipelines.airflow.triggers import PlatformTrigger, first_of
-from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.airflow.commands import commands_of
+from release_pipelines.airflow.triggers import PlatformTrigger, release_context
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.ports.platform import Platform
-from release_pipelines.core.progression.commands import Steering
-from release_pipelines.core.progression.watch import Watch, meanwhile
+from release_pipelines.core.progression.meanwhile import judge_meanwhile
+from release_pipelines.core.progression.waiting import first_of
+from release_pipelines.core.progression.watch import StageWatch
 
 
 class CheckTrigger(PlatformTrigger):
@@ -19,12 +20,12 @@ class CheckTrigger(PlatformTrigger):
     :param release: the release's id.
     :param image: reference of the image that it runs in.
     :param command: the command and its arguments.
-    :param env: its environment.
+    :param env: its environment variables.
     :param timeout: seconds that it may take.
-    :param artifact: what is judged meanwhile; with ``fence``, ``stage`` (whose traffic it has) and ``previous`` as for
-        :class:`~release_pipelines.features.stage.triggers.StageTrigger`. None: nothing is.
+    :param artifact: the version that is judged meanwhile; with ``fence``, ``stage`` (whose traffic it has) and ``previous`` as for
+        :class:`~release_pipelines.features.stage.triggers.StageTrigger`. None: none is.
 
-    Event: ``{"output": its end}``, ``{"verdict", "samples", "notes", "aborted"}`` of a version that turned bad or was aborted,
+    Event: ``{"output": the end of its output}``, ``{"verdict", "samples", "notes", "aborted"}`` of a version that turned bad or was aborted,
     ``{"aborted": {"by", "reason"}}``, or ``{"error": sentence}`` when it did not end with 0.
     """
 
@@ -54,22 +55,14 @@ class CheckTrigger(PlatformTrigger):
             stage=stage,
             previous=previous,
         )
-        self.release = release
-        self.image = image
-        self.command = command
-        self.env = env
-        self.timeout = timeout
-        self.fence = fence
-        self.artifact = Artifact.model_validate(artifact) if artifact else None
-        self.stage = Stage.model_validate(stage) if stage else None
-        self.previous = Artifact.model_validate(previous) if previous else None
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
-        on = None
-        if self.stage and self.artifact:
-            on = Watch(platform, self.target, self.release, self.artifact, self.fence, self.stage, self.previous)
+        given, watch = self.arguments, None
+        if given["stage"] and given["artifact"]:
+            watch = StageWatch(release_context(platform, given), Stage.model_validate(given["stage"]))
 
         async def run() -> dict[str, Any]:
-            return {"output": await platform.run(self.target, self.image, self.command, self.env, self.timeout)}
+            output = await platform.run(self.target, given["image"], given["command"], given["env"], given["timeout"])
+            return {"output": output}
 
-        return await first_of(run(), meanwhile(on, Steering(self.release)))
+        return await first_of(run(), judge_meanwhile(watch, commands_of(given["release"])))

@@ -10,7 +10,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import ReleaseOperator
-from release_pipelines.core.model.command import NOT_ANSWERED, refusal
+from release_pipelines.core.model.command import NOT_ANSWERED
+from release_pipelines.features.commands.rights import refusal
 from release_pipelines.spec.frozen import spec_of
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target as target_of

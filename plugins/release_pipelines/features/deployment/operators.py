@@ -22,6 +22,7 @@ from release_pipelines.airflow.operator import (
     went_well,
 )
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
+from release_pipelines.airflow.triggers import RolloutTrigger
 from release_pipelines.core.errors import LeaseHeld, PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -32,7 +33,6 @@ from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
-from release_pipelines.core.progression.rollout import RolloutTrigger
 from release_pipelines.features.deployment.decisions import first_release, good_before
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import explained, given
+from release_pipelines.airflow.triggers import WatchTrigger
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.progression.rollout import WatchTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import RUN, ReleaseOperator, abort_watch, blank, explained, given
-from release_pipelines.airflow.triggers import PlatformTrigger
+from release_pipelines.airflow.triggers import LeaseFreeTrigger, PlatformTrigger, RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -21,9 +21,7 @@ from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
-from release_pipelines.core.progression.retirement import RetireTrigger
-from release_pipelines.core.progression.rollout import RolloutTrigger
-from release_pipelines.features.lease.triggers import HoldLeaseTrigger, LeaseFreeTrigger
+from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

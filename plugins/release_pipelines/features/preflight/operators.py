@@ -10,6 +10,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.airflow.operator import RELEASE_ID, ReleaseOperator, release_id
+from release_pipelines.airflow.triggers import LeaseFreeTrigger
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
@@ -17,7 +18,6 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.progression.measuring import check_metrics
 from release_pipelines.core.strategies.stages import metrics_of
 from release_pipelines.core.versions import version_fits
-from release_pipelines.features.lease.triggers import LeaseFreeTrigger
 from release_pipelines.features.notify.notifiers import obstacle
 from release_pipelines.features.notify.spec import named
 from release_pipelines.spec.frozen import freeze

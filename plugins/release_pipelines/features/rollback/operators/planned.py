@@ -18,6 +18,7 @@ from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import RUN, TAKEN_OVER, ReleaseOperator, blank, explained, given
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
 from release_pipelines.airflow.smoke_test import smoke_test
+from release_pipelines.airflow.triggers import RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import Value, to_json
@@ -28,8 +29,6 @@ from release_pipelines.core.model.records import is_rollback
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
-from release_pipelines.core.progression.retirement import RetireTrigger
-from release_pipelines.core.progression.rollout import RolloutTrigger
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 
 if TYPE_CHECKING:

@@ -1,0 +1,38 @@
+"""The release that a loop works for, and the ports that it works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.ports.entry import AskEntry
+from release_pipelines.core.ports.metrics import OpenMetrics
+from release_pipelines.core.ports.platform import Platform
+from release_pipelines.core.progression.commands import ReleaseCommands
+
+
+@dataclass(frozen=True)
+class ReleaseContext:
+    """One release in one environment.
+
+    :param platform: where the app runs.
+    :param ask_entry: sends a request to where the traffic enters.
+    :param open_metrics: opens the metrics service of a connection.
+    :param commands: what people tell the release to do.
+    :param target: the app in its environment.
+    :param release: the release's id.
+    :param artifact: the new version.
+    :param fence: the fence of the release's lease.
+    :param previous: the old version: stable gets it back where the new one was put on stable itself, and a baseline runs it.
+    """
+
+    platform: Platform
+    ask_entry: AskEntry
+    open_metrics: OpenMetrics
+    commands: ReleaseCommands
+    target: Target
+    release: str
+    artifact: Artifact
+    fence: int
+    previous: Artifact | None = None

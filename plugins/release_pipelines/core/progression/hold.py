@@ -1,0 +1,122 @@
+"""The hold of a stage: how long it lasts, and what ends it early: enough evidence, a bad version, or a person."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from release_pipelines.core.model.command import Command, CommandState, given_by
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.progression.capacity import READY_LOOK_SECONDS
+from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS
+from release_pipelines.core.progression.decision import Decision, passed_by
+from release_pipelines.core.progression.waiting import first_of
+from release_pipelines.core.progression.watch import LOOK_SECONDS, StageWatch
+
+
+class HoldLoop:
+    """Watches the version while it has the stage's traffic, until there is a verdict.
+
+    :param watch: the stage.
+    :param decision: carries out the verdict.
+    """
+
+    def __init__(self, watch: StageWatch, decision: Decision) -> None:
+        self.watch = watch
+        self.stage = watch.stage
+        self.commands = watch.context.commands
+        self.decision = decision
+
+    async def run(self, note: RouteNote) -> dict[str, Any]:
+        """Run until the verdict is carried out; returns the event.
+
+        :param note: the stage's note on the route, with its clock.
+        """
+        watch, checked_at = self.watch, -math.inf
+        while True:
+            state = await self.commands.state_in_stage()
+            if state.abort:
+                return await watch.abort(note, state.abort)
+            note = await self._clock(note, state)
+            verdict = None
+            if time.monotonic() - checked_at >= LOOK_SECONDS:
+                checked_at, verdict = time.monotonic(), await watch.check(note)
+            # A service that takes its time keeps no command waiting.
+            verdict = verdict or await first_of(watch.check_switch(), self.commands.wait())
+            command = early_end(note, state) if watch.switched else None
+            if verdict is None and command:
+                verdict = await self._verdict_of(note, command)
+            earliest, latest = span(note, self.stage) if watch.switched else (math.inf, math.inf)
+            verdict = verdict or await first_of(watch.judge(note, earliest, latest), self.commands.wait())
+            if verdict and verdict.judgement == "pass":  # measuring may have taken a while
+                verdict = await watch.check(note) or verdict
+            if verdict:
+                event = await self.decision.carry_out(note, verdict)
+                if command:
+                    await self._answer_early_end(command, event)
+                return event
+            await self.commands.wait(self._pause(note))
+
+    def _pause(self, note: RouteNote) -> float:
+        """Seconds until the next measurement is due, the hold may end, or replicas and traffic are checked."""
+        now, (earliest, latest) = time.time(), span(note, self.stage)
+        ends = [it - now for it in (earliest, latest, latest + self.stage.analysis.patience) if it > now]
+        check = LOOK_SECONDS if self.watch.switched else READY_LOOK_SECONDS
+        return max(0.02, min(self.watch.next_measurement_in(note), check, *(it + 0.01 for it in ends)))
+
+    async def _verdict_of(self, note: RouteNote, command: Command) -> Verdict:
+        """The hold ends now because a person says so: as passed, unless the version is known to be bad."""
+        verdict = await self.watch.judge_now(note)
+        if verdict.judgement == "fail":
+            return verdict
+        return passed_by(verdict, f"{given_by(command)} ended the hold early")
+
+    async def _answer_early_end(self, command: Command, event: dict[str, Any]) -> None:
+        verdict = event["verdict"]
+        effect = f"The hold of {self.stage.name} ended, as passed."
+        if verdict["judgement"] != "pass":
+            effect = f"It goes back: {verdict['sentence']}."
+        await self.commands.answer(command, effect)
+
+    async def _clock(self, note: RouteNote, state: CommandState) -> RouteNote:
+        """Stop the hold's clock, or let it go on; the traffic stays, and the version is judged all the time."""
+        if state.pause and note.paused_at is None:
+            note = note.model_copy(update={"paused_at": time.time()})
+            await self.watch.keep(note)
+        elif state.resume and note.paused_at is not None:
+            paused = note.paused_for + time.time() - note.paused_at
+            note = note.model_copy(update={"paused_at": None, "paused_for": paused})
+            await self.watch.keep(note)
+            await self.commands.answer(state.resume, f"The clock of {self.stage.name} goes on.")
+        for command in state.skips:
+            if command.at < (note.started_at or 0):
+                await self.commands.answer(command, EFFECTS_BETWEEN_HOLDS["skip"])
+        if state.pause:
+            await self.commands.answer(
+                state.pause,
+                f"The clock of {self.stage.name} stands still: {has_traffic(self.stage)}, and is judged on.",
+            )
+        elif state.resume:
+            await self.commands.answer(state.resume, "It was not paused.")
+        return note
+
+
+def early_end(note: RouteNote, state: CommandState) -> Command | None:
+    """The command by which a person ends this hold early: `promote`, or a `skip` given since the hold started."""
+    return state.promote or state.skip(note.started_at or 0)
+
+
+def span(note: RouteNote, stage: Stage) -> tuple[float, float]:
+    """Unix times in seconds at which the hold may end (with enough evidence), and at which it ends; infinite while paused."""
+    if note.paused_at is not None or note.started_at is None:
+        return math.inf, math.inf
+    since = note.started_at + note.paused_for
+    return since + stage.hold.min, since + stage.hold.max
+
+
+def has_traffic(stage: Stage) -> str:
+    """The stage's traffic in a sentence, like ``the canary has 10 % of the traffic``."""
+    return f"the {stage.track} has {stage.weight} % of the {'traffic' if stage.traffic else 'replicas'}"

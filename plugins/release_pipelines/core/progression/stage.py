@@ -1,0 +1,113 @@
+"""One stage of a strategy: capacity, then traffic, then a hold in which the version is judged (R3 to R6)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from release_pipelines.core.errors import FenceLost
+from release_pipelines.core.model.command import given_by
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.progression.capacity import Capacity, NotReady
+from release_pipelines.core.progression.commands import is_abort_verdict
+from release_pipelines.core.progression.context import ReleaseContext
+from release_pipelines.core.progression.decision import Decision, needs_person
+from release_pipelines.core.progression.hold import HoldLoop, has_traffic
+from release_pipelines.core.progression.waiting import insist, reached
+from release_pipelines.core.progression.watch import StageWatch
+from release_pipelines.core.verdicts import action
+
+log = logging.getLogger(__name__)
+
+HEARD_SECONDS = 1.0
+"""Maximum time until a command that another loop of the release has read is read here, too, in seconds."""
+
+
+class StageProgression:
+    """Brings the new version to its capacity, gives it its traffic, and judges it until the stage has a verdict.
+
+    All that a restart needs is in the note on the route: the stage's clock, its traffic, and its verdict, which is written
+    together with the traffic that follows from it. After a restart the measurements are taken again, at the same absolute
+    times, so the verdict is the same.
+
+    :param context: the release.
+    :param stage: the stage.
+    :param replicas: replicas that the track needs for its traffic; ignored on stable, which keeps its own.
+    """
+
+    def __init__(self, context: ReleaseContext, stage: Stage, replicas: int) -> None:
+        self.context = context
+        self.stage = stage
+        self.watch = StageWatch(context, stage)
+        self.capacity = Capacity(self.watch, replicas)
+        self.decision = Decision(self.watch, self.capacity)
+
+    async def run(self) -> dict[str, Any]:
+        """Run until the verdict is carried out.
+
+        :return: the event: ``{"verdict", "samples", "notes", "aborted"}``, or ``{"hurried": who}`` for a stage that a
+            person's `promote` made needless.
+        """
+        commands = self.context.commands
+        observed = await insist(self.watch.observe)
+        note = observed.note
+        if self.watch.owns(note) and note.verdict:
+            return await self._repeat(note, note.verdict)
+        if not self.watch.owns(note) or note.started_at is None:
+            state = await commands.state_in_stage()
+            if state.promote and not self.stage.last and not state.abort:
+                return {"hurried": given_by(state.promote)}
+            begun = await self._begin(note, serving=observed.weight(self.stage.track) > 0)
+            if isinstance(begun, NotReady):
+                return await self.decision.without_capacity(note, begun)
+            note = begun
+        try:
+            return await HoldLoop(self.watch, self.decision).run(note)
+        except FenceLost:  # by the release itself, when its heartbeat was the first to read an abort
+            await commands.wait(HEARD_SECONDS)
+            state = await commands.state()
+            if not state.abort:
+                raise
+            return await self.watch.abort(note, state.abort)
+
+    async def _repeat(self, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
+        """The event of a verdict from before a restart, with the same measurements."""
+        measurer = self.watch.measurer
+        await measurer.take(self.context.platform, note.started_at or verdict.decided_at, verdict.decided_at)
+        abort = (await self.context.commands.state()).abort
+        if is_abort_verdict(verdict, abort):
+            await self.watch.restore_stable()
+            return self.watch.event(verdict, abort)
+        if needs_person(self.stage, verdict):
+            return await self.decision.wait_for_person(note, verdict)
+        if action(self.stage.analysis, verdict) != "go_on":
+            await self.watch.restore_stable()
+        return self.watch.event(verdict)
+
+    async def _begin(self, note: RouteNote, *, serving: bool) -> RouteNote | NotReady:
+        """R5: capacity before traffic. Returns the note that starts the stage's clock."""
+        context, traffic = self.context, self.watch.traffic
+        while True:
+            if not_ready := await self.capacity.provide(serving=serving):
+                return not_ready
+            begun = RouteNote(
+                release=context.release,
+                step=self.stage.name,
+                traffic=traffic,
+                started_at=time.time(),
+                last_good=note.last_good,
+                evidence=evidence_before(note, context.release),
+            )
+            if await reached(lambda: context.platform.split(context.target, traffic, begun, context.fence)):  # noqa: B023
+                log.info("%s: %s for at least %g s.", self.stage.name, has_traffic(self.stage), self.stage.hold.min)
+                return begun
+
+
+def evidence_before(note: RouteNote, release: str) -> dict[str, Any]:
+    """Evidence of the sequential tests from the stages before. That of testers or mirrored requests is not comparable."""
+    if note.release != release or (note.traffic and (note.traffic.testers or note.traffic.mirror)):
+        return {}
+    return note.verdict.evidence if note.verdict else note.evidence

@@ -52,7 +52,9 @@ class Router(Protocol):
     """What it keeps for itself in what splits the traffic."""
 
 
-ROUTERS: Seam[Router] = Seam("router", "release_pipelines.adapters.routers")
+ROUTERS: Seam[Router] = Seam(
+    "router", "release_pipelines.adapters.routers", first=("traefik", "gateway_api", "istio", "replicas")
+)
 
 
 def router_of(settings: RouterSettings) -> Router:

@@ -23,7 +23,8 @@ def test_a_bad_version_goes_back_and_the_run_says_why(sandbox: Sandbox, strategy
 def test_a_preview_is_asked_before_it_gets_all_traffic_and_a_person_can_go_back_later(
     sandbox: Sandbox,
 ) -> None:  # R5, R8
-    sandbox.strategy("blue_green", QUICK)
+    short = {"bake": "10s", "retire_after": "1s"}  # nothing is wrong with this version
+    sandbox.strategy("blue_green", {**QUICK, "strategy": {"blue_green": short}})
     before, version = sandbox.serves(), sandbox.other()
     run = sandbox.begin(version)
     shares = []
@@ -44,7 +45,7 @@ def test_a_preview_is_asked_before_it_gets_all_traffic_and_a_person_can_go_back_
 def test_a_rolling_release_replaces_replicas_batch_by_batch_and_a_person_cuts_its_bake_short(
     sandbox: Sandbox,
 ) -> None:  # R7, R13
-    sandbox.strategy("rolling", {**QUICK, "strategy": {"rolling": {"batches": [50], "hold": "12s", "bake": "5m"}}})
+    sandbox.strategy("rolling", {**QUICK, "strategy": {"rolling": {"batches": [50], "hold": "6s", "bake": "5m"}}})
     version = sandbox.other()
     run = sandbox.begin(version)
     run.until_task("production.batch_50")

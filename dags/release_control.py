@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from release_pipelines.pipeline.control import control_dag
+from release_pipelines.features.commands.dag import control_dag
 from release_pipelines.spec.folders import apps_folder, config_folder
 
 project = Path(__file__).parents[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from release_pipelines.pipeline.rollback import rollback_dag
+from release_pipelines.features.rollback.dag import rollback_dag
 from release_pipelines.spec.folders import apps_folder, config_folder
 
 project = Path(__file__).parents[1]

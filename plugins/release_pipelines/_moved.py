@@ -36,7 +36,7 @@ MODULES = {
     "domain.replicas": "core.capacity",
     "domain.rollback": "features.rollback.plan core.model.records",
     "domain.sequential": "core.judges._e_values",
-    "domain.strategy": "core.strategies.stages core.model.stage core.capacity",
+    "domain.strategy": "spec.stages core.model.stage core.capacity",
     "domain.values": (
         "core.model.base core.model.artifact core.model.deployment core.model.lease core.model.measurement "
         "core.model.observation core.model.route core.model.target core.model.track core.model.traffic "

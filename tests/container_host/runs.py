@@ -18,8 +18,8 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
+from release_pipelines.airflow.gates import GateOperator
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.pipeline.gates import GateOperator
 
 TRIES = 10
 TRY_SECONDS = 1.0

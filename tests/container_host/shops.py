@@ -25,8 +25,8 @@ from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.features.rollback.dag import rollback_dag
 from release_pipelines.pipeline.release import release_dag
-from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import load_release
 from release_pipelines.spec.target import target
 from tests.container_host.runs import Run

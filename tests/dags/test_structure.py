@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, TriggerRule
 
-from release_pipelines.pipeline.control import control_dag
+from release_pipelines.features.commands.dag import control_dag
+from release_pipelines.features.rollback.dag import rollback_dag
 from release_pipelines.pipeline.release import release_dag
-from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import load_release
 
 ROOT = Path(__file__).parents[2]

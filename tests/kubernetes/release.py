@@ -23,7 +23,6 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.core.strategies.stages import retire_after, stages, track_of
 from release_pipelines.core.verdicts import action
 from release_pipelines.features.deployment.decisions import first_release, good_before
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
@@ -33,6 +32,7 @@ from release_pipelines.features.promotion.triggers import PromoteTrigger
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 from release_pipelines.features.stage.triggers import StageTrigger
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.stages import retire_after, stages, track_of
 from release_pipelines.spec.target import target as target_of
 from tests.kubernetes.world import World
 

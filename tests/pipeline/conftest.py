@@ -24,9 +24,9 @@ from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.progression import capacity, decision, heartbeat, hold, meanwhile, promotion, rollout
-from release_pipelines.pipeline.control import control_dag
+from release_pipelines.features.commands.dag import control_dag
+from release_pipelines.features.rollback.dag import rollback_dag
 from release_pipelines.pipeline.release import release_dag
-from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import load_release
 from tests.fakes import GOOD, NEW, FakePrometheus, World
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG
 
-from release_pipelines.pipeline.control import control_dag
+from release_pipelines.features.commands.dag import control_dag
+from release_pipelines.features.rollback.dag import rollback_dag
 from release_pipelines.pipeline.release import release_dag
-from release_pipelines.pipeline.rollback import rollback_dag
 from release_pipelines.spec.release import analyses_of, load_release
 from sandbox.settings import ROOT
 

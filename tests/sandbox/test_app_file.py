@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from release_pipelines.core.strategies.stages import strategy_name
 from release_pipelines.spec.release import load_release
+from release_pipelines.spec.stages import strategy_name
 from sandbox import app_file
 from sandbox.settings import APP, ROOT, SandboxError
 

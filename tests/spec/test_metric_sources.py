@@ -19,11 +19,11 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.metrics import METRIC_SOURCES, Measuring, MetricSource, MetricsService, Place
 from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.measuring import Measurer, check_metrics
-from release_pipelines.core.strategies.stages import metrics_of
 from release_pipelines.core.verdicts import stage_verdict
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import load_release
 from release_pipelines.spec.schema import schemas
+from release_pipelines.spec.stages import metrics_of
 from tests.fakes import World, target
 from tests.spec.conftest import Project
 

@@ -1,27 +1,31 @@
 """How a release is put together: one DAG from one specification.
 
-Which task has which trigger rule was tried in many failures; docs/architecture.md says why each is as it is.
+The tasks come from features (:mod:`release_pipelines.spec.feature`); here they are put in order, and gates between them send every
+failure to the ways back. Which task has which trigger rule was tried in many failures; docs/architecture.md says why each is as it is.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param, TriggerRule
+from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 
-from release_pipelines.core.templates import part, xcom
-from release_pipelines.features.approval.form import plan_in_words
-from release_pipelines.features.artifact.operators import RecordArtifactOperator
-from release_pipelines.features.outcome.operators import RecordOutcomeOperator
-from release_pipelines.features.preflight.operators import PreflightOperator
-from release_pipelines.pipeline.build import build_group
-from release_pipelines.pipeline.common import RELEASE, TRIES, TRY_SECONDS, optional, requested_by
-from release_pipelines.pipeline.environments import approval, rolling_environment
-from release_pipelines.pipeline.gates import PreflightGateOperator
-from release_pipelines.pipeline.production import production
+from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, optional, requested_by
+from release_pipelines.airflow.gates import GateOperator, PreflightGateOperator
+from release_pipelines.airflow.groups import (
+    BUILD_COLOUR,
+    ENVIRONMENT_COLOUR,
+    LAST_ENVIRONMENT_COLOUR,
+    ROLLBACK_COLOUR,
+)
+from release_pipelines.core.templates import field, xcom
+from release_pipelines.pipeline.plan import BUILDING, WORKING, PlacedTask, ReleasePlan
+from release_pipelines.spec.feature import Scene, Slot
 from release_pipelines.spec.frozen import dag_id
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.stages import plan_in_words
 
 
 def release_dag(spec: ReleaseSpec) -> DAG:
@@ -29,8 +33,7 @@ def release_dag(spec: ReleaseSpec) -> DAG:
 
     :param spec: what the team wrote, with everything that belongs to it.
     """
-    app = spec.app
-    names = [environment.name for environment in spec.environments]
+    app, names = spec.app, [environment.name for environment in spec.environments]
     with DAG(
         dag_id=dag_id(app.name),
         description=app.description or f"Releases {app.name}",
@@ -42,69 +45,252 @@ def release_dag(spec: ReleaseSpec) -> DAG:
         params=_form(spec, names),
         doc_md=_guide(spec, names),
     ) as dag:
-        preflight = PreflightOperator(task_id="preflight", spec=spec)
-        first_build, built = build_group(spec)
-        artifact = RecordArtifactOperator(
-            task_id="artifact",
-            artifact=xcom(built.task_id),
-            known=part("preflight", "known"),
-            release=RELEASE,
-            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
-        )
-        gate = PreflightGateOperator(
-            task_id="preflight_gate",
-            preflight="preflight",
-            build=first_build.task_id,
-            recorded="artifact",
-            no_op="nothing_to_do",
-        )
-        nothing = EmptyOperator(task_id="nothing_to_do")
-        # One of the ways to the end was taken. Gates are upstream only of their own ways, so that a rollback is none.
-        complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.ONE_SUCCESS)
-        preflight >> gate >> [first_build, artifact, nothing]
-        nothing >> complete
-        built >> artifact
-
-        before: Any = artifact
-        order = ["preflight", *_build_ids(spec), "artifact"]
-        undo: list[Any] = []
-        for environment in names[:-1]:
-            last, ids = rolling_environment(spec, environment, before, complete, undo)
-            order += ids
-            before = last
-        question, approval_gate = approval(spec, names, undo)
-        before >> question >> approval_gate
-        order += ["approval"]
-        made = production(spec, names[-1], approval_gate, complete)
-        order += made.order
-        if undo:
-            approval_gate >> undo
-        outcome = RecordOutcomeOperator(
-            task_id="outcome",
-            spec=spec,
-            tasks=order,
-            roles={
-                "preflight": "preflight",
-                "complete": "complete",
-                "approval": "approval",
-                "deploy": made.deploy,
-                "plan": "rollback.plan",
-                "prepare": "rollback.prepare",
-                "switch": "rollback.switch",
-                "verify": "rollback.verify",
-                "give_back": "give_back_lease",
-            },
-        )
-        [made.end, complete, *undo] >> outcome.as_teardown(on_failure_fail_dagrun=True)
+        _Assembly(ReleasePlan(spec)).build()
     return dag
 
 
-def _build_ids(spec: ReleaseSpec) -> list[str]:
-    if spec.app.build is None:
-        return ["build.resolve_digest"]
-    scans = [f"scan.{scanner}" for scanner in spec.app.scan.scanners]
-    tests = ["build.test"] if spec.app.build.test_target else []
-    return ["resolve_commit", *tests, *scans, "build.build_image", "push_image"]
+class _Assembly:
+    """Makes the operators of a plan, and leads them to each other.
+
+    Gates are upstream of their own ways only, so that a rollback never looks like a way to ``complete``; a gate knows all ways back
+    of what was done before it, because one that it did not know would run when its other ways are skipped.
+    """
+
+    def __init__(self, plan: ReleasePlan) -> None:
+        self.plan = plan
+        self.groups: dict[str, TaskGroup] = {}
+        self.made: dict[str, Any] = {}
+        self.reverts: list[Any] = []
+        """Ways back of what stands before the next gate."""
+        self.kept: list[Any] = []
+        """Those that gates of the last environment know too."""
+        self.ends: list[Any] = []
+        """What the outcome comes after."""
+
+    def build(self) -> None:
+        plan = self.plan
+        # One of the ways to the end was taken.
+        self.complete = EmptyOperator(task_id="complete", trigger_rule=TriggerRule.ONE_SUCCESS)
+        before = self._start()
+        for name in plan.environments[:-1]:
+            before = self._environment(name, before)
+        self._last_environment(self._approval(before))
+        self._outcome()
+
+    # --- tasks ------------------------------------------------------------------------------------------------
+
+    def _scene(self, environment: str | None) -> Scene:
+        plan = self.plan
+        ids = plan.ids(environment)
+        preflight = ids[Slot.PREFLIGHT][0]
+        return Scene(
+            spec=plan.spec,
+            environment=environment,
+            release=field(preflight, "release"),
+            version=field(preflight, "version"),
+            artifact=xcom(ids[Slot.ARTIFACT][0]),
+            preflight=xcom(preflight),
+            ids=ids,
+            evidence=plan.evidence(),
+            tasks=plan.reasons,
+            roles={**plan.roles, "complete": "complete"},
+        )
+
+    def _make(self, placed: PlacedTask) -> Any:
+        scene = self._scene(placed.environment)
+        if placed.group is None:
+            operator = placed.task.make(placed.task.task_id, scene)
+        else:
+            with self._group(placed.group):
+                operator = placed.task.make(placed.task.task_id, scene)
+        self.made[placed.id] = operator
+        if placed.task.revert is not None:
+            name = f"revert_{placed.id.replace('.', '_')}"
+            self._reverted_by(placed.task.revert(name, scene), keep=placed.environment == self.plan.last)
+        return operator
+
+    def _group(self, name: str) -> TaskGroup:
+        if name not in self.groups:
+            colour = {"rollback": ROLLBACK_COLOUR, self.plan.last: LAST_ENVIRONMENT_COLOUR}.get(name)
+            inside = any(name in (it, f"before_{it}") for it in self.plan.environments)
+            colour = colour or (ENVIRONMENT_COLOUR if inside else BUILD_COLOUR)
+            self.groups[name] = TaskGroup(group_id=name, prefix_group_id=True, ui_color=colour)
+        return self.groups[name]
+
+    def _reverted_by(self, operator: Any, *, keep: bool = False) -> None:
+        self.reverts.append(operator)
+        self.ends.append(operator)
+        if keep:
+            self.kept.append(operator)
+
+    def _gate(self, task_id: str, watched: list[str], go_on: str, ways_back: list[Any], **more: Any) -> Any:
+        """A gate after ``watched``, that goes on, or sends the run to the ways back where anything may have been changed."""
+        return GateOperator(
+            task_id=task_id,
+            watched=watched,
+            touches=self._first_touch(watched),
+            go_on=go_on,
+            roll_back=[it.task_id for it in ways_back],
+            **more,
+        )
+
+    def _first_touch(self, watched: list[str]) -> str:
+        """The first task of the release so far that changes something."""
+        touching = [it.id for it in self.plan.order if it.task.touches and it.id in self.made]
+        return touching[0] if touching else watched[0]
+
+    # --- parts ------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Any:
+        """Preflight, the build or what stands for it, and the artifact."""
+        plan = self.plan
+        preflight, *checks = plan.of(Slot.PREFLIGHT)
+        start = self._make(preflight)
+        last, _ = self._following(checks, start)
+        built = plan.of(*BUILDING)
+        [artifact] = plan.of(Slot.ARTIFACT)
+        gate = PreflightGateOperator(
+            task_id="preflight_gate",
+            preflight=preflight.id,
+            build=built[0].id,
+            recorded=artifact.id,
+            no_op="nothing_to_do",
+        )
+        nothing = EmptyOperator(task_id="nothing_to_do")
+        recorded = self._make(artifact)
+        last >> gate >> [recorded, nothing]
+        nothing >> self.complete
+        self._build(gate) >> recorded
+        return recorded
+
+    def _build(self, before: Any) -> Any:
+        """The tasks that build stand side by side between those that find the source and those that publish."""
+        last, _ = self._following(self.plan.of(Slot.BEFORE_BUILD, Slot.SOURCE), before)
+        side_by_side = [self._make(it) for it in self.plan.of(Slot.BUILD)]
+        if side_by_side:
+            last >> side_by_side
+        last = side_by_side or last
+        last, _ = self._following(self.plan.of(Slot.PUBLISH, Slot.AFTER_BUILD), last)
+        return last
+
+    def _following(self, placed: list[PlacedTask], after: Any) -> tuple[Any, list[str]]:
+        for it in placed:
+            operator = self._make(it)
+            after >> operator
+            after = operator
+        return after, [it.id for it in placed]
+
+    def _environment(self, name: str, before: Any) -> Any:
+        """Every environment but the last: changed and checked under its lease; reverted when a later decision says no."""
+        plan = self.plan
+        first, ids = self._following(plan.of(Slot.BEFORE_ENVIRONMENT, environment=name), before)
+        [lease] = plan.of(Slot.LEASE, environment=name)
+        taken = self._make(lease)
+        for placed in plan.of(Slot.REVERT, environment=name):
+            self._reverted_by(self._make(placed))
+        work = [it for it in plan.of(*WORKING, environment=name) if it.id != lease.id]
+        first >> taken.as_setup()
+        last, done = self._following(work, taken)
+        with self._group(name):
+            gate = self._gate(
+                "gate",
+                [*ids, lease.id, *done],
+                self._first_after(name),
+                self.reverts,
+                stop_at=name,
+                stop=f"{name}.stop_here",
+            )
+            stop = EmptyOperator(task_id="stop_here")
+        last >> gate >> self.reverts
+        # A way back takes the lease itself, under the same name: not before it has been given back.
+        for placed in plan.of(Slot.RETURN_LEASE, environment=name):
+            give_back = self._make(placed)
+            (
+                last
+                >> give_back.as_teardown(setups=taken)
+                >> [self.made[it.id] for it in plan.of(Slot.REVERT, environment=name)]
+            )
+        gate >> stop >> self.complete
+        return gate
+
+    def _first_after(self, name: str) -> str:
+        """Id of the first task after an environment."""
+        plan = self.plan
+        following = plan.environments[plan.environments.index(name) + 1]
+        slots = [Slot.BEFORE_ENVIRONMENT, Slot.APPROVAL if following == plan.last else Slot.LEASE]
+        return plan.of(*slots, environment=following)[0].id
+
+    def _approval(self, before: Any) -> Any:
+        """A person lets the release into the last environment; what has to come before it shows its evidence."""
+        plan = self.plan
+        last, ids = self._following(plan.of(Slot.BEFORE_ENVIRONMENT, Slot.APPROVAL, environment=plan.last), before)
+        [lease] = plan.of(Slot.LEASE, environment=plan.last)
+        gate = self._gate("approval_gate", ids, lease.id, self.reverts)
+        last >> gate
+        if self.reverts:
+            gate >> self.reverts
+        return gate
+
+    def _last_environment(self, before: Any) -> None:
+        """The stages, the promotion, and the way back beside them."""
+        plan, name = self.plan, self.plan.last
+        [lease] = plan.of(Slot.LEASE, environment=name)
+        taken = self._make(lease)
+        before >> taken.as_setup()
+        for placed in plan.of(Slot.HEARTBEAT, environment=name):
+            taken >> self._make(placed)
+        last, ids = self._following(plan.of(Slot.DEPLOY, Slot.AFTER_DEPLOY, environment=name), taken)
+        beside = [self._make(it) for it in plan.of(Slot.IN_STAGE, environment=name)]
+        if beside:
+            last >> beside
+        last, stages = self._following(plan.of(Slot.CHECK, Slot.STAGE, environment=name), last)
+        rest = plan.of(Slot.BEFORE_PROMOTE, environment=name)
+        last, more = self._following(rest, [last, *beside] if beside else last)
+        ids = [lease.id, *ids, *stages, *(it.id for it in plan.of(Slot.IN_STAGE, environment=name)), *more]
+        way_back = [self._make(it) for it in plan.of(Slot.ROLLBACK, environment=name)]
+        for one, other in pairwise(way_back):
+            one >> other
+        ways = [way_back[0], *self.kept]
+        promoting = plan.of(Slot.PROMOTE, environment=name)
+        touches = next(it.id for it in plan.order if it.task.touches and it.environment == name)
+        with self._group(name):
+            gate = GateOperator(
+                task_id="gate",
+                watched=ids,
+                touches=touches,
+                go_on=promoting[0].id,
+                roll_back=[it.task_id for it in ways],
+            )
+        last >> gate
+        promoted, ids = self._following(promoting, gate)
+        with self._group(name):
+            promote_gate = GateOperator(
+                task_id="promote_gate",
+                watched=ids,
+                touches=promoting[0].id,
+                go_on="complete",
+                roll_back=[it.task_id for it in ways],
+            )
+        promoted >> promote_gate >> self.complete
+        for it in ways:
+            [gate, promote_gate] >> it
+        # `complete` stays out of the lease's scope: a run with nothing to do skips the lease, and all that is in its scope.
+        # No gate stands right before the teardown: it would skip it together with the arm that it did not choose.
+        for placed in plan.of(Slot.RETURN_LEASE, environment=name):
+            give_back = self._make(placed)
+            way_back[-1] >> give_back.as_teardown(setups=taken)
+            self.ends.append(give_back)
+
+    def _outcome(self) -> None:
+        """The teardown that counts, and what comes after it."""
+        [placed] = self.plan.of(Slot.OUTCOME)
+        outcome = self._make(placed)
+        [*self.ends, self.complete] >> outcome.as_teardown(on_failure_fail_dagrun=True)
+        last = outcome
+        for after in self.plan.of(Slot.AFTER_OUTCOME):
+            operator = self._make(after)
+            last >> operator.as_teardown()
+            last = operator
 
 
 def _form(spec: ReleaseSpec, names: list[str]) -> dict[str, Param]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.target import Workload
-from release_pipelines.core.model.units import (
-    DnsName,
-)
-from release_pipelines.features.approval.spec import ApprovalSpec
-from release_pipelines.features.build.spec import BuildSpec
-from release_pipelines.features.scan.spec import ScanSpec
+from release_pipelines.core.model.units import DnsName, Duration
+from release_pipelines.spec.keys import with_feature_keys
 from release_pipelines.spec.strategy import StrategySettings
+
+T = TypeVar("T")
 
 
 class AppEnvironment(Value):
@@ -26,7 +24,14 @@ class AppEnvironment(Value):
     env: dict[str, str] = Field(default_factory=dict)
 
 
-class AppSpec(Value):
+class ApprovalSpec(Value):
+    """Who may let a release into production, and how long it waits for them (R10)."""
+
+    timeout: Duration = Field(86400, gt=0)
+    self_approval: bool = Field(False, description="true: whoever started the release may approve it")
+
+
+class _App(Value):
     """One app: the file ``include/apps/<name>.yaml``."""
 
     schema_version: Literal[1] = 1
@@ -36,18 +41,12 @@ class AppSpec(Value):
     image: str | None = Field(None, description="Repository in the environments' registry; default: the app's name")
     version_scheme: Literal["semver", "date", "commit"] = "semver"
     version_header: str = Field("X-App-Version", description="Response header that carries the app's version")
-    build: BuildSpec | None = None
-    scan: ScanSpec = Field(default_factory=ScanSpec)
     workloads: list[Workload] = Field(default_factory=lambda: [Workload()], min_length=1, max_length=1)
     environments: list[AppEnvironment] = Field(
         default_factory=lambda: [AppEnvironment(name="staging"), AppEnvironment(name="production")], min_length=1
     )
     smoke_test: list[Annotated[str, Field(pattern=r"^/")]] = Field(
         default_factory=lambda: ["/"], description="Paths that must answer 2xx with the version"
-    )
-    integration_test: list[str] = Field(
-        default_factory=list,
-        description="Command run in the new image against staging (BASE_URL and HOST in its environment)",
     )
     strategy: StrategySettings = Field(default_factory=StrategySettings)
     analysis: Analysis | str = Field("default", description="An analysis, or the name of one in `analyses/`")
@@ -60,3 +59,18 @@ class AppSpec(Value):
         if not isinstance(value, list):
             return value
         return [{"name": item} if isinstance(item, str) else item for item in value]
+
+    def part(self, key: str, kind: type[T]) -> T | None:
+        """What stands under a feature's key, if it is of this type; None where nothing is given."""
+        value = getattr(self, key, None)
+        return value if isinstance(value, kind) else None
+
+
+if TYPE_CHECKING:
+
+    class AppSpec(_App):
+        """With the keys of all features."""
+
+else:
+    _App.__name__ = "AppSpec"
+    AppSpec = with_feature_keys(_App, "app_keys")

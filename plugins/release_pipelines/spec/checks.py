@@ -24,7 +24,6 @@ def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: Analysis)
     if len(set(names)) != len(names):
         yield "environments", ", ".join(names), "each environment once"
     yield from _people(app, environments)
-    yield from _engine(app, environments[0])
     where = "analysis" if isinstance(app.analysis, Analysis) else f"analysis `{app.analysis}`"
     yield from _analysis(where, analysis, app, environments)
     if app.name in RESERVED:
@@ -45,15 +44,6 @@ def _people(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mista
             "approval",
             f"no approvers in {last.name}.yaml",
             f"`approvers` in {last.name}.yaml, or `self_approval: true` where one pair of eyes will do",
-        )
-
-
-def _engine(app: AppSpec, first: EnvironmentSpec) -> Iterator[Mistake]:
-    if app.build and not first.connections.engine:
-        yield (
-            "build",
-            f"no engine in {first.name}.yaml",
-            f"`connections.engine` in {first.name}.yaml, which builds the image",
         )
 
 

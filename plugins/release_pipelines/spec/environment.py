@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
@@ -17,7 +17,9 @@ from release_pipelines.core.model.units import (
 )
 from release_pipelines.core.ports.platform import PLATFORMS, PlatformKind
 from release_pipelines.core.ports.router import ROUTERS, router_of
-from release_pipelines.features.notify.spec import NotifySpec
+from release_pipelines.spec.keys import with_feature_keys
+
+T = TypeVar("T")
 
 
 class Connections(Value):
@@ -39,7 +41,7 @@ class AddressSpec(Value):
     )
 
 
-class EnvironmentSpec(Value):
+class _Environment(Value):
     """One environment: the file ``include/config/<name>.yaml`` over ``base.yaml``."""
 
     schema_version: Literal[1] = 1
@@ -52,9 +54,6 @@ class EnvironmentSpec(Value):
     approvers: list[str] = Field(default_factory=list)
     time_zone: str = "UTC"
     queue: str | None = Field(None, description="Airflow queue of the tasks that touch this environment")
-    notify: list[NotifySpec] = Field(
-        default_factory=lambda: [NotifySpec(kind="log")], description="Who is told what a release came to"
-    )
 
     @field_validator("time_zone")
     @classmethod
@@ -66,7 +65,7 @@ class EnvironmentSpec(Value):
         return name
 
     @model_validator(mode="after")
-    def _router_fits(self) -> EnvironmentSpec:
+    def _router_fits(self) -> _Environment:
         platform = PLATFORMS.get(self.platform)
         if not platform.fits(router_of(self.router)):
             raise ValueError(
@@ -74,6 +73,11 @@ class EnvironmentSpec(Value):
                 f"found `{self.router.kind}` with {self.platform}"
             )
         return self
+
+    def part(self, key: str, kind: type[T]) -> T | None:
+        """What stands under a feature's key, if it is of this type; None where nothing is given."""
+        value = getattr(self, key, None)
+        return value if isinstance(value, kind) else None
 
 
 def _routers_of(platform: PlatformKind) -> list[str]:
@@ -84,3 +88,13 @@ def _routers_of(platform: PlatformKind) -> list[str]:
             if platform.fits(ROUTERS.get(name)):
                 names.append(f"`{name}`")
     return names
+
+
+if TYPE_CHECKING:
+
+    class EnvironmentSpec(_Environment):
+        """With the keys of all features."""
+
+else:
+    _Environment.__name__ = "EnvironmentSpec"
+    EnvironmentSpec = with_feature_keys(_Environment, "environment_keys")

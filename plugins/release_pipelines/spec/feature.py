@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from release_pipelines.core.seams import Seam
+from release_pipelines.core.templates import xcom
 
 if TYPE_CHECKING:
     from release_pipelines.core.model.analysis import Analysis
@@ -105,6 +106,7 @@ class FeatureTask:
     :param role: what the outcome knows it as.
     :param touches: whether it changes something outside that has to be taken back after a failure.
     :param evidence: for the approval: names of checks to templates of their results.
+    :param revert: makes the task that takes back what this one changed; it runs when a later gate sends the release back.
     """
 
     task_id: str
@@ -115,6 +117,7 @@ class FeatureTask:
     role: str | None = None
     touches: bool = False
     evidence: Mapping[str, str] = field(default_factory=dict)
+    revert: Callable[[str, Scene], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,6 @@ class Scene:
     :param preflight: template of what preflight found, as JSON.
     :param ids: ids of the tasks that stand in a slot of the same environment, or outside of environments.
     :param evidence: names of checks to templates, of all tasks before.
-    :param reverts: ids of the tasks that take environments before back.
     :param tasks: ids of all tasks in the order in which they work, for the outcome.
     :param roles: roles to ids, for the outcome.
     """
@@ -142,7 +144,6 @@ class Scene:
     preflight: str
     ids: Mapping[Slot, list[str]] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
-    reverts: list[str] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
     roles: Mapping[str, str] = field(default_factory=dict)
 
@@ -168,6 +169,33 @@ class Scene:
     def id_of(self, slot: Slot) -> str:
         """Id of the first task in a slot."""
         return self.ids[slot][0]
+
+    @property
+    def built(self) -> str:
+        """Id of the task that gives the artifact: the last one that builds, or resolves, it."""
+        return next(self.ids[slot][-1] for slot in (Slot.PUBLISH, Slot.BUILD, Slot.SOURCE) if self.ids.get(slot))
+
+    @property
+    def lease(self) -> str:
+        """Template of the environment's lease, as JSON."""
+        return xcom(self.id_of(Slot.LEASE))
+
+    @property
+    def deployment(self) -> str:
+        """Template of what the deploying task returned, as JSON."""
+        return xcom(self.id_of(Slot.DEPLOY))
+
+    @property
+    def work(self) -> dict[str, Any]:
+        """What operators need that work on the version in this environment."""
+        return {
+            "target": self.target,
+            "release": self.release,
+            "artifact": self.artifact,
+            "lease": self.lease,
+            "deployment": self.deployment,
+            **self.queue,
+        }
 
 
 class Problem(NamedTuple):

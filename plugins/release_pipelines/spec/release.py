@@ -7,10 +7,10 @@ from pathlib import Path
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
-from release_pipelines.core.strategies.canary import StepSettings
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks import check, relaxed
 from release_pipelines.spec.environment import EnvironmentSpec
+from release_pipelines.spec.feature import usable
 from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment
 
 
@@ -35,10 +35,6 @@ class ReleaseSpec(Value):
             if environment.name == name:
                 return environment
         raise KeyError(f"{self.app.name} does not go to {name}")
-
-    def analysis_of(self, step: StepSettings) -> Analysis:
-        """How a step is judged: by its own analysis, or the app's."""
-        return step.analysis or self.analysis
 
 
 def analyses_of(apps: Path) -> Path:
@@ -68,23 +64,13 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
             raise SpecError(path.name, f"environments[{n}].name", f"`{wanted.name}`", expected)
         environments.append(load_environment(wanted.name, config))
     analysis = app.analysis if isinstance(app.analysis, Analysis) else load_analysis(app.analysis, analyses)
-    mistakes = [SpecError(path.name, *mistake) for mistake in dict.fromkeys(check(app, environments, analysis))]
+    spec = ReleaseSpec(app=app, environments=environments, analysis=relaxed(analysis, app))
+    wrong = [*check(app, environments, analysis), *(it for _, feature in usable() for it in feature.mistakes(spec))]
+    mistakes = [SpecError(path.name, *mistake) for mistake in dict.fromkeys(wrong)]
     if mistakes:
         mistakes[0].also = mistakes[1:]
         raise mistakes[0]
-    return ReleaseSpec(app=_relaxed_steps(app), environments=environments, analysis=relaxed(analysis, app))
-
-
-def _relaxed_steps(app: AppSpec) -> AppSpec:
-    canary = app.strategy.canary
-    if canary is None:
-        return app
-    steps = [
-        step.model_copy(update={"analysis": relaxed(step.analysis, app)}) if step.analysis else step
-        for step in canary.steps
-    ]
-    strategy = app.strategy.model_copy(update={"canary": canary.model_copy(update={"steps": steps})})
-    return app.model_copy(update={"strategy": strategy})
+    return spec
 
 
 def load_all(apps: Path, config: Path) -> Iterator[ReleaseSpec | SpecError]:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import model_validator
 
+from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.model.base import Value
-from release_pipelines.core.strategies.blue_green import BlueGreenSettings
-from release_pipelines.core.strategies.canary import CanarySettings
-from release_pipelines.core.strategies.rolling import RollingSettings
+from release_pipelines.core.ports.strategy import STRATEGIES, Strategy
+from release_pipelines.spec.keys import with_names
+
+DEFAULT = "canary"
+"""The strategy of an app that names none."""
 
 
-class StrategySettings(Value):
+class _OneStrategy(Value):
     """How the new version takes over. One key names the strategy."""
-
-    canary: CanarySettings | None = None
-    blue_green: BlueGreenSettings | None = None
-    rolling: RollingSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _name_is_enough(cls, value: Any) -> Any:
         if value == {}:
-            return {"canary": {}}
+            return {DEFAULT: {}}
         if isinstance(value, str) and value in cls.model_fields:
             return {value: {}}
         if isinstance(value, dict) and len(value) == 1:  # `rolling:` with nothing behind it
@@ -31,14 +30,44 @@ class StrategySettings(Value):
         return value
 
     @model_validator(mode="after")
-    def _one(self) -> StrategySettings:
-        if sum(it is not None for it in (self.canary, self.blue_green, self.rolling)) != 1:
-            raise ValueError("exactly one of `canary`, `blue_green` or `rolling` is expected")
+    def _one(self) -> _OneStrategy:
+        names = list(type(self).model_fields)
+        if sum(getattr(self, name) is not None for name in names) != 1:
+            *others, last = (f"`{name}`" for name in names)
+            raise ValueError(f"exactly one of {', '.join(others)} or {last} is expected")
         return self
 
     @property
-    def chosen(self) -> CanarySettings | BlueGreenSettings | RollingSettings:
-        """The one that is given."""
-        chosen = self.canary or self.blue_green or self.rolling
-        assert chosen is not None  # noqa: S101 - _one has seen to it
-        return chosen
+    def name(self) -> str:
+        """The strategy that is given."""
+        return next(name for name in type(self).model_fields if getattr(self, name) is not None)
+
+    @property
+    def strategy(self) -> Strategy:
+        """What it does."""
+        return STRATEGIES.get(self.name)
+
+    @property
+    def chosen(self) -> Any:
+        """Its settings."""
+        return getattr(self, self.name)
+
+
+def _models() -> dict[str, type[Value]]:
+    models = {}
+    for name in STRATEGIES.names():
+        try:
+            models[name] = STRATEGIES.get(name).model
+        except ExtensionError:  # whoever names it is told why it cannot be used
+            continue
+    return models
+
+
+if TYPE_CHECKING:
+
+    class StrategySettings(_OneStrategy):
+        """With a key for each strategy."""
+
+else:
+    _OneStrategy.__name__ = "StrategySettings"
+    StrategySettings = with_names(_OneStrategy, STRATEGIES, _models())

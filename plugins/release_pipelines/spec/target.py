@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from release_pipelines.core.model.target import Target, Update
-from release_pipelines.core.strategies.blue_green import BlueGreenSettings
-from release_pipelines.core.strategies.rolling import RollingSettings
-from release_pipelines.spec.release import ReleaseSpec
+from typing import TYPE_CHECKING
+
+from release_pipelines.core.model.target import Target
+
+if TYPE_CHECKING:
+    from release_pipelines.spec.release import ReleaseSpec
 
 
 def target(spec: ReleaseSpec, environment: str) -> Target:
@@ -25,16 +27,10 @@ def target(spec: ReleaseSpec, environment: str) -> Target:
         }
     )
 
-    chosen = app.strategy.chosen
-    rolling = chosen if isinstance(chosen, RollingSettings) else None
-    router = where.router
-    if isinstance(chosen, BlueGreenSettings) and chosen.switch == "selector":
-        router = router.model_copy(update={"kind": "replicas"})
-
     def filled(text: str | None) -> str | None:
         return text and text.replace("{app}", app.name).replace("{namespace}", where.namespace)
 
-    return Target(
+    target = Target(
         app=app.name,
         environment=environment,
         platform=where.platform,
@@ -43,11 +39,10 @@ def target(spec: ReleaseSpec, environment: str) -> Target:
         prometheus_connection=where.connections.prometheus,
         namespace=where.namespace,
         workload=workload,
-        router=router.model_copy(update={"route": filled(router.route) or app.name}),
+        router=where.router.model_copy(update={"route": filled(where.router.route) or app.name}),
         url=filled(where.address.url) or "",
         host=filled(where.address.host),
-        preview=isinstance(chosen, BlueGreenSettings),
         preview_host=filled(where.address.preview or (where.address.host and f"preview.{where.address.host}")),
-        update=Update(max_surge=rolling.max_surge, max_unavailable=rolling.max_unavailable) if rolling else None,
         version_header=app.version_header,
     )
+    return app.strategy.strategy.adapt(app.strategy.chosen, target)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from release_pipelines.core.capacity import capacity_of
 from release_pipelines.core.model.stage import Check, Question, Stage
 from release_pipelines.core.model.traffic import Match, Traffic
-from release_pipelines.core.strategies.stages import retire_after, stages, strategy_name, track_of
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.loader import DEFAULT_ANALYSIS
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.stages import retire_after, stages, strategy_name, track_of
 from release_pipelines.spec.target import target
 
 

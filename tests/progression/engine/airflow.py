@@ -10,10 +10,10 @@ from typing import Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
 
+from release_pipelines.airflow.forms import TRIES, TRY_SECONDS
 from release_pipelines.core.capacity import capacity_of
 from release_pipelines.core.model.stage import Check, Stage
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.strategies.stages import retire_after, stages
 from release_pipelines.features.approval.operators import StepApprovalOperator
 from release_pipelines.features.checks.operators import CheckOperator, PreviewTestOperator
 from release_pipelines.features.deployment.operators import (
@@ -32,8 +32,8 @@ from release_pipelines.features.rollback.operators.planned import (
     RollbackVerifyOperator,
 )
 from release_pipelines.features.stage.operators import StageOperator
-from release_pipelines.pipeline.common import TRIES, TRY_SECONDS
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.stages import retire_after, stages
 from tests.fakes import artifact
 from tests.progression.engine.outside import Killed, Outside, People, Triggerer
 from tests.progression.engine.virtual import VirtualLoop

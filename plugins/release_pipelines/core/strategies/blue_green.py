@@ -6,14 +6,17 @@ from typing import Literal
 
 from pydantic import Field
 
+from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.hold import Hold, ten_minutes
-from release_pipelines.core.model.stage import (
-    OnDrift,
-)
+from release_pipelines.core.model.stage import OnDrift, Question, Stage, StageKind, StepApprovalSettings
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import share_with
 from release_pipelines.core.model.units import (
     Duration,
 )
+from release_pipelines.core.ports.strategy import Promotion
 
 
 class BlueGreenSettings(Value):
@@ -30,3 +33,37 @@ class BlueGreenSettings(Value):
     retire_after: Duration = Field(30, description="The old version keeps running so long after the bake")
     auto_rollback: bool = Field(True, description="false: a failing verdict returns traffic and waits for a person")
     on_drift: OnDrift = "reassert"
+
+
+class BlueGreen:
+    """All replicas beside the old ones, asked at an address of their own before they get all traffic at once."""
+
+    model = BlueGreenSettings
+    track: Track = "preview"
+
+    def stages(self, settings: BlueGreenSettings, analysis: Analysis, paths: list[str]) -> list[StageKind]:
+        bake = Stage(
+            name="bake",
+            track="preview",
+            traffic=share_with("preview", 100),
+            hold=settings.bake,
+            analysis=analysis,
+            on_drift=settings.on_drift,
+            wait_for_person=not settings.auto_rollback,
+            last=True,
+            paths=paths,
+        )
+        question = Question(name="let_over", approval=StepApprovalSettings(timeout=settings.promote_timeout))
+        return [bake] if settings.auto_promote else [question, bake]
+
+    def promotion(self, settings: BlueGreenSettings) -> Promotion:
+        return Promotion(keep_old=settings.retire_after, retire_after=settings.retire_after)
+
+    def adapt(self, settings: BlueGreenSettings, target: Target) -> Target:
+        router = target.router
+        if settings.switch == "selector":
+            router = router.model_copy(update={"kind": "replicas"})
+        return target.model_copy(update={"router": router, "preview": True})
+
+
+STRATEGY = BlueGreen()

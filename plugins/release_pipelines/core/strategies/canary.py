@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, field_validator, model_validator
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.hold import Hold, ten_minutes
 from release_pipelines.core.model.stage import (
+    Check,
     OnDrift,
+    Question,
+    Stage,
+    StageKind,
     StepApprovalSettings,
     VerifySettings,
 )
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import Match, Traffic, share_with
 from release_pipelines.core.model.units import (
     Duration,
 )
+from release_pipelines.core.ports.judge import JUDGES
+from release_pipelines.core.ports.strategy import Promotion
 
 
 class MatchSettings(Value):
@@ -94,3 +105,65 @@ class CanarySettings(Value):
         if steps[0].kind in ("verify", "approval"):
             raise ValueError(f"a step with traffic is expected first, found `{steps[0].kind}`")
         return steps
+
+
+class Canary:
+    """A few replicas beside the old ones, whose traffic moves in steps."""
+
+    model = CanarySettings
+    track: Track = "canary"
+
+    def stages(self, settings: CanarySettings, analysis: Analysis, paths: list[str]) -> list[StageKind]:
+        steps = [_stage(settings, step, number, analysis) for number, step in enumerate(settings.steps, 1)]
+        bake = Stage(
+            name="bake",
+            track="canary",
+            traffic=share_with("canary", 100, sticky=settings.affinity),
+            hold=settings.bake,
+            analysis=analysis,
+            on_drift=settings.on_drift,
+            wait_for_person=not settings.auto_rollback,
+            last=True,
+            paths=paths,
+        )
+        return [*steps, bake]
+
+    def promotion(self, settings: CanarySettings) -> Promotion:
+        return Promotion(settings.return_weights, retire_after=settings.retire_after)
+
+    def adapt(self, settings: CanarySettings, target: Target) -> Target:
+        return target
+
+
+def _stage(settings: CanarySettings, step: StepSettings, number: int, default: Analysis) -> StageKind:
+    if step.verify:
+        return Check(name=f"verify_{number}", verify=step.verify)
+    if step.approval:
+        return Question(name=f"approval_{number}", approval=step.approval)
+    assert step.hold is not None  # noqa: S101 - the specification has seen to it
+    analysis = step.analysis or default
+    if step.match:
+        kind: Literal["header", "cookie"] = "header" if step.match.header else "cookie"
+        testers = Match(kind=kind, name=step.match.header or step.match.cookie or "", value=step.match.value)
+        name, traffic = f"testers_{number}", share_with("canary", 0, testers=testers)
+    elif step.mirror:
+        name, traffic = f"mirror_{number}", share_with("canary", 0, mirror=step.mirror)
+    else:
+        weight = step.weight or 0
+        name, traffic = f"step_{weight}", share_with("canary", weight, sticky=settings.affinity)
+        if JUDGES.get(analysis.judge).wants_baseline(analysis):
+            weights: dict[Track, int] = {"stable": 100 - 2 * weight, "canary": weight, "baseline": weight}
+            traffic = Traffic(weights=weights, sticky=settings.affinity)
+    return Stage(
+        name=name,
+        track="canary",
+        traffic=traffic,
+        replicas=settings.replicas,
+        hold=step.hold,
+        analysis=analysis,
+        on_drift=settings.on_drift,
+        wait_for_person=not settings.auto_rollback,
+    )
+
+
+STRATEGY = Canary()

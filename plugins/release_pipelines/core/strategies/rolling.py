@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.hold import Hold, ten_minutes
+from release_pipelines.core.model.stage import Stage, StageKind
+from release_pipelines.core.model.target import Target, Update
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.ports.strategy import Promotion
 
 
 class RollingSettings(Value):
@@ -42,3 +47,36 @@ class RollingSettings(Value):
         if self.max_surge in (0, "0%") and self.max_unavailable in (0, "0%"):
             raise ValueError("`max_surge` or `max_unavailable` above 0 is expected")
         return self
+
+
+class Rolling:
+    """In place of the old replicas, batch by batch."""
+
+    model = RollingSettings
+    track: Track = "stable"
+
+    def stages(self, settings: RollingSettings, analysis: Analysis, paths: list[str]) -> list[StageKind]:
+        def stage(name: str, share: int, hold: Hold, *, last: bool = False) -> Stage:
+            return Stage(
+                name=name,
+                track="stable",
+                share=share,
+                hold=hold,
+                analysis=analysis,
+                wait_for_person=not settings.auto_rollback,
+                last=last,
+            )
+
+        batches = [stage(f"batch_{share}", share, settings.hold) for share in settings.batches]
+        return [*batches, stage("bake", 100, settings.bake, last=True)]
+
+    def promotion(self, settings: RollingSettings) -> Promotion:
+        """No track beside stable is left: there is nothing to do but to say so."""
+        return Promotion()
+
+    def adapt(self, settings: RollingSettings, target: Target) -> Target:
+        update = Update(max_surge=settings.max_surge, max_unavailable=settings.max_unavailable)
+        return target.model_copy(update={"update": update})
+
+
+STRATEGY = Rolling()

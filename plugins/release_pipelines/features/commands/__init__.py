@@ -1,0 +1,5 @@
+"""Commands: what people tell a running release."""
+
+from release_pipelines.features.commands.feature import FEATURE
+
+__all__ = ["FEATURE"]

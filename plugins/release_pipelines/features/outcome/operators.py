@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from release_pipelines.airflow.ending import explain_and_tell
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, ReleaseOperator
 from release_pipelines.airflow.task_states import task_states
@@ -13,11 +14,10 @@ from release_pipelines.core.model.outcome import INCIDENT, Outcome
 from release_pipelines.core.model.records import is_rollback
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.task_state import touched
-from release_pipelines.core.strategies.stages import stages
 from release_pipelines.features.outcome.decision import Facts, outcome_of
-from release_pipelines.features.report.telling import explain_and_tell
 from release_pipelines.spec.frozen import thaw
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.stages import stages
 from release_pipelines.spec.target import target
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class RecordOutcomeOperator(ReleaseOperator):
             context,
             release,
             target(self.spec, self.production),
-            self.spec.production.notify,
+            self.spec.production,
             incident=incident,
             analyses={it.name: it.analysis for it in stages(self.spec) if isinstance(it, Stage)},
         )

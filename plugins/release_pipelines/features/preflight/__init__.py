@@ -1,0 +1,5 @@
+"""Preflight: is this release possible, and what is it?"""
+
+from release_pipelines.features.preflight.feature import FEATURE
+
+__all__ = ["FEATURE"]

@@ -16,12 +16,11 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.progression.measuring import check_metrics
-from release_pipelines.core.strategies.stages import metrics_of
 from release_pipelines.core.versions import version_fits
-from release_pipelines.features.notify.notifiers import obstacle
-from release_pipelines.features.notify.spec import named
+from release_pipelines.spec.feature import broken, usable
 from release_pipelines.spec.frozen import freeze
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.stages import metrics_of
 from release_pipelines.spec.target import target as target_of
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class PreflightOperator(ReleaseOperator):
             RELEASE_ID, release
         )  # the outcome must end what begins here, also when a check fails below
         freeze(release, self.spec)
-        self._check_receivers(urgent)
+        self._ask_features(urgent)
         targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]
         for target in targets:
             PlatformHook(target).call(lambda platform: platform.check(target))  # noqa: B023
@@ -140,16 +139,20 @@ class PreflightOperator(ReleaseOperator):
         """The other release has ended: look again."""
         return self.execute(context)
 
-    def _check_receivers(self, urgent: str) -> None:
-        """Whoever is called when a rollback fails has to be reachable before there is one."""
-        for receiver in self.spec.production.notify:
-            why = obstacle(receiver)
-            if why is None:
-                continue
-            said = f"notify in {self.spec.production.name}.yaml: {named(receiver)} cannot be told: {why}."
-            if not urgent:
-                raise AirflowFailException(f"{said} To release all the same give `urgent_reason`.")
-            self.log.warning("%s Going on, because: %s", said, urgent)
+    def _ask_features(self, urgent: str) -> None:
+        """What stands in the way of a release as features see it; what is installed and cannot be loaded is said."""
+        for sentence in broken():
+            self.log.warning("%s Going on without it.", sentence)
+        for _, feature in usable():
+            for problem in feature.preflight(self.spec):
+                if not problem.urgent:
+                    raise AirflowFailException(problem.sentence)
+                self._go_on_if_urgent(problem.sentence, urgent)
+
+    def _go_on_if_urgent(self, sentence: str, urgent: str) -> None:
+        if not urgent:
+            raise AirflowFailException(f"{sentence} To release all the same give `urgent_reason`.")
+        self.log.warning("%s Going on, because: %s", sentence, urgent)
 
     def _check_stable(self, target: Target, observed: Observed, urgent: str) -> None:
         stable = observed.track("stable")
@@ -157,10 +160,8 @@ class PreflightOperator(ReleaseOperator):
         if stable.digest is None or (stable.ready == 0 and noted is None):
             return  # R17: a first release
         if stable.ready < stable.wanted or stable.failure:
-            said = (
+            sentence = (
                 f"stable ({stable.version or stable.digest}) is not healthy in {target.environment}: {stable.ready} of "
                 f"{stable.wanted} replicas are ready. {stable.failure or stable.waiting or ''}".strip()
             )
-            if not urgent:
-                raise AirflowFailException(f"{said} To release all the same give `urgent_reason`.")
-            self.log.warning("%s Going on, because: %s", said, urgent)
+            self._go_on_if_urgent(sentence, urgent)

@@ -1,0 +1,5 @@
+"""Rollback: the way back, in named tasks."""
+
+from release_pipelines.features.rollback.feature import FEATURE
+
+__all__ = ["FEATURE"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from release_pipelines.airflow.ending import explain_and_tell
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import REASON, ReleaseOperator, release_id
@@ -20,13 +21,12 @@ from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.outcome import INCIDENT
 from release_pipelines.core.model.records import is_rollback
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.strategies.stages import retire_after
-from release_pipelines.features.notify.spec import NotifySpec
-from release_pipelines.features.report.telling import explain_and_tell
 from release_pipelines.features.rollback.operators.planned import Planned, keep, owner_of
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
+from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.frozen import spec_of
 from release_pipelines.spec.release import ReleaseSpec
+from release_pipelines.spec.stages import retire_after
 from release_pipelines.spec.target import target as target_of
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         if serves(observed, good):
             raise AirflowSkipException(f"{good.version} already serves all traffic in {target.environment}.")
         plan = _possible(plan_rollback(observed, bad.digest or "", good, decided=True))
-        notify = spec.environment(target.environment).notify
-        self._begin(context, history, release, target, bad, good, by, reason, notify)
+        environment = spec.environment(target.environment)
+        self._begin(context, history, release, target, bad, good, by, reason, environment)
 
         lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))
         try:
@@ -158,12 +158,12 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         good: Artifact,
         by: str,
         reason: str,
-        notify: list[NotifySpec],
+        environment: EnvironmentSpec,
     ) -> None:
         run: Any = context["dag_run"]
         version = bad.version or (bad.digest or "").removeprefix("sha256:")[:12]
         begun = {"release": release, "version": version, "by": by, "reason": reason}
-        told = {"target": to_json(target), "notify": [it.model_dump(mode="json") for it in notify]}
+        told = {"target": to_json(target), "environment": to_json(environment)}
         context["ti"].xcom_push(ROLLBACK_FACTS, {**begun, **told})
         history.begin(release, target.app, run.dag_id, run.run_id, version, by, reason=reason)
         if bad.digest:
@@ -213,8 +213,8 @@ class RecordRollbackOperator(ReleaseOperator):
         context["ti"].xcom_push(REASON, sentence)
         if begun:
             target = Target.model_validate(begun["target"])
-            notify = [NotifySpec.model_validate(it) for it in begun["notify"]]
-            explain_and_tell(context, begun["release"], target, notify, incident=outcome in INCIDENT)
+            environment = _environment(begun, target)
+            explain_and_tell(context, begun["release"], target, environment, incident=outcome in INCIDENT)
         if outcome not in ("rolled_back", "no_op"):
             raise AirflowFailException(sentence)
         self.log.info(sentence)
@@ -242,3 +242,25 @@ def _possible(plan: RollbackPlan) -> RollbackPlan:
     if plan.kind == "person":
         raise AirflowFailException(plan.sentence[0].upper() + plan.sentence[1:] + ".")
     return plan
+
+
+def _environment(begun: dict[str, Any], target: Target) -> EnvironmentSpec:
+    """The environment's settings; a rollback that an earlier version planned knows of them only who is told."""
+    if "environment" in begun:
+        return EnvironmentSpec.model_validate(begun["environment"])
+    known = {"url": target.url}
+    connections = {
+        "platform": target.platform_connection,
+        "registry": target.registry_connection,
+        "prometheus": target.prometheus_connection,
+    }
+    return EnvironmentSpec.model_validate(
+        {
+            "name": target.environment,
+            "platform": target.platform,
+            "router": {"kind": target.router.kind},
+            "connections": connections,
+            "address": known,
+            "notify": begun.get("notify") or [],
+        }
+    )

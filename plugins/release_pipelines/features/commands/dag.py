@@ -6,9 +6,9 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param
 
+from release_pipelines.airflow.forms import app_choice, optional, requested_by
 from release_pipelines.core.model.command import COMMAND_KINDS
 from release_pipelines.features.commands.operators import ReleaseControlOperator
-from release_pipelines.pipeline.common import app_choice, optional, requested_by
 from release_pipelines.spec.release import app_files
 
 

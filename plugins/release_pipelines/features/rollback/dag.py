@@ -1,4 +1,4 @@
-"""The way back as a group of tasks, and as a DAG for a person."""
+"""The way back as a DAG for a person."""
 
 from __future__ import annotations
 
@@ -7,35 +7,14 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TaskGroup
 
+from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, app_choice, optional, requested_by
+from release_pipelines.airflow.groups import ROLLBACK_COLOUR
 from release_pipelines.core.model.records import ROLLBACK_DAG
 from release_pipelines.core.templates import xcom
+from release_pipelines.features.rollback.feature import STEPS, step
 from release_pipelines.features.rollback.operators.manual import ManualRollbackPlanOperator, RecordRollbackOperator
-from release_pipelines.features.rollback.operators.planned import (
-    RollbackCleanupOperator,
-    RollbackGiveBackOperator,
-    RollbackPrepareOperator,
-    RollbackSwitchOperator,
-    RollbackVerifyOperator,
-)
-from release_pipelines.pipeline.common import COLOURS, TRIES, TRY_SECONDS, app_choice, optional, requested_by
+from release_pipelines.features.rollback.operators.planned import RollbackGiveBackOperator
 from release_pipelines.spec.release import app_files
-
-
-def rollback_group(plan: Any, **common: Any) -> tuple[Any, Any]:
-    """``plan → prepare → switch → verify → clean_up`` in a group ``rollback``.
-
-    :param plan: makes the planning task inside the group when it is called with its ``task_id``.
-    :param common: arguments of all tasks, like ``queue``.
-    :return: the first task and the last.
-    """
-    with TaskGroup(group_id="rollback", prefix_group_id=True, ui_color=COLOURS["rollback"]):
-        first, made = plan(task_id="plan"), {"plan": xcom("rollback.plan"), **common}
-        prepare = RollbackPrepareOperator(task_id="prepare", **made)
-        switch = RollbackSwitchOperator(task_id="switch", **made)
-        verify = RollbackVerifyOperator(task_id="verify", **{"retries": 3, **made})
-        clean_up = RollbackCleanupOperator(task_id="clean_up", **made)
-        first >> prepare >> switch >> verify >> clean_up
-    return first, clean_up
 
 
 def rollback_dag(apps: Path, config: Path) -> DAG:
@@ -58,9 +37,9 @@ def rollback_dag(apps: Path, config: Path) -> DAG:
             "a release that is running ends, and its outcome says who took over."
         ),
     ) as dag:
-        plan, clean_up = rollback_group(
-            lambda task_id: ManualRollbackPlanOperator(
-                task_id=task_id,
+        with TaskGroup(group_id="rollback", prefix_group_id=True, ui_color=ROLLBACK_COLOUR):
+            plan = ManualRollbackPlanOperator(
+                task_id="plan",
                 apps=apps,
                 config=config,
                 app="{{ params.app }}",
@@ -69,7 +48,9 @@ def rollback_dag(apps: Path, config: Path) -> DAG:
                 reason="{{ params.reason }}",
                 requested_by="{{ params.requested_by or '' }}",
             )
-        )
+            clean_up: Any = plan
+            for name in STEPS[1:]:
+                clean_up = clean_up >> step(name, name, xcom("rollback.plan"))
         give_back = RollbackGiveBackOperator(task_id="give_back_lease", plan=xcom("rollback.plan"))
         outcome = RecordRollbackOperator(task_id="outcome", group="rollback")
         clean_up >> give_back.as_teardown(setups=plan.as_setup()) >> outcome.as_teardown(on_failure_fail_dagrun=True)

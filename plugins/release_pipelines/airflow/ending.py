@@ -1,0 +1,69 @@
+"""When a release has ended: features explain the outcome in the history, then they tell people.
+
+All of it comes after the outcome is recorded, and none of it can change it: what fails here is noted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.target import Target
+from release_pipelines.spec.environment import EnvironmentSpec
+from release_pipelines.spec.feature import Ended, usable
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+def explain_and_tell(
+    context: Context,
+    release: str,
+    target: Target,
+    environment: EnvironmentSpec,
+    *,
+    incident: bool,
+    analyses: Mapping[str, Analysis] | None = None,
+) -> None:
+    """Let every feature explain the outcome, then let every feature tell it. Never raises.
+
+    :param release: the release's id; its outcome is recorded.
+    :param target: the app in the environment that counts.
+    :param environment: that environment's settings.
+    :param incident: whether the outcome is one that needs a report.
+    :param analyses: how each stage was judged, by its name, for the plots' evidence.
+    """
+    with noted("The outcome could not be explained"):
+        detail = HistoryHook().history().release(release)
+        ended = Ended(context, detail, target, environment, incident, analyses or {})
+        for name, feature in usable():
+            with noted(f"{name} could not explain the outcome"):
+                feature.explain(ended)
+        for name, feature in usable():
+            with noted(f"{name} could not tell the outcome"):
+                feature.tell(ended)
+
+
+def run_url(context: Context) -> str | None:
+    """The page of this run; None where Airflow does not know its own address (``api.base_url``)."""
+    from airflow.sdk.configuration import conf
+
+    run: Any = context["dag_run"]
+    base = conf.get("api", "base_url", fallback=None)
+    return f"{base.rstrip('/')}/dags/{run.dag_id}/runs/{quote(run.run_id, safe='')}" if base else None
+
+
+@contextmanager
+def noted(what: str) -> Iterator[None]:
+    """What comes after the outcome is worth a line in the log, and never a failed task."""
+    try:
+        yield
+    except Exception:
+        log.warning("%s.", what, exc_info=True)

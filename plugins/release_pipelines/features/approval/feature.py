@@ -1,0 +1,62 @@
+"""Questions to people: before the last environment, and in the middle of a strategy (R10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.core.model.stage import Question, Stage
+from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot, broken
+from release_pipelines.spec.stages import plan_in_words, stages_before
+
+if TYPE_CHECKING:
+    from release_pipelines.spec.release import ReleaseSpec
+
+
+class ApprovalFeature(Feature):
+    """Named people are asked before the last environment is changed, and where the strategy has a question."""
+
+    def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
+        if environment != spec.production.name:
+            return
+        yield FeatureTask("approval", Slot.APPROVAL, _approval, group="", role="approval")
+        for number, (stage, before) in enumerate(stages_before(spec)):
+            if isinstance(stage, Question):
+                yield FeatureTask(stage.name, Slot.STAGE, partial(_question, stage, before), order=number)
+
+
+def _approval(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.approval.operators import ReleaseApprovalOperator
+
+    app = scene.spec.app
+    missing = {f"Feature that is installed ({number})": sentence for number, sentence in enumerate(broken(), 1)}
+    return ReleaseApprovalOperator(
+        task_id=task_id,
+        target=scene.target,
+        artifact=scene.artifact,
+        approvers=scene.spec.production.approvers,
+        self_approval=app.approval.self_approval,
+        wait=app.approval.timeout,
+        preflight=scene.preflight,
+        evidence={**scene.evidence, **missing, "Release window": ""},
+        plan=plan_in_words(scene.spec),
+        release=scene.release,
+    )
+
+
+def _question(question: Question, before: Stage | None, task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.approval.operators import StepApprovalOperator
+
+    return StepApprovalOperator(
+        task_id=task_id,
+        approvers=scene.spec.production.approvers,
+        self_approval=scene.spec.app.approval.self_approval,
+        wait=question.approval.timeout,
+        preflight=scene.preflight,
+        stage=before,
+        **scene.work,
+    )
+
+
+FEATURE = ApprovalFeature()

@@ -1,0 +1,131 @@
+"""From a version to a digest: checkout, tests, image; or an image that was built elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.core.templates import field, passed
+from release_pipelines.features.build.spec import BuildSpec
+from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Scene, Slot
+
+if TYPE_CHECKING:
+    from release_pipelines.spec.release import ReleaseSpec
+
+
+class BuildFeature(Feature):
+    """The key ``build``. Without it the digest behind the version's tag is resolved."""
+
+    app_keys = {"build": Key(BuildSpec | None)}
+
+    def mistakes(self, spec: ReleaseSpec) -> Iterable[Mistake]:
+        first = spec.environments[0]
+        if build_of(spec) and not first.connections.engine:
+            yield Mistake(
+                "build",
+                f"no engine in {first.name}.yaml",
+                f"`connections.engine` in {first.name}.yaml, which builds the image",
+            )
+
+    def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
+        if environment is not None:
+            return
+        build = build_of(spec)
+        if build is None:
+            yield FeatureTask("resolve_digest", Slot.SOURCE, _resolve_digest, group="build")
+            return
+        # Commit and push stand outside of the groups: a group that another one leads back into is drawn after it.
+        yield FeatureTask("resolve_commit", Slot.SOURCE, _resolve_commit)
+        if build.test_target:
+            evidence = {"App's tests": passed("build.test")}
+            yield FeatureTask("test", Slot.BUILD, _test, group="build", evidence=evidence)
+        yield FeatureTask("build_image", Slot.BUILD, _build_image, group="build", order=1)
+        evidence = {"Changes since": field("resolve_commit", "changes")}
+        yield FeatureTask("push_image", Slot.PUBLISH, _push, evidence=evidence)
+
+
+def build_of(spec: ReleaseSpec) -> BuildSpec | None:
+    """What the app's file says under ``build``."""
+    return spec.app.part("build", BuildSpec)
+
+
+def _image(spec: ReleaseSpec) -> str:
+    return spec.app.image or spec.app.name
+
+
+def _resolve_digest(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.build.operators import ResolveDigestOperator
+
+    return ResolveDigestOperator(
+        task_id=task_id,
+        app=scene.spec.app.name,
+        image=_image(scene.spec),
+        version=scene.version,
+        registry_conn_id=scene.spec.environments[0].connections.registry,
+    )
+
+
+def _source(build: BuildSpec) -> dict[str, Any]:
+    return {"repository": build.repository, "git_conn_id": build.git_connection}
+
+
+def _resolve_commit(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.build.operators import ResolveCommitOperator
+
+    build = build_of(scene.spec)
+    assert build is not None  # noqa: S101 - the task exists only with it
+    preflight = scene.id_of(Slot.PREFLIGHT)
+    running = f"{{{{ ((ti.xcom_pull(task_ids='{preflight}') or {{}}).get('before') or {{}}).get('commit') or '' }}}}"
+    return ResolveCommitOperator(
+        task_id=task_id, version=scene.version, since=running, branch=build.branch, **_source(build)
+    )
+
+
+def _on_engine(scene: Scene) -> tuple[BuildSpec, dict[str, Any]]:
+    """What building and testing have in common."""
+    build, connections = build_of(scene.spec), scene.spec.environments[0].connections
+    assert build is not None  # noqa: S101 - the task exists only with it
+    return build, {
+        "image": _image(scene.spec),
+        "version": scene.version,
+        "commit": field("resolve_commit", "commit"),
+        "context": build.context,
+        "dockerfile": build.dockerfile,
+        "args": build.args,
+        "engine_conn_id": connections.engine,
+        "registry_conn_id": connections.registry,
+        "timeout": build.timeout,
+        **_source(build),
+    }
+
+
+def _test(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.build.operators import ImageTestOperator
+
+    build, engine = _on_engine(scene)
+    return ImageTestOperator(task_id=task_id, target=build.test_target, **engine)
+
+
+def _build_image(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.build.operators import ImageBuildOperator
+
+    build, engine = _on_engine(scene)
+    return ImageBuildOperator(task_id=task_id, target=build.target, **engine)
+
+
+def _push(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.build.operators import ImagePushOperator
+
+    connections = scene.spec.environments[0].connections
+    return ImagePushOperator(
+        task_id=task_id,
+        app=scene.spec.app.name,
+        image=_image(scene.spec),
+        version=scene.version,
+        commit=field("resolve_commit", "commit"),
+        engine_conn_id=connections.engine or "",
+        registry_conn_id=connections.registry,
+    )
+
+
+FEATURE = BuildFeature()

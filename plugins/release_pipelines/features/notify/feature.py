@@ -1,0 +1,39 @@
+"""Who is told what a release came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from release_pipelines.features.notify.spec import NotifySpec
+from release_pipelines.spec.feature import Ended, Feature, Key, Problem
+
+if TYPE_CHECKING:
+    from release_pipelines.spec.release import ReleaseSpec
+
+
+class NotifyFeature(Feature):
+    """The key ``notify`` of an environment's file."""
+
+    environment_keys = {
+        "notify": Key(list[NotifySpec], lambda: [NotifySpec(kind="log")], "Who is told what a release came to")
+    }
+
+    def preflight(self, spec: ReleaseSpec) -> Iterator[Problem]:
+        """Whoever is called when a rollback fails has to be reachable before there is one."""
+        from release_pipelines.features.notify.notifiers import obstacle
+        from release_pipelines.features.notify.spec import named
+
+        production = spec.production
+        for receiver in production.part("notify", list) or []:
+            if why := obstacle(receiver):
+                said = f"notify in {production.name}.yaml: {named(receiver)} cannot be told: {why}."
+                yield Problem(said, urgent=True)
+
+    def tell(self, ended: Ended) -> None:
+        from release_pipelines.features.notify import operators
+
+        operators.tell(ended)
+
+
+FEATURE = NotifyFeature()

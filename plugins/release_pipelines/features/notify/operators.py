@@ -1,0 +1,50 @@
+"""People are told what a release came to."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from release_pipelines.airflow.ending import noted, run_url
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.notice import Notice, notice_of
+from release_pipelines.core.ports.notifier import NotSent
+from release_pipelines.features.notify.notifiers import notifier
+from release_pipelines.features.notify.spec import NotifySpec, named
+from release_pipelines.spec.feature import Ended
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+
+def tell(ended: Ended) -> None:
+    """Send the notice to whom the environment names; again for the same outcome it tells nobody twice."""
+    history, detail = HistoryHook().history(), ended.detail
+    environment = ended.target.environment
+    notice = notice_of(detail, environment, run_url(ended.context), ended.steps, ended.report)
+    receipts = [it.data for it in detail.events if it.kind == "notified"]
+    for spec in ended.environment.part("notify", list) or []:
+        receipt = {"receiver": named(spec), "outcome": notice.outcome}
+        if notice.outcome not in spec.on or receipt in receipts:
+            continue
+        failure = _sent(ended.context, spec, notice)
+        with noted("It could not be recorded who was told"):
+            if failure is None:
+                history.record_event(detail.id, "notified", f"{named(spec)}: {notice.outcome}", data=receipt)
+            else:
+                history.record_event(detail.id, "not_notified", f"{named(spec)}: {failure}", data=receipt)
+
+
+def _sent(context: Context, spec: NotifySpec, notice: Notice) -> str | None:
+    """Send; returns why it could not be sent."""
+    try:
+        notifier(spec, notice).notify(context)
+    except NotSent as error:
+        log.warning("Not notified by %s: %s.", named(spec), error)
+        return str(error)
+    except Exception as error:  # a receiver must not decide what a release came to
+        log.warning("Not notified by %s.", named(spec), exc_info=True)
+        return f"an unforeseen {type(error).__name__}; the log of the task says more"
+    return None

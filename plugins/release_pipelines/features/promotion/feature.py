@@ -1,0 +1,36 @@
+"""The version that held becomes stable (R18)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot
+from release_pipelines.spec.stages import promotion_of
+
+if TYPE_CHECKING:
+    from release_pipelines.spec.release import ReleaseSpec
+
+
+class PromotionFeature(Feature):
+    """One task in the last environment, as the strategy says."""
+
+    def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
+        if environment == spec.production.name:
+            yield FeatureTask("promote", Slot.PROMOTE, _promote, touches=True)
+
+
+def _promote(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.promotion.operators import PromoteOperator
+
+    how = promotion_of(scene.spec)
+    return PromoteOperator(
+        task_id=task_id,
+        return_weights=how.return_weights,
+        keep_old=how.keep_old,
+        retire_after=how.retire_after,
+        **scene.work,
+    )
+
+
+FEATURE = PromotionFeature()

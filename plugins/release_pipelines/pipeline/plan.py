@@ -1,0 +1,129 @@
+"""What a release's DAG is made of, before there is a DAG: the tasks of all features, each in its place. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from release_pipelines.core.errors import ExtensionError
+from release_pipelines.spec.feature import OF_ENVIRONMENTS, FeatureTask, Slot, usable
+from release_pipelines.spec.release import ReleaseSpec
+
+BUILDING = (Slot.BEFORE_BUILD, Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
+WORKING = (
+    Slot.LEASE,
+    Slot.HEARTBEAT,
+    Slot.DEPLOY,
+    Slot.AFTER_DEPLOY,
+    Slot.CHECK,
+    Slot.STAGE,
+    Slot.IN_STAGE,
+    Slot.BEFORE_PROMOTE,
+)
+"""What is done in an environment under its lease, up to its gate."""
+UNJUDGED = (Slot.HEARTBEAT, Slot.RETURN_LEASE, Slot.REVERT, Slot.OUTCOME, Slot.AFTER_OUTCOME)
+"""Slots whose tasks are no reason for an outcome."""
+
+
+@dataclass(frozen=True)
+class PlacedTask:
+    """A task with its id in the DAG."""
+
+    task: FeatureTask
+    environment: str | None
+    group: str | None
+
+    @property
+    def id(self) -> str:
+        """The id in the DAG."""
+        return f"{self.group}.{self.task.task_id}" if self.group else self.task.task_id
+
+    @property
+    def slot(self) -> Slot:
+        """Where it has its place."""
+        return self.task.slot
+
+
+class ReleasePlan:
+    """All tasks of a release, in order.
+
+    :param spec: what the team wrote.
+    :raises ExtensionError: when two features bring a task of one name, or one that has no place where it was asked for.
+    """
+
+    def __init__(self, spec: ReleaseSpec) -> None:
+        self.spec = spec
+        self.environments = [environment.name for environment in spec.environments]
+        self.last = self.environments[-1]
+        placed = sorted(self._placed(), key=lambda it: (it.slot, it.task.order))
+        self.tasks = placed
+        seen: set[str] = set()
+        for it in placed:
+            if it.id in seen:
+                raise ExtensionError(f"Two features bring a task `{it.id}`: each task needs an id of its own.")
+            seen.add(it.id)
+
+    def _placed(self) -> Iterator[PlacedTask]:
+        for name, feature in usable():
+            for environment in (None, *self.environments):
+                for task in feature.tasks(self.spec, environment):
+                    if task.slot is not Slot.APPROVAL and (task.slot in OF_ENVIRONMENTS) != (environment is not None):
+                        where = f"environment `{environment}`" if environment else "no environment"
+                        raise ExtensionError(
+                            f"The feature `{name}` brings the task `{task.task_id}` for {where}: slot {task.slot.name} has no "
+                            "place there."
+                        )
+                    yield PlacedTask(task, environment, self._group(task, environment))
+
+    def _group(self, task: FeatureTask, environment: str | None) -> str | None:
+        if task.group is not None:
+            return task.group or None
+        if (
+            task.slot is Slot.BEFORE_ENVIRONMENT
+        ):  # outside of its group: a group that leads back into another is drawn after it
+            return f"before_{environment}"
+        inside = task.slot in (*WORKING, Slot.PROMOTE, Slot.RETURN_LEASE)
+        return environment if inside else None
+
+    def of(self, *slots: Slot, environment: str | None = None) -> list[PlacedTask]:
+        """Tasks in these slots of an environment (None: outside of environments), in order."""
+        return [it for it in self.tasks if it.slot in slots and it.environment == environment]
+
+    def ids(self, environment: str | None) -> dict[Slot, list[str]]:
+        """Slots to ids, of an environment and of what stands outside of environments."""
+        found: dict[Slot, list[str]] = {}
+        for it in self.tasks:
+            if it.environment in (None, environment):
+                found.setdefault(it.slot, []).append(it.id)
+        return found
+
+    @property
+    def order(self) -> list[PlacedTask]:
+        """All tasks in the order in which they work: the first one that failed is the reason for an outcome."""
+        tasks = self.of(Slot.PREFLIGHT, *BUILDING, Slot.ARTIFACT)
+        for name in self.environments[:-1]:
+            tasks += self.of(Slot.BEFORE_ENVIRONMENT, *WORKING, environment=name)
+        parts = ((Slot.BEFORE_ENVIRONMENT,), (Slot.APPROVAL,), WORKING, (Slot.PROMOTE,), (Slot.ROLLBACK,))
+        for slots in parts:
+            tasks += self.of(*slots, environment=self.last)
+        return tasks
+
+    @property
+    def reasons(self) -> list[str]:
+        """Ids of the tasks whose failure can be the reason for an outcome, in order."""
+        judged = [it for it in self.order if it.slot not in UNJUDGED]
+        return [it.id for it in judged if it.slot is not Slot.ROLLBACK or it.task.role]
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Roles to ids."""
+        return {it.task.role: it.id for it in self.tasks if it.task.role}
+
+    def evidence(self) -> dict[str, str]:
+        """Names of checks to templates, of all tasks before the approval, in their order."""
+        found: dict[str, str] = {}
+        for it in self.order:
+            if it.slot is Slot.APPROVAL:
+                break
+            found.update(it.task.evidence)
+        return found

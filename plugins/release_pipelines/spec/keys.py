@@ -1,0 +1,68 @@
+"""Files whose keys depend on what is installed: a model with the keys of all features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, Field, create_model
+
+from release_pipelines.core.errors import ExtensionError
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.seams import Seam
+from release_pipelines.spec.feature import FEATURES, Key, usable
+
+M = TypeVar("M", bound=Value)
+
+
+def with_feature_keys(base: type[M], file: str) -> type[M]:
+    """``base`` with the keys that features add to a file.
+
+    :param file: ``app_keys`` or ``environment_keys``.
+    """
+    keys: dict[str, Key] = {}
+    for _, feature in usable():
+        keys.update(getattr(feature, file))
+    fields = {name: _field(key) for name, key in keys.items() if name not in base.model_fields}
+    if file == "app_keys":  # of a feature that cannot be loaded nothing is known but its name
+        fields |= {name: it for name, it in unusable(FEATURES).items() if name not in {*fields, *base.model_fields}}
+    return _extended(base, fields)
+
+
+def with_names(base: type[M], seam: Seam[Any], models: Mapping[str, Any]) -> type[M]:
+    """``base`` with a key for each name of a seam.
+
+    :param models: names to the types of what stands under them; None where it is not given.
+    """
+    fields: dict[str, Any] = {name: (kind | None, None) for name, kind in models.items()}
+    return _extended(base, {**fields, **unusable(seam)})
+
+
+def unusable(seam: Seam[Any]) -> dict[str, Any]:
+    """Keys of what is installed and cannot be loaded: whoever uses one is told why."""
+    fields = {}
+    for name in seam.names():
+        try:
+            seam.get(name)
+        except ExtensionError as error:
+            fields[name] = (Annotated[Any, BeforeValidator(_refusing(str(error)))], None)
+    return fields
+
+
+def _refusing(sentence: str) -> Any:
+    def refuse(value: Any) -> Any:
+        raise ValueError(
+            f"a {sentence.partition(' `')[0].split()[-1]} that can be loaded, found one that cannot: {sentence}"
+        )
+
+    return refuse
+
+
+def _field(key: Key) -> tuple[Any, Any]:
+    if callable(key.default):
+        return key.kind, Field(default_factory=key.default, description=key.description)
+    return key.kind, Field(key.default, description=key.description)
+
+
+def _extended(base: type[M], fields: dict[str, Any]) -> type[M]:
+    return create_model(base.__name__, __base__=base, __module__=base.__module__, __doc__=base.__doc__, **fields)

@@ -1,0 +1,91 @@
+"""From what a team wrote to the stages of its strategy, and to the plan in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from release_pipelines.core.model.analysis import Metric
+from release_pipelines.core.model.hold import Hold
+from release_pipelines.core.model.stage import Question, Stage, StageKind
+from release_pipelines.core.model.track import Track
+from release_pipelines.core.ports.strategy import Promotion
+from release_pipelines.core.sentences import limits
+
+if TYPE_CHECKING:
+    from release_pipelines.spec.release import ReleaseSpec
+
+
+def strategy_name(spec: ReleaseSpec) -> str:
+    """The strategy's key."""
+    return spec.app.strategy.name
+
+
+def track_of(spec: ReleaseSpec) -> Track:
+    """Where the new version runs until it is promoted."""
+    return spec.app.strategy.strategy.track
+
+
+def promotion_of(spec: ReleaseSpec) -> Promotion:
+    """How the version that held becomes stable."""
+    return spec.app.strategy.strategy.promotion(spec.app.strategy.chosen)
+
+
+def retire_after(spec: ReleaseSpec) -> float:
+    """Seconds that a track goes on running after it lost its traffic (R15); a rolling release has none beside stable."""
+    return promotion_of(spec).retire_after
+
+
+def stages(spec: ReleaseSpec) -> list[StageKind]:
+    """All stages in the last environment, in order; the last one is the bake."""
+    from release_pipelines.spec.checks import relaxed
+
+    strategy = spec.app.strategy
+    planned = strategy.strategy.stages(strategy.chosen, spec.analysis, spec.app.smoke_test)
+    return [
+        stage.model_copy(update={"analysis": relaxed(stage.analysis, spec.app)}) if isinstance(stage, Stage) else stage
+        for stage in planned
+    ]
+
+
+def stages_before(spec: ReleaseSpec) -> list[tuple[StageKind, Stage | None]]:
+    """Each stage with the judged stage before it, whose traffic the version has while a command or a person is waited for."""
+    pairs: list[tuple[StageKind, Stage | None]] = []
+    judged: Stage | None = None
+    for stage in stages(spec):
+        pairs.append((stage, judged))
+        judged = stage if isinstance(stage, Stage) else judged
+    return pairs
+
+
+def metrics_of(spec: ReleaseSpec) -> list[Metric]:
+    """All metrics by which a release is judged, each once."""
+    metrics: list[Metric] = []
+    for stage in stages(spec):
+        if isinstance(stage, Stage):
+            metrics += [metric for metric in stage.analysis.metrics if metric not in metrics]
+    return metrics
+
+
+def plan_in_words(spec: ReleaseSpec) -> str:
+    """How the traffic will move, in a sentence."""
+    words = " → ".join(_stage(it) for it in stages(spec))
+    name = strategy_name(spec).replace("_", "-")
+    return f"{name}: {words}, then it is promoted; back at once unless {limits(spec.analysis)}."
+
+
+def _stage(stage: StageKind) -> str:
+    if isinstance(stage, Stage):
+        return f"{_share(stage)} for {_hold(stage.hold)}"
+    return "a person says yes" if isinstance(stage, Question) else f"`{' '.join(stage.verify.command)}` passes"
+
+
+def _share(stage: Stage) -> str:
+    if stage.traffic is None:
+        return f"{stage.share} % of the replicas"
+    if stage.traffic.testers:
+        return f"testers ({stage.traffic.testers.name}: {stage.traffic.testers.value})"
+    return f"a copy of {stage.traffic.mirror} %" if stage.traffic.mirror else f"{stage.weight} %"
+
+
+def _hold(hold: Hold) -> str:
+    return f"{hold.min:g} s" if hold.min == hold.max else f"{hold.min:g} to {hold.max:g} s"

@@ -126,7 +126,7 @@ def scenarios(
 ) -> Iterator[dict[str, BaseException | None]]:
     """What every selected scenario came to: none, or the error that it ended with."""
     from release_pipelines.adapters.platforms.container_host import platform
-    from release_pipelines.features.report import telling
+    from release_pipelines.features.report import operators as report
 
     folder, acts = tmp_path_factory.mktemp("shops"), side_by_side.selected(request.session)
     with ThreadPoolExecutor(2) as builders:
@@ -137,7 +137,7 @@ def scenarios(
         patch.setenv("RELEASE_PIPELINES_STATE", str(folder / "state"))
         patch.setattr(platform, "ContainerHost", Recorded)
         # Every task is a process to Airflow; here they are threads, which must not draw at the same time.
-        patch.setattr(telling, "_draw", lambda *_: None)
+        patch.setattr(report, "_draw", lambda *_: None)
 
         @asynccontextmanager
         async def shop() -> AsyncIterator[Shop]:

@@ -20,8 +20,9 @@ from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.route import Route
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
 from release_pipelines.core.model.verdict import MetricVerdict, Verdict
+from release_pipelines.features.notify import operators as notify
 from release_pipelines.features.outcome.operators import RecordOutcomeOperator
-from release_pipelines.features.report import drawing, telling
+from release_pipelines.features.report import drawing
 from release_pipelines.features.rollback.operators.manual import RecordRollbackOperator
 from release_pipelines.spec.release import ReleaseSpec, load_release
 from tests.fakes import GOOD, NEW, World, artifact, target
@@ -243,7 +244,7 @@ def test_a_notifier_that_breaks_changes_no_outcome(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = begun()
-    monkeypatch.setattr(telling, "notifier", lambda *_: 1 / 0)
+    monkeypatch.setattr(notify, "notifier", lambda *_: 1 / 0)
     assert ends(tmp_path, rolled_back()).pushed["outcome"] == "rolled_back"
     assert history.release(RELEASE).events[-1].sentence == (
         "webhook hook: an unforeseen ZeroDivisionError; the log of the task says more"

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from release_pipelines.core.capacity import canary_replicas, pods_for_weight
+from release_pipelines.core.capacity import TOLERANCE, canary_replicas, nearest_weight, pods_for_weight
 from release_pipelines.core.versions import goes_backward, version_fits
 from release_pipelines.spec.app import AppSpec
-from release_pipelines.spec.checks_of_strategies import POINTS_OFF, nearest_weight
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.loader import DEFAULT_ANALYSIS
 from release_pipelines.spec.release import ReleaseSpec
@@ -70,7 +69,7 @@ def test_the_canary_can_carry_its_share(stable, weight):  # R5
 
 @given(st.integers(1, 100), st.integers(1, 99))
 def test_weights_that_are_accepted_when_a_file_is_read_can_be_made_by_whole_pods(stable, weight):  # R5
-    accepted = abs(nearest_weight(stable, weight) - weight) <= POINTS_OFF
+    accepted = abs(nearest_weight(stable, weight) - weight) <= TOLERANCE
     if accepted:
         assert pods_for_weight(stable, weight) >= 1
     else:

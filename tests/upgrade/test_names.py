@@ -22,9 +22,14 @@ GONE = {
     "release_pipelines.domain.metrics": {"counter", "queries"},
     "release_pipelines.hooks.platform": {"registry_auth"},
     "release_pipelines.operators.scan": {"ORDER", "SHOWN"},
+    "release_pipelines.pipeline.build": {"RUNNING_COMMIT", "VERSION", "build_group"},
+    "release_pipelines.pipeline.environments": {"STAGING_LEASE_SECONDS", "approval", "rolling_environment"},
+    "release_pipelines.pipeline.production": {"Production", "production"},
+    "release_pipelines.pipeline.common": {"ARTIFACT", "COLOURS", "RELEASE", "queue_of"},
+    "release_pipelines.pipeline.rollback": {"rollback_group"},
     "release_pipelines.platforms.container_host.state": {"route_name"},
     "release_pipelines.platforms.kubernetes.access": {"ROUTE_KINDS", "refuse_unsupported", "single_gateway"},
-    "release_pipelines.spec.checks_of_strategies": {"CAN"},
+    "release_pipelines.spec.checks_of_strategies": {"CAN", "POINTS_OFF", "judged_parts", "strategy_mistakes"},
     "release_pipelines.triggers.watching": {"SWITCH_SECONDS", "checked", "note_of"},
 }
 """What only its own package used, and what nothing stands for any more: routers say themselves what tables said of them."""

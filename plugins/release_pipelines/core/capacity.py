@@ -78,3 +78,10 @@ def capacity_of(stage: Stage, target: Target, stable_replicas: int) -> int:
         return stage.replicas
     percent = stage.weight or (stage.traffic.mirror if stage.traffic else 0)
     return capacity(target, stable_replicas, percent) if percent else 1
+
+
+def nearest_weight(stable: int, weight: int) -> float:
+    """The share in percent nearest to ``weight`` that whole canary pods, at least one, make beside ``stable`` pods."""
+    ideal = stable * weight / (100 - weight)
+    shares = [100 * pods / (stable + pods) for pods in {max(1, int(ideal)), int(ideal) + 1}]
+    return min(shares, key=lambda share: abs(share - weight))

@@ -8,9 +8,8 @@ from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.metrics import source_of
-from release_pipelines.core.strategies.rolling import RollingSettings
+from release_pipelines.core.ports.strategy import StrategyPlace
 from release_pipelines.spec.app import AppSpec
-from release_pipelines.spec.checks_of_strategies import judged_parts, strategy_mistakes
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.loader import mistakes_in
 
@@ -28,13 +27,26 @@ def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: Analysis)
     yield from _analysis(where, analysis, app, environments)
     if app.name in RESERVED:
         yield "name", f"`{app.name}`", f"another name: the DAG release_{app.name} is there for people"
-    yield from strategy_mistakes(app, environments[-1], analysis)
-    compared = not isinstance(app.strategy.chosen, RollingSettings)
-    for here, own, hold in judged_parts(app, where, analysis):
+    yield from _strategy(where, app, environments, analysis)
+
+
+def _strategy(where: str, app: AppSpec, environments: list[EnvironmentSpec], analysis: Analysis) -> Iterator[Mistake]:
+    strategy, settings, here = app.strategy.strategy, app.strategy.chosen, f"strategy.{app.strategy.name}"
+    last = environments[-1]
+    place = StrategyPlace(
+        environment=last.name,
+        platform=last.platform,
+        router=last.router,
+        replicas=app.environments[-1].replicas or app.workloads[0].replicas,
+        has_host=bool(last.address.host or last.address.preview),
+    )
+    yield from strategy.mistakes(here, settings, place, analysis)
+    compared = strategy.track != "stable"
+    for path, own, hold in strategy.judged(here, settings, analysis):
         if own is not analysis:
-            yield from _analysis(here, own, app, environments)
-        yield from _time(here, own, hold.max)
-        yield from JUDGES.get(own.judge).mistakes(here, own, measurable(own, app), hold, compared=compared)
+            yield from _analysis(path or where, own, app, environments)
+        yield from _time(path or where, own, hold.max)
+        yield from JUDGES.get(own.judge).mistakes(path or where, own, measurable(own, app), hold, compared=compared)
 
 
 def _people(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mistake]:

@@ -24,6 +24,9 @@ LAST_LINES = 12
 LINE_LIMIT = 2000
 """Maximum length of one log line, in characters."""
 
+CHUNK_LINES, CHUNK_LIMIT = 1000, 100_000
+"""Maximum of lines and of characters that are logged of what an engine says at once."""
+
 DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 DENIED = ("denied", "unauthorized", "authentication required", "forbidden")
@@ -130,7 +133,7 @@ def image_built(lines: Iterable[dict[str, Any]], what: str, log: Log) -> str:
         if "error" in line:
             raise engine_failure(what, f"failed: {one_line(line['error'])}", last)
         image = (line.get("aux") or {}).get("ID") or image
-        for text in last_lines(line.get("stream", ""), LAST_LINES, LINE_LIMIT):
+        for text in last_lines(line.get("stream", ""), CHUNK_LINES, CHUNK_LIMIT):
             last.append(text)
             log(text)
     if not image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,8 +12,10 @@ from release_pipelines.core.seams import Seam
 if TYPE_CHECKING:
     from release_pipelines.core.model.analysis import Analysis
     from release_pipelines.core.model.base import Value
+    from release_pipelines.core.model.hold import Hold
+    from release_pipelines.core.model.mistake import Mistake
     from release_pipelines.core.model.stage import StageKind
-    from release_pipelines.core.model.target import Target
+    from release_pipelines.core.model.target import RouterSettings, Target
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,24 @@ class Promotion:
     retire_after: float = 0.0
 
 
+@dataclass(frozen=True)
+class StrategyPlace:
+    """The last environment, as far as a strategy has to fit it.
+
+    :param environment: its name.
+    :param platform: the name of its platform.
+    :param router: its router's settings.
+    :param replicas: replicas of stable there.
+    :param has_host: whether its address has a host of its own, or a preview has one.
+    """
+
+    environment: str
+    platform: str
+    router: RouterSettings
+    replicas: int
+    has_host: bool
+
+
 class Strategy(Protocol):
     """Turns what a team wrote under its name into the stages of a release. ``settings`` is an instance of :attr:`model`."""
 
@@ -42,6 +63,18 @@ class Strategy(Protocol):
 
         :param analysis: how a stage is judged that does not say so itself.
         :param paths: paths that must answer as the new version soon after it has all traffic.
+        """
+
+    def judged(self, where: str, settings: Any, analysis: Analysis) -> Iterator[tuple[str | None, Analysis, Hold]]:
+        """Everything that is judged: the path of its own analysis (None: the app's), the analysis, and how long it has.
+
+        :param where: the path of ``settings`` in the app's file.
+        """
+
+    def mistakes(self, where: str, settings: Any, place: StrategyPlace, analysis: Analysis) -> Iterator[Mistake]:
+        """What does not fit between the settings and the last environment.
+
+        :param where: the path of ``settings`` in the app's file.
         """
 
     def promotion(self, settings: Any) -> Promotion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pydantic import Field
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.hold import Hold, ten_minutes
+from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.stage import OnDrift, Question, Stage, StageKind, StepApprovalSettings
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
@@ -16,7 +18,9 @@ from release_pipelines.core.model.traffic import share_with
 from release_pipelines.core.model.units import (
     Duration,
 )
-from release_pipelines.core.ports.strategy import Promotion
+from release_pipelines.core.ports.platform import PLATFORMS
+from release_pipelines.core.ports.router import ROUTERS
+from release_pipelines.core.ports.strategy import Promotion, StrategyPlace
 
 
 class BlueGreenSettings(Value):
@@ -55,6 +59,28 @@ class BlueGreen:
         )
         question = Question(name="let_over", approval=StepApprovalSettings(timeout=settings.promote_timeout))
         return [bake] if settings.auto_promote else [question, bake]
+
+    def judged(
+        self, where: str, settings: BlueGreenSettings, analysis: Analysis
+    ) -> Iterator[tuple[str | None, Analysis, Hold]]:
+        yield None, analysis, settings.bake
+
+    def mistakes(
+        self, where: str, settings: BlueGreenSettings, place: StrategyPlace, analysis: Analysis
+    ) -> Iterator[Mistake]:
+        platform = PLATFORMS.get(place.platform)
+        if settings.switch == "selector" and not platform.fits(ROUTERS.get("replicas")):
+            yield (
+                f"{where}.switch",
+                f"`selector` on {place.platform}",
+                "`route`: only Kubernetes has Services with selectors",
+            )
+        if platform.preview_needs_host and not place.has_host:
+            yield (
+                where,
+                f"no `address.host` in {place.environment}.yaml",
+                "`address.host` or `address.preview` there: the preview needs an address of its own",
+            )
 
     def promotion(self, settings: BlueGreenSettings) -> Promotion:
         return Promotion(keep_old=settings.retire_after, retire_after=settings.retire_after)

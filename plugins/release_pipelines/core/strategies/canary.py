@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from release_pipelines.core.capacity import TOLERANCE, nearest_weight
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.hold import Hold, ten_minutes
+from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.stage import (
     Check,
     OnDrift,
@@ -25,7 +28,8 @@ from release_pipelines.core.model.units import (
     Duration,
 )
 from release_pipelines.core.ports.judge import JUDGES
-from release_pipelines.core.ports.strategy import Promotion
+from release_pipelines.core.ports.router import Router, router_of
+from release_pipelines.core.ports.strategy import Promotion, StrategyPlace
 
 
 class MatchSettings(Value):
@@ -128,11 +132,73 @@ class Canary:
         )
         return [*steps, bake]
 
+    def judged(
+        self, where: str, settings: CanarySettings, analysis: Analysis
+    ) -> Iterator[tuple[str | None, Analysis, Hold]]:
+        yield None, analysis, settings.bake
+        for n, step in enumerate(settings.steps):
+            if step.hold:
+                here = f"{where}.steps[{n}].analysis" if step.analysis else None
+                yield here, step.analysis or analysis, step.hold
+
+    def mistakes(
+        self, where: str, settings: CanarySettings, place: StrategyPlace, analysis: Analysis
+    ) -> Iterator[Mistake]:
+        name, router = place.router.kind, router_of(place.router)
+        weights = settings.return_weights
+        if any(not 1 <= weight <= 99 for weight in weights) or weights != sorted(set(weights), reverse=True):
+            yield f"{where}.return_weights", str(weights), "falling weights from 99 to 1 (0 comes last by itself)"
+        if settings.affinity and "affinity" not in router.capabilities:
+            yield f"{where}.affinity", "true", f"false: router `{name}` cannot keep a client on its track"
+        for n, step in enumerate(settings.steps):
+            yield from _step_mistakes(f"{where}.steps[{n}]", step, name, router, analysis)
+        if router.pods_make_weight:
+            yield from _pod_mistakes(where, settings, place)
+
     def promotion(self, settings: CanarySettings) -> Promotion:
         return Promotion(settings.return_weights, retire_after=settings.retire_after)
 
     def adapt(self, settings: CanarySettings, target: Target) -> Target:
         return target
+
+
+def _step_mistakes(where: str, step: StepSettings, name: str, router: Router, analysis: Analysis) -> Iterator[Mistake]:
+    for kind in ("match", "mirror"):
+        if getattr(step, kind) is not None and kind not in router.capabilities:
+            yield (
+                f"{where}.{kind}",
+                f"`{kind}` with router `{name}`",
+                "a step with a weight: that router cannot do it",
+            )
+    if step.mirror is not None and step.mirror not in router.mirror_percentages:
+        possible = " or ".join(str(it) for it in router.mirror_percentages)
+        every = "all requests or none" if possible == "100" else "no other share of the requests"
+        yield f"{where}.mirror", str(step.mirror), f"{possible}: router `{name}` mirrors {every}"
+    own = step.analysis or analysis
+    if step.weight and JUDGES.get(own.judge).wants_baseline(own):
+        if "baseline" not in router.capabilities:
+            yield (
+                f"{where}.analysis",
+                "`baseline: fresh`",
+                f"`stable`: router `{name}` has one track beside stable",
+            )
+        elif step.weight > 50:
+            yield f"{where}.weight", str(step.weight), "50 or less: a fresh baseline gets as much as the canary"
+
+
+def _pod_mistakes(where: str, settings: CanarySettings, place: StrategyPlace) -> Iterator[Mistake]:
+    """Without a mesh a weight is a number of pods: it must be one that whole pods can make."""
+    name, stable = place.router.kind, place.replicas
+    if settings.replicas:
+        yield f"{where}.replicas", str(settings.replicas), f"none: with router `{name}` the weights decide"
+    for n, step in enumerate(settings.steps):
+        nearest = nearest_weight(stable, step.weight) if step.weight else None
+        if step.weight and nearest and abs(nearest - step.weight) > TOLERANCE:
+            yield (
+                f"{where}.steps[{n}].weight",
+                str(step.weight),
+                f"a weight that whole pods beside {stable} stable ones make (router `{name}`), like {nearest:.3g}",
+            )
 
 
 def _stage(settings: CanarySettings, step: StepSettings, number: int, default: Analysis) -> StageKind:

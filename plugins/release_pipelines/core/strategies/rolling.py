@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import Field, field_validator, model_validator
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.hold import Hold, ten_minutes
+from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.stage import Stage, StageKind
 from release_pipelines.core.model.target import Target, Update
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.ports.strategy import Promotion
+from release_pipelines.core.ports.strategy import Promotion, StrategyPlace
 
 
 class RollingSettings(Value):
@@ -69,6 +72,19 @@ class Rolling:
 
         batches = [stage(f"batch_{share}", share, settings.hold) for share in settings.batches]
         return [*batches, stage("bake", 100, settings.bake, last=True)]
+
+    def judged(
+        self, where: str, settings: RollingSettings, analysis: Analysis
+    ) -> Iterator[tuple[str | None, Analysis, Hold]]:
+        yield None, analysis, settings.bake
+        if settings.batches:
+            yield None, analysis, settings.hold
+
+    def mistakes(
+        self, where: str, settings: RollingSettings, place: StrategyPlace, analysis: Analysis
+    ) -> Iterator[Mistake]:
+        """Replicas are replaced in place on every platform."""
+        return iter(())
 
     def promotion(self, settings: RollingSettings) -> Promotion:
         """No track beside stable is left: there is nothing to do but to say so."""

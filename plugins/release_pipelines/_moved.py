@@ -58,7 +58,7 @@ MODULES = {
     "hooks.registry": "airflow.hooks.registry adapters.registries.distribution",
     "listener": "airflow.listener",
     "notifications": (
-        "features.notify.notifiers features.notify.spec core.model.notice core.ports.notifier airflow.notifiers.base"
+        "features.notify.operators features.notify.spec core.model.notice core.ports.notifier airflow.notifiers.base"
     ),
     "notifications.base": "airflow.notifiers.base core.ports.notifier",
     "notifications.log": "airflow.notifiers.log adapters.notifiers.log",
@@ -166,7 +166,7 @@ NAMES = {
     "hooks.git.Found": "adapters.git.Revision",
     "hooks.prometheus.PrometheusError": "core.errors.MetricsUnavailable",
     "notifications.base.missing": "airflow.notifiers.base.no_connection",
-    "notifications.misfit": "features.notify.notifiers.obstacle",
+    "notifications.misfit": "features.notify.operators.obstacle",
     "notifications.slack.LONGEST": "adapters.notifiers.slack.BLOCK_LIMIT",
     "notifications.webhook.LONGEST_PAUSE": "adapters.notifiers.webhook.MAX_PAUSE",
     "operators.deploy.UNKNOWN": "core.model.artifact.UNKNOWN_VERSION",

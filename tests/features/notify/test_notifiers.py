@@ -18,7 +18,7 @@ from release_pipelines.airflow.notifiers.webhook import WebhookNotifier
 from release_pipelines.core import seams
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.ports.notifier import Notifier
-from release_pipelines.features.notify.notifiers import notifier, obstacle
+from release_pipelines.features.notify.operators import notifier, obstacle
 from release_pipelines.features.notify.spec import NotifySpec, named
 from tests.receivers import NOTICE
 

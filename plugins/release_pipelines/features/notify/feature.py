@@ -21,7 +21,7 @@ class NotifyFeature(Feature):
 
     def preflight(self, spec: ReleaseSpec) -> Iterator[Problem]:
         """Whoever is called when a rollback fails has to be reachable before there is one."""
-        from release_pipelines.features.notify.notifiers import obstacle
+        from release_pipelines.features.notify.operators import obstacle
         from release_pipelines.features.notify.spec import named
 
         production = spec.production

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from release_pipelines.airflow.ending import noted, run_url
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.notice import Notice, notice_of
-from release_pipelines.core.ports.notifier import NotSent
-from release_pipelines.features.notify.notifiers import notifier
+from release_pipelines.core.ports.notifier import NOTIFIERS, NotSent
 from release_pipelines.features.notify.spec import NotifySpec, named
 from release_pipelines.spec.feature import Ended
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseNotifier, Context
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +32,7 @@ def tell(ended: Ended) -> None:
         receipt = {"receiver": named(spec), "outcome": notice.outcome}
         if notice.outcome not in spec.on or receipt in receipts:
             continue
-        failure = _sent(ended.context, spec, notice)
+        failure = _send(ended.context, spec, notice)
         with noted("It could not be recorded who was told"):
             if failure is None:
                 history.record_event(detail.id, "notified", f"{named(spec)}: {notice.outcome}", data=receipt)
@@ -37,7 +40,7 @@ def tell(ended: Ended) -> None:
                 history.record_event(detail.id, "not_notified", f"{named(spec)}: {failure}", data=receipt)
 
 
-def _sent(context: Context, spec: NotifySpec, notice: Notice) -> str | None:
+def _send(context: Context, spec: NotifySpec, notice: Notice) -> str | None:
     """Send; returns why it could not be sent."""
     try:
         notifier(spec, notice).notify(context)
@@ -48,3 +51,26 @@ def _sent(context: Context, spec: NotifySpec, notice: Notice) -> str | None:
         log.warning("Not notified by %s.", named(spec), exc_info=True)
         return f"an unforeseen {type(error).__name__}; the log of the task says more"
     return None
+
+
+def notifier(spec: NotifySpec, notice: Notice) -> BaseNotifier:
+    """The notifier that an environment's file names; a provider is imported when it sends."""
+    module, _, name = NOTIFIERS.get(spec.kind).sender.rpartition(".")
+    sender: Any = getattr(import_module(module), name)
+    return cast("BaseNotifier", sender(notice=notice, **spec.keys))
+
+
+def obstacle(spec: NotifySpec) -> str | None:
+    """Why the receiver cannot be told, as far as that shows beforehand; None: nothing is known."""
+    kind = NOTIFIERS.get(spec.kind)
+    missing = kind.missing()
+    if missing:
+        return missing
+    connection = spec.connection or kind.default_connection
+    if connection is None:
+        return kind.obstacle(spec.keys, None)
+    try:
+        connection_type = BaseHook.get_connection(connection).conn_type
+    except AirflowNotFoundException:
+        return f"there is no Airflow connection `{connection}`"
+    return kind.obstacle(spec.keys, connection_type)

@@ -59,7 +59,11 @@ class Tier:
 TIERS = [
     Tier("lint", (), "style, types, layers"),
     Tier("unit", ("core", "spec", "adapters", "cli", "sandbox", "runner"), "decisions, specifications, adapters"),
-    Tier("airflow", ("airflow", "progression", "features", "pipeline", "dags"), "operators, triggers, whole DAGs"),
+    Tier(
+        "airflow",
+        ("airflow", "progression", "features", "pipeline", "dags", "surface", "upgrade"),
+        "operators, triggers, whole DAGs",
+    ),
     Tier("container host", ("container_host",), "a real engine, proxy, store and metrics", required=True),
     Tier("end to end", ("end_to_end",), "the whole sandbox, over REST and in a browser", 1500, required=True),
     Tier("kubernetes", ("kubernetes",), "a real cluster", 1500, needs="KUBERNETES_TEST_CONTEXT", required=True),

@@ -11,13 +11,17 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from release_pipelines.core.model.analysis import Analysis
-from release_pipelines.core.model.target import RouterSettings, Target, Workload
-from release_pipelines.features.build.operators import ResolveDigestOperator
-from release_pipelines.features.deployment.operators import CanaryDeployOperator
-from release_pipelines.features.lease.operators import GiveBackLeaseOperator, HoldLeaseOperator, TakeLeaseOperator
-from release_pipelines.features.promotion.operators import PromoteOperator
-from release_pipelines.features.stage.operators import BakeOperator, CanaryStepOperator
+from release_pipelines import Analysis, RouterSettings, Target, Workload
+from release_pipelines.operators import (
+    BakeOperator,
+    CanaryDeployOperator,
+    CanaryStepOperator,
+    GiveBackLeaseOperator,
+    HoldLeaseOperator,
+    PromoteOperator,
+    ResolveDigestOperator,
+    TakeLeaseOperator,
+)
 
 server = Target(
     app="model-server",

@@ -16,17 +16,17 @@ from release_pipelines._moved import _Old
 NAMES: dict[str, list[str]] = json.loads((Path(__file__).parent / "names.json").read_text())
 
 GONE = {
+    "release_pipelines.pipeline.build": {"RUNNING_COMMIT", "VERSION", "build_group"},
+    "release_pipelines.pipeline.common": {"ARTIFACT", "COLOURS", "RELEASE", "queue_of"},
+    "release_pipelines.pipeline.environments": {"STAGING_LEASE_SECONDS", "approval", "rolling_environment"},
+    "release_pipelines.pipeline.production": {"Production", "production"},
+    "release_pipelines.pipeline.rollback": {"rollback_group"},
     "release_pipelines.hooks.controls": {"answer", "changed"},
     "release_pipelines.hooks.entry": {"at"},
     "release_pipelines.domain.analysis": {"counted", "judged"},
     "release_pipelines.domain.metrics": {"counter", "queries"},
     "release_pipelines.hooks.platform": {"registry_auth"},
     "release_pipelines.operators.scan": {"ORDER", "SHOWN"},
-    "release_pipelines.pipeline.build": {"RUNNING_COMMIT", "VERSION", "build_group"},
-    "release_pipelines.pipeline.environments": {"STAGING_LEASE_SECONDS", "approval", "rolling_environment"},
-    "release_pipelines.pipeline.production": {"Production", "production"},
-    "release_pipelines.pipeline.common": {"ARTIFACT", "COLOURS", "RELEASE", "queue_of"},
-    "release_pipelines.pipeline.rollback": {"rollback_group"},
     "release_pipelines.platforms.container_host.state": {"route_name"},
     "release_pipelines.platforms.kubernetes.access": {"ROUTE_KINDS", "refuse_unsupported", "single_gateway"},
     "release_pipelines.spec.checks_of_strategies": {"CAN", "POINTS_OFF", "judged_parts", "strategy_mistakes"},
@@ -36,7 +36,7 @@ GONE = {
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("module", NAMES)
+@pytest.mark.parametrize("module", [it for it in NAMES if not NAMES[it] or set(NAMES[it]) - GONE.get(it, set())])
 def test_the_names_of_a_module_resolve(module: str) -> None:
     old = import_module(module)
     assert [name for name in NAMES[module] if not hasattr(old, name) and name not in GONE.get(module, ())] == []

@@ -9,7 +9,6 @@ from release_pipelines._lazy import lazy
 if TYPE_CHECKING:
     from release_pipelines.features.approval.operators import ReleaseApprovalOperator as ReleaseApprovalOperator
     from release_pipelines.features.approval.operators import StepApprovalOperator as StepApprovalOperator
-    from release_pipelines.features.artifact.operators import RecordArtifactOperator as RecordArtifactOperator
     from release_pipelines.features.build.operators.build_image import ImageBuildOperator as ImageBuildOperator
     from release_pipelines.features.build.operators.build_image import ImageTestOperator as ImageTestOperator
     from release_pipelines.features.build.operators.push_image import ImagePushOperator as ImagePushOperator
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from release_pipelines.features.lease.operators import GiveBackLeaseOperator as GiveBackLeaseOperator
     from release_pipelines.features.lease.operators import HoldLeaseOperator as HoldLeaseOperator
     from release_pipelines.features.lease.operators import TakeLeaseOperator as TakeLeaseOperator
-    from release_pipelines.features.outcome.operators import RecordOutcomeOperator as RecordOutcomeOperator
     from release_pipelines.features.promotion.operators import PromoteOperator as PromoteOperator
     from release_pipelines.features.rollback.operators.manual import (
         ManualRollbackPlanOperator as ManualRollbackPlanOperator,
@@ -52,7 +50,6 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "features.approval.operators": ("ReleaseApprovalOperator", "StepApprovalOperator"),
-        "features.artifact.operators": ("RecordArtifactOperator",),
         "features.build.operators.build_image": ("ImageBuildOperator", "ImageTestOperator"),
         "features.build.operators.push_image": ("ImagePushOperator",),
         "features.build.operators.resolve_commit": ("ResolveCommitOperator",),
@@ -73,7 +70,6 @@ __getattr__, __dir__, __all__ = lazy(
             "RollingUpdateOperator",
         ),
         "features.lease.operators": ("GiveBackLeaseOperator", "HoldLeaseOperator", "TakeLeaseOperator"),
-        "features.outcome.operators": ("RecordOutcomeOperator",),
         "features.promotion.operators": ("PromoteOperator",),
         "features.rollback.operators.manual": ("ManualRollbackPlanOperator", "RecordRollbackOperator"),
         "features.rollback.operators.planned": (

@@ -171,6 +171,9 @@ class ReleaseApprovalOperator(AskingOperator):
     :param plan: how the traffic will move, in a sentence.
 
     Other parameters, XCom and errors as :class:`AskingOperator`.
+
+    Templated: ``artifact``, ``preflight``, ``release``, ``evidence``.
+    XCom: return value, ``decision``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     template_fields: tuple[str, ...] = (*AskingOperator.template_fields, "evidence")
@@ -205,6 +208,10 @@ class StepApprovalOperator(AskingOperator):
     :param stage: the :class:`~release_pipelines.core.model.stage.Stage` whose traffic the version has; None: it has none yet.
 
     Other parameters, XCom and errors as :class:`AskingOperator`.
+
+    Templated: ``artifact``, ``preflight``, ``release``, ``lease``, ``deployment``.
+    XCom: return value, ``decision``; ``verdict`` when the version turns bad meanwhile, ``aborted`` when a person
+    ends the release; ``reason`` when it fails.
     """
 
     template_fields: tuple[str, ...] = (*AskingOperator.template_fields, "lease", "deployment")

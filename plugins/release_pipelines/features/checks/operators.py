@@ -39,6 +39,9 @@ class SmokeTestOperator(ReleaseOperator):
     :param paths: paths to GET.
     :param version: version that the header ``target.version_header`` must carry; empty: any.
     :return: the checked addresses.
+
+    Templated: ``version``, ``paths``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("version", "paths")
@@ -70,6 +73,9 @@ class PreviewTestOperator(ReleaseOperator):
     :param deployment: what the deploying task returned: its track is asked.
     :param paths: paths to GET.
     :return: what answered, like ``preview: /, /cart``.
+
+    Templated: ``deployment``, ``paths``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("deployment", "paths")
@@ -105,6 +111,9 @@ class IntegrationTestOperator(ReleaseOperator):
     :param command: the command and its arguments; empty: nothing to test, the task succeeds and says so.
     :param timeout: seconds that it may take.
     :return: the end of its output.
+
+    Templated: ``artifact``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("artifact",)
@@ -153,6 +162,10 @@ class CheckOperator(ReleaseOperator):
         :class:`~release_pipelines.core.model.stage.VerifySettings` or its dict. Its environment is that of :func:`check_env`.
     :param release: the release's id.
     :return: the end of its output.
+
+    Templated: ``artifact``, ``release``, ``lease``, ``deployment``.
+    XCom: return value; ``verdict`` when the version turns bad meanwhile, ``aborted`` when a person ends the release;
+    ``reason`` when it fails.
     """
 
     template_fields = ("artifact", "release", "lease", "deployment")
@@ -212,6 +225,9 @@ class MetricGateOperator(ReleaseOperator):
     :param limit: highest allowed value.
     :param prometheus_conn_id: Airflow connection of type ``prometheus``.
     :return: the number. No number fails the task with "could not measure": only a number can pass (R3).
+
+    Templated: ``query``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("query",)

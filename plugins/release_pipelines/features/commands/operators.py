@@ -35,6 +35,9 @@ class ReleaseControlOperator(ReleaseOperator):
     :param requested_by: who asks, for runs that no signed-in user triggered.
     :param wait: seconds that the answer is waited for.
     :return: ``{"release", "action", "by", "effect"}``. Refused in one sentence where nothing runs, or that person may not.
+
+    Templated: ``app``, ``action``, ``reason``, ``requested_by``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("app", "action", "reason", "requested_by")

@@ -192,6 +192,9 @@ class RollingUpdateOperator(DeployOperator):
 
         lease = TakeLeaseOperator(task_id="take_lease", target=target)
         RollingUpdateOperator(task_id="deploy", target=target, artifact=artifact.output, lease=lease.output)
+
+    Templated: ``artifact``, ``lease``, ``release``.
+    XCom: return value, ``deployment``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
 
@@ -240,6 +243,9 @@ class CanaryDeployOperator(JudgedDeployOperator):
     :param replicas: replicas the canary starts with.
 
     Other parameters, XCom and errors as :class:`JudgedDeployOperator`.
+
+    Templated: ``artifact``, ``lease``, ``release``.
+    XCom: return value, ``deployment``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     track: Track = "canary"
@@ -257,6 +263,9 @@ class PreviewDeployOperator(JudgedDeployOperator):
     """Start the new version beside the running one with full capacity, reachable at its own address only.
 
     Parameters, XCom and errors as :class:`JudgedDeployOperator`.
+
+    Templated: ``artifact``, ``lease``, ``release``.
+    XCom: return value, ``deployment``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     track: Track = "preview"
@@ -270,6 +279,9 @@ class RollingDeployOperator(JudgedDeployOperator):
     """Note what runs before the stages of a rolling release replace it, batch by batch. Deploys only a first release.
 
     Parameters, XCom and errors as :class:`JudgedDeployOperator`.
+
+    Templated: ``artifact``, ``lease``, ``release``.
+    XCom: return value, ``deployment``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     def begins(self, deployment: Deployment) -> bool:
@@ -285,6 +297,9 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         before, or another release has changed the environment since or is doing so, the task is skipped.
     :param image: repository of the app's images, without tag and digest.
     :param release: the release's id.
+
+    Templated: ``deployment``, ``image``, ``release``.
+    XCom: return value, ``deployment``; ``reason`` when it fails.
     """
 
     template_fields = ("deployment", "image", "release")

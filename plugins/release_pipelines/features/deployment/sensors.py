@@ -28,6 +28,9 @@ class RolloutSensor(BaseSensorOperator):
     :param track: ``stable`` or ``canary``.
     :param deferrable: False: poke in the worker.
     :return: the :class:`~release_pipelines.core.model.observation.TrackStatus` as a dict.
+
+    Templated: nothing.
+    XCom: return value.
     """
 
     def __init__(

@@ -38,6 +38,9 @@ class TakeLeaseOperator(ReleaseOperator):
         exactly this digest for this release, and the release must not have ended: clearing a task of an old run, or
         marking the approval as success by hand, releases nothing (R1).
     :return: the :class:`~release_pipelines.core.model.lease.Lease` as a dict.
+
+    Templated: ``release``, ``approved``.
+    XCom: return value; ``aborted`` when a person has ended the release; ``reason`` when it fails.
     """
 
     template_fields = ("release", "approved")
@@ -100,6 +103,9 @@ class HoldLeaseOperator(ReleaseOperator):
     :param target: the app in its environment.
     :param lease: the lease, from :class:`TakeLeaseOperator`.
     :param ttl: seconds to which each renewal pushes the expiry out.
+
+    Templated: ``lease``.
+    XCom: nothing; ``reason`` when it fails.
     """
 
     template_fields = ("lease",)
@@ -142,6 +148,9 @@ class GiveBackLeaseOperator(ReleaseOperator):
     :param release: the release's id.
     :param retire_after: seconds that a track beside stable keeps running after it lost its traffic (R15).
     :return: ``{"returned": version that has the traffic again, or null}``.
+
+    Templated: ``lease``, ``deployment``, ``plan``, ``release``.
+    XCom: return value, ``returned``; ``reason`` when it fails.
     """
 
     template_fields = ("lease", "deployment", "plan", "release")

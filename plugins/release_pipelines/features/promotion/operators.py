@@ -46,6 +46,9 @@ class PromoteOperator(ReleaseOperator):
 
     Fails when stable does not become ready with the new version: then all traffic stays on the healthy track. A person who
     aborts fails it too, with XCom ``aborted``.
+
+    Templated: ``artifact``, ``lease``, ``release``, ``deployment``.
+    XCom: return value; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     template_fields = ("artifact", "lease", "release", "deployment")

@@ -32,6 +32,9 @@ class ScanOperator(ReleaseOperator):
     :param block_on: findings of this severity and above stop the release.
     :param git_conn_id: connection with the credentials of a private repository.
     :return: ``{"scanner", "status", "sentence", "counts"}``; a failing task pushes it as ``result``.
+
+    Templated: ``repository``, ``commit``.
+    XCom: return value, ``result``; ``reason`` when it fails.
     """
 
     template_fields = ("repository", "commit")

@@ -39,6 +39,9 @@ class StageOperator(ReleaseOperator):
     :param release: the release's id.
     :return: the :class:`~release_pipelines.core.model.verdict.Verdict` as a dict; also pushed as ``verdict``, on failure too.
         ``aborted`` (``{"by", "reason"}``) is pushed when a person ended it.
+
+    Templated: ``artifact``, ``lease``, ``deployment``, ``release``.
+    XCom: return value, ``verdict``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     template_fields = ("artifact", "lease", "deployment", "release")
@@ -115,6 +118,9 @@ class CanaryStepOperator(StageOperator):
     :param auto_rollback: False: a failing verdict returns the traffic, then waits for a person (R18).
 
     Other parameters, XCom and errors as :class:`~release_pipelines.features.stage.operators.StageOperator`.
+
+    Templated: ``artifact``, ``lease``, ``deployment``, ``release``.
+    XCom: return value, ``verdict``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     last = False
@@ -149,6 +155,9 @@ class BakeOperator(CanaryStepOperator):
     :param hold: seconds that it is watched, or ``{"min", "max"}``.
 
     Other parameters, XCom and errors as :class:`CanaryStepOperator`. After a first release it watches stable.
+
+    Templated: ``artifact``, ``lease``, ``deployment``, ``release``.
+    XCom: return value, ``verdict``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     last = True

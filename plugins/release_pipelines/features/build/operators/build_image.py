@@ -40,6 +40,9 @@ class ImageBuildOperator(ReleaseOperator):
     :param timeout: seconds that the build may take.
     :param git_conn_id: connection with the credentials of a private repository.
     :return: ``{"image", "tag", "id"}``.
+
+    Templated: ``repository``, ``commit``, ``image``, ``version``, ``args``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("repository", "commit", "image", "version", "args")
@@ -109,6 +112,9 @@ class ImageTestOperator(ImageBuildOperator):
     """Run an app's tests by building the stage that runs them; nothing is kept but the layers.
 
     Takes the arguments of :class:`ImageBuildOperator`; ``target`` is the stage of the tests.
+
+    Templated: ``repository``, ``commit``, ``image``, ``version``, ``args``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     keeps = False

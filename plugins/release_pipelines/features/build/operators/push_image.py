@@ -26,6 +26,9 @@ class ImagePushOperator(ReleaseOperator):
     :param engine_conn_id: the engine that built it.
     :param registry_conn_id: where it goes.
     :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict.
+
+    Templated: ``image``, ``version``, ``commit``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("image", "version", "commit")

@@ -23,6 +23,9 @@ class ResolveCommitOperator(ReleaseOperator):
     :param since: the commit that runs now, if it is known.
     :param git_conn_id: connection with the credentials of a private repository.
     :return: ``{"commit", "ref", "version", "changes"}``; ``changes`` lists the commits since ``since``, for people.
+
+    Templated: ``repository``, ``branch``, ``version``, ``since``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("repository", "branch", "version", "since")

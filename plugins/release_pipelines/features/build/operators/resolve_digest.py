@@ -23,6 +23,9 @@ class ResolveDigestOperator(ReleaseOperator):
     :param version: the tag.
     :param registry_conn_id: the registry.
     :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict.
+
+    Templated: ``image``, ``version``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     template_fields = ("image", "version")

@@ -55,6 +55,9 @@ class ManualRollbackPlanOperator(ReleaseOperator):
     :param requested_by: who asks, for runs that no signed-in user triggered.
     :return: a :class:`~release_pipelines.features.rollback.operators.planned.Planned` as a dict. Skipped when the version serves already. Where
         nothing good is known, it fails and changes nothing.
+
+    Templated: ``app``, ``environment``, ``version``, ``reason``, ``requested_by``.
+    XCom: return value, ``plan``; ``reason`` when it fails.
     """
 
     template_fields = ("app", "environment", "version", "reason", "requested_by")
@@ -178,6 +181,9 @@ class RecordRollbackOperator(ReleaseOperator):
 
     :param group: id of the group of the rollback's tasks.
     :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
+
+    Templated: nothing.
+    XCom: return value, ``outcome``, ``reason``.
     """
 
     def __init__(self, *, group: str, **kwargs: Any) -> None:

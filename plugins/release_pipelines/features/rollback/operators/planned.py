@@ -60,6 +60,9 @@ class RollbackPlanOperator(ReleaseOperator):
     :param paths: paths that must answer 2xx with the good version when the traffic is back.
     :param retire_after: seconds that the failed track keeps running after it lost its traffic (R15).
     :return: a :class:`Planned` as a dict. Fails when only a person can help.
+
+    Templated: ``deployment``, ``release``.
+    XCom: return value, ``plan``; ``taken_over``, ``verdict`` where there is one; ``reason`` when it fails.
     """
 
     template_fields = ("deployment", "release")
@@ -203,6 +206,9 @@ class RollbackPrepareOperator(PlannedOperator):
     """Make the good version ready to take the traffic: a rolling update of stable where it does not run any more.
 
     Waits without a worker slot when that takes longer than a few seconds.
+
+    Templated: ``plan``.
+    XCom: nothing; ``reason`` when it fails.
     """
 
     def work(self, context: Context) -> None:
@@ -240,6 +246,9 @@ class RollbackSwitchOperator(PlannedOperator):
     """Put all traffic on the last good version; finds it there already when a trigger returned it (R4).
 
     :return: ``{"version": …, "digest": …}`` of what has the traffic.
+
+    Templated: ``plan``.
+    XCom: return value; ``reason`` when it fails.
     """
 
     def work(self, context: Context) -> dict[str, Any]:
@@ -264,7 +273,11 @@ class RollbackSwitchOperator(PlannedOperator):
 
 
 class RollbackVerifyOperator(PlannedOperator):
-    """Check the running system: the weights at the router, the replicas, and an answer through the proxy."""
+    """Check the running system: the weights at the router, the replicas, and an answer through the proxy.
+
+    Templated: ``plan``.
+    XCom: return value; ``reason`` when it fails.
+    """
 
     def work(self, context: Context) -> dict[str, Any]:
         it = self.planned()
@@ -283,7 +296,11 @@ class RollbackVerifyOperator(PlannedOperator):
 
 
 class RollbackCleanupOperator(PlannedOperator):
-    """Retire what runs beside stable when it has drained, and see stable settled. Deferred: holds no worker slot. Not critical."""
+    """Retire what runs beside stable when it has drained, and see stable settled. Deferred: holds no worker slot. Not critical.
+
+    Templated: ``plan``.
+    XCom: nothing; ``reason`` when it fails.
+    """
 
     def work(self, context: Context) -> None:
         it = self.planned()
@@ -306,7 +323,11 @@ class RollbackCleanupOperator(PlannedOperator):
 
 
 class RollbackGiveBackOperator(PlannedOperator):
-    """Give the lease of a rollback back; the traffic stays where the rollback left it. Meant as a teardown of the plan."""
+    """Give the lease of a rollback back; the traffic stays where the rollback left it. Meant as a teardown of the plan.
+
+    Templated: ``plan``.
+    XCom: nothing; ``reason`` when it fails.
+    """
 
     def work(self, context: Context) -> None:
         if blank(self.plan):

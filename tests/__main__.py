@@ -61,7 +61,7 @@ TIERS = [
     Tier("unit", ("core", "spec", "adapters", "cli", "sandbox", "runner"), "decisions, specifications, adapters"),
     Tier(
         "airflow",
-        ("airflow", "progression", "features", "pipeline", "dags", "surface", "upgrade"),
+        ("airflow", "progression", "features", "pipeline", "extension", "dags", "surface", "upgrade"),
         "operators, triggers, whole DAGs",
     ),
     Tier("container host", ("container_host",), "a real engine, proxy, store and metrics", required=True),

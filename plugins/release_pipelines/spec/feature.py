@@ -246,6 +246,10 @@ class Feature:
         """What stands in the way of a release now; asked in preflight's task."""
         return ()
 
+    def summary(self, spec: ReleaseSpec) -> str | None:
+        """What of this feature a release uses, in a few words: preflight tells it, the approver sees it, the history keeps it."""
+        return None
+
     def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterable[FeatureTask]:
         """The feature's tasks.
 

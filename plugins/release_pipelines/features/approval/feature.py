@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.stage import Question, Stage
+from release_pipelines.core.templates import field
 from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot, broken
 from release_pipelines.spec.stages import plan_in_words, stages_before
 
@@ -30,6 +31,7 @@ def _approval(task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.approval.operators import ReleaseApprovalOperator
 
     app = scene.spec.app
+    uses = {"Preflight": field(scene.id_of(Slot.PREFLIGHT), "uses")}
     missing = {f"Feature that is installed ({number})": sentence for number, sentence in enumerate(broken(), 1)}
     return ReleaseApprovalOperator(
         task_id=task_id,
@@ -39,7 +41,7 @@ def _approval(task_id: str, scene: Scene) -> Any:
         self_approval=app.approval.self_approval,
         wait=app.approval.timeout,
         preflight=scene.preflight,
-        evidence={**scene.evidence, **missing, "Release window": ""},
+        evidence={**uses, **scene.evidence, **missing, "Release window": ""},
         plan=plan_in_words(scene.spec),
         release=scene.release,
     )

@@ -30,6 +30,11 @@ class NotifyFeature(Feature):
                 said = f"notify in {production.name}.yaml: {named(receiver)} cannot be told: {why}."
                 yield Problem(said, urgent=True)
 
+    def summary(self, spec: ReleaseSpec) -> str | None:
+        from release_pipelines.features.notify.spec import named
+
+        return f"told to {', '.join(map(named, spec.production.part('notify', list) or []))}"
+
     def tell(self, ended: Ended) -> None:
         from release_pipelines.features.notify import operators
 

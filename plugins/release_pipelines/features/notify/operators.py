@@ -55,7 +55,12 @@ def _send(context: Context, spec: NotifySpec, notice: Notice) -> str | None:
 
 def notifier(spec: NotifySpec, notice: Notice) -> BaseNotifier:
     """The notifier that an environment's file names; a provider is imported when it sends."""
-    module, _, name = NOTIFIERS.get(spec.kind).sender.rpartition(".")
+    path = NOTIFIERS.get(spec.kind).sender
+    if path is None:
+        from release_pipelines.airflow.notifiers.kind import KindNotifier
+
+        return KindNotifier(notice=notice, kind=spec.kind, keys=spec.keys)
+    module, _, name = path.rpartition(".")
     sender: Any = getattr(import_module(module), name)
     return cast("BaseNotifier", sender(notice=notice, **spec.keys))
 

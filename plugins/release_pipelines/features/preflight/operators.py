@@ -17,6 +17,7 @@ from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.progression.measuring import check_metrics
 from release_pipelines.core.versions import version_fits
+from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import broken, usable
 from release_pipelines.spec.frozen import freeze
 from release_pipelines.spec.release import ReleaseSpec
@@ -37,7 +38,8 @@ class PreflightOperator(ReleaseOperator):
 
     :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`.
     :return: ``release`` (id), ``version``, ``known`` (the recorded artifact of that version, or null), ``no_op``,
-        ``before`` (version, digest and commit on stable), ``requester``, ``notes`` and ``way_back``.
+        ``before`` (version, digest and commit on stable), ``requester``, ``notes``, ``way_back`` and ``uses``
+        (what the release uses, in a sentence: the approver sees it, and the history keeps it as the event ``checked``).
     """
 
     def __init__(self, *, spec: ReleaseSpec, **kwargs: Any) -> None:
@@ -94,6 +96,9 @@ class PreflightOperator(ReleaseOperator):
             else "first release: there is none"
         )
         self.log.info("%s %s for %s. Way back: %s.", app, version, requester, way_back)
+        uses = summary(self.spec)
+        self.log.info("Checked: %s.", uses)
+        history.record_event(release, "checked", uses)
         return {
             "release": release,
             "version": version,
@@ -108,6 +113,7 @@ class PreflightOperator(ReleaseOperator):
             "notes": given.get("notes") or "",
             "urgent_reason": urgent,
             "way_back": way_back,
+            "uses": uses,
         }
 
     def _version(self, conf: dict[str, Any], version: str) -> str:

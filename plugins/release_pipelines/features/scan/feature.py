@@ -20,6 +20,10 @@ class ScanFeature(Feature):
 
     app_keys = {"scan": Key(ScanSpec, ScanSpec)}
 
+    def summary(self, spec: ReleaseSpec) -> str | None:
+        scanners = _scan(spec).scanners if source_of(spec) else []
+        return f"scanned by {', '.join(scanners)}" if scanners else None
+
     def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
         if environment is not None or source_of(spec) is None:
             return

@@ -1,0 +1,111 @@
+"""Seen from inside a process in which ``acme_release`` is installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.pipeline.release import release_dag
+from release_pipelines.spec.loader import SpecError
+from release_pipelines.spec.release import load_release
+from release_pipelines.spec.schema import schemas
+from tests.pipeline.conftest import Releases
+
+
+def test_the_schemas_have_all_that_is_added() -> None:
+    app, environment = (json.loads(schemas()[f"{name}.schema.json"]) for name in ("app", "environment"))
+    assert "todo" in app["$defs"]["ScanSpec"]["properties"]["scanners"]["items"]["enum"]
+    assert "queue_depth" in json.dumps(app["$defs"]["Metric"]["properties"]["source"])
+    assert set(app["$defs"]["Ticket"]["properties"]) == {"queue", "risk"}
+    assert "edge" in environment["$defs"]["RouterSettings"]["properties"]["kind"]["enum"]
+    assert "board" in environment["$defs"]["NotifySpec"]["properties"]["kind"]["enum"]
+
+
+def test_a_good_release_uses_all_of_it(releases: Releases, built: None, asked: list[str], board: Path) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert (done.outcome, done.sentence[:15]) == ("released", "Released 1.1.0:")
+    assert done.states["scan.todo"] == done.states["before_production.open_ticket"] == "success"
+    assert done.states["revert_before_production_open_ticket"] == "skipped"
+
+    uses = done.pushed("preflight")["uses"]
+    assert uses == (
+        "canary on container_host by router edge; judged by threshold: errors, jobs (queue_depth); "
+        f"told to log, board file={board}; scanned by todo; announced in CHG"
+    )
+    [form] = asked
+    assert f"| Preflight | {uses} |" in form
+    assert "| Scan by todo | todo found 1. |" in form
+    assert "| Change ticket | CHG-1 |" in form
+    assert "jobs that wait ≤ 10" in form
+
+    release = HistoryHook().history().find("shop")
+    told = [(it.kind, it.sentence) for it in release.events]
+    assert ("checked", uses) in told
+    assert ("ticket", "opened in CHG") in told
+    assert ("notified", f"board file={board}: released") in told
+    jobs = [it for verdict in release.verdicts for it in verdict.metrics if it.metric == "jobs"]
+    assert {it.sentence for it in jobs} == {"jobs that wait 3, limit 10"}
+    assert any("edge_requests_total" in query for query, _ in releases.outside.asked)
+    assert board.read_text() == "shop 1.1.0 in production: released\n"
+
+
+def test_what_a_feature_has_done_is_reverted_when_the_release_goes_back(releases: Releases, built: None) -> None:
+    releases.runs("1.0.0")
+    releases.outside.bad = 0.05
+    done = releases.release("1.1.0")
+    assert done.outcome == "rolled_back"
+    assert done.states["revert_before_production_open_ticket"] == "success"
+    events = [it.sentence for it in HistoryHook().history().find("shop").events if it.kind == "ticket"]
+    assert events == ["opened in CHG", "closed"]
+
+
+def test_a_rejected_release_reverts_it_too(releases: Releases, built: None) -> None:
+    releases.runs("1.0.0")
+    releases.answer = "Reject"
+    done = releases.release("1.1.0")
+    assert done.outcome == "rejected"
+    assert done.states["revert_before_production_open_ticket"] == "success"
+
+
+@pytest.mark.parametrize("files", ["approval: {self_approval: true}\n"], indirect=True)
+def test_preflight_asks_the_feature(releases: Releases) -> None:
+    file = releases.apps / "shop.yaml"
+    file.write_text(file.read_text().replace("queue: CHG", "queue: closed"))
+    dag = release_dag(load_release(file, releases.config, releases.apps))
+    preflight = dag.task_dict["preflight"]
+    with pytest.raises(Exception, match=r"^The queue of change tickets is closed\. To release all the same give"):
+        preflight._ask_features("")  # type: ignore[attr-defined]
+
+
+MISTAKES = {
+    "change_ticket: {queue: CHG, risk: middle}": "change_ticket.risk: found `middle`, expected one of `low`, `high`",
+    "change_ticket: {queue: CHG, risk: high}\napproval: {self_approval: true}": (
+        "change_ticket.risk: found `high`, expected `low`, where people approve their own releases"
+    ),
+    "change_ticket: {}": "change_ticket.queue: found nothing, expected a value: this key is required",
+    "chaos: {monkeys: 3}": "chaos: found one that cannot: The feature `chaos` of package acme-release cannot be loaded",
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), MISTAKES.items())
+def test_a_mistake_in_it_is_one_sentence(releases: Releases, text: str, sentence: str) -> None:
+    file = releases.apps / "shop.yaml"
+    kept = [line for line in file.read_text().splitlines() if not line.startswith("change_ticket")]
+    file.write_text("\n".join([*kept, text]) + "\n")
+    with pytest.raises(SpecError) as error:
+        load_release(file, releases.config, releases.apps)
+    assert sentence in str(error.value)
+
+
+def test_a_broken_one_is_told_where_it_is_named_and_stops_nothing_else(releases: Releases) -> None:
+    """``wall`` and ``chaos`` are installed and cannot be loaded: releases that do not name them go on."""
+    dag = release_dag(load_release(releases.apps / "shop.yaml", releases.config, releases.apps))
+    assert "preflight" in dag.task_dict
+    file = releases.config / "production.yaml"
+    file.write_text(file.read_text() + "notify: [{kind: wall}]\n")
+    with pytest.raises(SpecError, match="The notifier `wall` of package acme-release cannot be loaded"):
+        load_release(releases.apps / "shop.yaml", releases.config, releases.apps)

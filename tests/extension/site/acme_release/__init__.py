@@ -1,0 +1,1 @@
+"""A package of somebody else, that adds one thing of each kind by entry points alone."""

@@ -58,7 +58,9 @@ class Tier:
 
 TIERS = [
     Tier("lint", (), "style, types, layers"),
-    Tier("unit", ("core", "spec", "adapters", "cli", "sandbox", "runner"), "decisions, specifications, adapters"),
+    Tier(
+        "unit", ("core", "spec", "adapters", "cli", "sandbox", "runner", "house"), "decisions, specifications, adapters"
+    ),
     Tier(
         "airflow",
         ("airflow", "progression", "features", "pipeline", "extension", "dags", "surface", "upgrade"),

@@ -1,0 +1,1 @@
+"""The house: what docs say of the code is what the code is."""

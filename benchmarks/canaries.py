@@ -1,7 +1,6 @@
 """Many canaries at once, in numpy: their traffic, and what each judge makes of it.
 
-The judges here are the product's own, written for arrays; ``tests/domain/test_sequential.py`` and ``test_kayenta.py`` hold them to
-``domain.sequential`` and ``domain.kayenta``, point by point.
+The judges here are the product's own, written for arrays; ``tests/core/judges`` holds them to ``core/judges``, point by point.
 """
 
 from __future__ import annotations

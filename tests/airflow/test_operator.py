@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from release_pipelines.airflow.operator import AbortedByPerson, ReleaseOperator, given, went_well
+from release_pipelines.airflow.operator import AbortedByPerson, ReleaseOperator, as_value, checked_event
 from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from tests.features.helpers import Ti
@@ -55,7 +55,7 @@ def test_an_unforeseen_error_keeps_its_message_out_of_xcom() -> None:  # R11
 
 def test_a_value_that_does_not_fit_is_named_without_being_shown() -> None:  # R11
     with pytest.raises(ValueError, match="digest") as caught:
-        given(Artifact, {"app": "shop", "version": "1", "image": "r/shop", "digest": "hunter2"}, "artifact")
+        as_value(Artifact, {"app": "shop", "version": "1", "image": "r/shop", "digest": "hunter2"}, "artifact")
     _, pushed = run(caught.value)
     assert pushed["reason"].startswith("Artifact at digest does not fit")
     assert "hunter2" not in pushed["reason"]
@@ -72,7 +72,7 @@ def test_a_person_who_aborts_is_named_and_nothing_is_tried_again() -> None:  # R
 
 def test_an_event_that_tells_of_an_abort_or_a_refusal_is_no_success() -> None:
     with pytest.raises(AbortedByPerson, match="alice aborted it: no"):
-        went_well({"aborted": {"by": "alice", "reason": "no"}, "error": None})
+        checked_event({"aborted": {"by": "alice", "reason": "no"}, "error": None})
     with pytest.raises(AirflowFailException, match="is held by"):
-        went_well({"error": "The lease is held by somebody.", "kind": "FenceLost"})
-    assert went_well({"promoted": True, "aborted": None}) == {"promoted": True, "aborted": None}
+        checked_event({"error": "The lease is held by somebody.", "kind": "FenceLost"})
+    assert checked_event({"promoted": True, "aborted": None}) == {"promoted": True, "aborted": None}

@@ -1,4 +1,4 @@
-"""What all operators of this package share: values in, reasons out."""
+"""Base class of all operators: parsing of arguments, and failures that end in one sentence."""
 
 from __future__ import annotations
 
@@ -31,12 +31,6 @@ from release_pipelines.core.model.verdict import Verdict
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
     from release_pipelines.adapters.history import History
 
@@ -62,10 +56,10 @@ NO_FAILURE = (AirflowSkipException, AirflowRescheduleException, DagRunTriggerExc
 
 
 class AbortedByPerson(AirflowFailException):
-    """Somebody said that the release shall end.
+    """A person aborted the release.
 
-    :param by: who.
-    :param reason: why, in that person's words.
+    :param by: the person's name.
+    :param reason: the reason, in that person's words.
     """
 
     def __init__(self, by: str, reason: str) -> None:
@@ -74,26 +68,30 @@ class AbortedByPerson(AirflowFailException):
         self.reason = reason
 
 
-def misfit(error: ValidationError) -> str:
-    """The first thing that does not fit, in one sentence and without the value, which may be a secret."""
+def validation_sentence(error: ValidationError) -> str:
+    """One sentence about the first invalid field, without its value, which may be a secret."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{error.title}{f' at {where}' if where else ''} does not fit: {first['msg']}."
 
 
-def blank(value: Any) -> bool:
-    """Whether another task gave nothing: None, or a template that rendered to nothing."""
+def is_blank(value: Any) -> bool:
+    """Whether an operator's argument is empty: None, or a template that rendered to nothing."""
     return value in (None, "", "null", "None")
 
 
-def given(model: type[V], value: Any, what: str) -> V:
-    """An operator's argument as a value: a model, a dict (another task's ``.output``) or JSON (a rendered template).
+def as_value(model: type[V], value: Any, what: str) -> V:
+    """An operator's argument as a value of type ``model``.
+
+    :param model: the value's type.
+    :param value: an instance of it, a dict (another task's ``.output``) or JSON (a rendered template).
+    :param what: the argument's name in the error's sentence.
 
     :raises ValueError: when it is missing or does not fit.
     """
     if isinstance(value, model):
         return value
-    if blank(value):
+    if is_blank(value):
         raise ValueError(f"{what} is missing: the task that gives it has not run, or gave nothing.")
     return model.model_validate_json(value) if isinstance(value, str) else model.model_validate(value)
 
@@ -121,8 +119,8 @@ def explained(context: Context) -> Iterator[None]:
         _push(context, str(error))
         raise AirflowException(str(error)) from error
     except ValidationError as error:
-        _push(context, misfit(error))
-        raise AirflowFailException(misfit(error)) from None
+        _push(context, validation_sentence(error))
+        raise AirflowFailException(validation_sentence(error)) from None
     except AirflowException as error:
         if isinstance(error, AbortedByPerson):
             context["ti"].xcom_push(ABORTED, {"by": error.by, "reason": error.reason})
@@ -136,11 +134,11 @@ def explained(context: Context) -> Iterator[None]:
         raise
 
 
-def went_well(event: dict[str, Any]) -> dict[str, Any]:
-    """A trigger's event, unless it tells that the wait ended badly.
+def checked_event(event: dict[str, Any]) -> dict[str, Any]:
+    """The event of a trigger, unless it reports an abort or an error.
 
-    :raises AbortedByPerson: when a person ended it.
-    :raises AirflowFailException: when the platform refused.
+    :raises AbortedByPerson: when a person aborted the release.
+    :raises AirflowFailException: when the event carries an error, like a refusal of the platform.
     """
     if event.get("aborted"):
         raise AbortedByPerson(event["aborted"]["by"], event["aborted"]["reason"])
@@ -149,10 +147,10 @@ def went_well(event: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
-def mine(observed: Observed, lease: Lease, target: Target) -> Observed:
-    """The observation, if the lease still is this release's.
+def checked_lease(observed: Observed, lease: Lease, target: Target) -> Observed:
+    """The observation, after a check that the release still holds the lease.
 
-    :raises FenceLost: otherwise.
+    :raises FenceLost: when somebody else, or nobody, holds it.
     """
     if observed.lease is None or observed.lease.fence != lease.fence:
         holder = f"{observed.lease.holder} holds it" if observed.lease else "nobody holds it"
@@ -161,37 +159,39 @@ def mine(observed: Observed, lease: Lease, target: Target) -> Observed:
 
 
 def history_of(context: Context, release: str, artifact: Artifact) -> History:
-    """The history, in which ``release`` has begun: operators that are used alone have no preflight that began it."""
+    """The history with a row for ``release``, which operators that run without a preflight task have to create."""
     run: Any = context["dag_run"]
     history = HistoryHook().history()
     history.begin(release, artifact.app, run.dag_id, run.run_id, artifact.version, run.triggering_user_name)
     return history
 
 
-def watching(stage: Stage | None, lease: Any, deployment: Any, artifact: Artifact) -> dict[str, Any]:
-    """What a trigger needs to go on judging a stage while it waits for something else; nothing where there is none.
+def judging_arguments(stage: Stage | None, lease: Any, deployment: Any, artifact: Artifact) -> dict[str, Any]:
+    """Arguments with which a trigger goes on judging a stage while it waits for something else.
 
-    After a first release (R17) there is nothing that could take the traffic back.
+    Empty without a stage, and after a first release (R17), when there is no older version that could take the traffic back.
     """
-    if stage is None or blank(deployment):
+    if stage is None or is_blank(deployment):
         return {}
-    begun = given(Deployment, deployment, "deployment")
+    begun = as_value(Deployment, deployment, "deployment")
     if begun.first:
         return {}
     return {
         "artifact": to_json(artifact),
-        "fence": given(Lease, lease, "lease").fence,
+        "fence": as_value(Lease, lease, "lease").fence,
         "stage": to_json(stage),
         "previous": to_json(begun.good) if begun.good else None,
     }
 
 
-def judged(context: Context, event: dict[str, Any], release: str, target: Target, artifact: Artifact) -> Verdict:
-    """The verdict in a trigger's event, kept in XCom ``verdict`` and, with its measurements, in the history (R13).
+def recorded_verdict(
+    context: Context, event: dict[str, Any], release: str, target: Target, artifact: Artifact
+) -> Verdict:
+    """Store the verdict of a trigger's event in XCom ``verdict`` and, with its measurements, in the history (R13).
 
-    The traffic follows it already.
+    The trigger has moved the traffic already.
 
-    :raises AbortedByPerson: when it says that a person ended the release.
+    :raises AbortedByPerson: when the event says that a person ended the release.
     """
     verdict = Verdict.model_validate(event["verdict"])
     context["ti"].xcom_push("verdict", to_json(verdict))
@@ -200,15 +200,15 @@ def judged(context: Context, event: dict[str, Any], release: str, target: Target
     history.record_verdict(release, target.environment, verdict, samples)
     for note in event.get("notes") or []:
         history.record_event(release, "drift", note, target.environment)
-    went_well(event)
+    checked_event(event)
     return verdict
 
 
 def abort_watch(history: History, release: str) -> Callable[[], None]:
-    """A look for somebody who aborts the release, for tasks that work in a worker (waiting triggers look by themselves).
+    """A check for ``abort`` commands, for tasks that work in a worker (triggers check by themselves).
 
-    :return: a function that raises :class:`AbortedByPerson` when there is such a command, whether something else of the
-        release has answered it already or not: nothing lifts an abort.
+    :return: a function that raises :class:`AbortedByPerson` when there is such a command, whether another task of the
+        release has answered it already or not: nothing revokes an abort.
     """
 
     def look() -> None:
@@ -233,7 +233,10 @@ class ReleaseOperator(BaseOperator):
             return self.work(context)
 
     def work(self, context: Context) -> Any:
-        """What the subclass does; returns what goes to XCom."""
+        """Do the subclass's work.
+
+        :return: the value for XCom.
+        """
         raise NotImplementedError
 
 

@@ -9,7 +9,15 @@ from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeo
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
-from release_pipelines.airflow.operator import RUN, explained, given, history_of, judged, watching, went_well
+from release_pipelines.airflow.operator import (
+    RUN,
+    as_value,
+    checked_event,
+    explained,
+    history_of,
+    judging_arguments,
+    recorded_verdict,
+)
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -72,7 +80,7 @@ class AskingOperator(ApprovalOperator):
         """
         raise NotImplementedError
 
-    def watching(self, target: Target, artifact: Artifact) -> dict[str, Any]:
+    def judging_arguments(self, target: Target, artifact: Artifact) -> dict[str, Any]:
         """What the trigger needs to watch the version meanwhile; nothing where none runs yet."""
         return {}
 
@@ -80,7 +88,7 @@ class AskingOperator(ApprovalOperator):
         import json
 
         found = json.loads(self.preflight) if isinstance(self.preflight, str) else self.preflight
-        return given(Artifact, self.artifact, "the artifact"), given(Target, self.target, "target"), found or {}
+        return as_value(Artifact, self.artifact, "the artifact"), as_value(Target, self.target, "target"), found or {}
 
     def _may(self, requester: str | None) -> list[str]:
         """Who may answer."""
@@ -126,7 +134,7 @@ class AskingOperator(ApprovalOperator):
             timeout_datetime=datetime.now(timezone.utc) + timedelta(seconds=self.wait),
             target=to_json(target),
             release=self.release,
-            **self.watching(target, artifact),
+            **self.judging_arguments(target, artifact),
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -136,9 +144,9 @@ class AskingOperator(ApprovalOperator):
             if event.get("unasked"):
                 return self._ask(context, artifact, target, found)
             if event.get("verdict"):  # the version was judged meanwhile: a bad one has lost its traffic already
-                raise AirflowFailException(judged(context, event, self.release, target, artifact).sentence)
+                raise AirflowFailException(recorded_verdict(context, event, self.release, target, artifact).sentence)
             if event.get("aborted") or event.get("kind"):
-                went_well(event)
+                checked_event(event)
             user = event.get("responded_by_user") or {}
             name, requester = user.get("name") or user.get("id"), found.get("requester")
             try:
@@ -225,7 +233,7 @@ class StepApprovalOperator(AskingOperator):
     def execute(self, context: Context) -> Any:
         """Open the form, unless it is a first release."""
         with explained(context):
-            first = given(Deployment, self.deployment, "deployment").first
+            first = as_value(Deployment, self.deployment, "deployment").first
         if first:
             self.log.info("First release: it has all traffic already, there is nothing to ask.")
             return {"decision": "approved", "by": None}
@@ -233,7 +241,7 @@ class StepApprovalOperator(AskingOperator):
 
     def form(self, artifact: Artifact, target: Target, found: dict[str, Any]) -> tuple[str, str]:
         """How far the release is."""
-        deployment = given(Deployment, self.deployment, "deployment")
+        deployment = as_value(Deployment, self.deployment, "deployment")
         has = f"{self.stage.weight} % of the traffic" if self.stage else "no traffic yet"
         return (
             f"Let {artifact.app} {artifact.version} go on in {target.environment}?",
@@ -242,9 +250,9 @@ class StepApprovalOperator(AskingOperator):
             "It is judged while you think; no answer in time counts as no.",
         )
 
-    def watching(self, target: Target, artifact: Artifact) -> dict[str, Any]:
+    def judging_arguments(self, target: Target, artifact: Artifact) -> dict[str, Any]:
         """The stage before goes on."""
-        return watching(self.stage, self.lease, self.deployment, artifact)
+        return judging_arguments(self.stage, self.lease, self.deployment, artifact)
 
 
 def _span(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.airflow.operator import RUN, ReleaseOperator, blank, given
+from release_pipelines.airflow.operator import RUN, ReleaseOperator, as_value, is_blank
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 
@@ -32,8 +32,8 @@ class RecordArtifactOperator(ReleaseOperator):
         self.release = release
 
     def work(self, context: Context) -> dict[str, Any]:
-        recorded = not blank(self.known)
-        artifact = given(Artifact, self.known if recorded else self.artifact, "the artifact")
+        recorded = not is_blank(self.known)
+        artifact = as_value(Artifact, self.known if recorded else self.artifact, "the artifact")
         HistoryHook().history().record_artifact(self.release, artifact)
         self.log.info("%s is %s%s.", artifact.version, artifact.reference, ", as recorded" if recorded else "")
         return to_json(artifact)

@@ -9,7 +9,15 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
-from release_pipelines.airflow.operator import RUN, ReleaseOperator, explained, given, judged, watching, went_well
+from release_pipelines.airflow.operator import (
+    RUN,
+    ReleaseOperator,
+    as_value,
+    checked_event,
+    explained,
+    judging_arguments,
+    recorded_verdict,
+)
 from release_pipelines.airflow.smoke_test import smoke_test
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -55,7 +63,7 @@ class SmokeTestOperator(ReleaseOperator):
         self.version = version
 
     def work(self, context: Context) -> list[str]:
-        target = given(Target, self.target, "target")
+        target = as_value(Target, self.target, "target")
         try:
             smoke_test(target, self.paths, self.version or None)
         except AirflowException as error:
@@ -89,7 +97,10 @@ class PreviewTestOperator(ReleaseOperator):
         self.paths = paths or ["/"]
 
     def work(self, context: Context) -> str:
-        target, deployment = given(Target, self.target, "target"), given(Deployment, self.deployment, "deployment")
+        target, deployment = (
+            as_value(Target, self.target, "target"),
+            as_value(Deployment, self.deployment, "deployment"),
+        )
         hook = PlatformHook(target)
         for path in self.paths:
             answer = hook.call(lambda platform: platform.ask(target, deployment.track, path))  # noqa: B023
@@ -137,7 +148,7 @@ class IntegrationTestOperator(ReleaseOperator):
         if not self.command:
             self.log.info("The app has no integration test.")
             return "not checked"
-        target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
+        target, artifact = as_value(Target, self.target, "target"), as_value(Artifact, self.artifact, "artifact")
         output = PlatformHook(target).call(
             lambda platform: platform.run(
                 target, artifact.reference, self.command, check_env(target, artifact), self.timeout
@@ -192,7 +203,7 @@ class CheckOperator(ReleaseOperator):
         self.stage = stage
 
     def work(self, context: Context) -> None:
-        target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
+        target, artifact = as_value(Target, self.target, "target"), as_value(Artifact, self.artifact, "artifact")
         verify = VerifySettings.model_validate(self.verify)
         self.defer(
             trigger=CheckTrigger(
@@ -202,7 +213,7 @@ class CheckOperator(ReleaseOperator):
                 command=verify.command,
                 env=check_env(target, artifact),
                 timeout=verify.timeout,
-                **watching(self.stage, self.lease, self.deployment, artifact),
+                **judging_arguments(self.stage, self.lease, self.deployment, artifact),
             ),
             method_name="ended",
         )
@@ -211,9 +222,12 @@ class CheckOperator(ReleaseOperator):
         """The command has ended, or somebody ended it, or the version turned bad."""
         with explained(context):
             if event.get("verdict"):
-                target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
-                raise AirflowFailException(judged(context, event, self.release, target, artifact).sentence)
-            output = str(went_well(event)["output"])
+                target, artifact = (
+                    as_value(Target, self.target, "target"),
+                    as_value(Artifact, self.artifact, "artifact"),
+                )
+                raise AirflowFailException(recorded_verdict(context, event, self.release, target, artifact).sentence)
+            output = str(checked_event(event)["output"])
             self.log.info(output)
             return output
 

@@ -15,11 +15,11 @@ from release_pipelines.airflow.operator import (
     RUN,
     ReleaseOperator,
     abort_watch,
-    blank,
+    as_value,
+    checked_event,
     explained,
-    given,
     history_of,
-    went_well,
+    is_blank,
 )
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
 from release_pipelines.airflow.triggers import RolloutTrigger
@@ -88,8 +88,8 @@ class DeployOperator(ReleaseOperator):
         return True
 
     def work(self, context: Context) -> Any:
-        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
-        artifact = given(Artifact, self.artifact, "artifact")
+        target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
+        artifact = as_value(Artifact, self.artifact, "artifact")
         hook = PlatformHook(target)
         observed = hook.call(lambda platform: platform.observe(target))
         track, replicas = self.choose(observed, target)
@@ -154,11 +154,11 @@ class DeployOperator(ReleaseOperator):
         """The rollout has ended."""
         with explained(context):
             return self._finish(
-                given(Target, self.target, "target"),
+                as_value(Target, self.target, "target"),
                 Deployment.model_validate(deployment),
-                TrackStatus.model_validate(went_well(event)["status"]),
-                given(Lease, self.lease, "lease"),
-                given(Artifact, self.artifact, "artifact"),
+                TrackStatus.model_validate(checked_event(event)["status"]),
+                as_value(Lease, self.lease, "lease"),
+                as_value(Artifact, self.artifact, "artifact"),
             )
 
     def _finish(
@@ -311,12 +311,12 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         self.image = image
 
     def work(self, context: Context) -> dict[str, Any]:
-        if blank(self.deployment):
+        if is_blank(self.deployment):
             raise AirflowSkipException("Nothing was deployed here.")
-        done = given(Deployment, self.deployment, "deployment")
+        done = as_value(Deployment, self.deployment, "deployment")
         if not done.previous_digest or done.previous_digest == done.digest:
             raise AirflowSkipException("Nothing else ran here before.")
-        target = given(Target, self.target, "target")
+        target = as_value(Target, self.target, "target")
         self.artifact = Artifact(
             app=target.app, version=done.previous_version or "unknown", image=self.image, digest=done.previous_digest
         )
@@ -333,7 +333,7 @@ class RollBackUpdateOperator(RollingUpdateOperator):
     def ready(self, context: Context, event: dict[str, Any], deployment: dict[str, Any]) -> dict[str, Any]:
         """The way back has ended; the lease is the holder's own, so it can be taken again to learn its fence."""
         with explained(context):
-            target, back = given(Target, self.target, "target"), Deployment.model_validate(deployment)
+            target, back = as_value(Target, self.target, "target"), Deployment.model_validate(deployment)
             self.artifact = Artifact(app=target.app, version=back.version, image=self.image, digest=back.digest)
             self._take(target)
             with self._freed_on_failure(target):
@@ -358,6 +358,6 @@ class RollBackUpdateOperator(RollingUpdateOperator):
             raise
 
     def _give_back(self, target: Target, result: dict[str, Any]) -> dict[str, Any]:
-        lease = given(Lease, self.lease, "lease")
+        lease = as_value(Lease, self.lease, "lease")
         PlatformHook(target).call(lambda platform: platform.give_back_lease(target, lease))
         return result

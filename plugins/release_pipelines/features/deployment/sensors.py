@@ -8,7 +8,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.operator import explained, given
+from release_pipelines.airflow.operator import as_value, explained
 from release_pipelines.airflow.triggers import WatchTrigger
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import TrackStatus
@@ -46,14 +46,14 @@ class RolloutSensor(BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         if not self.poke(context):
-            target = given(Target, self.target, "target")
+            target = as_value(Target, self.target, "target")
             self.defer(trigger=WatchTrigger(target=to_json(target), track=self.track), method_name="ended")
         return None
 
     def poke(self, context: Context) -> bool:
         """Whether the track is settled."""
         with explained(context):
-            target = given(Target, self.target, "target")
+            target = as_value(Target, self.target, "target")
             status = PlatformHook(target).call(lambda platform: platform.observe(target)).track(self.track)
             return self._settled(status)
 

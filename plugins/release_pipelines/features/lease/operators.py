@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.operator import RUN, ReleaseOperator, abort_watch, blank, explained, given
+from release_pipelines.airflow.operator import RUN, ReleaseOperator, abort_watch, as_value, explained, is_blank
 from release_pipelines.airflow.triggers import LeaseFreeTrigger, PlatformTrigger, RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.artifact import Artifact
@@ -63,7 +63,7 @@ class TakeLeaseOperator(ReleaseOperator):
         self.approved = approved
 
     def work(self, context: Context) -> dict[str, Any]:
-        target = given(Target, self.target, "target")
+        target = as_value(Target, self.target, "target")
         self._check_approval()
         try:
             lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, self.ttl))
@@ -84,7 +84,7 @@ class TakeLeaseOperator(ReleaseOperator):
     def _check_approval(self) -> None:
         if self.approved is None:
             return
-        artifact = given(Artifact, self.approved, "the approved artifact")
+        artifact = as_value(Artifact, self.approved, "the approved artifact")
         history = HistoryHook().history()
         release = history.release(self.release)
         if release.outcome:
@@ -119,7 +119,7 @@ class HoldLeaseOperator(ReleaseOperator):
         self.ttl = ttl
 
     def work(self, context: Context) -> None:
-        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
+        target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
         self.defer(
             trigger=HoldLeaseTrigger(target=to_json(target), lease=to_json(lease), ttl=self.ttl), method_name="ended"
         )
@@ -175,7 +175,7 @@ class GiveBackLeaseOperator(ReleaseOperator):
         self.retire_after = retire_after
 
     def work(self, context: Context) -> dict[str, Any]:
-        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
+        target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
         hook = PlatformHook(target)
         observed = hook.call(lambda platform: platform.observe(target))
         if observed.lease is None or observed.lease.holder != self.release:
@@ -232,10 +232,10 @@ class GiveBackLeaseOperator(ReleaseOperator):
 
     def _left_rolling(self, observed: Observed) -> Artifact | None:
         """What stable gets back when a rolling release ended half-way and no rollback has seen to it."""
-        if blank(self.deployment) or not blank(self.plan):
+        if is_blank(self.deployment) or not is_blank(self.plan):
             return None
         note = observed.route.note if observed.route else RouteNote()
-        begun = given(Deployment, self.deployment, "deployment")
+        begun = as_value(Deployment, self.deployment, "deployment")
         stable = observed.track("stable")
         if begun.track != "stable" or stable.digest != begun.digest or (note.release == self.release and note.done):
             return None
@@ -247,7 +247,7 @@ class GiveBackLeaseOperator(ReleaseOperator):
             failure = event.get("error") or (event.get("status") or {}).get("failure")
             if failure:
                 self.log.warning("What the release left was not cleaned up: %s", failure)
-            target = given(Target, self.target, "target")
+            target = as_value(Target, self.target, "target")
             return self._give_back(PlatformHook(target), target, Lease.model_validate(lease), returned)
 
     def _give_back(self, hook: PlatformHook, target: Target, lease: Lease, returned: str | None) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import (
     RUN,
     ReleaseOperator,
-    blank,
+    as_value,
+    checked_event,
+    checked_lease,
     explained,
-    given,
     history_of,
-    mine,
-    went_well,
+    is_blank,
 )
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -77,11 +77,11 @@ class PromoteOperator(ReleaseOperator):
         self.retire_after = retire_after
 
     def work(self, context: Context) -> None:
-        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
-        artifact = given(Artifact, self.artifact, "artifact")
-        observed = mine(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
+        target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
+        artifact = as_value(Artifact, self.artifact, "artifact")
+        observed = checked_lease(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
         held = held_on(observed)
-        begun = None if blank(self.deployment) else given(Deployment, self.deployment, "deployment")
+        begun = None if is_blank(self.deployment) else as_value(Deployment, self.deployment, "deployment")
         if observed.track(held).digest != artifact.digest:
             raise AirflowFailException(
                 f"{observed.track(held).digest} runs on {held}, and {artifact.digest} was to be promoted: nothing was changed."
@@ -104,12 +104,12 @@ class PromoteOperator(ReleaseOperator):
     def promoted(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """The promotion has ended."""
         with explained(context):
-            went_well(event)
+            checked_event(event)
             if event.get("failure"):
                 raise AirflowFailException(
                     f"Stable did not become ready with the new version, the traffic stays where it held: {event['failure']}"
                 )
-            history_of(context, self.release, given(Artifact, self.artifact, "artifact")).promoted(self.release)
+            history_of(context, self.release, as_value(Artifact, self.artifact, "artifact")).promoted(self.release)
             return event
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.operator import REASON, RUN, ReleaseOperator, explained, given, judged, mine, went_well
+from release_pipelines.airflow.operator import (
+    REASON,
+    RUN,
+    ReleaseOperator,
+    as_value,
+    checked_event,
+    checked_lease,
+    explained,
+    recorded_verdict,
+)
 from release_pipelines.core.capacity import capacity_of
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
@@ -66,15 +75,15 @@ class StageOperator(ReleaseOperator):
         self.release = release
 
     def work(self, context: Context) -> Any:
-        deployment, stage = given(Deployment, self.deployment, "deployment"), given(Stage, self.stage, "stage")
+        deployment, stage = as_value(Deployment, self.deployment, "deployment"), as_value(Stage, self.stage, "stage")
         if deployment.first and not stage.last:
             self.log.info("First release: it has all traffic already, there is nothing to split.")
             return None
         if deployment.first:
             stage = stage.model_copy(update={"track": "stable", "traffic": None, "share": 100})
-        target, lease = given(Target, self.target, "target"), given(Lease, self.lease, "lease")
-        artifact = given(Artifact, self.artifact, "artifact")
-        observed = mine(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
+        target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
+        artifact = as_value(Artifact, self.artifact, "artifact")
+        observed = checked_lease(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
         self.defer(
             trigger=StageTrigger(
                 target=to_json(target),
@@ -92,9 +101,9 @@ class StageOperator(ReleaseOperator):
         """The stage has ended, and the traffic follows its verdict already: record, and tell Airflow."""
         with explained(context):
             if not event.get("verdict"):
-                return went_well(event)
-            target, artifact = given(Target, self.target, "target"), given(Artifact, self.artifact, "artifact")
-            verdict = judged(context, event, self.release, target, artifact)
+                return checked_event(event)
+            target, artifact = as_value(Target, self.target, "target"), as_value(Artifact, self.artifact, "artifact")
+            verdict = recorded_verdict(context, event, self.release, target, artifact)
             if verdict.judgement != "pass" and not self._goes_on(verdict):
                 context["ti"].xcom_push(REASON, verdict.sentence)
                 raise AirflowFailException(verdict.sentence)
@@ -104,7 +113,7 @@ class StageOperator(ReleaseOperator):
     def _goes_on(self, verdict: Verdict) -> bool:
         from release_pipelines.core.verdicts import action
 
-        return action(given(Stage, self.stage, "stage").analysis, verdict) == "go_on"
+        return action(as_value(Stage, self.stage, "stage").analysis, verdict) == "go_on"
 
 
 class CanaryStepOperator(StageOperator):

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.operator import RUN, TAKEN_OVER, ReleaseOperator, blank, explained, given
+from release_pipelines.airflow.operator import RUN, TAKEN_OVER, ReleaseOperator, as_value, explained, is_blank
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
 from release_pipelines.airflow.smoke_test import smoke_test
 from release_pipelines.airflow.triggers import RetireTrigger, RolloutTrigger
@@ -85,9 +85,9 @@ class RollbackPlanOperator(ReleaseOperator):
         self.retire_after = retire_after
 
     def work(self, context: Context) -> dict[str, Any]:
-        if blank(self.deployment):
+        if is_blank(self.deployment):
             raise AirflowSkipException("Nothing was deployed, nothing to roll back.")
-        target, bad = given(Target, self.target, "target"), given(Deployment, self.deployment, "deployment")
+        target, bad = as_value(Target, self.target, "target"), as_value(Deployment, self.deployment, "deployment")
         hook = PlatformHook(target)
         before = hook.call(lambda platform: platform.observe(target))
         owner = owner_of(before)
@@ -199,7 +199,7 @@ class PlannedOperator(ReleaseOperator):
 
     def planned(self) -> Planned:
         """The plan with all that belongs to it."""
-        return given(Planned, self.plan, "the rollback's plan")
+        return as_value(Planned, self.plan, "the rollback's plan")
 
 
 class RollbackPrepareOperator(PlannedOperator):
@@ -330,7 +330,7 @@ class RollbackGiveBackOperator(PlannedOperator):
     """
 
     def work(self, context: Context) -> None:
-        if blank(self.plan):
+        if is_blank(self.plan):
             return  # it has failed, or found nothing to do: see ManualRollbackPlanOperator, which frees what it took
         it = self.planned()
         try:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from airflow.sdk import get_parsing_context
 
+from release_pipelines.pipeline.release import dag_errors
 from release_pipelines.spec.folders import apps_folder, config_folder
-from release_pipelines.spec.release import app_errors
+from release_pipelines.spec.release import app_errors, release_specs
 
 project = Path(__file__).parents[1]
 
 if get_parsing_context().dag_id is None:
-    errors = app_errors(apps_folder(project), config_folder(project))
+    apps, config = apps_folder(project), config_folder(project)
+    errors = [*map(str, app_errors(apps, config)), *dag_errors(release_specs(apps, config))]
     if errors:
-        raise ValueError("\n".join(str(error) for error in errors))
+        raise ValueError("\n".join(errors))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from release_pipelines.core.errors import ExtensionError
-from release_pipelines.spec.feature import OF_ENVIRONMENTS, FeatureTask, Slot, usable
+from release_pipelines.spec.feature import OF_ENVIRONMENTS, Feature, FeatureTask, Slot, usable
 from release_pipelines.spec.release import ReleaseSpec
 
 BUILDING = (Slot.BEFORE_BUILD, Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
@@ -66,7 +66,7 @@ class ReleasePlan:
     def _placed(self) -> Iterator[PlacedTask]:
         for name, feature in usable():
             for environment in (None, *self.environments):
-                for task in feature.tasks(self.spec, environment):
+                for task in self._asked(name, feature, environment):
                     if task.slot is not Slot.APPROVAL and (task.slot in OF_ENVIRONMENTS) != (environment is not None):
                         where = f"environment `{environment}`" if environment else "no environment"
                         raise ExtensionError(
@@ -74,6 +74,25 @@ class ReleasePlan:
                             "place there."
                         )
                     yield PlacedTask(task, environment, self._group(task, environment))
+
+    def _asked(self, name: str, feature: Feature, environment: str | None) -> list[FeatureTask]:
+        try:
+            return list(feature.tasks(self.spec, environment))
+        except Exception as error:  # somebody else's feature may raise anything
+            raise ExtensionError(
+                f"The feature `{name}` cannot say its tasks for {self.spec.app.name}: {type(error).__name__}: {error}."
+            ) from error
+
+    def only(self, slot: Slot, environment: str | None = None) -> PlacedTask:
+        """The one task in a slot that takes no more.
+
+        :raises ExtensionError: when there is none, or more than one.
+        """
+        tasks = self.of(slot, environment=environment)
+        if len(tasks) != 1:
+            names = " and ".join(f"`{it.id}`" for it in tasks) or "none"
+            raise ExtensionError(f"One task is expected in slot {slot.name} of {self.spec.app.name}, found {names}.")
+        return tasks[0]
 
     def _group(self, task: FeatureTask, environment: str | None) -> str | None:
         if task.group is not None:

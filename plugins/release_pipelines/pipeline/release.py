@@ -6,6 +6,9 @@ failure to the ways back. Which task has which trigger rule was tried in many fa
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -20,12 +23,15 @@ from release_pipelines.airflow.groups import (
     LAST_ENVIRONMENT_COLOUR,
     ROLLBACK_COLOUR,
 )
+from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.templates import field, xcom
 from release_pipelines.pipeline.plan import BUILDING, WORKING, PlacedTask, ReleasePlan
 from release_pipelines.spec.feature import Scene, Slot
 from release_pipelines.spec.frozen import dag_id
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import plan_in_words
+
+log = logging.getLogger(__name__)
 
 
 def release_dag(spec: ReleaseSpec) -> DAG:
@@ -47,6 +53,35 @@ def release_dag(spec: ReleaseSpec) -> DAG:
     ) as dag:
         _Assembly(ReleasePlan(spec)).build()
     return dag
+
+
+def release_dags(specs: Iterable[ReleaseSpec], *, alone: bool = False) -> dict[str, DAG]:
+    """The DAGs of several apps, by their ids. A feature that fails for one app takes no other app's DAG away.
+
+    :param specs: what the teams wrote.
+    :param alone: whether there is one app only, that of a task which is to run: then an error is raised.
+    :raises ExtensionError: see ``alone``.
+    """
+    dags = {}
+    for spec in specs:
+        try:
+            dags[dag_id(spec.app.name)] = release_dag(spec)
+        except ExtensionError as error:
+            if alone:
+                raise
+            log.error("There is no DAG for %s. %s", spec.app.name, error)
+    return dags
+
+
+def dag_errors(specs: Iterable[ReleaseSpec]) -> list[str]:
+    """A sentence for each app whose DAG cannot be made."""
+    errors = []
+    for spec in specs:
+        try:
+            release_dag(spec)
+        except ExtensionError as error:
+            errors.append(f"{spec.app.name}: {error}")
+    return errors
 
 
 class _Assembly:
@@ -98,11 +133,13 @@ class _Assembly:
 
     def _make(self, placed: PlacedTask) -> Any:
         scene = self._scene(placed.environment)
-        if placed.group is None:
-            operator = placed.task.make(placed.task.task_id, scene)
-        else:
-            with self._group(placed.group):
+        try:
+            with self._group(placed.group) if placed.group else nullcontext():
                 operator = placed.task.make(placed.task.task_id, scene)
+        except ExtensionError:
+            raise
+        except Exception as error:  # somebody else's feature may raise anything
+            raise ExtensionError(f"The task `{placed.id}` cannot be made: {type(error).__name__}: {error}.") from error
         self.made[placed.id] = operator
         if placed.task.revert is not None:
             name = f"revert_{placed.id.replace('.', '_')}"
@@ -148,7 +185,7 @@ class _Assembly:
         start = self._make(preflight)
         last, _ = self._following(checks, start)
         built = plan.of(*BUILDING)
-        [artifact] = plan.of(Slot.ARTIFACT)
+        artifact = plan.only(Slot.ARTIFACT)
         gate = PreflightGateOperator(
             task_id="preflight_gate",
             preflight=preflight.id,
@@ -184,7 +221,7 @@ class _Assembly:
         """Every environment but the last: changed and checked under its lease; reverted when a later decision says no."""
         plan = self.plan
         first, ids = self._following(plan.of(Slot.BEFORE_ENVIRONMENT, environment=name), before)
-        [lease] = plan.of(Slot.LEASE, environment=name)
+        lease = plan.only(Slot.LEASE, name)
         taken = self._make(lease)
         for placed in plan.of(Slot.REVERT, environment=name):
             self._reverted_by(self._make(placed))
@@ -224,7 +261,7 @@ class _Assembly:
         """A person lets the release into the last environment; what has to come before it shows its evidence."""
         plan = self.plan
         last, ids = self._following(plan.of(Slot.BEFORE_ENVIRONMENT, Slot.APPROVAL, environment=plan.last), before)
-        [lease] = plan.of(Slot.LEASE, environment=plan.last)
+        lease = plan.only(Slot.LEASE, plan.last)
         gate = self._gate("approval_gate", ids, lease.id, self.reverts)
         last >> gate
         if self.reverts:
@@ -234,7 +271,7 @@ class _Assembly:
     def _last_environment(self, before: Any) -> None:
         """The stages, the promotion, and the way back beside them."""
         plan, name = self.plan, self.plan.last
-        [lease] = plan.of(Slot.LEASE, environment=name)
+        lease = plan.only(Slot.LEASE, name)
         taken = self._make(lease)
         before >> taken.as_setup()
         for placed in plan.of(Slot.HEARTBEAT, environment=name):
@@ -283,7 +320,7 @@ class _Assembly:
 
     def _outcome(self) -> None:
         """The teardown that counts, and what comes after it."""
-        [placed] = self.plan.of(Slot.OUTCOME)
+        placed = self.plan.only(Slot.OUTCOME)
         outcome = self._make(placed)
         [*self.ends, self.complete] >> outcome.as_teardown(on_failure_fail_dagrun=True)
         last = outcome

@@ -8,10 +8,12 @@ failures are looked for, the ways back and the approval's evidence follow from t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.seams import Seam
 from release_pipelines.core.templates import xcom
 
@@ -269,21 +271,22 @@ FEATURES: Seam[Feature] = Seam("feature", "release_pipelines.features")
 
 def usable() -> Iterator[tuple[str, Feature]]:
     """The features that can be loaded, by name; of the others :func:`broken` speaks."""
-    from release_pipelines.core.errors import ExtensionError
-
     for name in FEATURES.names():
-        try:
-            yield name, FEATURES.get(name)
-        except ExtensionError:
-            continue
+        with suppress(ExtensionError):
+            yield name, _feature(name)
 
 
 def broken() -> Iterator[str]:
-    """A sentence for each feature that is installed and cannot be loaded."""
-    from release_pipelines.core.errors import ExtensionError
-
+    """A sentence for each feature that is installed and cannot be used."""
     for name in FEATURES.names():
         try:
-            FEATURES.get(name)
+            _feature(name)
         except ExtensionError as error:
             yield str(error)
+
+
+def _feature(name: str) -> Feature:
+    feature = FEATURES.get(name)
+    if not isinstance(feature, Feature):
+        raise ExtensionError(f"The feature `{name}` is {type(feature).__name__}: an instance of Feature is expected.")
+    return feature

@@ -20,10 +20,18 @@ def with_feature_keys(base: type[M], file: str) -> type[M]:
 
     :param file: ``app_keys`` or ``environment_keys``.
     """
-    keys: dict[str, Key] = {}
-    for _, feature in usable():
-        keys.update(getattr(feature, file))
-    fields = {name: _field(key) for name, key in keys.items() if name not in base.model_fields}
+    keys: dict[str, list[tuple[str, Key]]] = {}
+    for feature_name, feature in usable():
+        for name, key in getattr(feature, file).items():
+            keys.setdefault(name, []).append((feature_name, key))
+    fields: dict[str, Any] = {}
+    for name, brought in keys.items():
+        owners = [owner for owner, _ in brought] + (["the files themselves"] if name in base.model_fields else [])
+        if len(owners) == 1:
+            fields[name] = _field(brought[0][1])
+        elif name not in base.model_fields:
+            sentence = f"The feature key `{name}` comes from {' and from '.join(owners)}."
+            fields[name] = (Annotated[Any, BeforeValidator(_refusing(sentence))], None)
     if file == "app_keys":  # of a feature that cannot be loaded nothing is known but its name
         fields |= {name: it for name, it in unusable(FEATURES).items() if name not in {*fields, *base.model_fields}}
     return _extended(base, fields)
@@ -51,9 +59,7 @@ def unusable(seam: Seam[Any]) -> dict[str, Any]:
 
 def _refusing(sentence: str) -> Any:
     def refuse(value: Any) -> Any:
-        raise ValueError(
-            f"a {sentence.partition(' `')[0].split()[-1]} that can be loaded, found one that cannot: {sentence}"
-        )
+        raise ValueError(f"one that can be used is expected, found one that cannot: {sentence}")
 
     return refuse
 

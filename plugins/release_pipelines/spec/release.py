@@ -64,8 +64,12 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
             raise SpecError(path.name, f"environments[{n}].name", f"`{wanted.name}`", expected)
         environments.append(load_environment(wanted.name, config))
     analysis = app.analysis if isinstance(app.analysis, Analysis) else load_analysis(app.analysis, analyses)
-    spec = ReleaseSpec(app=app, environments=environments, analysis=relaxed(analysis, app))
-    wrong = [*check(app, environments, analysis), *(it for _, feature in usable() for it in feature.mistakes(spec))]
+    try:
+        spec = ReleaseSpec(app=app, environments=environments, analysis=relaxed(analysis, app))
+        wrong = [*check(app, environments, analysis), *(it for _, feature in usable() for it in feature.mistakes(spec))]
+    except Exception as error:  # what somebody else's package adds may raise anything
+        failure = f"something that cannot be checked ({type(error).__name__}: {error})"
+        raise SpecError(path.name, "", failure, "values that what is installed can check") from error
     mistakes = [SpecError(path.name, *mistake) for mistake in dict.fromkeys(wrong)]
     if mistakes:
         mistakes[0].also = mistakes[1:]

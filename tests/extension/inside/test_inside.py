@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.pipeline.release import release_dag
+from release_pipelines.core.errors import ExtensionError
+from release_pipelines.pipeline.release import dag_errors, release_dag, release_dags
+from release_pipelines.spec.feature import broken
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import load_release
 from release_pipelines.spec.schema import schemas
@@ -109,3 +111,17 @@ def test_a_broken_one_is_told_where_it_is_named_and_stops_nothing_else(releases:
     file.write_text(file.read_text() + "notify: [{kind: wall}]\n")
     with pytest.raises(SpecError, match="The notifier `wall` of package acme-release cannot be loaded"):
         load_release(releases.apps / "shop.yaml", releases.config, releases.apps)
+
+
+def test_a_feature_that_fails_for_one_app_takes_no_other_apps_dag_away(releases: Releases) -> None:
+    file = releases.apps / "shop.yaml"
+    (releases.apps / "till.yaml").write_text(file.read_text().replace("name: shop", "name: till") + "grumpy: true\n")
+    specs = [load_release(releases.apps / f"{name}.yaml", releases.config, releases.apps) for name in ("till", "shop")]
+    assert list(release_dags(specs)) == ["release_shop"]
+    assert dag_errors(specs) == ["till: The feature `grumpy` cannot say its tasks for till: KeyError: 'mood'."]
+    with pytest.raises(ExtensionError, match="The feature `grumpy` cannot say its tasks"):
+        release_dags(specs[:1], alone=True)
+
+
+def test_what_is_no_feature_is_told() -> None:
+    assert "The feature `number` is int: an instance of Feature is expected." in list(broken())

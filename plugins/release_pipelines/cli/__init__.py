@@ -1,4 +1,4 @@
-"""The ``release`` command: what happened, whether the app files are right, and how a running release is steered. Works without Airflow."""
+"""The ``release`` command: the history, the check of app files, and commands to running releases. Works without Airflow."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from release_pipelines.cli import commands as steering
+from release_pipelines.cli.commands import add_commands
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
+    errors_as_sentences,
     fail,
     iso,
     local,
@@ -19,14 +20,13 @@ from release_pipelines.cli.terminal import (
     print_json,
     print_table,
     times,
-    told,
 )
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import Command, Release, ReleaseDetail, Stability
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-steering.add_to(app)
+add_commands(app)
 
 
 def _version(wanted: bool) -> None:
@@ -54,15 +54,15 @@ def history(
     database: Database = None,
 ) -> None:
     """List releases, newest first."""
-    with told():
-        found = open_history_at(database).releases(name, limit)
+    with errors_as_sentences():
+        releases = open_history_at(database).releases(name, limit)
     if as_json:
-        print_json([_listed(release) for release in found])
-    elif not found:
+        print_json([_release_json(release) for release in releases])
+    elif not releases:
         print(f"No release of {name} yet." if name else "No release yet.")
     else:
         headings = ("started", "app", "version", "outcome", "requester", "approver", "why")
-        print_table(headings, [_row(release) for release in found])
+        print_table(headings, [_release_row(release) for release in releases])
 
 
 @app.command()
@@ -72,12 +72,12 @@ def show(
     database: Database = None,
 ) -> None:
     """Tell one release: its steps, verdicts, measurements, approvals and events."""
-    with told():
-        found = open_history_at(database).find(release)
+    with errors_as_sentences():
+        detail = open_history_at(database).find(release)
     if as_json:
-        print_json({**_listed(found), **times(found.model_dump(mode="json"))})
+        print_json({**_release_json(detail), **times(detail.model_dump(mode="json"))})
     else:
-        _tell(found)
+        _print_detail(detail)
 
 
 @app.command()
@@ -91,12 +91,12 @@ def report(
     """Print the incident report of a release in Markdown: what, when, why, who, and what to do now."""
     from release_pipelines.features.report.incident_report import REPORT
 
-    with told():
+    with errors_as_sentences():
         history = open_history_at(database)
-        found = history.find(release)
-        attached = history.attachments(found.id)
+        detail = history.find(release)
+        attached = history.attachments(detail.id)
     written = next((it.content for it in attached if it.name == REPORT), None)
-    print(written or f"{found.app} {found.version} has no incident report: {found.sentence or 'it has not ended.'}")
+    print(written or f"{detail.app} {detail.version} has no incident report: {detail.sentence or 'it has not ended.'}")
     drawings = [it for it in attached if it.media_type == "image/svg+xml"]
     if plots is not None:
         try:
@@ -115,11 +115,11 @@ def stability(
     database: Database = None,
 ) -> None:
     """Say how every version did over all its releases, and whether a rollback may go back to it."""
-    with told():
-        found = open_history_at(database).stability(name)
+    with errors_as_sentences():
+        versions = open_history_at(database).stability(name)
     if as_json:
-        print_json([times(it.model_dump(mode="json")) for it in found])
-    elif not found:
+        print_json([times(it.model_dump(mode="json")) for it in versions])
+    elif not versions:
         print(f"No release of {name} yet.")
     else:
         headings = (
@@ -134,7 +134,7 @@ def stability(
             "came to",
             "why",
         )
-        print_table(headings, [_stability_row(it) for it in found])
+        print_table(headings, [_stability_row(it) for it in versions])
 
 
 @app.command()
@@ -196,12 +196,12 @@ def prune(
         seconds = parse_duration(older_than)
     except ValueError:
         fail(f"--older-than: found `{older_than}`, expected a time like 365d.")
-    with told():
-        gone = open_history_at(database).prune(seconds / 86400)
-    print(f"Removed {gone} release{'s' if gone != 1 else ''}.")
+    with errors_as_sentences():
+        removed = open_history_at(database).prune(seconds / 86400)
+    print(f"Removed {removed} release{'s' if removed != 1 else ''}.")
 
 
-def _listed(release: Release) -> dict[str, Any]:
+def _release_json(release: Release) -> dict[str, Any]:
     return {
         "id": release.id,
         "app": release.app,
@@ -216,7 +216,7 @@ def _listed(release: Release) -> dict[str, Any]:
     }
 
 
-def _row(release: Release) -> list[str]:
+def _release_row(release: Release) -> list[str]:
     return [
         local(release.started_at),
         release.app,
@@ -240,11 +240,11 @@ def _stability_row(it: Stability) -> list[str]:
     ]
 
 
-def _tell(release: ReleaseDetail) -> None:
+def _print_detail(release: ReleaseDetail) -> None:
     print(f"{release.app} {release.version}: {release.outcome or 'running'}")
     if release.sentence:
         print(release.sentence)
-    told = {
+    facts = {
         "id": release.id,
         "image": f"{release.image}@{release.digest}" if release.digest else None,
         "commit": release.commit,
@@ -255,23 +255,23 @@ def _tell(release: ReleaseDetail) -> None:
         "ended": local(release.ended_at),
         "direction": release.direction if release.direction == "backward" else None,
     }
-    for name, value in told.items():
+    for name, value in facts.items():
         if value:
             print(f"  {name:<15}{value}")
     for answer in release.approvals:
-        said = f"{answer.decision} by {answer.by}" if answer.by else answer.decision
-        print(f"  {'approval':<15}{local(answer.at)} {said}{f': {answer.note}' if answer.note else ''}")
+        decision = f"{answer.decision} by {answer.by}" if answer.by else answer.decision
+        print(f"  {'approval':<15}{local(answer.at)} {decision}{f': {answer.note}' if answer.note else ''}")
     if release.verdicts:
         print("\nVerdicts")
-        judged = [
+        rows = [
             [local(it.decided_at), it.environment, it.step, f"{it.weight} %", it.judgement, it.sentence]
             for it in release.verdicts
         ]
-        print_table(("decided", "environment", "step", "weight", "verdict", "why"), judged)
+        print_table(("decided", "environment", "step", "weight", "verdict", "why"), rows)
     if release.measurements:
         print("\nMeasurements")
         headings = ("at", "environment", "step", "metric", "value", "bad", "total", "stable", "error")
-        measured = [
+        rows = [
             [
                 local(it.at), it.environment, it.step, it.metric, _number(it.value), _number(it.bad), _number(it.total),
                 f"{_number(it.stable_bad)}/{_number(it.stable_total)}" if it.stable_total is not None else "",
@@ -279,22 +279,22 @@ def _tell(release: ReleaseDetail) -> None:
             ]
             for it in release.measurements
         ]  # fmt: skip
-        print_table(headings, measured)
+        print_table(headings, rows)
     if release.commands:
         print("\nCommands")
-        given = [
-            [local(it.at), it.by, it.kind, it.reason or "", _after(it), it.effect or "not answered yet"]
+        rows = [
+            [local(it.at), it.by, it.kind, it.reason or "", _answer_time(it), it.effect or "not answered yet"]
             for it in release.commands
         ]
-        print_table(("at", "by", "command", "reason", "answered", "what it did"), given)
+        print_table(("at", "by", "command", "reason", "answered", "what it did"), rows)
     if release.events:
         print("\nEvents")
         rows = [[local(it.at), it.environment or "", it.kind, it.sentence] for it in release.events]
         print_table(("at", "environment", "kind", "what"), rows)
 
 
-def _after(command: Command) -> str:
-    """How long a command waited for its answer."""
+def _answer_time(command: Command) -> str:
+    """Time that a command waited for its answer, like ``after 1.2 s``."""
     return f"after {command.answered_at - command.at:.1f} s" if command.answered_at else ""
 
 

@@ -1,4 +1,4 @@
-"""``release pause|resume|promote|skip|abort``: a person steers a running release from a terminal."""
+"""``release pause|resume|promote|skip|abort``: commands to a running release, from a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from release_pipelines.cli.terminal import AsJson, Database, fail, open_history_at, print_json, times, told
+from release_pipelines.cli.terminal import (
+    AsJson,
+    Database,
+    errors_as_sentences,
+    fail,
+    open_history_at,
+    print_json,
+    times,
+)
 from release_pipelines.core.model.command import NOT_ANSWERED, CommandKind
 from release_pipelines.features.commands.rights import refusal
 
@@ -24,7 +32,7 @@ COMMANDS: dict[CommandKind, str] = {
     "skip": "End this hold now, as passed; only an approver may.",
     "abort": "Give all traffic back to the old version at once, and roll the release back. Needs a reason.",
 }
-HONEST = (
+TRUST_NOTE = (
     "The command goes through the history database: whoever may write there may give it, and --by is not proven. In Airflow "
     "people do the same, signed in, with the DAG release_control. The exit code is 0 only when the release has taken it up."
 )
@@ -35,10 +43,10 @@ By = Annotated[str | None, typer.Option(help="Who gives the command; kept in the
 Wait = Annotated[str, typer.Option(help="How long the answer is waited for, like 5s.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Make the commands part of ``app``."""
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
     for kind, does in COMMANDS.items():
-        app.command(kind, help=does, epilog=HONEST, rich_help_panel="Steer a running release")(_command(kind))
+        app.command(kind, help=does, epilog=TRUST_NOTE, rich_help_panel="Steer a running release")(_command(kind))
 
 
 def _command(kind: CommandKind) -> Callable[..., None]:
@@ -50,7 +58,7 @@ def _command(kind: CommandKind) -> Callable[..., None]:
         as_json: AsJson = False,
         database: Database = None,
     ) -> None:
-        with told():
+        with errors_as_sentences():
             _give(kind, name, reason.strip(), by or _login(), _seconds(wait), as_json, database)
 
     return command
@@ -60,10 +68,10 @@ def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_js
     history = open_history_at(database)
     app = history.find(name).app if "/" in name else name
     spec = _spec(app)
-    running = meant(history.running(app, spec.production.name), name)
-    no = refusal(kind, by, reason, running, spec.production.approvers, spec.app.approval.self_approval)
-    if no or running is None:
-        fail(f"{app}: {no}")
+    running = addressed_release(history.running(app, spec.production.name), name)
+    objection = refusal(kind, by, reason, running, spec.production.approvers, spec.app.approval.self_approval)
+    if objection or running is None:
+        fail(f"{app}: {objection}")
     command = history.answered(history.command(running.id, kind, by, reason or None), wait)
     if as_json:
         print_json(times(command.model_dump(mode="json", exclude={"id"})))
@@ -73,17 +81,17 @@ def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_js
         fail(f"{app} {running.version}: {NOT_ANSWERED}")
 
 
-def meant(running: list[Release], name: str) -> Release | None:
-    """The release that is to be steered.
+def addressed_release(running: list[Release], name: str) -> Release | None:
+    """The running release that a command is for.
 
     :param running: the app's running releases, the one that holds production first.
-    :param name: the app, or how a release's id begins.
+    :param name: the app's name, or the beginning of a release's id.
     """
     return next((it for it in running if name in (it.app, it.id) or it.id.startswith(name)), None)
 
 
 def _spec(app: str) -> ReleaseSpec:
-    """What the app's running release began with, else its file: both say who may approve.
+    """The specification that the app's running release began with, else the one in its file; both name the approvers.
 
     :raises ValueError: when there is no such file, or it is not valid.
     """

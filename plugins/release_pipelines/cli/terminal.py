@@ -1,4 +1,4 @@
-"""How the ``release`` command speaks: tables, JSON, sentences; and where it finds the history."""
+"""Output of the ``release`` command (tables, JSON, sentences), and the history that it reads."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def open_history_at(database: str | None) -> History:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """What goes wrong as a sentence instead of a traceback."""
+def errors_as_sentences() -> Iterator[None]:
+    """Print errors as one sentence instead of a traceback, and end with exit code 1."""
     from release_pipelines.adapters.history import HistoryUnavailable
 
     try:
@@ -48,35 +48,35 @@ def told() -> Iterator[None]:
 
 
 def fail(sentence: str) -> NoReturn:
-    """Say why, and end with exit code 1."""
+    """Print the sentence on stderr, and end with exit code 1."""
     print(sentence, file=sys.stderr)
     raise typer.Exit(1)
 
 
 def iso(at: float | None) -> str | None:
-    """A Unix time for programs."""
+    """A Unix time as ISO 8601 in UTC, for programs."""
     return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds") if at is not None else None
 
 
-def times(said: Any) -> Any:
-    """The same with every Unix time as ISO time."""
-    if isinstance(said, list):
-        return [times(item) for item in said]
-    if not isinstance(said, dict):
-        return said
+def times(value: Any) -> Any:
+    """JSON-like ``value`` with every Unix time (keys ``at`` and ``*_at``) as ISO 8601."""
+    if isinstance(value, list):
+        return [times(item) for item in value]
+    if not isinstance(value, dict):
+        return value
     return {
-        key: iso(value) if (key == "at" or key.endswith("_at")) and isinstance(value, float) else times(value)
-        for key, value in said.items()
+        key: iso(item) if (key == "at" or key.endswith("_at")) and isinstance(item, float) else times(item)
+        for key, item in value.items()
     }
 
 
 def local(at: float | None) -> str:
-    """A Unix time for people, in their own time zone."""
+    """A Unix time in the local time zone, for people."""
     return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S") if at is not None else ""
 
 
 def print_table(headings: Sequence[str], rows: list[list[str]]) -> None:
-    """Columns as wide as they need to be; one that is empty in every row is left out."""
+    """Print a table with columns of the width of their content; columns that are empty in every row are left out."""
     columns = [index for index in range(len(headings)) if any(row[index] for row in rows)]
     widths = {index: max(len(headings[index]), *(len(row[index]) for row in rows)) for index in columns}
     for row in ([heading.upper() for heading in headings], *rows):
@@ -84,5 +84,5 @@ def print_table(headings: Sequence[str], rows: list[list[str]]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """For programs."""
+    """Print ``value`` as JSON, for programs."""
     print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""What a running release needs stays as it was when it began; a file that breaks keeps its DAG (R12).
+"""Copies of specifications: a running release keeps the one that it began with, a file that breaks keeps its DAG (R12).
 
 A small folder of JSON, ``$RELEASE_PIPELINES_STATE`` (default ``$AIRFLOW_HOME/release_pipelines``). Everything that
 parses DAG files (DAG processor, workers) must see the same folder. Losing it loses no release: DAGs are then built from
@@ -23,7 +23,7 @@ from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import ReleaseSpec, analyses_of, app_files, load_release
 
 FORGOTTEN_AFTER = 30 * 86400.0
-"""Seconds after which a frozen spec that nobody thawed (its run was deleted) no longer shadows the app's file."""
+"""Maximum age of a frozen specification, in seconds: an older one, whose run was deleted, no longer replaces the app's file."""
 
 
 class _Record(BaseModel):
@@ -36,13 +36,13 @@ class _Record(BaseModel):
 
 
 def state_folder() -> Path:
-    """Where this is kept."""
+    """The folder of these copies."""
     home = os.environ.get("AIRFLOW_HOME") or "~/airflow"
     return Path(os.environ.get("RELEASE_PIPELINES_STATE") or Path(home) / "release_pipelines").expanduser()
 
 
 def dag_id(app: str) -> str:
-    """The DAG that releases an app."""
+    """The id of the DAG that releases an app."""
     return f"release_{app.replace('-', '_')}"
 
 
@@ -52,7 +52,7 @@ def app_of(dag: str | None) -> str | None:
 
 
 def freeze(release_id: str, spec: ReleaseSpec) -> None:
-    """Keep ``spec`` for the release until :func:`thaw`. Again for the same release: changes nothing."""
+    """Keep ``spec`` for the release until :func:`thaw`; a second call for the same release changes nothing."""
     path = _frozen_path(spec.app.name, release_id)
     if not path.exists():
         _write(path, _Record(release=release_id, since=time.time(), spec=spec))
@@ -66,7 +66,7 @@ def frozen(app: str) -> ReleaseSpec | None:
 
 
 def thaw(release_id: str) -> None:
-    """The release has ended: the app's file counts again. Harmless when it was not frozen."""
+    """Drop the release's copy when it has ended: the app's file counts again. Without a copy this does nothing."""
     for path in state_folder().glob(f"frozen/*/{_hashed(release_id)}.json"):
         path.unlink(missing_ok=True)
 
@@ -74,7 +74,7 @@ def thaw(release_id: str) -> None:
 def remember(spec: ReleaseSpec, stamp: str = "") -> None:
     """Keep ``spec`` as the app's last valid one.
 
-    :param stamp: of the files that it came from; while they are the same, they need not be read again.
+    :param stamp: hash over the state of its files; as long as it is the same, they are not read again.
     """
     _write(_valid_path(spec.app.name), _Record(stamp=stamp, spec=spec))
 
@@ -86,9 +86,9 @@ def last_valid(app: str) -> ReleaseSpec | None:
 
 
 def dag_specs(apps: Path, config: Path, only: str | None = None) -> list[ReleaseSpec]:
-    """What DAGs are to be built from; never raises.
+    """The specifications from which DAGs are built; never raises.
 
-    Per app: what its running release began with, else its file, else its last valid copy.
+    Per app: the one that its running release began with, else its file, else its last valid copy.
 
     :param apps: folder of the app files.
     :param config: folder of the environment files.
@@ -133,8 +133,8 @@ def _current(path: Path, config: Path, analyses: Path, shared: str) -> ReleaseSp
 
 
 def _stamp(paths: list[Path]) -> str:
-    seen = [(str(path), stat.st_mtime_ns, stat.st_size) for path in sorted(paths) for stat in [path.stat()]]
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
+    states = [(str(path), stat.st_mtime_ns, stat.st_size) for path in sorted(paths) for stat in [path.stat()]]
+    return hashlib.sha256(repr(states).encode()).hexdigest()[:32]
 
 
 def _hashed(release_id: str) -> str:
@@ -150,7 +150,7 @@ def _valid_path(app: str) -> Path:
 
 
 def _write(path: Path, record: _Record) -> None:
-    """Whole or not at all, whoever else writes."""
+    """Write the file atomically, whoever else writes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
@@ -163,7 +163,7 @@ def _write(path: Path, record: _Record) -> None:
 
 
 def _read(path: Path) -> _Record | None:
-    """The file; None when there is none, or one that this version cannot read."""
+    """The record in the file; None where there is no file, or one that this version cannot read."""
     try:
         return _Record.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
@@ -171,16 +171,16 @@ def _read(path: Path) -> _Record | None:
 
 
 def spec_of(app: str, apps: Path, config: Path) -> ReleaseSpec:
-    """What the app's running release began with, else its file.
+    """The specification that the app's running release began with, else the one in its file.
 
     :raises ValueError: one sentence that names the apps there are.
     """
-    found = dag_specs(apps, config, app) if app else []
-    if not found:
-        names = ", ".join(path.stem for path in app_files(apps)) or "no app"
+    specs = dag_specs(apps, config, app) if app else []
+    if not specs:
+        known = ", ".join(path.stem for path in app_files(apps)) or "no app"
         raise ValueError(
-            f"There is no app `{app}`: one of {names} is expected."
+            f"There is no app `{app}`: one of {known} is expected."
             if app
-            else f"No app is named: one of {names} is expected."
+            else f"No app is named: one of {known} is expected."
         )
-    return found[0]
+    return specs[0]

@@ -1,4 +1,4 @@
-"""YAML files → models. Every mistake is one sentence: file, path, what stood there, what is expected (R12)."""
+"""YAML files → models. Every mistake is one sentence: file, path, the value found, what is expected (R12)."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class SpecError(Exception):
 
     :param file: name of the file.
     :param path: where in the file, like ``strategy.canary.steps[1].weight``; empty for the file itself.
-    :param found: what stood there, in words.
+    :param found: the value found there, in words.
     :param expected: what is expected there, in words.
-    :param also: further mistakes that were seen in the same file.
+    :param also: further mistakes in the same file.
     """
 
     def __init__(self, file: str, path: str, found: str, expected: str, also: Sequence[SpecError] = ()) -> None:
@@ -89,16 +89,16 @@ class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        keys = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
                 continue
             if key.tag == "tag:yaml.org,2002:bool":
                 key.tag = "tag:yaml.org,2002:str"
-            if key.value in seen:
-                said = f"the key `{key.value}` a second time"
-                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
-            seen.add(key.value)
+            if key.value in keys:
+                problem = f"the key `{key.value}` a second time"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)  # type: ignore[no-any-return]
 
 
@@ -170,13 +170,13 @@ def load_environment(name: str, config: Path) -> EnvironmentSpec:
     """
     base_file, file = config / "base.yaml", config / f"{name}.yaml"
     base = read_yaml(base_file) if base_file.is_file() else {}
-    over = read_yaml(file)
-    data = {"name": name, **deep_merge(base, over)}
+    overlay = read_yaml(file)
+    data = {"name": name, **deep_merge(base, overlay)}
     try:
         environment = validated(EnvironmentSpec, data, file.name)
     except SpecError as error:
         for mistake in (error, *error.also):
-            if mistake.path and not _holds(over, mistake.path) and _holds(base, mistake.path):
+            if mistake.path and not _holds(overlay, mistake.path) and _holds(base, mistake.path):
                 mistake.file = base_file.name
         raise
     if environment.name != name:
@@ -202,7 +202,7 @@ def validated(model: type[S], data: dict[str, Any], file: str) -> S:
 
 
 def mistakes_in(model: type[BaseModel], data: dict[str, Any], path: str) -> Iterator[Mistake]:
-    """Where ``data`` at ``path`` does not fit a model that somebody else has written."""
+    """The mistakes in ``data``, which stands at ``path`` of the file, by a model of another package."""
     try:
         model.model_validate(data)
     except ValidationError as error:
@@ -212,7 +212,7 @@ def mistakes_in(model: type[BaseModel], data: dict[str, Any], path: str) -> Iter
 
 
 def _other_branch(loc: tuple[int | str, ...], value: Any) -> bool:
-    """Of `Analysis | str` only the branch that the author meant is worth a sentence."""
+    """Whether an error belongs to the branch of `Analysis | str` that the author did not mean."""
     if len(loc) < 2 or loc[0] != "analysis":
         return False
     return loc[1] == "str" if isinstance(value, dict) else loc[1] == "Analysis" and len(loc) == 2
@@ -226,23 +226,25 @@ def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecEr
         return SpecError(file, path, "an unknown key", _one_of(known, str(loc[-1])) if known else "no such key")
     if kind == "missing":
         return SpecError(file, path, "nothing", "a value: this key is required")
-    found = _shown(error["input"])
+    value = _shown(error["input"])
     if kind == "value_error":
         # A validator's own sentence; it may say itself what it found.
-        sentence, _, said = str(context["error"]).partition(", found ")
-        return SpecError(file, path, said or found, sentence.replace(" is expected", "").replace(" are expected", ""))
+        sentence, _, own_words = str(context["error"]).partition(", found ")
+        return SpecError(
+            file, path, own_words or value, sentence.replace(" is expected", "").replace(" are expected", "")
+        )
     if kind == "string_pattern_mismatch":
-        return SpecError(file, path, found, _PATTERNS.get(context["pattern"], f"text that fits `{context['pattern']}`"))
+        return SpecError(file, path, value, _PATTERNS.get(context["pattern"], f"text that fits `{context['pattern']}`"))
     if kind == "literal_error":
         choices = str(context["expected"]).replace("'", "`").replace(" or ", ", ")
-        return SpecError(file, path, found, f"one of {choices}" if "," in choices else choices)
+        return SpecError(file, path, value, f"one of {choices}" if "," in choices else choices)
     if kind in _BOUNDS:
-        return SpecError(file, path, found, _BOUNDS[kind].format(**context))
+        return SpecError(file, path, value, _BOUNDS[kind].format(**context))
     if kind in ("too_long", "too_short"):
         expected = f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
         return SpecError(file, path, f"a list of {context['actual_length']}", expected)
     message = error["msg"].removeprefix("Input should be ")
-    return SpecError(file, path, found, _EXPECTED.get(kind, message[:1].lower() + message[1:]))
+    return SpecError(file, path, value, _EXPECTED.get(kind, message[:1].lower() + message[1:]))
 
 
 def path_text(loc: Sequence[int | str]) -> str:
@@ -270,13 +272,13 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
 
 
-def _one_of(known: Sequence[str], given: str) -> str:
-    close = difflib.get_close_matches(given, known, n=1)
+def _one_of(known: Sequence[str], name: str) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
     return f"one of {', '.join(known)}" + (f"; did you mean `{close[0]}`?" if close else "")
 
 
 def _shown(value: Any) -> str:
-    """What stood in the file, short and in words."""
+    """A value of the file, short and in words."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):

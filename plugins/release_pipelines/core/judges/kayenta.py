@@ -108,12 +108,12 @@ class Shift(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What one metric's values amount to."""
+    """How one metric's values on the canary compare with those on the baseline."""
 
     result: Literal["pass", "high", "low"]
     shift: Shift
     ratio: float
-    """Of the means, canary to baseline; infinite from zero."""
+    """Ratio of the means, canary to baseline; infinite where the baseline's is zero."""
 
 
 def shift(canary: Sequence[float], baseline: Sequence[float], confidence: float) -> Shift:
@@ -142,15 +142,15 @@ def compare(
     """Classify one metric; the values are finite, and there is at least one of each."""
     if sorted(canary) == sorted(baseline) or len({*canary, *baseline}) == 1:
         return Comparison("pass", Shift(0.0, 0.0, 0.0), 1.0)
-    found = shift(canary, baseline, settings.confidence)
+    change = shift(canary, baseline, settings.confidence)
     ratio = _ratio(fmean(canary), fmean(baseline))
-    tolerated = settings.tolerance * abs(found.estimate)
+    tolerated = settings.tolerance * abs(change.estimate)
     result: Literal["pass", "high", "low"] = "pass"
-    if direction != "decrease" and found.lower > tolerated and ratio >= settings.effect_size:
+    if direction != "decrease" and change.lower > tolerated and ratio >= settings.effect_size:
         result = "high"
-    elif direction != "increase" and found.upper < -tolerated and ratio <= 1 / settings.effect_size:
+    elif direction != "increase" and change.upper < -tolerated and ratio <= 1 / settings.effect_size:
         result = "low"
-    return Comparison(result, found, ratio)
+    return Comparison(result, change, ratio)
 
 
 def _ratio(canary: float, baseline: float) -> float:
@@ -159,15 +159,15 @@ def _ratio(canary: float, baseline: float) -> float:
     return math.copysign(math.inf, canary) if canary else 1.0
 
 
-def score(found: Iterable[tuple[Metric, Judgement]], settings: KayentaSettings) -> tuple[float, float]:
-    """The lowest and the highest score that are possible, 0 to 100; one number where every metric passed or failed."""
-    found = list(found)
-    return _score(found, settings, ("pass",)), _score(found, settings, ("pass", "inconclusive", "error"))
+def score(judgements: Iterable[tuple[Metric, Judgement]], settings: KayentaSettings) -> tuple[float, float]:
+    """The lowest and the highest score that are possible, 0 to 100: equal where every metric passed or failed."""
+    judgements = list(judgements)
+    return _score(judgements, settings, ("pass",)), _score(judgements, settings, ("pass", "inconclusive", "error"))
 
 
-def _score(found: list[tuple[Metric, Judgement]], settings: KayentaSettings, good: tuple[Judgement, ...]) -> float:
+def _score(judgements: list[tuple[Metric, Judgement]], settings: KayentaSettings, good: tuple[Judgement, ...]) -> float:
     groups: dict[str, list[bool]] = {}
-    for metric, judgement in found:
+    for metric, judgement in judgements:
         if metric.critical and judgement not in good:
             return 0.0
         groups.setdefault(metric.group, []).append(judgement in good)
@@ -187,34 +187,36 @@ def verdicts(analysis: Analysis, samples: list[Sample], *, over: bool) -> list[M
     :param over: whether the stage's hold is over.
     """
     settings = analysis.kayenta
-    found = [(metric, _metric(metric, samples, analysis)) for metric in analysis.metrics]
-    worst, best = score(((metric, verdict.judgement) for metric, verdict in found), settings)
+    metric_verdicts = [(metric, _metric(metric, samples, analysis)) for metric in analysis.metrics]
+    worst, best = score(((metric, verdict.judgement) for metric, verdict in metric_verdicts), settings)
     needed = settings.pass_score if over else settings.marginal_score
 
-    def said(*judgements: Judgement) -> str:
-        return "; ".join(verdict.sentence for _, verdict in found if verdict.judgement in judgements)
+    def sentences(*judgements: Judgement) -> str:
+        return "; ".join(verdict.sentence for _, verdict in metric_verdicts if verdict.judgement in judgements)
 
     judgement: Judgement = "inconclusive"
     if best < needed:
-        judgement, sentence = "fail", f"score {best:g} of 100, {needed:g} is needed: {said('fail')}"
+        judgement, sentence = "fail", f"score {best:g} of 100, {needed:g} is needed: {sentences('fail')}"
     elif worst >= settings.pass_score:
-        judgement, sentence = "pass", f"score {worst:g} of 100: {said('pass', 'fail', 'inconclusive', 'error')}"
+        judgement, sentence = "pass", f"score {worst:g} of 100: {sentences('pass', 'fail', 'inconclusive', 'error')}"
     elif worst == best:
-        sentence = f"score {best:g} of 100, {settings.pass_score:g} is needed at the end of the hold: {said('fail')}"
+        sentence = (
+            f"score {best:g} of 100, {settings.pass_score:g} is needed at the end of the hold: {sentences('fail')}"
+        )
     else:
-        judgement = "error" if said("error") else "inconclusive"
-        sentence = said("error", "inconclusive")
+        judgement = "error" if sentences("error") else "inconclusive"
+        sentence = sentences("error", "inconclusive")
     value = best if judgement == "fail" else worst
     decides = MetricVerdict(
         metric=SCORE,
         judgement=judgement,
         value=value,
         limit=settings.pass_score,
-        measurements=max(verdict.measurements for _, verdict in found),
+        measurements=max(verdict.measurements for _, verdict in metric_verdicts),
         evidence=value,
         sentence=sentence,
     )
-    return [*(verdict.model_copy(update={"critical": False}) for _, verdict in found), decides]
+    return [*(verdict.model_copy(update={"critical": False}) for _, verdict in metric_verdicts), decides]
 
 
 def _metric(metric: Metric, samples: Iterable[Sample], analysis: Analysis) -> MetricVerdict:
@@ -247,22 +249,22 @@ def _metric(metric: Metric, samples: Iterable[Sample], analysis: Analysis) -> Me
         )
         last = measurement(metric, own[-1]).reason if own and not canary else None
         return verdict("inconclusive", f"could not measure {label(metric)}: {last or why}")
-    found = compare(canary, baseline, metric.direction, settings)
+    comparison = compare(canary, baseline, metric.direction, settings)
     text = f"{label(metric)} {shown(metric, fmean(canary))} over {len(canary)} measurements"
     text += f" ({other}: {shown(metric, fmean(baseline))} over {len(baseline)})"
-    if found.result == "pass":
+    if comparison.result == "pass":
         return verdict("pass", f"{text}, no change that counts")
     ends = (
-        (found.shift.lower, found.shift.upper) if found.result == "high" else (-found.shift.upper, -found.shift.lower)
+        (comparison.shift.lower, comparison.shift.upper)
+        if comparison.result == "high"
+        else (-comparison.shift.upper, -comparison.shift.lower)
     )
-    how = "higher" if found.result == "high" else "lower"
-    sure = (
-        f"{how} by {shown(metric, ends[0])} to {shown(metric, ends[1])} at {100 * settings.confidence:g} % confidence"
-    )
-    return verdict("fail", f"{text}, {sure}")
+    direction = "higher" if comparison.result == "high" else "lower"
+    size = f"{direction} by {shown(metric, ends[0])} to {shown(metric, ends[1])} at {100 * settings.confidence:g} % confidence"
+    return verdict("fail", f"{text}, {size}")
 
 
 def _points(metric: Metric, pairs: Iterable[tuple[float | None, float | None]]) -> list[float]:
-    """Finite values; of counts those with enough events to say something (R3)."""
+    """Finite ratios of the pairs; of a counting metric those with at least ``min_requests`` events (R3)."""
     least = metric.min_requests if metric.counts else 1
     return [part / whole for part, whole in pairs if finite(part) and finite(whole) and whole >= least]

@@ -73,25 +73,31 @@ class AskingOperator(ApprovalOperator):
         self.wait = wait
         self.release = release
 
-    def form(self, artifact: Artifact, target: Target, found: dict[str, Any]) -> tuple[str, str]:
+    def form(self, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> tuple[str, str]:
         """The question's subject and text.
 
-        :param found: what preflight found.
+        :param artifact: the artifact that is asked about.
+        :param target: the app in its environment.
+        :param preflight: what preflight returned, as a dict.
         """
         raise NotImplementedError
 
     def judging_arguments(self, target: Target, artifact: Artifact) -> dict[str, Any]:
-        """What the trigger needs to watch the version meanwhile; nothing where none runs yet."""
+        """Arguments with which the trigger judges the version meanwhile; empty where none runs yet."""
         return {}
 
-    def _asked(self) -> tuple[Artifact, Target, dict[str, Any]]:
+    def _question(self) -> tuple[Artifact, Target, dict[str, Any]]:
         import json
 
-        found = json.loads(self.preflight) if isinstance(self.preflight, str) else self.preflight
-        return as_value(Artifact, self.artifact, "the artifact"), as_value(Target, self.target, "target"), found or {}
+        preflight = json.loads(self.preflight) if isinstance(self.preflight, str) else self.preflight
+        return (
+            as_value(Artifact, self.artifact, "the artifact"),
+            as_value(Target, self.target, "target"),
+            preflight or {},
+        )
 
-    def _may(self, requester: str | None) -> list[str]:
-        """Who may answer."""
+    def _allowed(self, requester: str | None) -> list[str]:
+        """Names of the people who may answer."""
         return [name for name in self.approvers if self.self_approval or name != requester]
 
     def execute(self, context: Context) -> Any:
@@ -101,21 +107,21 @@ class AskingOperator(ApprovalOperator):
         again would throw the answer away.
         """
         with explained(context):
-            artifact, target, found = self._asked()
+            artifact, target, preflight = self._question()
             if context["ti"].try_number > 1:
                 self._wait(context, artifact, target)
-            return self._ask(context, artifact, target, found)
+            return self._ask(context, artifact, target, preflight)
 
-    def _ask(self, context: Context, artifact: Artifact, target: Target, found: dict[str, Any]) -> Any:
-        requester = found.get("requester")
-        named = self._may(requester)
+    def _ask(self, context: Context, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> Any:
+        requester = preflight.get("requester")
+        named = self._allowed(requester)
         if not named and not self.self_approval:
             raise AirflowFailException(
                 f"Nobody is left who may approve: {requester} asked for the release and is the only approver. "
                 f"Name another one in `approvers` of {target.environment}."
             )
         self.assigned_users = [{"id": name, "name": name} for name in named] or None
-        self.subject, self.body = self.form(artifact, target, found)
+        self.subject, self.body = self.form(artifact, target, preflight)
         try:
             return super().execute(context)
         except TaskAwaitingInput:  # nobody would look for an abort, or at the version: a trigger waits instead
@@ -138,17 +144,17 @@ class AskingOperator(ApprovalOperator):
         )
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Somebody answered, or nobody did in time; or the wait was ended."""
+        """Record the answer; fail on a rejection, a timeout, an abort or a failing verdict."""
         with explained(context):
-            artifact, target, found = self._asked()
+            artifact, target, preflight = self._question()
             if event.get("unasked"):
-                return self._ask(context, artifact, target, found)
+                return self._ask(context, artifact, target, preflight)
             if event.get("verdict"):  # the version was judged meanwhile: a bad one has lost its traffic already
                 raise AirflowFailException(recorded_verdict(context, event, self.release, target, artifact).sentence)
             if event.get("aborted") or event.get("kind"):
                 checked_event(event)
             user = event.get("responded_by_user") or {}
-            name, requester = user.get("name") or user.get("id"), found.get("requester")
+            name, requester = user.get("name") or user.get("id"), preflight.get("requester")
             try:
                 super().execute_complete(context, event)
             except HITLRejectException:
@@ -156,12 +162,12 @@ class AskingOperator(ApprovalOperator):
                 raise AirflowFailException(f"{name} rejected it") from None
             except HITLTimeoutError:
                 self._record(context, artifact, "expired", None)
-                who = " or ".join(self._may(requester)) or "anybody"
+                who = " or ".join(self._allowed(requester)) or "anybody"
                 raise AirflowFailException(f"no answer by {who} within {_span(self.wait)}") from None
             if name == requester and not self.self_approval:
                 self._record(context, artifact, "rejected", name)
                 raise AirflowFailException(
-                    f"{name} asked for the release and cannot approve it: {' or '.join(self._may(name)) or 'anybody'} is expected"
+                    f"{name} asked for the release and cannot approve it: {' or '.join(self._allowed(name)) or 'anybody'} is expected"
                 )
             self._record(context, artifact, "approved", name)
             return {"decision": "approved", "by": name, "digest": artifact.digest}
@@ -191,17 +197,17 @@ class ReleaseApprovalOperator(AskingOperator):
         self.evidence = evidence
         self.plan = plan
 
-    def form(self, artifact: Artifact, target: Target, found: dict[str, Any]) -> tuple[str, str]:
-        """What changes, and on what evidence."""
+    def form(self, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> tuple[str, str]:
+        """What changes, with the evidence."""
         body = approval_form(
             artifact,
             target.environment,
-            found.get("before") or {},
+            preflight.get("before") or {},
             self.evidence,
             plan=self.plan,
-            way_back=found.get("way_back") or "not checked",
-            requester=found.get("requester"),
-            notes=" ".join(str(found.get(key) or "") for key in ("notes", "urgent_reason")).strip(),
+            way_back=preflight.get("way_back") or "not checked",
+            requester=preflight.get("requester"),
+            notes=" ".join(str(preflight.get(key) or "") for key in ("notes", "urgent_reason")).strip(),
         )
         return f"Release {artifact.app} {artifact.version} to {target.environment}?", body
 
@@ -239,8 +245,8 @@ class StepApprovalOperator(AskingOperator):
             return {"decision": "approved", "by": None}
         return super().execute(context)
 
-    def form(self, artifact: Artifact, target: Target, found: dict[str, Any]) -> tuple[str, str]:
-        """How far the release is."""
+    def form(self, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> tuple[str, str]:
+        """How far the release has come."""
         deployment = as_value(Deployment, self.deployment, "deployment")
         has = f"{self.stage.weight} % of the traffic" if self.stage else "no traffic yet"
         return (
@@ -251,7 +257,7 @@ class StepApprovalOperator(AskingOperator):
         )
 
     def judging_arguments(self, target: Target, artifact: Artifact) -> dict[str, Any]:
-        """The stage before goes on."""
+        """Arguments with which the stage before goes on being judged."""
         return judging_arguments(self.stage, self.lease, self.deployment, artifact)
 
 

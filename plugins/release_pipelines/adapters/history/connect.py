@@ -1,4 +1,4 @@
-"""An address → an open history, its tables made or brought up to date."""
+"""Opens the history at an address; creates or migrates its tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ VERSION_TABLE = "release_alembic_version"
 """Not Alembic's default name: the history may share a database with something else that uses Alembic."""
 
 BUSY_SECONDS = 30
-LOCK_KEY = 0x72656C65  # any number that nobody else uses for an advisory lock in this database
+"""Time for which SQLite waits for another writer, in seconds."""
+
+LOCK_KEY = 0x72656C65
+"""Key of the advisory lock in PostgreSQL; any number that nothing else in this database uses."""
 
 LIBPQ_OPTIONS = {
     "application_name", "connect_timeout", "keepalives", "keepalives_idle", "options", "sslcert", "sslkey", "sslmode",
@@ -95,17 +98,17 @@ def _json_parts(text_: str) -> dict[str, Any]:
 
 
 def _uri_parts(uri: str) -> dict[str, Any]:
-    found = urlsplit(uri)
-    if not found.scheme:
+    parts = urlsplit(uri)
+    if not parts.scheme:
         raise ValueError("no scheme")
     return {
-        "conn_type": found.scheme,
-        "host": unquote(found.hostname) if found.hostname else None,
-        "login": unquote(found.username) if found.username else None,
-        "password": unquote(found.password) if found.password else None,
-        "schema": unquote(found.path[1:]) or None,
-        "port": found.port,
-        "extra": dict(parse_qsl(found.query)),
+        "conn_type": parts.scheme,
+        "host": unquote(parts.hostname) if parts.hostname else None,
+        "login": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+        "schema": unquote(parts.path[1:]) or None,
+        "port": parts.port,
+        "extra": dict(parse_qsl(parts.query)),
     }
 
 
@@ -113,7 +116,8 @@ def open_history(url: str | URL, *, make: bool = True) -> History:
     """Open the history; its tables are made or migrated under a lock when they are not current.
 
     :param url: SQLAlchemy's address of a PostgreSQL database or a SQLite file, whose folder is made.
-    :param make: False: a SQLite file that is not there is a mistake; an empty history would say that nothing happened.
+    :param make: whether a missing SQLite file is created. False: it is a mistake, since an empty history would say that
+        nothing happened.
     :raises HistoryUnavailable: when the database cannot be reached.
     :raises ValueError: when the address is none or names no file, or a newer version of this package wrote the history.
     """
@@ -151,8 +155,8 @@ def _engine(address: URL) -> Engine:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        said = error.strerror
-        raise ValueError(f"The folder {folder} of the release history cannot be made: {said}.") from error
+        reason = error.strerror
+        raise ValueError(f"The folder {folder} of the release history cannot be made: {reason}.") from error
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
@@ -170,20 +174,20 @@ def _engine(address: URL) -> Engine:
 
 
 def _revision(engine: Engine) -> str | None:
-    """The migration that the tables are at; None where there are none.
+    """The newest migration that the tables have; None where there are no tables.
 
-    :raises ValueError: when they are newer than this package.
+    :raises ValueError: when the tables are newer than this package.
     """
     with engine.connect() as connection:
         if not inspect(connection).has_table(VERSION_TABLE):
             return None
-        found: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
-    if found is not None and found > REVISION:
+        revision: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    if revision is not None and revision > REVISION:
         raise ValueError(
-            f"A newer release-pipelines wrote the release history (migration {found}; this one knows {REVISION}): "
+            f"A newer release-pipelines wrote the release history (migration {revision}; this one knows {REVISION}): "
             "install the newer one here too."
         )
-    return found
+    return revision
 
 
 def _migrate(engine: Engine) -> None:
@@ -199,7 +203,7 @@ def _migrate(engine: Engine) -> None:
 
 @contextmanager
 def _lock(engine: Engine) -> Iterator[Connection]:
-    """A connection in a transaction that only one process at a time gets; Alembic finds what the one before it did."""
+    """A connection in a transaction that only one process at a time has; Alembic then sees the migrations of the one before."""
     if engine.dialect.name == "sqlite":
         _write_ahead(engine)
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
@@ -209,7 +213,10 @@ def _lock(engine: Engine) -> Iterator[Connection]:
 
 
 def _write_ahead(engine: Engine) -> None:
-    """Let readers and a writer work side by side. SQLite waits for nobody while it changes this, hence the lock."""
+    """Switch SQLite to write-ahead logging, so that readers and a writer work concurrently.
+
+    SQLite does not wait for other processes while it switches, hence the lock.
+    """
     import fcntl
 
     with Path(f"{engine.url.database}.lock").open("w") as lock:

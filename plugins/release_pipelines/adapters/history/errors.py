@@ -1,4 +1,4 @@
-"""What a history says no with, and the one place where errors of databases become ours."""
+"""Errors of the history, and the one place where errors of databases become ours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class VersionTaken(ReleaseError, ValueError):
 
 @contextmanager
 def reachable(engine: Engine) -> Iterator[None]:
-    """Say in one sentence that the database is away, or busy for too long."""
+    """Turn errors of a database that is away, or busy for too long, into :class:`HistoryUnavailable`."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:

@@ -1,4 +1,4 @@
-"""What is asked of the tables, and what their rows mean."""
+"""SQL queries on the tables, and the values in their rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from release_pipelines.core.model.records import Direction, Stability
 from release_pipelines.core.versions import goes_backward, version_fits
 
 WENT_WRONG = ("rolled_back", "rollback_failed", "aborted")
+"""Outcomes after which a version does not count as good."""
 
 
 def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:
@@ -88,7 +89,7 @@ def listed() -> Select[Any]:
 
 
 def artifact_in(row: Any) -> Artifact | None:
-    """What a row of ``releases`` released."""
+    """The artifact in a row of ``releases``; None for no row."""
     if row is None:
         return None
     return Artifact(
@@ -107,42 +108,46 @@ def release_in(row: Any) -> dict[str, Any]:
 
 
 def fields(row: Any) -> dict[str, Any]:
-    """A row without the number that only the database needs."""
+    """A row as a dict, without the database's own ``id``."""
     return {name: value for name, value in row._mapping.items() if name != "id"}
 
 
 def stability_of(rows: Sequence[Any], aborts: Iterable[Any], went_back: Collection[str]) -> list[Stability]:
-    """How every version did, newest first; the same rule as :func:`good`, with its reasons.
+    """How stable every version is, newest first; the same rule as :func:`good`, with reasons.
 
     :param rows: releases of one app that have a digest, newest first.
     :param aborts: ``release_id`` and ``by`` of every abort command.
     :param went_back: ids of releases with a rollback in the environment that is asked about.
     """
     people: dict[str, list[str]] = {}
-    for it in aborts:
-        people.setdefault(it.release_id, []).append(it.by)
-    found: dict[str, list[Any]] = {}
+    for abort in aborts:
+        people.setdefault(abort.release_id, []).append(abort.by)
+    by_digest: dict[str, list[Any]] = {}
     for row in rows:
-        found.setdefault(row.digest, []).append(row)
-    return [_stability(releases_, people, went_back) for releases_ in found.values()]
+        by_digest.setdefault(row.digest, []).append(row)
+    return [_stability(releases_, people, went_back) for releases_ in by_digest.values()]
 
 
 def _stability(rows: list[Any], people: dict[str, list[str]], went_back: Collection[str]) -> Stability:
-    held = [row for row in rows if row.promoted_at is not None and row.outcome in (None, "released")]
-    wrong = [row for row in rows if row.outcome in WENT_WRONG or row.id in went_back]
-    last, bad = rows[0], wrong[0] if wrong else None
-    good = bool(held) and (bad is None or bad.started_at < held[0].started_at)
+    held_rows = [row for row in rows if row.promoted_at is not None and row.outcome in (None, "released")]
+    wrong_rows = [row for row in rows if row.outcome in WENT_WRONG or row.id in went_back]
+    last, newest_wrong = rows[0], wrong_rows[0] if wrong_rows else None
+    good = bool(held_rows) and (newest_wrong is None or newest_wrong.started_at < held_rows[0].started_at)
     if good:
         why = "promoted and held, and nothing went wrong with it since."
-    elif bad is not None:
-        why = f"it went wrong later: {bad.sentence or bad.outcome}" if held else f"it went wrong: {bad.sentence}"
+    elif newest_wrong is not None:
+        why = (
+            f"it went wrong later: {newest_wrong.sentence or newest_wrong.outcome}"
+            if held_rows
+            else f"it went wrong: {newest_wrong.sentence}"
+        )
     else:
         why = "it was never promoted."
     return Stability(
         version=last.version,
         digest=last.digest,
         promoted=sum(row.promoted_at is not None for row in rows),
-        held=len(held),
+        held=len(held_rows),
         rolled_back=sum(row.outcome in ("rolled_back", "rollback_failed") for row in rows),
         aborted=sum(row.outcome == "aborted" for row in rows),
         aborted_by=[by for row in rows for by in people.get(row.id, [])],

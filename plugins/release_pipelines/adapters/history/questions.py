@@ -1,4 +1,4 @@
-"""What is asked of the history. Every question is one short transaction."""
+"""Reading the history. Every method is one short transaction."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Questions:
             yield connection
 
     def artifact_of(self, app: str, version: str) -> Artifact | None:
-        """The artifact under which a version reached an environment: it is released again without a build (R1)."""
+        """The artifact with which a version reached an environment: it is released again without a build (R1)."""
         query = releases_of(app, releases.c.version == version, releases.c.digest.is_not(None), reached())
         with self._read() as connection:
             return artifact_in(connection.execute(query.limit(1)).first())
 
     def approval(self, release_id: str) -> Approval | None:
-        """The latest answer, if there is any."""
+        """The latest answer to a release's approval; None where there is none."""
         query = select(approvals).where(approvals.c.release_id == release_id).order_by(approvals.c.id.desc()).limit(1)
         with self._read() as connection:
             row = connection.execute(query).first()
@@ -65,9 +65,9 @@ class Questions:
         for it in self.stability(app, environment):
             if it.version != version:
                 continue
-            found = self.artifact_of(app, version)
-            if it.good and found:
-                return found
+            artifact = self.artifact_of(app, version)
+            if it.good and artifact:
+                return artifact
             raise UnknownRelease(f"{app} {version} is nothing to go back to: {it.why}")
         raise UnknownRelease(f"The history knows no release of {app} {version}.")
 
@@ -84,18 +84,18 @@ class Questions:
                     commands.c.release_id.in_(ids), commands.c.kind == "abort"
                 )
             ).all()
-            back = set()
+            went_back = set()
             if environment is not None:
-                went = select(events.c.release_id).where(
+                rolled_back = select(events.c.release_id).where(
                     events.c.release_id.in_(ids), events.c.kind == "rollback", events.c.environment == environment
                 )
-                back = set(connection.scalars(went))
-        return stability_of(rows, aborts, back)
+                went_back = set(connection.scalars(rolled_back))
+        return stability_of(rows, aborts, went_back)
 
     def running(self, app: str, environment: str) -> list[Release]:
-        """The app's releases that have not ended, without people's rollbacks; what a person means who steers "the release" first.
+        """The app's releases that have not ended, without manual rollbacks; first the one that a command without an id is for.
 
-        That is the one that was deployed last in ``environment``; before any was, the newest.
+        That is the one that was deployed last in ``environment``; where none was deployed yet, the newest.
         """
         deployed = (
             select(func.max(events.c.at))
@@ -130,18 +130,18 @@ class Questions:
                 query = select(table).where(table.c.release_id == release_id)
                 return [fields(it) for it in connection.execute(query.order_by(*(table.c[name] for name in order)))]
 
-            found = {
+            parts = {
                 "events": of(events, "id"),
                 "verdicts": of(verdicts, "decided_at"),
                 "measurements": of(measurements, "at", "metric"),
                 "approvals": of(approvals, "id"),
             }
-            given = select(commands).where(commands.c.release_id == release_id).order_by(commands.c.id)
-            found["commands"] = [dict(it._mapping) for it in connection.execute(given)]
+            query = select(commands).where(commands.c.release_id == release_id).order_by(commands.c.id)
+            parts["commands"] = [dict(it._mapping) for it in connection.execute(query)]
         for name in ("events", "verdicts", "measurements"):
-            for it in found[name]:
+            for it in parts[name]:
                 del it["release_id"]
-        return ReleaseDetail.model_validate(release_in(row) | found)
+        return ReleaseDetail.model_validate(release_in(row) | parts)
 
     def find(self, text: str) -> ReleaseDetail:
         """The release with this id, the newest one of this app, or the only one whose id begins so."""

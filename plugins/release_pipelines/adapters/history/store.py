@@ -1,4 +1,4 @@
-"""What is written into the history. Every method is one short transaction and may be called twice."""
+"""Writing the history. Every method is one short transaction and may be called twice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from release_pipelines.core.model.records import (
 from release_pipelines.core.model.verdict import Verdict
 
 ANSWER_LOOK_SECONDS = 0.2
-"""Pause between two looks for a command's answer."""
+"""Pause between two looks for a command's answer, in seconds."""
 
 
 class History(Questions):
@@ -66,10 +66,10 @@ class History(Questions):
         reason: str | None = None,
         notes: str | None = None,
     ) -> None:
-        """A release has begun; said again it changes nothing.
+        """Add a release; a second call for the same id changes nothing.
 
-        :param reason: why it is urgent, if it is.
-        :param notes: what the requester wants people to know.
+        :param reason: why the release is urgent; None where it is not.
+        :param notes: the requester's notes for people.
         """
         with self._write() as connection:
             self._add(
@@ -97,14 +97,14 @@ class History(Questions):
         :raises VersionTaken: when the version reached an environment under another digest before.
         """
         with self._write() as connection:
-            taken = connection.execute(
+            other = connection.execute(
                 releases_of(artifact.app, releases.c.version == artifact.version, reached())
                 .where(releases.c.digest != artifact.digest, releases.c.id != release_id)
                 .limit(1)
             ).first()
-            if taken:
+            if other:
                 raise VersionTaken(
-                    f"{artifact.app} {artifact.version} has been deployed as {taken.digest} (release {taken.id}), and "
+                    f"{artifact.app} {artifact.version} has been deployed as {other.digest} (release {other.id}), and "
                     f"the image is {artifact.digest} now. A version keeps its image: give the new one a version of its own."
                 )
             last = connection.execute(good(artifact.app)).first()
@@ -138,7 +138,7 @@ class History(Questions):
         environment: str | None = None,
         data: dict[str, Any] | None = None,
     ) -> None:
-        """Something happened; the same thing twice in a row is one event.
+        """Add an event; the same one twice in a row is one event.
 
         :param kind: one word, like ``deployed``, ``drift`` or ``rollback``.
         :param environment: where it happened. A release with an event in an environment has reached it (R1).
@@ -148,7 +148,7 @@ class History(Questions):
             self._append(connection, events, release_id, row)
 
     def record_verdict(self, release_id: str, environment: str, verdict: Verdict, samples: list[Sample]) -> None:
-        """A step's verdict with the numbers behind it; what is there already stays as it is (R13)."""
+        """Add a step's verdict with its measurements; rows that exist stay as they are (R13)."""
         here = {"release_id": release_id, "environment": environment, "step": verdict.step}
         with self._write() as connection:
             self._known(connection, release_id)
@@ -159,7 +159,7 @@ class History(Questions):
     def record_approval(
         self, release_id: str, digest: str, decision: Decision, by: str | None, note: str | None = None
     ) -> None:
-        """Who decided what about which digest (R10); the same twice in a row is one answer.
+        """Add an answer to an approval, bound to a digest (R10); the same one twice in a row is one answer.
 
         :param by: None where nobody answered.
         :raises ValueError: when ``decision`` is no decision.
@@ -171,7 +171,7 @@ class History(Questions):
             self._append(connection, approvals, release_id, row)
 
     def promoted(self, release_id: str) -> None:
-        """The release held and serves all traffic from stable."""
+        """Note that the release passed all stages and serves all traffic from stable."""
         with self._write() as connection:
             self._known(connection, release_id)
             connection.execute(
@@ -181,7 +181,7 @@ class History(Questions):
             )
 
     def finish(self, release_id: str, outcome: Outcome, sentence: str) -> None:
-        """What the release came to. The first outcome stays, but a rollback that came later is always said.
+        """Set the release's outcome. The first one stays, but a later rollback always replaces it.
 
         :raises ValueError: when ``outcome`` is no outcome.
         """
@@ -201,10 +201,10 @@ class History(Questions):
                 .values(outcome=outcome, sentence=sentence, ended_at=time.time())
             )
 
-    # --- people steer -------------------------------------------------------------------------------------------
+    # --- commands -----------------------------------------------------------------------------------------------
 
     def command(self, release_id: str, kind: CommandKind, by: str, reason: str | None = None) -> Command:
-        """A person tells a running release to do something; the same while it is not answered is one command.
+        """Add a person's command to a running release; the same one before it is answered is one command.
 
         :raises ValueError: when ``kind`` is none of the commands.
         """
@@ -229,7 +229,7 @@ class History(Questions):
         """Commands, oldest first.
 
         :param release_id: of one release; None: of all.
-        :param open_only: only those that nobody has taken up yet.
+        :param open_only: only those without an answer.
         """
         query = select(commands).order_by(commands.c.id)
         if release_id is not None:
@@ -246,19 +246,28 @@ class History(Questions):
             return [Command.model_validate(dict(row._mapping)) for row in connection.execute(query)]
 
     def answer(self, command_id: int, effect: str) -> None:
-        """What a command did, also told in the release's story; the first answer stays."""
+        """Set a command's answer, and add it to the release's events; the first answer stays."""
         with self._write() as connection:
             row = connection.execute(select(commands).where(commands.c.id == command_id).with_for_update()).first()
             if row is None or row.answered_at is not None:
                 return
             answered = update(commands).where(commands.c.id == command_id)
             connection.execute(answered.values(answered_at=time.time(), effect=effect))
-            said = f"{row.kind} by {row.by}{f' ({row.reason})' if row.reason else ''}: {effect}"
-            told = {"kind": "control", "environment": None, "sentence": said, "data": {"by": row.by, "kind": row.kind}}
-            self._append(connection, events, row.release_id, told)
+            sentence = f"{row.kind} by {row.by}{f' ({row.reason})' if row.reason else ''}: {effect}"
+            event = {
+                "kind": "control",
+                "environment": None,
+                "sentence": sentence,
+                "data": {"by": row.by, "kind": row.kind},
+            }
+            self._append(connection, events, row.release_id, event)
 
     def answered(self, command: Command, seconds: float) -> Command:
-        """The command with its answer, waited for at most so long; ``answered_at`` is None where there was none in time."""
+        """Wait for a command's answer.
+
+        :param seconds: maximum wait, in seconds.
+        :return: the command; its ``answered_at`` is None where no answer came in time.
+        """
         end = time.monotonic() + seconds
         while True:
             with self._read() as connection:
@@ -272,7 +281,7 @@ class History(Questions):
     # --- reports ------------------------------------------------------------------------------------------------
 
     def attach(self, release_id: str, name: str, media_type: str, content: str) -> None:
-        """Keep a text with the release; one of the same name is replaced."""
+        """Attach a text to the release; one of the same name is replaced."""
         with self._write() as connection:
             self._known(connection, release_id)
             here = (reports.c.release_id == release_id, reports.c.name == name)
@@ -281,14 +290,18 @@ class History(Questions):
             connection.execute(insert(reports).values(at=time.time(), **row))
 
     def attachments(self, release_id: str) -> list[Attachment]:
-        """What was attached to the release, by name."""
+        """The release's attachments, in the order of their names."""
         query = select(reports).where(reports.c.release_id == release_id).order_by(reports.c.name)
         with self._read() as connection:
             rows = connection.execute(query).all()
         return [Attachment(name=row.name, media_type=row.media_type, at=row.at, content=row.content) for row in rows]
 
     def prune(self, older_than_days: float) -> int:
-        """Remove releases that ended before, but keep the last good one of every app; returns how many went."""
+        """Remove old releases, but keep the last good one of every app.
+
+        :param older_than_days: age since the end of a release, in days.
+        :return: the number of removed releases.
+        """
         before = time.time() - older_than_days * 86400
         with self._write() as connection:
             apps = connection.scalars(select(releases.c.app).distinct()).all()
@@ -300,7 +313,7 @@ class History(Questions):
 
     @staticmethod
     def _known(connection: Connection, release_id: str) -> None:
-        """Raise unless the release has begun; until the transaction ends nobody else writes to it."""
+        """Raise unless the release has begun; lock its row until the transaction ends."""
         query = select(releases.c.id).where(releases.c.id == release_id).with_for_update()
         if connection.execute(query).first() is None:
             raise UnknownRelease(f"The history knows no release {release_id}: it has not begun.")
@@ -310,7 +323,7 @@ class History(Questions):
         connection.execute(update(releases).where(releases.c.id == release_id).values(**values))
 
     def _append(self, connection: Connection, table: Table, release_id: str, row: dict[str, Any]) -> None:
-        """Add a row to a release's story unless its newest one says the same."""
+        """Add a row to a release unless its newest one is the same."""
         self._known(connection, release_id)
         newest = select(table).where(table.c.release_id == release_id).order_by(table.c.id.desc()).limit(1)
         last = connection.execute(newest).first()

@@ -18,6 +18,7 @@ from release_pipelines.airflow.operator import (
     judging_arguments,
     recorded_verdict,
 )
+from release_pipelines.core.approvers import allowed_approvers, approves_alone
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -98,7 +99,7 @@ class AskingOperator(ApprovalOperator):
 
     def _allowed(self, requester: str | None) -> list[str]:
         """Names of the people who may answer."""
-        return [name for name in self.approvers if self.self_approval or name != requester]
+        return allowed_approvers(self.approvers, requester, self_approval=self.self_approval)
 
     def execute(self, context: Context) -> Any:
         """Open the form; tried again, take the answer that may be there already.
@@ -164,7 +165,7 @@ class AskingOperator(ApprovalOperator):
                 self._record(context, artifact, "expired", None)
                 who = " or ".join(self._allowed(requester)) or "anybody"
                 raise AirflowFailException(f"no answer by {who} within {_span(self.wait)}") from None
-            if name == requester and not self.self_approval:
+            if approves_alone(name, requester, self_approval=self.self_approval):
                 self._record(context, artifact, "rejected", name)
                 raise AirflowFailException(
                     f"{name} asked for the release and cannot approve it: {' or '.join(self._allowed(name)) or 'anybody'} is expected"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from release_pipelines.core.approvers import allowed_approvers
 from release_pipelines.core.model.command import COMMAND_KINDS, CommandKind
 
 NEED_APPROVER: tuple[CommandKind, ...] = ("promote", "skip")
@@ -30,7 +31,7 @@ def refusal(
     if kind == "abort" and not (reason or "").strip():
         return "An abort needs a reason: say why in a few words."
     if kind in NEED_APPROVER and not self_approval:
-        named = [name for name in approvers if name != running.requester]
+        named = allowed_approvers(approvers, running.requester, self_approval=False)
         if by not in named:
             who = " or ".join(named) or "an approver who did not ask for the release"
             return f"{by} may not {kind} {running.version}, because it shortens its checks: {who} may."

@@ -27,7 +27,7 @@ from release_pipelines.core.verdicts import action
 from release_pipelines.features.deployment.decisions import first_release, good_before
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 from release_pipelines.features.outcome.decision import Abort, Facts, outcome_of
-from release_pipelines.features.promotion.operators import held_on
+from release_pipelines.features.promotion.operators import judged_track
 from release_pipelines.features.promotion.triggers import PromoteTrigger
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 from release_pipelines.features.stage.triggers import StageTrigger
@@ -192,7 +192,7 @@ class Release:
             release=self.id,
             artifact=to_json(self.artifact),
             fence=self.lease.fence,
-            track=held_on(observed),
+            track=judged_track(observed),
             return_weights=canary.return_weights if canary else [],
             keep_old=retire if self.spec.app.strategy.blue_green else 0.0,
             retire_after=retire,

@@ -109,9 +109,9 @@ class PreviewTestOperator(ReleaseOperator):
                     f"{path} on the {deployment.track}: {answer.status} from version {answer.version or 'unknown'}; "
                     f"2xx from version {deployment.version} was expected."
                 )
-        asked = f"{deployment.track}: {', '.join(self.paths)}"
-        self.log.info("%s answered as %s.", asked, deployment.version)
-        return asked
+        paths = f"{deployment.track}: {', '.join(self.paths)}"
+        self.log.info("%s answered as %s.", paths, deployment.version)
+        return paths
 
 
 class IntegrationTestOperator(ReleaseOperator):

@@ -57,12 +57,14 @@ class CheckTrigger(PlatformTrigger):
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
-        given, watch = self.arguments, None
-        if given["stage"] and given["artifact"]:
-            watch = StageWatch(release_context(platform, given), Stage.model_validate(given["stage"]))
+        arguments, watch = self.arguments, None
+        if arguments["stage"] and arguments["artifact"]:
+            watch = StageWatch(release_context(platform, arguments), Stage.model_validate(arguments["stage"]))
 
         async def run() -> dict[str, Any]:
-            output = await platform.run(self.target, given["image"], given["command"], given["env"], given["timeout"])
+            output = await platform.run(
+                self.target, arguments["image"], arguments["command"], arguments["env"], arguments["timeout"]
+            )
             return {"output": output}
 
-        return await first_of(run(), judge_meanwhile(watch, commands_of(given["release"])))
+        return await first_of(run(), judge_meanwhile(watch, commands_of(arguments["release"])))

@@ -38,9 +38,6 @@ from release_pipelines.features.deployment.decisions import first_release, good_
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from release_pipelines.adapters.history import History
     from release_pipelines.core.ports.platform import Platform
 
@@ -58,8 +55,8 @@ class DeployOperator(ReleaseOperator):
 
     template_fields = ("artifact", "lease", "release")
     track: Track = "stable"
-    way_back = False
-    """A way back restores the configuration that the version ran with, and nobody can abort it."""
+    reverts = False
+    """Whether this is a revert: it restores the configuration that the version ran with, and nobody can abort it."""
 
     def __init__(
         self,
@@ -81,10 +78,10 @@ class DeployOperator(ReleaseOperator):
         return self.track, None
 
     def prepare(self, hook: PlatformHook, target: Target, lease: Lease) -> None:
-        """What must be so before the track is changed; a refusal here leaves nothing to roll back."""
+        """Prepare the environment before the track is changed; an error here leaves nothing to roll back."""
 
     def begins(self, deployment: Deployment) -> bool:
-        """Whether this task starts the version; otherwise it only notes what was there."""
+        """Whether this task starts the version; otherwise it only records what ran before."""
         return True
 
     def work(self, context: Context) -> Any:
@@ -95,20 +92,20 @@ class DeployOperator(ReleaseOperator):
         track, replicas = self.choose(observed, target)
         self.prepare(hook, target, lease)
         history = history_of(context, self.release, artifact)
-        look = None if self.way_back else abort_watch(history, self.release)
-        if look:
-            look()
-        deployment = self._noted(context, target, artifact, observed, track, history)
+        check_abort = None if self.reverts else abort_watch(history, self.release)
+        if check_abort:
+            check_abort()
+        deployment = self._deployment(context, target, artifact, observed, track, history)
         if deployment.track != track:  # a retry of a first release finds its own half-done work on stable
             track, replicas = deployment.track, None
-        said = f"{artifact.version} on {track}, in place of {deployment.previous_version or 'nothing'}"
-        history.record_event(self.release, "deployed", said, target.environment, to_json(deployment))
+        sentence = f"{artifact.version} on {track}, in place of {deployment.previous_version or 'nothing'}"
+        history.record_event(self.release, "deployed", sentence, target.environment, to_json(deployment))
         if not self.begins(deployment):
             return to_json(deployment)
 
         async def begin(platform: Platform) -> TrackStatus:
-            await platform.deploy(target, track, artifact, replicas, lease.fence, restore=self.way_back)
-            return await settle(platform, target, track, lease.fence, WORKER_SECONDS, look)
+            await platform.deploy(target, track, artifact, replicas, lease.fence, restore=self.reverts)
+            return await settle(platform, target, track, lease.fence, WORKER_SECONDS, check_abort)
 
         self.log.info("%s: %s (%s) on %s.", target.environment, artifact.version, artifact.digest, track)
         status = hook.call(begin)
@@ -119,20 +116,20 @@ class DeployOperator(ReleaseOperator):
                 target=to_json(target),
                 track=track,
                 fence=lease.fence,
-                release=None if self.way_back else self.release,
+                release=None if self.reverts else self.release,
             ),
             method_name="ready",
             kwargs={"deployment": to_json(deployment)},
             timeout=timedelta(seconds=10 * target.workload.ready_timeout + 600),
         )
 
-    def _noted(
+    def _deployment(
         self, context: Context, target: Target, artifact: Artifact, observed: Observed, track: Track, history: History
     ) -> Deployment:
-        """What there was before, kept in XCom. A retry that finds its own half-done work takes its first try's note."""
-        noted = context["ti"].xcom_pull(task_ids=self.task_id, key="deployment")
-        if noted and noted["digest"] == artifact.digest and noted["previous_digest"] != artifact.digest:
-            return Deployment.model_validate(noted)
+        """The deployment with what ran before, pushed to XCom. A retry that finds its own half-done work takes its first try's."""
+        pushed = context["ti"].xcom_pull(task_ids=self.task_id, key="deployment")
+        if pushed and pushed["digest"] == artifact.digest and pushed["previous_digest"] != artifact.digest:
+            return Deployment.model_validate(pushed)
         stable = observed.track("stable")
         recorded = history.last_good(target.app, target.environment, excluding=artifact.digest)
         deployment = Deployment(
@@ -214,19 +211,19 @@ class JudgedDeployOperator(DeployOperator):
         return None
 
     def prepare(self, hook: PlatformHook, target: Target, lease: Lease) -> None:
-        """A track that an earlier release left with traffic (R18) must lose it first: what is deployed here is new."""
+        """Move traffic that an earlier release left on a track beside stable (R18) back to stable: the track gets a new version."""
         observed = hook.call(lambda platform: platform.observe(target))
-        left = next((track for track in observed.beside if observed.weight(track)), None)
-        if left is None:
+        serving = next((track for track in observed.beside if observed.weight(track)), None)
+        if serving is None:
             return
         stable = observed.track("stable")
         if stable.ready < max(1, stable.wanted) or stable.failure:
             raise PlatformError(
-                f"The {left} that an earlier release left in {target.environment} has {observed.weight(left)} % of the "
+                f"The {serving} that an earlier release left in {target.environment} has {observed.weight(serving)} % of the "
                 f"traffic, and stable cannot take it: {stable.ready} of {stable.wanted} replicas are ready. "
                 "Nothing was changed."
             )
-        self.log.warning("An earlier release left traffic on the %s: stable takes all of it.", left)
+        self.log.warning("An earlier release left traffic on the %s: stable takes all of it.", serving)
         note = RouteNote(
             release=self.release,
             step="cleared",
@@ -255,7 +252,7 @@ class CanaryDeployOperator(JudgedDeployOperator):
         self.replicas = replicas
 
     def capacity(self, observed: Observed) -> int | None:
-        """As given."""
+        """As many as the parameter ``replicas`` says."""
         return self.replicas
 
 
@@ -271,12 +268,12 @@ class PreviewDeployOperator(JudgedDeployOperator):
     track: Track = "preview"
 
     def capacity(self, observed: Observed) -> int | None:
-        """As much as stable has: it will take all traffic at once."""
+        """As many as stable has: the version will take all traffic at once."""
         return max(1, observed.track("stable").wanted)
 
 
 class RollingDeployOperator(JudgedDeployOperator):
-    """Note what runs before the stages of a rolling release replace it, batch by batch. Deploys only a first release.
+    """Record what runs before the stages of a rolling release replace it, batch by batch. Deploys only a first release.
 
     Parameters, XCom and errors as :class:`JudgedDeployOperator`.
 
@@ -285,12 +282,12 @@ class RollingDeployOperator(JudgedDeployOperator):
     """
 
     def begins(self, deployment: Deployment) -> bool:
-        """The first stage deploys by itself."""
+        """Only a first release: else the first stage deploys."""
         return deployment.first
 
 
 class RollBackUpdateOperator(RollingUpdateOperator):
-    """Undo a rolling update: deploy what ran before. Takes the lease itself, and gives it back.
+    """Revert a rolling update: deploy what ran before. Takes the lease itself, and gives it back.
 
     :param target: the app in its environment.
     :param deployment: what :class:`RollingUpdateOperator` pushed under ``deployment``; where it is missing, or nothing ran
@@ -303,7 +300,7 @@ class RollBackUpdateOperator(RollingUpdateOperator):
     """
 
     template_fields = ("deployment", "image", "release")
-    way_back = True
+    reverts = True
 
     def __init__(self, *, deployment: Any, image: str, **kwargs: Any) -> None:
         super().__init__(artifact=None, lease=None, **kwargs)
@@ -313,17 +310,20 @@ class RollBackUpdateOperator(RollingUpdateOperator):
     def work(self, context: Context) -> dict[str, Any]:
         if is_blank(self.deployment):
             raise AirflowSkipException("Nothing was deployed here.")
-        done = as_value(Deployment, self.deployment, "deployment")
-        if not done.previous_digest or done.previous_digest == done.digest:
+        deployed = as_value(Deployment, self.deployment, "deployment")
+        if not deployed.previous_digest or deployed.previous_digest == deployed.digest:
             raise AirflowSkipException("Nothing else ran here before.")
         target = as_value(Target, self.target, "target")
         self.artifact = Artifact(
-            app=target.app, version=done.previous_version or "unknown", image=self.image, digest=done.previous_digest
+            app=target.app,
+            version=deployed.previous_version or "unknown",
+            image=self.image,
+            digest=deployed.previous_digest,
         )
         self._take(target)
-        with self._freed_on_failure(target):
+        with self._lease_freed_on_failure(target):
             running = PlatformHook(target).call(lambda platform: platform.observe(target)).track("stable")
-            if running.digest not in (done.digest, done.previous_digest):
+            if running.digest not in (deployed.digest, deployed.previous_digest):
                 raise AirflowSkipException(
                     f"Another release has put {running.version or running.digest} in {target.environment} since: it stays."
                 )
@@ -331,12 +331,12 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         return self._give_back(target, result)
 
     def ready(self, context: Context, event: dict[str, Any], deployment: dict[str, Any]) -> dict[str, Any]:
-        """The way back has ended; the lease is the holder's own, so it can be taken again to learn its fence."""
+        """The revert's rollout has ended. The lease is this release's own: taking it again tells its fence."""
         with explained(context):
-            target, back = as_value(Target, self.target, "target"), Deployment.model_validate(deployment)
-            self.artifact = Artifact(app=target.app, version=back.version, image=self.image, digest=back.digest)
+            target, reverted = as_value(Target, self.target, "target"), Deployment.model_validate(deployment)
+            self.artifact = Artifact(app=target.app, version=reverted.version, image=self.image, digest=reverted.digest)
             self._take(target)
-            with self._freed_on_failure(target):
+            with self._lease_freed_on_failure(target):
                 result = super().ready(context, event, deployment)
             return self._give_back(target, result)
 
@@ -344,12 +344,12 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         ttl = 10 * target.workload.ready_timeout
         try:
             self.lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, ttl))
-        except LeaseHeld as held:
-            raise AirflowSkipException(f"{held} What it deploys there stays.") from None
+        except LeaseHeld as error:
+            raise AirflowSkipException(f"{error} What it deploys there stays.") from None
 
     @contextmanager
-    def _freed_on_failure(self, target: Target) -> Iterator[None]:
-        """Whatever goes wrong, nobody has to wait until the lease expires."""
+    def _lease_freed_on_failure(self, target: Target) -> Iterator[None]:
+        """Give the lease back on any error, so that nobody has to wait until it expires."""
         try:
             yield
         except Exception:  # a deferral is none

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class TakeLeaseOperator(ReleaseOperator):
-    """Become the one writer for an app in an environment.
+    """Take the lease, and so become the only writer for an app in an environment.
 
     :param target: the app in its environment: a :class:`~release_pipelines.core.model.target.Target` or its dict.
-    :param release: who takes it; by default the DAG id and the run id.
+    :param release: the lease holder's id; by default the DAG id and the run id.
     :param ttl: seconds until the lease expires if nobody renews it.
     :param when_busy: ``wait`` (deferred, no worker slot) or ``refuse`` while somebody else holds it.
     :param approved: an :class:`~release_pipelines.core.model.artifact.Artifact`. Where given, the history must hold an approval of
@@ -67,10 +67,10 @@ class TakeLeaseOperator(ReleaseOperator):
         self._check_approval()
         try:
             lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, self.ttl))
-        except LeaseHeld as held:
+        except LeaseHeld as error:
             if self.when_busy == "refuse":
                 raise
-            self.log.info("%s Waiting until it is free.", held)
+            self.log.info("%s Waiting until it is free.", error)
             self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="resume")
         self.log.info(
             "%s holds the lease of %s in %s, fence %s.", lease.holder, target.app, target.environment, lease.fence
@@ -125,7 +125,7 @@ class HoldLeaseOperator(ReleaseOperator):
         )
 
     def ended(self, context: Context, event: dict[str, Any]) -> None:
-        """The lease is not held any more."""
+        """This release does not hold the lease any more."""
         with explained(context):
             if event.get("error"):
                 raise AirflowFailException(event["error"])
@@ -141,8 +141,8 @@ class GiveBackLeaseOperator(ReleaseOperator):
 
     :param target: the app in its environment.
     :param lease: the lease, from :class:`TakeLeaseOperator`.
-    :param deployment: what the deploying task pushed under ``deployment``: a stable that was left half rolled gets back what it
-        names as good.
+    :param deployment: what the deploying task pushed under ``deployment``: a stable that was left half rolled gets its ``good``
+        artifact back.
     :param plan: what :class:`~release_pipelines.features.rollback.operators.planned.RollbackPlanOperator` pushed under ``plan``, if it ran: then
         the rollback has left stable as it should be.
     :param release: the release's id.
@@ -187,21 +187,21 @@ class GiveBackLeaseOperator(ReleaseOperator):
             returned = self._return_traffic(hook, target, observed, lease)
             context["ti"].xcom_push("returned", returned)
             if returned and observed.beside:
-                self._then(
+                self._defer_then_give_back(
                     RetireTrigger(target=to_json(target), fence=lease.fence, at=time.time() + self.retire_after),
                     returned,
                     lease,
                     self.retire_after + 60,
                 )
-        elif good := self._left_rolling(observed):
+        elif good := self._revert_of(observed):
             self.log.warning("The release was left unfinished: stable gets %s back.", good.version)
             hook.call(lambda platform: platform.deploy(target, "stable", good, None, lease.fence, restore=True))
             context["ti"].xcom_push("returned", good.version)
             trigger = RolloutTrigger(target=to_json(target), track="stable", fence=lease.fence)
-            self._then(trigger, good.version, lease, 10 * target.workload.ready_timeout + 600)
+            self._defer_then_give_back(trigger, good.version, lease, 10 * target.workload.ready_timeout + 600)
         return self._give_back(hook, target, lease, returned)
 
-    def _then(self, trigger: PlatformTrigger, returned: str, lease: Lease, seconds: float) -> None:
+    def _defer_then_give_back(self, trigger: PlatformTrigger, returned: str, lease: Lease, seconds: float) -> None:
         """Wait for the trigger, then give the lease back."""
         self.defer(
             trigger=trigger,
@@ -230,19 +230,23 @@ class GiveBackLeaseOperator(ReleaseOperator):
         self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.version or stable.digest)
         return stable.version or stable.digest
 
-    def _left_rolling(self, observed: Observed) -> Artifact | None:
-        """What stable gets back when a rolling release ended half-way and no rollback has seen to it."""
+    def _revert_of(self, observed: Observed) -> Artifact | None:
+        """The artifact that stable gets back when a rolling release ended half-way without a rollback; None in other cases."""
         if is_blank(self.deployment) or not is_blank(self.plan):
             return None
         note = observed.route.note if observed.route else RouteNote()
-        begun = as_value(Deployment, self.deployment, "deployment")
+        deployment = as_value(Deployment, self.deployment, "deployment")
         stable = observed.track("stable")
-        if begun.track != "stable" or stable.digest != begun.digest or (note.release == self.release and note.done):
+        if (
+            deployment.track != "stable"
+            or stable.digest != deployment.digest
+            or (note.release == self.release and note.done)
+        ):
             return None
-        return begun.good
+        return deployment.good
 
     def done(self, context: Context, event: dict[str, Any], returned: str | None, lease: dict[str, Any]) -> Any:
-        """What was left is gone, or stable runs what it ran before: now the lease."""
+        """The unfinished track is removed, or stable runs its old version again: give the lease back."""
         with explained(context):
             failure = event.get("error") or (event.get("status") or {}).get("failure")
             if failure:
@@ -253,8 +257,8 @@ class GiveBackLeaseOperator(ReleaseOperator):
     def _give_back(self, hook: PlatformHook, target: Target, lease: Lease, returned: str | None) -> dict[str, Any]:
         try:
             hook.call(lambda platform: platform.give_back_lease(target, lease))
-        except FenceLost as lost:
-            self.log.info("%s", lost)
+        except FenceLost as error:
+            self.log.info("%s", error)
         return {"returned": returned}
 
 

@@ -1,4 +1,4 @@
-"""Notices: people are told what a release came to."""
+"""Notices of a release's outcome."""
 
 from release_pipelines.features.notify.feature import FEATURE
 

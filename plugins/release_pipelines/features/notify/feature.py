@@ -1,4 +1,4 @@
-"""Who is told what a release came to."""
+"""Notices of a release's outcome to the receivers of the environment's file."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class NotifyFeature(Feature):
     }
 
     def preflight(self, spec: ReleaseSpec) -> Iterator[Problem]:
-        """Whoever is called when a rollback fails has to be reachable before there is one."""
+        """Receivers have to be reachable before a rollback fails and somebody must be called."""
         from release_pipelines.features.notify.operators import obstacle
         from release_pipelines.features.notify.spec import named
 
         production = spec.production
         for receiver in production.part("notify", list) or []:
             if why := obstacle(receiver):
-                said = f"notify in {production.name}.yaml: {named(receiver)} cannot be told: {why}."
-                yield Problem(said, urgent=True)
+                sentence = f"notify in {production.name}.yaml: {named(receiver)} cannot be told: {why}."
+                yield Problem(sentence, urgent=True)
 
     def summary(self, spec: ReleaseSpec) -> str | None:
         from release_pipelines.features.notify.spec import named

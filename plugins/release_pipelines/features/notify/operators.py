@@ -1,4 +1,4 @@
-"""People are told what a release came to."""
+"""Sends the notice of a release's outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def tell(ended: Ended) -> None:
-    """Send the notice to whom the environment names; again for the same outcome it tells nobody twice."""
+    """Send the notice to the environment's receivers; nobody gets that of the same outcome twice."""
     history, detail = HistoryHook().history(), ended.detail
     environment = ended.target.environment
     notice = notice_of(detail, environment, run_url(ended.context), ended.steps, ended.report)
@@ -41,7 +41,7 @@ def tell(ended: Ended) -> None:
 
 
 def _send(context: Context, spec: NotifySpec, notice: Notice) -> str | None:
-    """Send; returns why it could not be sent."""
+    """Send the notice; returns why it could not be sent, or None."""
     try:
         notifier(spec, notice).notify(context)
     except NotSent as error:
@@ -66,7 +66,7 @@ def notifier(spec: NotifySpec, notice: Notice) -> BaseNotifier:
 
 
 def obstacle(spec: NotifySpec) -> str | None:
-    """Why the receiver cannot be told, as far as that shows beforehand; None: nothing is known."""
+    """Why the receiver cannot be notified, as far as that shows beforehand; None where nothing shows."""
     kind = NOTIFIERS.get(spec.kind)
     missing = kind.missing()
     if missing:

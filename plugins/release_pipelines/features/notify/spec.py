@@ -1,4 +1,4 @@
-"""Who is told what a release came to: the list ``notify`` of an environment's file."""
+"""Receivers of notices: the list ``notify`` of an environment's file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.ports.notifier import NOTIFIERS, Notifier
 
 KEYS = ("connection", "channel", "to")
-"""What a file may say of a receiver beside its kind."""
+"""Keys of a receiver beside its kind."""
 
 Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 
@@ -43,10 +43,10 @@ class NotifySpec(Value):
 
     @property
     def keys(self) -> dict[str, Any]:
-        """What the file says beside the kind, as the notifier takes it."""
-        given = {key: getattr(self, key) for key in KEYS if getattr(self, key)}
+        """The receiver's keys beside its kind, as the notifier takes them."""
+        keys = {key: getattr(self, key) for key in KEYS if getattr(self, key)}
         model = NOTIFIERS.get(self.kind).options
-        return {**given, "options": model.model_validate(self.options)} if model else given
+        return {**keys, "options": model.model_validate(self.options)} if model else keys
 
     @field_validator("options")
     @classmethod
@@ -60,28 +60,28 @@ class NotifySpec(Value):
     @model_validator(mode="after")
     def _fits(self) -> NotifySpec:
         notifier = _notifier(self.kind)
-        given = {key for key in (*KEYS, "options") if getattr(self, key)}
-        takes = {*notifier.needs, *notifier.takes, *(["options"] if notifier.options else [])}
+        keys = {key for key in (*KEYS, "options") if getattr(self, key)}
+        allowed = {*notifier.needs, *notifier.takes, *(["options"] if notifier.options else [])}
         for key in notifier.needs:
-            if key not in given:
+            if key not in keys:
                 raise ValueError(f"`{key}` beside it is expected, found `{self.kind}` alone")
-        for key in sorted(given - takes):
+        for key in sorted(keys - allowed):
             raise ValueError(f"no `{key}` beside `{self.kind}` is expected, found `{key}`")
         return self
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """The schema, with the options of each notifier that has some."""
-        made = handler.resolve_ref_schema(handler(schema))
+        resolved = handler.resolve_ref_schema(handler(schema))
         options = {name: handler(model.__pydantic_core_schema__) for name, model in _options()}
         if options:
-            made["allOf"] = [
+            resolved["allOf"] = [
                 {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": {"options": it}}}
                 for name, it in options.items()
             ]
         else:
-            del made["properties"]["options"]
-        return made
+            del resolved["properties"]["options"]
+        return resolved
 
 
 def named(spec: NotifySpec) -> str:

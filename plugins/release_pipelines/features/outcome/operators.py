@@ -1,4 +1,4 @@
-"""What goes into the history: which artifact is released, and what became of it."""
+"""The outcome of a release: recorded in the history, explained and told."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 HURRIED = {"skip": "cut a hold short", "promote": "had it promoted before its time"}
-"""What a person did who gave such a command."""
+"""Commands that end a hold early, to what the person did in words."""
 
 
 class RecordOutcomeOperator(ReleaseOperator):
-    """Say what the release came to, and fail the run unless it is the truth that all went well (R9).
+    """Record the release's outcome, and fail the run unless it was released or had nothing to do (R9).
 
-    Then its plots and its incident report are attached, and those are told whom the environment's file names. Meant as a teardown
-    that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
+    Then its plots and its incident report are attached, and the receivers of the environment's file are notified. Meant as a
+    teardown that decides over the run: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
 
     :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`; its last environment counts.
     :param tasks: ids of the tasks of the run in the order in which they work: the first one that failed gives the reason.
@@ -69,7 +69,7 @@ class RecordOutcomeOperator(ReleaseOperator):
 
     @staticmethod
     def _end(release: str, outcome: Outcome, sentence: str) -> None:
-        """Nobody waits for an answer to a command that came too late."""
+        """Finish the release in the history, and answer the commands that came too late."""
         history = HistoryHook().history()
         history.finish(release, outcome, sentence)
         for command in history.commands(release, open_only=True):
@@ -97,12 +97,12 @@ class RecordOutcomeOperator(ReleaseOperator):
         verdict = self._verdict(context, failed)
         if failed and reason is None:
             reason = f"{failed} was ended from outside (by a person, or its process died)"
-            kept = self._pull(context, self.roles["plan"], "verdict")
-            if kept:
-                verdict, reason = kept, f"{kept['sentence']}; {reason}"
+            route_verdict = self._pull(context, self.roles["plan"], "verdict")
+            if route_verdict:
+                verdict, reason = route_verdict, f"{route_verdict['sentence']}; {reason}"
         switched = self._pull(context, self.roles["switch"]) or {}
         critical = ("plan", "prepare", "switch", "verify")
-        back = next((self.roles[it] for it in critical if states[self.roles[it]] == "failed"), None)
+        failed_rollback = next((self.roles[it] for it in critical if states[self.roles[it]] == "failed"), None)
         owner = self._pull(context, self.roles["plan"], TAKEN_OVER)
         return Facts(
             version=preflight.get("version") or str(params.get("version") or "unknown"),
@@ -118,14 +118,14 @@ class RecordOutcomeOperator(ReleaseOperator):
             marked_by_person=failed is None,
             deployed=self._pull(context, self.roles["deploy"], "deployment") is not None,
             promoted=promoted,
-            rollback_reason=self._pull(context, back, REASON) if back else None,
+            rollback_reason=self._pull(context, failed_rollback, REASON) if failed_rollback else None,
             aborted=self._pull(context, failed, ABORTED) if failed else None,
             taken_over=self._who(owner) if owner else None,
             hurried=self._hurried(release) if release and promoted else [],
         )
 
     def _verdict(self, context: Context, failed: str | None) -> Any:
-        """The failed task's verdict, else that of the stage before it: it says how far the version was."""
+        """The failed task's verdict, else that of the stage before it: its weight says how far the version had come."""
         if failed is None:
             return None
         for task_id in reversed(self.tasks[: self.tasks.index(failed) + 1]):
@@ -135,7 +135,7 @@ class RecordOutcomeOperator(ReleaseOperator):
         return None
 
     def _who(self, owner: str) -> str:
-        """Who took the environment away, and why."""
+        """A sentence about the release or rollback that took the environment over."""
         try:
             other = HistoryHook().history().release(owner)
         except ValueError:
@@ -146,7 +146,7 @@ class RecordOutcomeOperator(ReleaseOperator):
 
     @staticmethod
     def _hurried(release: str) -> list[str]:
-        """Who let a hold end before its time, in sentences."""
+        """Sentences about the people who ended a hold early."""
         commands = HistoryHook().history().commands(release, open_only=False)
         return [
             f"{it.by} {HURRIED[it.kind]}{f': {it.reason}' if it.reason else ''}"

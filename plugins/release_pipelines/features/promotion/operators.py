@@ -1,4 +1,4 @@
-"""The version that held becomes stable (R18)."""
+"""Promotion: the version that passed all stages becomes stable (R18)."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ class PromoteOperator(ReleaseOperator):
         target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
         artifact = as_value(Artifact, self.artifact, "artifact")
         observed = checked_lease(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
-        held = held_on(observed)
-        begun = None if is_blank(self.deployment) else as_value(Deployment, self.deployment, "deployment")
-        if observed.track(held).digest != artifact.digest:
+        track = judged_track(observed)
+        deployment = None if is_blank(self.deployment) else as_value(Deployment, self.deployment, "deployment")
+        if observed.track(track).digest != artifact.digest:
             raise AirflowFailException(
-                f"{observed.track(held).digest} runs on {held}, and {artifact.digest} was to be promoted: nothing was changed."
+                f"{observed.track(track).digest} runs on {track}, and {artifact.digest} was to be promoted: nothing was changed."
             )
         self.defer(
             trigger=PromoteTrigger(
@@ -92,11 +92,11 @@ class PromoteOperator(ReleaseOperator):
                 release=self.release,
                 artifact=to_json(artifact),
                 fence=lease.fence,
-                track=held,
+                track=track,
                 return_weights=self.return_weights,
                 keep_old=self.keep_old,
                 retire_after=self.retire_after,
-                previous=to_json(begun.good) if begun and begun.good else None,
+                previous=to_json(deployment.good) if deployment and deployment.good else None,
             ),
             method_name="promoted",
         )
@@ -113,6 +113,6 @@ class PromoteOperator(ReleaseOperator):
             return event
 
 
-def held_on(observed: Observed) -> Track:
+def judged_track(observed: Observed) -> Track:
     """The track beside stable that the new version was judged on; stable where it was rolled, or is the first."""
     return next((track for track in ("canary", "preview") if observed.track(track).wanted), "stable")

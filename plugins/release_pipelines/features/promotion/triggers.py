@@ -56,8 +56,8 @@ class PromoteTrigger(PlatformTrigger):
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
-        given = self.arguments
-        context = release_context(platform, given)
+        arguments = self.arguments
+        context = release_context(platform, arguments)
         return await Promotion(
-            context, given["track"], given["return_weights"], given["keep_old"], given["retire_after"]
+            context, arguments["track"], arguments["return_weights"], arguments["keep_old"], arguments["retire_after"]
         ).run()

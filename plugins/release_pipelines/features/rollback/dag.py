@@ -1,4 +1,4 @@
-"""The way back as a DAG for a person."""
+"""The DAG with which a person rolls an app back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from release_pipelines.spec.release import app_files
 
 
 def rollback_dag(apps: Path, config: Path) -> DAG:
-    """The DAG ``release_rollback``: a person goes back to a version that was good.
+    """The DAG ``release_rollback``: a person goes back to a good version.
 
     :param apps: folder of the app files.
     :param config: folder of the environment files.

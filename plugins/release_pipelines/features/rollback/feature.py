@@ -1,4 +1,4 @@
-"""The way back of the last environment (R8)."""
+"""The rollback of the last environment (R8)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STEPS = ("plan", "prepare", "switch", "verify", "clean_up")
 """Names of the tasks, in order."""
 CRITICAL = STEPS[:-1]
-"""Where one of these fails, what follows does not run, and a person is called."""
+"""Tasks that end the rollback when they fail: the following ones do not run, and a person is called."""
 
 
 class RollbackFeature(Feature):

@@ -1,4 +1,4 @@
-"""How to go back (R8): a plan of named steps, made from what really runs."""
+"""The plan of a rollback (R8), made from the state of the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from release_pipelines.core.model.observation import Observed
 
 
 class RollbackPlan(Value):
-    """What the rollback does.
+    """The plan of a rollback.
 
     ``return_traffic``: stable still runs the last good version, so the traffic goes back to it in one write.
     ``redeploy``: stable itself was changed, so it gets the last good version back by a rolling update.
@@ -27,20 +27,23 @@ class RollbackPlan(Value):
 def plan_rollback(
     observed: Observed, bad_digest: str, recorded_good: Artifact | None, *, decided: bool = False
 ) -> RollbackPlan:
-    """Choose the way back.
+    """Choose the kind of rollback.
 
-    :param observed: what runs now.
+    :param observed: the state of the environment.
     :param bad_digest: the digest that must not stay.
     :param recorded_good: newest artifact of the history that was promoted and held, and is not the bad one.
-    :param decided: a person has decided to go back: then the track that held keeps the traffic only until stable is ready (R18).
+    :param decided: whether a person has decided to go back: then a healthy track beside stable keeps the traffic only until stable
+        is ready (R18).
     """
     stable = observed.track("stable")
-    held = next((it for it in observed.beside if observed.weight(it) == 100 and observed.track(it).ready), None)
+    serving = next((it for it in observed.beside if observed.weight(it) == 100 and observed.track(it).ready), None)
     noted_good = observed.route.note.last_good if observed.route else None
     good = next((it for it in (noted_good, recorded_good) if it is not None and it.digest != bad_digest), None)
     if stable.digest and stable.digest != bad_digest:
-        stated = good is not None and good.digest == stable.digest and not stable.settled and not stable.failure
-        if good is not None and stated and (stable.ready == 0 or stable.updated < stable.ready):
+        is_rolling_back = (
+            good is not None and good.digest == stable.digest and not stable.settled and not stable.failure
+        )
+        if good is not None and is_rolling_back and (stable.ready == 0 or stable.updated < stable.ready):
             return _redeploy(good)  # on its way back already: some replicas still run the bad version, or none is ready
         if stable.ready == 0:
             return RollbackPlan(
@@ -54,11 +57,11 @@ def plan_rollback(
             version=stable.version,
             sentence=f"all traffic back to {stable.version or stable.digest}, which still runs on stable",
         )
-    if held and observed.track(held).digest == bad_digest and not decided:
+    if serving and observed.track(serving).digest == bad_digest and not decided:
         return RollbackPlan(
             kind="person",
             sentence=f"stable did not become ready with {stable.version or bad_digest}; "
-            f"the traffic stays on the healthy {held}, and a person has to decide",
+            f"the traffic stays on the healthy {serving}, and a person has to decide",
         )
     if good is None:
         return RollbackPlan(kind="person", sentence="nothing good is known to go back to, so nothing was changed")

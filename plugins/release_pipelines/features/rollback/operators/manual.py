@@ -1,4 +1,4 @@
-"""A person goes back to a version that was good, whether a release runs or not (R8)."""
+"""Manual rollback: a person goes back to a good version, whether a release runs or not (R8)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.outcome import INCIDENT
 from release_pipelines.core.model.records import is_rollback
 from release_pipelines.core.model.target import Target
-from release_pipelines.features.rollback.operators.planned import Planned, keep, owner_of
+from release_pipelines.features.rollback.operators.planned import Planned, owner_of, record_plan
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.frozen import spec_of
@@ -35,24 +35,25 @@ if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
 
 LEASE_SECONDS = 900.0
-"""A rollback's lease is not renewed: it lasts for a rolling update, and is given back at the end."""
+"""Lifetime of a manual rollback's lease, in seconds: enough for a rolling update, since nothing renews it."""
+
 ROLLBACK_FACTS = "rollback"
-"""XCom key of the rollback's id, version, who asked for it and why, where it happens and who is told: pushed as soon as the
-history knows it."""
+"""XCom key of a manual rollback's facts: its id, version, requester, reason, target and environment. Pushed before it is in the
+history."""
 
 
 class ManualRollbackPlanOperator(ReleaseOperator):
-    """Decide how an app goes back, as a person asks; take its lease by force, so that a running release ends.
+    """Plan a rollback that a person asks for; take the app's lease by force, so that a running release ends.
 
-    The rollback has a row of its own in the history, under the version that goes: that one is never "last good" again.
+    The rollback has a row of its own in the history, under the version that it removes, which is never "last good" again.
 
     :param apps: folder of the app files.
     :param config: folder of the environment files.
     :param app: the app's name.
     :param environment: the environment's name; empty: the app's last one.
     :param version: the version to go back to; empty: the newest one that was promoted and held.
-    :param reason: why, in a person's words.
-    :param requested_by: who asks, for runs that no signed-in user triggered.
+    :param reason: the person's reason.
+    :param requested_by: the person's name, for runs that no signed-in user triggered.
     :return: a :class:`~release_pipelines.features.rollback.operators.planned.Planned` as a dict. Skipped when the version serves already. Where
         nothing good is known, it fails and changes nothing.
 
@@ -84,8 +85,8 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         self.requested_by = requested_by
 
     def work(self, context: Context) -> dict[str, Any]:
-        run: Any = context["dag_run"]
-        by, reason = run.triggering_user_name or self.requested_by.strip(), self.reason.strip()
+        dag_run: Any = context["dag_run"]
+        by, reason = dag_run.triggering_user_name or self.requested_by.strip(), self.reason.strip()
         if not by:
             raise AirflowFailException("Nobody is named who asks for this rollback: give `requested_by`.")
         if not reason:
@@ -97,7 +98,7 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         release, owner = release_id(context), owner_of(observed)
         if is_rollback(owner) and owner != release and observed.lease is not None and observed.lease.holder == owner:
             raise AirflowFailException(f"{target.app} in {target.environment} is being rolled back already by {owner}.")
-        bad = leaving(observed)
+        bad = track_to_remove(observed)
         if bad is None:
             raise AirflowFailException(f"Nothing of {target.app} runs in {target.environment}: nothing was changed.")
         good = self._good(history, target, observed, bad)
@@ -112,7 +113,7 @@ class ManualRollbackPlanOperator(ReleaseOperator):
             observed = hook.call(lambda platform: platform.observe(target))  # nobody else writes from here on
             plan = plan_rollback(observed, bad.digest or "", good, decided=True)
             context["ti"].xcom_push("plan", to_json(plan))
-            keep(release, target, plan, observed)
+            record_plan(release, target, plan, observed)
             _possible(plan)
         except Exception:
             with suppress(PlatformError):
@@ -165,19 +166,26 @@ class ManualRollbackPlanOperator(ReleaseOperator):
     ) -> None:
         run: Any = context["dag_run"]
         version = bad.version or (bad.digest or "").removeprefix("sha256:")[:12]
-        begun = {"release": release, "version": version, "by": by, "reason": reason}
-        told = {"target": to_json(target), "environment": to_json(environment)}
-        context["ti"].xcom_push(ROLLBACK_FACTS, {**begun, **told})
+        facts = {
+            "release": release,
+            "version": version,
+            "by": by,
+            "reason": reason,
+            "target": to_json(target),
+            "environment": to_json(environment),
+        }
+        context["ti"].xcom_push(ROLLBACK_FACTS, facts)
         history.begin(release, target.app, run.dag_id, run.run_id, version, by, reason=reason)
         if bad.digest:
-            gone = good.model_copy(update={"version": version, "digest": bad.digest, "commit": None, "evidence": {}})
-            history.record_artifact(release, gone)
+            removed = good.model_copy(update={"version": version, "digest": bad.digest, "commit": None, "evidence": {}})
+            history.record_artifact(release, removed)
 
 
 class RecordRollbackOperator(ReleaseOperator):
-    """Say what a person's rollback came to, and fail the run unless the traffic is back (R9).
+    """Record the outcome of a manual rollback, and fail the run unless the traffic is back (R9).
 
-    Then its incident report is attached, and those are told whom the environment's file names. Meant as a teardown that counts: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
+    Then its incident report is attached, and the receivers of the environment's file are notified. Meant as a teardown that decides
+    over the run: ``outcome.as_teardown(on_failure_fail_dagrun=True)``, downstream of everything else.
 
     :param group: id of the group of the rollback's tasks.
     :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
@@ -194,48 +202,48 @@ class RecordRollbackOperator(ReleaseOperator):
         ti: Any = context["ti"]
         plan, *_, verify = self.critical
         states = task_states(context, self.critical)
-        begun = ti.xcom_pull(task_ids=plan, key=ROLLBACK_FACTS)
+        facts = ti.xcom_pull(task_ids=plan, key=ROLLBACK_FACTS)
         planned = ti.xcom_pull(task_ids=plan, key="plan")
         if states[plan] == "skipped":
-            return self._said(context, "no_op", "The version already serves all traffic; nothing was changed.", None)
+            return self._end(context, "no_op", "The version already serves all traffic; nothing was changed.", None)
         failed = next((task for task in self.critical if states[task] != "success"), None)
         why = str((failed and ti.xcom_pull(task_ids=failed, key=REASON)) or f"{failed} was ended by a person").rstrip(
             "."
         )
-        if not begun or not planned:
-            return self._said(context, "failed", f"Nothing was rolled back: {why}.", begun)
+        if not facts or not planned:
+            return self._end(context, "failed", f"Nothing was rolled back: {why}.", facts)
         if failed is None or states[verify] == "success":
             sentence = (
-                f"Rolled back {begun['version']}: {begun['by']}: {begun['reason'].rstrip('.')}, "
+                f"Rolled back {facts['version']}: {facts['by']}: {facts['reason'].rstrip('.')}, "
                 f"traffic is back on {planned['version']}."
             )
-            return self._said(context, "rolled_back", sentence, begun)
-        return self._said(context, "rollback_failed", f"Rollback of {begun['version']} failed: {why}.", begun)
+            return self._end(context, "rolled_back", sentence, facts)
+        return self._end(context, "rollback_failed", f"Rollback of {facts['version']} failed: {why}.", facts)
 
-    def _said(self, context: Context, outcome: Any, sentence: str, begun: dict[str, Any] | None) -> dict[str, Any]:
-        if begun:
-            HistoryHook().history().finish(begun["release"], outcome, sentence)
+    def _end(self, context: Context, outcome: Any, sentence: str, facts: dict[str, Any] | None) -> dict[str, Any]:
+        if facts:
+            HistoryHook().history().finish(facts["release"], outcome, sentence)
         context["ti"].xcom_push("outcome", outcome)
         context["ti"].xcom_push(REASON, sentence)
-        if begun:
-            target = Target.model_validate(begun["target"])
-            environment = _environment(begun, target)
-            explain_and_tell(context, begun["release"], target, environment, incident=outcome in INCIDENT)
+        if facts:
+            target = Target.model_validate(facts["target"])
+            environment = _environment(facts, target)
+            explain_and_tell(context, facts["release"], target, environment, incident=outcome in INCIDENT)
         if outcome not in ("rolled_back", "no_op"):
             raise AirflowFailException(sentence)
         self.log.info(sentence)
         return {"outcome": outcome, "sentence": sentence}
 
 
-def leaving(observed: Observed) -> TrackStatus | None:
-    """What a rollback takes away: the new version beside stable when a release runs, else what stable runs."""
+def track_to_remove(observed: Observed) -> TrackStatus | None:
+    """The track that a rollback removes: the new version beside stable while a release runs, else stable; None where nothing runs."""
     stable = observed.track("stable")
     beside = (observed.track(track) for track in ("canary", "preview"))
     return next((it for it in (*beside, stable) if it.digest and (it.wanted or it.ready)), None)
 
 
 def serves(observed: Observed, good: Artifact) -> bool:
-    """Whether there is nothing to do."""
+    """Whether ``good`` serves all traffic already, so that there is nothing to roll back."""
     stable = observed.track("stable")
     return stable.digest == good.digest and stable.settled and observed.weight("stable") == 100 and not observed.beside
 
@@ -250,11 +258,10 @@ def _possible(plan: RollbackPlan) -> RollbackPlan:
     return plan
 
 
-def _environment(begun: dict[str, Any], target: Target) -> EnvironmentSpec:
-    """The environment's settings; a rollback that an earlier version planned knows of them only who is told."""
-    if "environment" in begun:
-        return EnvironmentSpec.model_validate(begun["environment"])
-    known = {"url": target.url}
+def _environment(facts: dict[str, Any], target: Target) -> EnvironmentSpec:
+    """The environment's settings in a rollback's facts; those that version 0.1 pushed have only its receivers."""
+    if "environment" in facts:
+        return EnvironmentSpec.model_validate(facts["environment"])
     connections = {
         "platform": target.platform_connection,
         "registry": target.registry_connection,
@@ -266,7 +273,7 @@ def _environment(begun: dict[str, Any], target: Target) -> EnvironmentSpec:
             "platform": target.platform,
             "router": {"kind": target.router.kind},
             "connections": connections,
-            "address": known,
-            "notify": begun.get("notify") or [],
+            "address": {"url": target.url},
+            "notify": facts.get("notify") or [],
         }
     )

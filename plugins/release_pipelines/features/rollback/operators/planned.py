@@ -1,7 +1,7 @@
-"""The way back (R8), in named tasks: plan, prepare, switch, verify, clean up.
+"""Rollback (R8), in named tasks: plan, prepare, switch, verify, clean up.
 
-Plan, prepare, switch and verify are critical: where one fails, what follows does not run, and a person is called. What the
-plan keeps of the state before (its back-up) and the clean-up are not: a failure is noted.
+Plan, prepare, switch and verify are critical: where one fails, the following ones do not run, and a person is called. The back-up
+of the state before the rollback and the clean-up are not: their failures are recorded.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Planned(Value):
-    """What a rollback's tasks need: pushed by the plan, so that none of them is told anything else."""
+    """The plan of a rollback with its target and lease: the only input of the tasks that follow the plan."""
 
     target: Target
     release: str
@@ -49,7 +49,7 @@ class Planned(Value):
 
 
 class RollbackPlanOperator(ReleaseOperator):
-    """Decide how to go back, from what really runs; keeps what it finds, and changes nothing but the lease.
+    """Plan the rollback from the state of the environment; record that state, and change nothing but the lease.
 
     A rollback takes precedence over a release: the lease is taken by force, but never from another rollback. Then, and where
     another release has changed the environment since, the task is skipped, with XCom ``taken_over`` naming who.
@@ -91,7 +91,7 @@ class RollbackPlanOperator(ReleaseOperator):
         hook = PlatformHook(target)
         before = hook.call(lambda platform: platform.observe(target))
         owner = owner_of(before)
-        if not _belongs(before, self.release):
+        if not _is_unfinished(before, self.release):
             # a task of an old run that was cleared: it must not take a newer release's traffic away, nor its own (R1)
             self._gone(context, target, owner)
         lease = self._take(context, hook, target)
@@ -100,7 +100,7 @@ class RollbackPlanOperator(ReleaseOperator):
         observed = hook.call(lambda platform: platform.observe(target))
         plan = plan_rollback(observed, bad.digest, good)
         context["ti"].xcom_push("plan", to_json(plan))
-        keep(self.release, target, plan, observed)
+        record_plan(self.release, target, plan, observed)
         if plan.kind == "person":
             raise AirflowFailException(plan.sentence[0].upper() + plan.sentence[1:] + ".")
         self.log.info("Plan: %s.", plan.sentence)
@@ -127,7 +127,7 @@ class RollbackPlanOperator(ReleaseOperator):
             return take(force=True)
 
     def _recorded(self, target: Target, bad_digest: str) -> Artifact | None:
-        """What the history knows as good; a history that is away takes no way back away."""
+        """The last good artifact of the history; None where there is none, or the history is away, which stops no rollback."""
         from release_pipelines.adapters.history import HistoryUnavailable
 
         try:
@@ -137,7 +137,7 @@ class RollbackPlanOperator(ReleaseOperator):
             return None
 
     def _gone(self, context: Context, target: Target, owner: str | None) -> None:
-        """Somebody else has the environment now, or it was promoted: nothing is rolled back here."""
+        """Skip the task: another release owns the environment now, or this one was promoted."""
         if owner and owner != self.release:
             context["ti"].xcom_push(TAKEN_OVER, owner)
         raise AirflowSkipException(
@@ -146,21 +146,21 @@ class RollbackPlanOperator(ReleaseOperator):
         )
 
     def _keep_verdict(self, context: Context, target: Target, before: Observed) -> None:
-        """A step that was ended while it waited for a person could not tell its verdict: it stands on the route (R13)."""
+        """Record the verdict on the route's note: a step that was ended while it waited for a person could not record it (R13)."""
         note = before.route.note if before.route else RouteNote()
         if note.release == self.release and note.verdict and note.verdict.judgement != "pass":
             context["ti"].xcom_push("verdict", to_json(note.verdict))
             HistoryHook().history().record_verdict(self.release, target.environment, note.verdict, [])
 
 
-def keep(release: str, target: Target, plan: RollbackPlan, observed: Observed) -> None:
-    """Keep the plan, and what stood before anything was changed."""
-    noted(release, "back_up", "what stood before the rollback", target.environment, to_json(observed))
-    noted(release, "rollback", plan.sentence, target.environment, to_json(plan))
+def record_plan(release: str, target: Target, plan: RollbackPlan, observed: Observed) -> None:
+    """Record the plan, and the state before the rollback changes anything."""
+    record_event(release, "back_up", "what stood before the rollback", target.environment, to_json(observed))
+    record_event(release, "rollback", plan.sentence, target.environment, to_json(plan))
 
 
-def noted(release: str, kind: str, sentence: str, environment: str, data: dict[str, Any] | None = None) -> None:
-    """Tell the release's story. Not critical: a history that is away, or was never told of the release, stops no rollback."""
+def record_event(release: str, kind: str, sentence: str, environment: str, data: dict[str, Any] | None = None) -> None:
+    """Add an event to the release. A history that is away, or does not know the release, stops no rollback."""
     from release_pipelines.adapters.history import HistoryUnavailable, UnknownRelease
 
     with suppress(HistoryUnavailable, UnknownRelease):
@@ -168,14 +168,14 @@ def noted(release: str, kind: str, sentence: str, environment: str, data: dict[s
 
 
 def owner_of(observed: Observed) -> str | None:
-    """Whose the environment is: who holds the lease, else who wrote the route last."""
+    """The release that owns the environment: the lease holder, else the last writer of the route; None where nobody is."""
     if observed.lease is not None and observed.lease.holder and observed.lease.expires_at > time.time():
         return observed.lease.holder
     return observed.route.note.release if observed.route else None
 
 
-def _belongs(observed: Observed, release: str) -> bool:
-    """Whether what stands in the environment is this release's unfinished work."""
+def _is_unfinished(observed: Observed, release: str) -> bool:
+    """Whether ``release`` still owns the environment and has neither promoted nor rolled back to its end."""
     owner = owner_of(observed)
     if is_rollback(owner):
         return False
@@ -186,7 +186,7 @@ def _belongs(observed: Observed, release: str) -> bool:
 
 
 class PlannedOperator(ReleaseOperator):
-    """A rollback task that does its part of a plan.
+    """Base of the rollback's tasks that follow the plan.
 
     :param plan: what :class:`RollbackPlanOperator` returned.
     """
@@ -198,7 +198,7 @@ class PlannedOperator(ReleaseOperator):
         self.plan = plan
 
     def planned(self) -> Planned:
-        """The plan with all that belongs to it."""
+        """The plan with its target and lease."""
         return as_value(Planned, self.plan, "the rollback's plan")
 
 
@@ -212,38 +212,38 @@ class RollbackPrepareOperator(PlannedOperator):
     """
 
     def work(self, context: Context) -> None:
-        it = self.planned()
-        good = it.plan.artifact
-        if it.plan.kind != "redeploy" or good is None:
-            self.log.info("%s still runs: nothing to prepare.", it.plan.version)
+        planned = self.planned()
+        good = planned.plan.artifact
+        if planned.plan.kind != "redeploy" or good is None:
+            self.log.info("%s still runs: nothing to prepare.", planned.plan.version)
             return
 
         async def redeploy(platform: Platform) -> TrackStatus:
-            await platform.deploy(it.target, "stable", good, None, it.lease.fence, restore=True)
-            return await settle(platform, it.target, "stable", it.lease.fence, WORKER_SECONDS)
+            await platform.deploy(planned.target, "stable", good, None, planned.lease.fence, restore=True)
+            return await settle(platform, planned.target, "stable", planned.lease.fence, WORKER_SECONDS)
 
-        status = PlatformHook(it.target).call(redeploy)
+        status = PlatformHook(planned.target).call(redeploy)
         if not status.settled and not status.failure:
             self.defer(
-                trigger=RolloutTrigger(target=to_json(it.target), track="stable", fence=it.lease.fence),
+                trigger=RolloutTrigger(target=to_json(planned.target), track="stable", fence=planned.lease.fence),
                 method_name="ready",
-                timeout=timedelta(seconds=10 * it.target.workload.ready_timeout + 600),
+                timeout=timedelta(seconds=10 * planned.target.workload.ready_timeout + 600),
             )
-        self._ready(it, status.failure)
+        self._ready(planned, status.failure)
 
     def ready(self, context: Context, event: dict[str, Any]) -> None:
-        """The good version has been rolled out again, or cannot be."""
+        """The rollout of the good version has ended, ready or failed."""
         with explained(context):
             self._ready(self.planned(), event.get("error") or event["status"]["failure"])
 
-    def _ready(self, it: Planned, failure: str | None) -> None:
+    def _ready(self, planned: Planned, failure: str | None) -> None:
         if failure:
-            raise AirflowFailException(f"{it.plan.version} did not become ready: {failure}")
-        self.log.info("%s is ready on stable.", it.plan.version)
+            raise AirflowFailException(f"{planned.plan.version} did not become ready: {failure}")
+        self.log.info("%s is ready on stable.", planned.plan.version)
 
 
 class RollbackSwitchOperator(PlannedOperator):
-    """Put all traffic on the last good version; finds it there already when a trigger returned it (R4).
+    """Put all traffic on the last good version; a failing verdict's trigger may have done so already (R4).
 
     :return: ``{"version": …, "digest": …}`` of what has the traffic.
 
@@ -252,24 +252,24 @@ class RollbackSwitchOperator(PlannedOperator):
     """
 
     def work(self, context: Context) -> dict[str, Any]:
-        it = self.planned()
+        planned = self.planned()
 
         async def switch(platform: Platform) -> None:
-            observed = await platform.observe(it.target)
-            note = observed.route.note if observed.route else RouteNote()
-            if observed.route and observed.route.traffic.same(ALL_TO_STABLE) and note.release == it.release:
+            observed = await platform.observe(planned.target)
+            current = observed.route.note if observed.route else RouteNote()
+            if observed.route and observed.route.traffic.same(ALL_TO_STABLE) and current.release == planned.release:
                 return  # a failing verdict moved it already: its note stays, with the verdict
-            back = RouteNote(
-                release=it.release,
+            note = RouteNote(
+                release=planned.release,
                 step="rollback",
                 traffic=ALL_TO_STABLE,
                 started_at=time.time(),
-                last_good=it.plan.artifact or note.last_good,
+                last_good=planned.plan.artifact or current.last_good,
             )
-            await platform.split(it.target, ALL_TO_STABLE, back, it.lease.fence)
+            await platform.split(planned.target, ALL_TO_STABLE, note, planned.lease.fence)
 
-        PlatformHook(it.target).call(switch)
-        return {"version": it.plan.version, "digest": it.plan.digest}
+        PlatformHook(planned.target).call(switch)
+        return {"version": planned.plan.version, "digest": planned.plan.digest}
 
 
 class RollbackVerifyOperator(PlannedOperator):
@@ -280,45 +280,54 @@ class RollbackVerifyOperator(PlannedOperator):
     """
 
     def work(self, context: Context) -> dict[str, Any]:
-        it = self.planned()
-        observed = PlatformHook(it.target).call(lambda platform: platform.observe(it.target))
+        planned = self.planned()
+        observed = PlatformHook(planned.target).call(lambda platform: platform.observe(planned.target))
         stable = observed.track("stable")
         all_of_it = observed.route is not None and observed.route.traffic.same(ALL_TO_STABLE)
-        if not all_of_it or stable.digest != it.plan.digest or stable.ready == 0:
+        if not all_of_it or stable.digest != planned.plan.digest or stable.ready == 0:
             raise AirflowException(
                 f"stable runs {stable.version or stable.digest} with {stable.ready} ready replicas and "
-                f"{observed.weight('stable')} % of the traffic; {it.plan.version} with all of it is expected."
+                f"{observed.weight('stable')} % of the traffic; {planned.plan.version} with all of it is expected."
             )
-        smoke_test(it.target, it.paths, None if it.plan.version == UNKNOWN_VERSION else it.plan.version)
-        noted(it.release, "verified", f"all traffic is on {it.plan.version}, which answers", it.target.environment)
-        self.log.info("All traffic is on %s, which answers.", it.plan.version)
-        return {"version": it.plan.version, "digest": it.plan.digest}
+        smoke_test(
+            planned.target, planned.paths, None if planned.plan.version == UNKNOWN_VERSION else planned.plan.version
+        )
+        record_event(
+            planned.release,
+            "verified",
+            f"all traffic is on {planned.plan.version}, which answers",
+            planned.target.environment,
+        )
+        self.log.info("All traffic is on %s, which answers.", planned.plan.version)
+        return {"version": planned.plan.version, "digest": planned.plan.digest}
 
 
 class RollbackCleanupOperator(PlannedOperator):
-    """Retire what runs beside stable when it has drained, and see stable settled. Deferred: holds no worker slot. Not critical.
+    """Remove the tracks beside stable when they have drained, and wait until stable has settled. Deferred: holds no worker slot. Not critical.
 
     Templated: ``plan``.
     XCom: nothing; ``reason`` when it fails.
     """
 
     def work(self, context: Context) -> None:
-        it = self.planned()
-        observed = PlatformHook(it.target).call(lambda platform: platform.observe(it.target))
+        planned = self.planned()
+        observed = PlatformHook(planned.target).call(lambda platform: platform.observe(planned.target))
         if not observed.beside and observed.track("stable").settled:
             return
         verdict = observed.route.note.verdict if observed.route else None
         since = (verdict.decided_at if verdict else None) or time.time()
         self.defer(
-            trigger=RetireTrigger(target=to_json(it.target), fence=it.lease.fence, at=since + it.retire_after),
+            trigger=RetireTrigger(
+                target=to_json(planned.target), fence=planned.lease.fence, at=since + planned.retire_after
+            ),
             method_name="retired",
         )
 
     def retired(self, context: Context, event: dict[str, Any]) -> None:
-        """It is gone, or could not be removed: noted, but no reason to fail a rollback that is done."""
+        """The track is removed; a failure is recorded, but does not fail a rollback that is done."""
         if event.get("error"):
-            it = self.planned()
-            HistoryHook().history().record_event(it.release, "cleanup", event["error"], it.target.environment)
+            planned = self.planned()
+            HistoryHook().history().record_event(planned.release, "cleanup", event["error"], planned.target.environment)
             self.log.warning("What ran beside stable was not removed: %s", event["error"])
 
 
@@ -332,8 +341,8 @@ class RollbackGiveBackOperator(PlannedOperator):
     def work(self, context: Context) -> None:
         if is_blank(self.plan):
             return  # it has failed, or found nothing to do: see ManualRollbackPlanOperator, which frees what it took
-        it = self.planned()
+        planned = self.planned()
         try:
-            PlatformHook(it.target).call(lambda platform: platform.give_back_lease(it.target, it.lease))
+            PlatformHook(planned.target).call(lambda platform: platform.give_back_lease(planned.target, planned.lease))
         except FenceLost as lost:
             self.log.info("%s", lost)

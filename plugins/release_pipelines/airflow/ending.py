@@ -62,7 +62,7 @@ def run_url(context: Context) -> str | None:
 
 @contextmanager
 def noted(what: str) -> Iterator[None]:
-    """What comes after the outcome is worth a line in the log, and never a failed task."""
+    """Log an error of what comes after the outcome, instead of failing the task."""
     try:
         yield
     except Exception:

@@ -46,7 +46,7 @@ class GateOperator(BaseBranchOperator):
         self.stop = stop
 
     def choose_branch(self, context: Context) -> str | list[str] | None:
-        """The next task's id, or those of the ways back."""
+        """The next task's id, or those of the reverts and the rollback."""
         states = task_states(context, [*self.watched, self.touches])
         bad = [task_id for task_id in self.watched if states[task_id] != "success"]
         if not bad:
@@ -77,7 +77,7 @@ class PreflightGateOperator(BaseBranchOperator):
     def choose_branch(self, context: Context) -> str:
         """The next task's id."""
         ti: Any = context["ti"]
-        found = ti.xcom_pull(task_ids=self.preflight)
-        if found["no_op"]:
+        preflight = ti.xcom_pull(task_ids=self.preflight)
+        if preflight["no_op"]:
             return self.no_op
-        return self.recorded if found["known"] else self.build
+        return self.recorded if preflight["known"] else self.build

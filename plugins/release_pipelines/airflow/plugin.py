@@ -1,4 +1,4 @@
-"""What Airflow is told about this package beside its operators."""
+"""Airflow plugin: the listener."""
 
 from __future__ import annotations
 

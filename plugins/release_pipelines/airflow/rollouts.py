@@ -1,4 +1,4 @@
-"""Short rollouts are waited for in the worker."""
+"""Waiting for short rollouts in the worker."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 WORKER_SECONDS = 8.0
-"""A rollout that is ready sooner is waited for in the worker: a deferral costs about 3 s of its own."""
+"""Maximum wait for a rollout in the worker, in seconds; a longer one is deferred, which costs about 3 s of its own."""
 
 LOOK_SECONDS = 0.5
+"""Pause between two steps of a rollout, in seconds."""
 
 COMMAND_SECONDS = 1.0
-"""Pause between two looks for a person who aborts."""
+"""Pause between two checks for an ``abort`` command, in seconds."""
 
 
 async def settle(
@@ -29,7 +30,8 @@ async def settle(
 ) -> TrackStatus:
     """Advance a track until it is settled, cannot get there, or ``seconds`` have passed.
 
-    :param look: called about once a second, in a thread of its own; what it raises ends the wait.
+    :param seconds: maximum wait, in seconds.
+    :param look: called about once a second, in another thread; an exception that it raises ends the wait.
     """
     end, looked = time.monotonic() + seconds, 0.0
     while True:

@@ -1,4 +1,4 @@
-"""The environment asked from outside: every path must answer as the version."""
+"""Smoke test: every path must answer 2xx from the right version, through the environment's proxy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from release_pipelines.adapters.entry import host_header
 from release_pipelines.core.model.target import Target
 
 PATIENCE_SECONDS = 5.0
-"""A proxy takes a moment to see a new route: so long a wrong answer is asked for again."""
+"""Time for which a wrong answer is asked for again, in seconds: a proxy takes a moment to see a new route."""
 
 
 def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
     """GET every path through the environment's proxy.
 
-    :param version: what the version header must say; None: any.
+    :param paths: paths, each beginning with ``/``.
+    :param version: expected value of the version header; None: any.
     :raises AirflowException: one sentence that names the address, the answer and what was expected.
     """
     import requests
@@ -27,14 +28,14 @@ def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
         while True:
             try:
                 answer = requests.get(url, headers=host_header(target), timeout=5, allow_redirects=False)
-                said = answer.headers.get(target.version_header)
-                wrong = not 200 <= answer.status_code < 300 or (version is not None and said != version)
-                found = f"{answer.status_code} from version {said or 'unknown'}"
+                actual_version = answer.headers.get(target.version_header)
+                wrong = not 200 <= answer.status_code < 300 or (version is not None and actual_version != version)
+                problem = f"{answer.status_code} from version {actual_version or 'unknown'}"
             except requests.RequestException as error:
-                wrong, found = True, f"no answer ({type(error).__name__})"
+                wrong, problem = True, f"no answer ({type(error).__name__})"
             if not wrong:
                 break
             if time.monotonic() > end:
                 at = f"{url} (host {target.host})" if target.host else url
-                raise AirflowException(f"{at}: {found}; 2xx from version {version or 'any'} was expected.")
+                raise AirflowException(f"{at}: {problem}; 2xx from version {version or 'any'} was expected.")
             time.sleep(0.3)

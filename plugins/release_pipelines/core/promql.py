@@ -81,8 +81,8 @@ class PromQLSource(MetricSource):
             sample = sample_of(metric, tick, bad, total, value)
             if beside and (metric.counts or JUDGES.get(measuring.analysis.judge).compares):
                 bad, total, value = await _ask(service, self.query(target, metric, beside, window), tick)
-                found = (bad, total) if metric.counts else (value, 1.0)
-                sample = sample.model_copy(update={"stable_bad": found[0], "stable_total": found[1]})
+                other = (bad, total) if metric.counts else (value, 1.0)
+                sample = sample.model_copy(update={"stable_bad": other[0], "stable_total": other[1]})
         except MetricsUnavailable as error:
             return Sample(metric=metric.name, at=tick, error=str(error))
         return sample

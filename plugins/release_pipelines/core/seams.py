@@ -39,7 +39,7 @@ class Extension:
 @cache
 def extensions() -> dict[str, dict[str, list[Extension]]]:
     """What other packages bring: groups to names to entry points. Read once a process, and only where a group is ours."""
-    found: dict[str, dict[str, list[Extension]]] = {}
+    groups: dict[str, dict[str, list[Extension]]] = {}
     known: set[tuple[str, str, str, str]] = set()
     for distribution in distributions():
         text = distribution.read_text("entry_points.txt") or ""
@@ -47,11 +47,11 @@ def extensions() -> dict[str, dict[str, list[Extension]]]:
             continue
         package = str(distribution.metadata["Name"])
         for entry in distribution.entry_points:
-            one = (package, entry.group, entry.name, entry.value)  # a path may stand on sys.path twice
-            if entry.group.startswith(PREFIX) and one not in known:
-                known.add(one)
-                found.setdefault(entry.group, {}).setdefault(entry.name, []).append(Extension(entry, package))
-    return found
+            identity = (package, entry.group, entry.name, entry.value)  # a path may stand on sys.path twice
+            if entry.group.startswith(PREFIX) and identity not in known:
+                known.add(identity)
+                groups.setdefault(entry.group, {}).setdefault(entry.name, []).append(Extension(entry, package))
+    return groups
 
 
 @dataclass(frozen=True)

@@ -79,13 +79,13 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
 
 def load_all(apps: Path, config: Path) -> Iterator[ReleaseSpec | SpecError]:
     """Every app file: its release, or what is wrong with it. Two files may not have one app."""
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
     for path in app_files(apps):
-        if path.stem in seen:
-            taken = f"`{path.stem}`, which {seen[path.stem]} has already"
-            yield SpecError(path.name, "name", taken, "a name of its own")
+        if path.stem in names:
+            problem = f"`{path.stem}`, which {names[path.stem]} has already"
+            yield SpecError(path.name, "name", problem, "a name of its own")
             continue
-        seen[path.stem] = path.name
+        names[path.stem] = path.name
         try:
             yield load_release(path, config, analyses_of(apps))
         except SpecError as error:
@@ -107,5 +107,5 @@ def release_specs(apps: Path, config: Path, only: str | None = None) -> list[Rel
 
 def app_errors(apps: Path, config: Path) -> list[SpecError]:
     """Everything that is wrong in the app files and in what they name, each mistake once."""
-    found = [error for it in load_all(apps, config) if isinstance(it, SpecError) for error in (it, *it.also)]
-    return list({str(error): error for error in found}.values())
+    errors = [error for it in load_all(apps, config) if isinstance(it, SpecError) for error in (it, *it.also)]
+    return list({str(error): error for error in errors}.values())

@@ -26,12 +26,12 @@ def track_of(spec: ReleaseSpec) -> Track:
 
 
 def promotion_of(spec: ReleaseSpec) -> Promotion:
-    """How the version that held becomes stable."""
+    """The parameters of the app's promotion."""
     return spec.app.strategy.strategy.promotion(spec.app.strategy.chosen)
 
 
 def retire_after(spec: ReleaseSpec) -> float:
-    """Seconds that a track goes on running after it lost its traffic (R15); a rolling release has none beside stable."""
+    """Time for which a track keeps running after it lost its traffic, in seconds (R15); a rolling release has none beside stable."""
     return promotion_of(spec).retire_after
 
 

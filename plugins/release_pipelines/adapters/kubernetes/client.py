@@ -231,7 +231,7 @@ def _why(status: int, text: str) -> str:
 def _message(text: str) -> str:
     """What the server said, in one line of bearable length."""
     try:
-        said = json.loads(text).get("message") or text
+        message = json.loads(text).get("message") or text
     except (ValueError, AttributeError):
-        said = text
-    return " ".join(clean(said, 500).split())
+        message = text
+    return " ".join(clean(message, 500).split())

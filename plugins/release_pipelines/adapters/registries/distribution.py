@@ -99,10 +99,10 @@ class Distribution:
         asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         if "realm" not in asked:
             return answer
-        given = client.get(asked.pop("realm"), params=asked, auth=basic)
-        if given.status_code != 200:
-            return given if given.status_code == 429 or given.status_code >= 500 else answer
-        token = given.json().get("token") or given.json().get("access_token") or ""
+        response = client.get(asked.pop("realm"), params=asked, auth=basic)
+        if response.status_code != 200:
+            return response if response.status_code == 429 or response.status_code >= 500 else answer
+        token = response.json().get("token") or response.json().get("access_token") or ""
         return client.request(method, url, headers={"Authorization": f"Bearer {token}"})
 
 

@@ -80,8 +80,8 @@ class PrometheusHook(BaseHook):
         try:
             return number(client.custom_query(promql))
         except PrometheusApiClientException as error:
-            told = re.fullmatch(r"HTTP Status Code (\d+) \((b.*)\)", str(error), re.DOTALL)
-            status, content = (int(told[1]), ast.literal_eval(told[2])) if told else (0, b"")
+            match = re.fullmatch(r"HTTP Status Code (\d+) \((b.*)\)", str(error), re.DOTALL)
+            status, content = (int(match[1]), ast.literal_eval(match[2])) if match else (0, b"")
             raise refused(client.url, status, content) from error
         except (JSONDecodeError, KeyError, TypeError) as error:
             raise refused(client.url, 200, b"") from error

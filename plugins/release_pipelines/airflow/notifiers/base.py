@@ -1,4 +1,4 @@
-"""What all notifiers share: the notice they send, and how a failure is told."""
+"""Base class of Airflow's notifiers: the notice, and the error of a missing connection."""
 
 from __future__ import annotations
 

@@ -107,8 +107,8 @@ def bound(bad: int, total: int, alpha: float, *, upper: bool) -> float:
     mixed = math.lgamma(bad + 0.5) + math.lgamma(good + 0.5) - math.lgamma(total + 1) - math.log(math.pi)
 
     def excluded(p: float) -> bool:
-        said = (bad * math.log(p) if bad else 0.0) + (good * math.log1p(-p) if good else 0.0)
-        return mixed - said >= -math.log(alpha)
+        log_likelihood = (bad * math.log(p) if bad else 0.0) + (good * math.log1p(-p) if good else 0.0)
+        return mixed - log_likelihood >= -math.log(alpha)
 
     inside, outside = (bad / total if total else 0.0), 1.0 if upper else 0.0
     if inside == outside:

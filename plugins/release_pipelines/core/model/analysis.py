@@ -63,8 +63,8 @@ class Metric(Value):
 
     @model_validator(mode="after")
     def _one_source(self) -> Metric:
-        given = [self.source is not None, self.bad is not None or self.total is not None, self.query is not None]
-        if sum(given) != 1 or (self.bad is None) != (self.total is None):
+        sources = [self.source is not None, self.bad is not None or self.total is not None, self.query is not None]
+        if sum(sources) != 1 or (self.bad is None) != (self.total is None):
             raise ValueError("exactly one of `source`, `bad` with `total`, or `query` is expected")
         if source_of(self).unit(self) == "share" and not 0 <= self.limit <= 1:
             raise ValueError(f"a `limit` from 0 to 100% is expected, found {100 * self.limit:g}%")

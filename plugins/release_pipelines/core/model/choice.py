@@ -28,7 +28,7 @@ class Choice:
     def _known(self, name: str) -> str:
         names = self.seam.names()
         if name not in names:
-            said = [f"'{it}'" for it in names]
-            expected = " or ".join(part for part in (", ".join(said[:-1]), said[-1]) if part)
+            quoted = [f"'{it}'" for it in names]
+            expected = " or ".join(part for part in (", ".join(quoted[:-1]), quoted[-1]) if part)
             raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
         return name

@@ -1,4 +1,4 @@
-"""Commands that people give a running release, and what they amount to."""
+"""Commands that people give a running release, and the state that follows from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_ANSWERED = "Not answered yet: the release takes it up as soon as it waits fo
 
 
 class Command(Value):
-    """What a person told a running release to do."""
+    """A person's command to a running release."""
 
     id: int
     release_id: str
@@ -29,7 +29,7 @@ class Command(Value):
 
 
 class CommandState(NamedTuple):
-    """What all commands of a release amount to now.
+    """The state that follows from all commands of a release.
 
     It is computed from the recorded commands alone, answered or not, so it survives every restart (R6).
     """

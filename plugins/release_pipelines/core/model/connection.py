@@ -1,4 +1,4 @@
-"""Where something outside is, and who asks for it: what Airflow keeps as a connection."""
+"""Address and credentials of an external system, as Airflow keeps them in a connection."""
 
 from __future__ import annotations
 

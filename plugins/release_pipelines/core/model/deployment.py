@@ -1,4 +1,4 @@
-"""What a deploy did."""
+"""The result of a deploying task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from release_pipelines.core.model.track import Track
 
 
 class Deployment(Value):
-    """What a deploy did: pushed to XCom by the operators that deploy."""
+    """The result of a deploying task, pushed to XCom."""
 
     environment: str
     platform: str

@@ -1,4 +1,4 @@
-"""What a scanner says about source code."""
+"""Findings of a scanner in source code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Words = Annotated[str, AfterValidator(lambda raw: " ".join(clean(raw, 500).split
 
 
 class Finding(Value):
-    """One thing that a scanner found."""
+    """One finding of a scanner."""
 
     severity: Severity
     rule: Words

@@ -1,4 +1,4 @@
-"""How long a version is watched."""
+"""The hold: how long a version is watched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Hold(Value):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """An editor takes the one duration, too."""
+        """The schema, which also allows a single duration."""
         both = handler.resolve_ref_schema(handler(core))
         return {"anyOf": [both, {"type": "string"}, {"type": "number"}], "description": both.get("description", "")}
 
@@ -44,5 +44,5 @@ class Hold(Value):
 
 
 def ten_minutes() -> Hold:
-    """How long a version is baked where nothing else is said."""
+    """The default bake."""
     return Hold(min=600, max=600)

@@ -1,4 +1,4 @@
-"""Who may change an app in an environment."""
+"""The lease of an app in an environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from release_pipelines.core.model.base import Value
 
 
 class Lease(Value):
-    """Who may change an app in an environment (R2)."""
+    """The right of one holder to change an app in an environment (R2), until ``expires_at`` (Unix time in seconds).
+
+    A platform refuses writes with an older fence.
+    """
 
     holder: str
     fence: int
@@ -14,3 +17,4 @@ class Lease(Value):
 
 
 LEASE_SECONDS = 120.0
+"""Lifetime of a lease that nobody renews, in seconds."""

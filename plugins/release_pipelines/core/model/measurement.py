@@ -1,4 +1,4 @@
-"""Numbers that were measured, and what one of them says."""
+"""Samples of metrics, and their judgements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Judgement = Literal["pass", "fail", "inconclusive", "error"]
 
 
 class Sample(Value):
-    """One raw look at one metric: numbers, or the error that stood in the way."""
+    """One sample of one metric: numbers, or the error of the metrics service."""
 
     metric: str
     at: float = Field(description="Unix time in seconds")
@@ -42,5 +42,5 @@ class MetricQuery(Value):
 
 
 def finite(value: float | None) -> TypeGuard[float]:
-    """Whether it is a number at all: only that can pass or fail."""
+    """Whether ``value`` is a finite number: only such a one can pass or fail."""
     return value is not None and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""What people are told when a release has ended."""
+"""The notice that people get when a release has ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Notice(Value):
 
     @property
     def urgent(self) -> bool:
-        """Whether a person is called: the way back did not work either."""
+        """Whether a person is called: the rollback failed, too."""
         return self.outcome == "rollback_failed"
 
     @property
@@ -38,8 +38,8 @@ class Notice(Value):
 
     @property
     def facts(self) -> dict[str, str]:
-        """Who and where, for people."""
-        told = {
+        """The release's facts, by their labels for people."""
+        facts = {
             "App": self.app,
             "Version": self.version,
             "Environment": self.environment,
@@ -47,7 +47,7 @@ class Notice(Value):
             "Approved by": self.approver,
             "Run": self.url,
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in facts.items() if value}
 
 
 def notice_of(
@@ -57,7 +57,7 @@ def notice_of(
     what_to_do: list[str] | None = None,
     report: str | None = None,
 ) -> Notice:
-    """The notice of a release that has ended, as the history tells it."""
+    """The notice of a release that has ended, from its row in the history."""
     return Notice(
         outcome=release.outcome or "failed",
         sentence=release.sentence or "",

@@ -1,4 +1,4 @@
-"""One look at what runs."""
+"""One observation of an app in an environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TrackStatus(Value):
 
 
 class Observed(Value):
-    """One look at an app in an environment."""
+    """Tracks, route and lease of an app in an environment at one moment."""
 
     tracks: dict[Track, TrackStatus] = Field(default_factory=dict)
     route: Route | None = None

@@ -1,4 +1,4 @@
-"""What a release comes to."""
+"""Outcomes of releases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 Outcome = Literal[
     "released", "no_op", "rolled_back", "rejected", "expired", "superseded", "aborted", "failed", "rollback_failed"
 ]
-"""What a release comes to."""
+"""The outcome of a release."""
 
 INCIDENT: tuple[Outcome, ...] = ("rolled_back", "rollback_failed", "superseded", "aborted")
-"""Outcomes of a release that has changed its last environment and did not stay there."""
+"""Outcomes of a release that changed its last environment, and whose version did not stay there."""

@@ -1,4 +1,4 @@
-"""What a history keeps of releases, and gives back. All times are Unix times in seconds."""
+"""Records of the history. All times are Unix times in seconds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Event(Value):
 
 
 class Approval(Value):
-    """Somebody's answer, bound to a digest (R10)."""
+    """A person's answer to an approval, bound to a digest (R10)."""
 
     release_id: str
     digest: str
@@ -47,7 +47,7 @@ class Attachment(Value):
 
 
 class Stability(Value):
-    """How one version did over all of its releases."""
+    """How stable one version is, over all of its releases."""
 
     version: str
     digest: str
@@ -63,13 +63,13 @@ class Stability(Value):
 
 
 class RecordedVerdict(Verdict):
-    """A verdict and where it was reached."""
+    """A verdict with its environment."""
 
     environment: str
 
 
 class RecordedSample(Sample):
-    """A sample and the step that it was taken for."""
+    """A sample with its environment and step."""
 
     environment: str
     step: str
@@ -100,7 +100,7 @@ class Release(Value):
 
 
 class ReleaseDetail(Release):
-    """One release with all that is known of it."""
+    """One release with all of its records."""
 
     events: list[Event] = Field(default_factory=list)
     verdicts: list[RecordedVerdict] = Field(default_factory=list)
@@ -110,9 +110,9 @@ class ReleaseDetail(Release):
 
 
 ROLLBACK_DAG = "release_rollback"
-"""The DAG with which a person rolls back."""
+"""Id of the DAG for manual rollbacks."""
 
 
 def is_rollback(release: str | None) -> bool:
-    """Whether it is a person's rollback."""
+    """Whether the release id is that of a manual rollback."""
     return bool(release and release.startswith(f"{ROLLBACK_DAG}/"))

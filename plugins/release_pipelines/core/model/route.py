@@ -1,4 +1,4 @@
-"""How the traffic is split now, and what a release keeps with it."""
+"""The route: the current traffic split, and the note that a release keeps with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from release_pipelines.core.model.verdict import Verdict
 
 
 class RouteNote(Value):
-    """What a release keeps with the traffic: whoever looks can tell where it is, and any restart can pick it up (R6)."""
+    """The state of a release, kept with its traffic, so that it can be seen from outside and any restart goes on from it (R6)."""
 
     schema_version: int = 2
     release: str | None = None
@@ -31,18 +31,18 @@ class RouteNote(Value):
 
     @model_validator(mode="before")
     @classmethod
-    def _version_1(cls, found: Any) -> Any:
+    def _version_1(cls, data: Any) -> Any:
         """Notes of version 1 knew a canary's weight only."""
-        if isinstance(found, dict) and "weight" in found:
-            weight = found["weight"]
-            found = {key: value for key, value in found.items() if key not in ("weight", "schema_version")}
+        if isinstance(data, dict) and "weight" in data:
+            weight = data["weight"]
+            data = {key: value for key, value in data.items() if key not in ("weight", "schema_version")}
             if weight is not None:
-                found["traffic"] = {"weights": {"stable": 100 - weight, "canary": weight}}
-        return found
+                data["traffic"] = {"weights": {"stable": 100 - weight, "canary": weight}}
+        return data
 
 
 class Route(Value):
-    """How the traffic is split now, read from the router itself."""
+    """The current traffic split with its note, read from the router itself."""
 
     traffic: Traffic
     fence: int = 0

@@ -7,4 +7,4 @@ from typing import Literal
 Track = Literal["stable", "canary", "preview", "baseline"]
 
 BESIDE: tuple[Track, ...] = ("canary", "preview", "baseline")
-"""Tracks that come and go with a release."""
+"""Tracks that exist only during a release."""

@@ -1,4 +1,4 @@
-"""Who gets which requests."""
+"""The traffic split."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Match(Value):
 
     @model_validator(mode="before")
     @classmethod
-    def _any_case(cls, found: Any) -> Any:
+    def _any_case(cls, data: Any) -> Any:
         """Names of headers mean the same in any case, and some routers know them in lower case only."""
-        if isinstance(found, dict) and found.get("kind") == "header":
-            return {**found, "name": str(found.get("name")).lower()}
-        return found
+        if isinstance(data, dict) and data.get("kind") == "header":
+            return {**data, "name": str(data.get("name")).lower()}
+        return data
 
 
 class Traffic(Value):
-    """Who gets which requests. The weights of all tracks add up to 100; a track that is not named has none."""
+    """The traffic split. The weights of all tracks add up to 100; a track that is not named has none."""
 
     weights: dict[Track, int]
     testers: Match | None = Field(None, description="Requests that match go to the canary, whatever the weights")
@@ -51,10 +51,12 @@ class Traffic(Value):
     def same(self, other: Traffic) -> bool:
         """Whether two splits mean the same: a track without weight may be named or not."""
 
-        def meant(it: Traffic) -> Traffic:
-            return it.model_copy(update={"weights": {track: share for track, share in it.weights.items() if share}})
+        def without_zeros(traffic: Traffic) -> Traffic:
+            return traffic.model_copy(
+                update={"weights": {track: share for track, share in traffic.weights.items() if share}}
+            )
 
-        return meant(self) == meant(other)
+        return without_zeros(self) == without_zeros(other)
 
 
 ALL_TO_STABLE = Traffic(weights={"stable": 100})

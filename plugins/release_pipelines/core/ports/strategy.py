@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Promotion:
-    """How the version that held becomes stable.
+    """Parameters of the promotion.
 
-    :param return_weights: falling weights, in percent, of the track that held on the way back to stable; 0 comes last by itself.
+    :param return_weights: falling weights, in percent, of the judged track while its traffic returns to stable; 0 comes last by
+        itself.
     :param keep_old: seconds that the old version keeps running on stable before it is changed.
-    :param retire_after: seconds that the track that held keeps running after it lost its traffic (R15).
+    :param retire_after: time for which the judged track keeps running after it lost its traffic, in seconds (R15).
     """
 
     return_weights: list[int] = field(default_factory=list)
@@ -78,7 +79,7 @@ class Strategy(Protocol):
         """
 
     def promotion(self, settings: Any) -> Promotion:
-        """How the version that held becomes stable."""
+        """The parameters of the promotion."""
 
     def adapt(self, settings: Any, target: Target) -> Target:
         """The target in the last environment and before, as this strategy needs it."""

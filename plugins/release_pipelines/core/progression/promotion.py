@@ -1,4 +1,4 @@
-"""The version that held becomes stable, gets its traffic there, and the track that it held on is removed (R18)."""
+"""Promotion: stable gets the judged version, then its traffic, and the track beside it is removed (R18)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Ended(Exception):
 
 
 class Promotion:
-    """Keeps the old version for a while, rolls stable to the new one, gives it the traffic, removes the track that held.
+    """Keeps the old version for a while, rolls stable to the new one, gives it the traffic, removes the judged track.
 
     If the version held on stable itself (rolling, and every first release) only the note on the route changes. A person may
     pause it between two changes, and abort it: stable then gets the old version back.
@@ -107,7 +107,10 @@ class Promotion:
     # --- steps ----------------------------------------------------------------------------------------------------
 
     async def _keep_old(self) -> None:
-        """For so long, a rollback is one write. The clock starts at the end of the bake, which is in the note (R6)."""
+        """Keep the old version on stable for ``keep_old`` seconds, while a rollback is one write.
+
+        The clock starts at the end of the bake, which is in the note (R6).
+        """
         observed = await self._observe()
         if observed.track("stable").digest == self.artifact.digest:
             return  # after a restart: stable is being changed already
@@ -122,8 +125,8 @@ class Promotion:
                 if observed.track("stable").ready:
                     await self._write(f"{self.track}_lost", 0)
                 raise Ended(failure=f"no replica of {self.artifact.version} is ready any more on {self.track}")
-            left = end - time.time()
-            await self.commands.wait(min(LOOK_SECONDS, left) if left > 0 else LOOK_SECONDS)
+            remaining = end - time.time()
+            await self.commands.wait(min(LOOK_SECONDS, remaining) if remaining > 0 else LOOK_SECONDS)
 
     async def _roll_stable(self) -> None:
         await insist(lambda: self.platform.deploy(self.target, "stable", self.artifact, None, self.fence))
@@ -168,9 +171,9 @@ class Promotion:
             return False
         log.info("stable has %s %% of the traffic again.", 100 - weight)
         end = time.monotonic() + SETTLE_SECONDS
-        while (left := end - time.monotonic()) > 0:
+        while (remaining := end - time.monotonic()) > 0:
             await self._check_commands()
-            await self.commands.wait(left)
+            await self.commands.wait(remaining)
         return True
 
     async def _check_stable(self) -> None:
@@ -189,8 +192,8 @@ class Promotion:
             state = await self._check_commands()
             if time.time() >= end and not state.pause:
                 break
-            left = end - time.time()
-            await self.commands.wait(min(SETTLE_SECONDS, left) if left > 0 else SETTLE_SECONDS)
+            remaining = end - time.time()
+            await self.commands.wait(min(SETTLE_SECONDS, remaining) if remaining > 0 else SETTLE_SECONDS)
         await retire_beside(self.platform, self.target, self.fence)
 
     # --- commands -------------------------------------------------------------------------------------------------

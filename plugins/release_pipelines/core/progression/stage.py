@@ -60,10 +60,10 @@ class StageProgression:
             state = await commands.state_in_stage()
             if state.promote and not self.stage.last and not state.abort:
                 return {"hurried": given_by(state.promote)}
-            begun = await self._begin(note, serving=observed.weight(self.stage.track) > 0)
-            if isinstance(begun, NotReady):
-                return await self.decision.without_capacity(note, begun)
-            note = begun
+            started = await self._begin(note, serving=observed.weight(self.stage.track) > 0)
+            if isinstance(started, NotReady):
+                return await self.decision.without_capacity(note, started)
+            note = started
         try:
             return await HoldLoop(self.watch, self.decision).run(note)
         except FenceLost:  # by the release itself, when its heartbeat was the first to read an abort
@@ -93,7 +93,7 @@ class StageProgression:
         while True:
             if not_ready := await self.capacity.provide(serving=serving):
                 return not_ready
-            begun = RouteNote(
+            started = RouteNote(
                 release=context.release,
                 step=self.stage.name,
                 traffic=traffic,
@@ -101,9 +101,9 @@ class StageProgression:
                 last_good=note.last_good,
                 evidence=evidence_before(note, context.release),
             )
-            if await reached(lambda: context.platform.split(context.target, traffic, begun, context.fence)):  # noqa: B023
+            if await reached(lambda: context.platform.split(context.target, traffic, started, context.fence)):  # noqa: B023
                 log.info("%s: %s for at least %g s.", self.stage.name, has_traffic(self.stage), self.stage.hold.min)
-                return begun
+                return started
 
 
 def evidence_before(note: RouteNote, release: str) -> dict[str, Any]:

@@ -140,9 +140,9 @@ class StageWatch:
                 self._wrong_answer_since = self._wrong_answer_since or time.monotonic()
                 if time.monotonic() - self._wrong_answer_since < router_of(self.context.target.router).settles_within:
                     return None
-                given = f"{answer.status} from version {answer.version or 'unknown'}" if answer else "no answer"
+                actual = f"{answer.status} from version {answer.version or 'unknown'}" if answer else "no answer"
                 address = self.context.target.address(path)
-                return self.failed(f"the switch did not take: {address} gives {given}, 2xx from {version} is expected")
+                return self.failed(f"the switch did not take: {address} gives {actual}, 2xx from {version} is expected")
         self.switched = True
         return None
 

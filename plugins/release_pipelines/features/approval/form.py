@@ -1,4 +1,4 @@
-"""What an approver is shown (R10)."""
+"""The text of the approval form (R10)."""
 
 from __future__ import annotations
 

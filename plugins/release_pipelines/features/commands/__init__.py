@@ -1,4 +1,4 @@
-"""Commands: what people tell a running release."""
+"""Commands of people to a running release."""
 
 from release_pipelines.features.commands.feature import FEATURE
 

@@ -1,4 +1,4 @@
-"""The DAG with which a person steers a running release."""
+"""The DAG with which a person gives a running release commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People steer a running release with commands; the tasks of every feature hear them."""
+"""Commands of people to a running release; the tasks of every feature take them up."""
 
 from __future__ import annotations
 

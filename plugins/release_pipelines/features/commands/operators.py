@@ -1,4 +1,4 @@
-"""A person steers a running release: pause, resume, promote, skip, abort."""
+"""Commands to a running release: pause, resume, promote, skip, abort."""
 
 from __future__ import annotations
 

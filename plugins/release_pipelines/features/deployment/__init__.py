@@ -1,4 +1,4 @@
-"""Deployment: a version on a track, and the way back of environments before the last one."""
+"""Deployment: a version on a track, and the revert of environments before the last one."""
 
 from release_pipelines.features.deployment.feature import FEATURE
 

@@ -22,7 +22,7 @@ class Facts(Value):
     ``states`` maps the names below to Airflow's task states: ``complete``, ``approval``, ``deploy`` (the first task that
     changes production), ``plan``, ``verify`` (of the rollback). ``failed_task`` and ``reason`` are those of the
     first task that failed. ``deployed``: something was put in production; ``promoted``: the history knows that it
-    held; ``rollback_reason``: why the way back did not end; ``taken_over``: who took the environment away from this release.
+    held; ``rollback_reason``: why the rollback failed; ``taken_over``: who took the environment away from this release.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""Promotion: the version that held becomes stable."""
+"""Promotion: the version that passed all stages becomes stable."""
 
 from release_pipelines.features.promotion.feature import FEATURE
 

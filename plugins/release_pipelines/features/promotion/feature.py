@@ -1,4 +1,4 @@
-"""The version that held becomes stable (R18)."""
+"""Promotion in the last environment (R18)."""
 
 from __future__ import annotations
 

@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 
 class PromoteOperator(ReleaseOperator):
-    """Make the version that held the new stable (R18). Deferred: holds no worker slot.
+    """Make the version that passed all stages the new stable (R18). Deferred: holds no worker slot.
 
     :param target: the app in its environment: a :class:`~release_pipelines.core.model.target.Target` or its dict.
-    :param artifact: the artifact that held.
+    :param artifact: the artifact that passed all stages.
     :param lease: the lease, from :class:`~release_pipelines.features.lease.operators.TakeLeaseOperator`.
     :param release: the release's id.
     :param deployment: what the deploying task returned: it names what stable gets back when somebody aborts the promotion.
-    :param return_weights: falling weights of the track that held, on the way back to stable; 0 comes last by itself.
-    :param keep_old: seconds that the old version keeps running on stable before it is changed, so that the way back is one
-        write so long.
-    :param retire_after: seconds that the track that held keeps running after it lost its traffic (R15).
+    :param return_weights: falling weights of the judged track while its traffic returns to stable; 0 comes last by itself.
+    :param keep_old: seconds that the old version keeps running on stable before it is changed, so that a rollback is one
+        write during that time.
+    :param retire_after: seconds that the judged track keeps running after it lost its traffic (R15).
     :return: ``{"promoted": true}``.
 
     Fails when stable does not become ready with the new version: then all traffic stays on the healthy track. A person who

@@ -11,16 +11,16 @@ from release_pipelines.core.progression.promotion import Promotion
 
 
 class PromoteTrigger(PlatformTrigger):
-    """Keep the old version for a while, roll stable to the new one, give it the traffic, remove the track that held.
+    """Keep the old version for a while, roll stable to the new one, give it the traffic, remove the judged track.
 
     If the version held on stable itself (rolling, and every first release) only the note on the route changes. A person may
     pause it between two changes, and abort it: stable then gets the old version back.
 
     :param target: the app in its environment.
     :param release: the release's id.
-    :param artifact: the version that held.
+    :param artifact: the version that passed all stages.
     :param fence: the fence of the release's lease.
-    :param track: the track that it held on.
+    :param track: the track that it was judged on.
     :param return_weights: falling weights of that track while its traffic goes to stable, in percent; 0 is added last.
     :param keep_old: seconds, from the end of the bake, that the old version keeps running on stable.
     :param retire_after: seconds that the track keeps running after it lost its traffic (R15).

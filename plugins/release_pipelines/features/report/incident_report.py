@@ -75,12 +75,12 @@ def where_the_traffic_is(observed: Observed | None) -> str:
     if observed is None:
         return "It could not be seen where the traffic is."
     tracks = [observed.track("stable"), *(observed.track(track) for track in observed.beside)]
-    said = [
+    sentences = [
         f"{it.track} runs {it.version or it.digest or 'nothing'} ({it.ready} of {it.wanted} ready) "
         f"with {observed.weight(it.track)} % of the traffic"
         for it in tracks
     ]
-    text = "; ".join(said)
+    text = "; ".join(sentences)
     return f"{text[0].upper()}{text[1:]}." if observed.route else "Nothing has traffic."
 
 
@@ -145,7 +145,7 @@ def _named(track: TrackStatus) -> str:
 
 
 def _what(release: ReleaseDetail, environment: str) -> list[tuple[str, ...]]:
-    told = {
+    facts = {
         "app": release.app,
         "version": release.version,
         "environment": environment,
@@ -156,7 +156,7 @@ def _what(release: ReleaseDetail, environment: str) -> list[tuple[str, ...]]:
         "reason": release.reason,
         "notes": release.notes,
     }
-    return [(name, value) for name, value in told.items() if value]
+    return [(name, value) for name, value in facts.items() if value]
 
 
 def decided_at(release: ReleaseDetail) -> float | None:
@@ -232,7 +232,7 @@ def _timeline(release: ReleaseDetail) -> list[tuple[str, ...]]:
         rows.append((command.at, command.kind, f"by {command.by}{f': {command.reason}' if command.reason else ''}"))
     if release.ended_at is not None:
         rows.append((release.ended_at, "ended", release.outcome or ""))
-    return [(_time(at), what, said) for at, what, said in sorted(rows, key=lambda row: row[0])]
+    return [(_time(at), what, sentence) for at, what, sentence in sorted(rows, key=lambda row: row[0])]
 
 
 def _did(it: Stability) -> tuple[str, ...]:

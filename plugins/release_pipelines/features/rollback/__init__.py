@@ -1,4 +1,4 @@
-"""Rollback: the way back, in named tasks."""
+"""Rollback, in named tasks."""
 
 from release_pipelines.features.rollback.feature import FEATURE
 

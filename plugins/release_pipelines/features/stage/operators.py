@@ -159,7 +159,7 @@ class CanaryStepOperator(StageOperator):
 
 
 class BakeOperator(CanaryStepOperator):
-    """Give the canary all traffic and watch it: the last check before promotion, with the way back one write away (R18).
+    """Give the canary all traffic and watch it: the last check before promotion, while a rollback is one write (R18).
 
     :param hold: seconds that it is watched, or ``{"min", "max"}``.
 

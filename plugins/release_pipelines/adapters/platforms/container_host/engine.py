@@ -107,8 +107,8 @@ class Engine:
                 raise Forbidden(
                     f"The container engine's socket {self._socket} may not be opened by this user."
                 ) from error
-            said = one_line(error) or type(error).__name__
-            raise PlatformUnavailable(f"The container engine at {self.url} does not answer: {said}.") from error
+            explanation = one_line(error) or type(error).__name__
+            raise PlatformUnavailable(f"The container engine at {self.url} does not answer: {explanation}.") from error
 
     async def _json(self, method: str, path: str, **options: Any) -> Any:
         async with self._answer(method, path, **options) as response:
@@ -126,7 +126,7 @@ class Engine:
         """All containers that carry ``labels``, running or not."""
         filters = quote(json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]}))
         try:
-            found = await self._json("GET", f"/containers/json?all=true&filters={filters}")
+            containers = await self._json("GET", f"/containers/json?all=true&filters={filters}")
         except EngineRefusal as error:
             raise PlatformUnavailable(f"The container engine at {self.url} cannot list containers: {error}") from error
         return [
@@ -137,7 +137,7 @@ class Engine:
                 labels=item.get("Labels") or {},
                 ports={p["PrivatePort"]: p["PublicPort"] for p in item.get("Ports") or [] if p.get("PublicPort")},
             )
-            for item in found
+            for item in containers
         ]
 
     async def has_image(self, reference: str) -> bool:
@@ -164,9 +164,9 @@ class Engine:
         try:
             async with self._answer("POST", path, headers=headers, timeout=timeout) as response:
                 async for line in response.content:
-                    said = json.loads(line) if line.strip() else {}
-                    if said.get("error"):  # a pull that fails midway still began with status 200
-                        raise EngineRefusal(500, clean(said["error"]))
+                    status = json.loads(line) if line.strip() else {}
+                    if status.get("error"):  # a pull that fails midway still began with status 200
+                        raise EngineRefusal(500, clean(status["error"]))
         except EngineRefusal as error:
             raise pull_error(reference, str(error)) from error
 
@@ -257,10 +257,10 @@ def _refusal(status: int, text: str, what: str) -> PlatformError:
 
 def pull_error(reference: str, message: str) -> PlatformError:
     """What a failed pull means: the image is not to be had, or the registry is not there right now."""
-    said = message.lower()
-    if any(words in said for words in ("unauthorized", "denied", "authentication required", "forbidden")):
+    lowered = message.lower()
+    if any(words in lowered for words in ("unauthorized", "denied", "authentication required", "forbidden")):
         return NoSuchImage(403, f"the registry does not give {reference} to these credentials ({message})")
-    if any(words in said for words in ("manifest unknown", "not found", "name unknown", "no such image")):
+    if any(words in lowered for words in ("manifest unknown", "not found", "name unknown", "no such image")):
         return NoSuchImage(404, f"the registry has no image {reference} ({message})")
     return PlatformUnavailable(f"The registry cannot be asked for {reference}: {message}")
 

@@ -82,9 +82,9 @@ async def take(client: Client, target: Target, holder: str, ttl: float, force: b
         written = await client.create(LEASES, target.namespace, body)
     else:
         written = await client.patch(LEASES, target.namespace, lease_name(target), body)
-    taken = lease_of(written)
-    assert taken is not None  # noqa: S101 - it was written with a holder
-    return taken
+    lease = lease_of(written)
+    assert lease is not None  # noqa: S101 - it was written with a holder
+    return lease
 
 
 async def renew(client: Client, target: Target, lease: Lease, ttl: float) -> Lease:
@@ -118,7 +118,7 @@ class KubernetesLeases(Cluster, Leases):
         kind = await route_resource(self.client, target)
         name = route_name(target)
 
-        async def taken() -> Lease:
+        async def attempt() -> Lease:
             route = await self.client.get(kind, target.namespace, name)
             return await take(self.client, target, holder, ttl, force, route)
 
@@ -130,7 +130,7 @@ class KubernetesLeases(Cluster, Leases):
                 stated = {"resourceVersion": version, "annotations": {FENCE: str(lease.fence)}}
                 await self.client.patch(kind, target.namespace, name, {"metadata": stated})
 
-        lease = await self._retried(target, taken)
+        lease = await self._retried(target, attempt)
         await self._retried(target, marked)
         return lease
 

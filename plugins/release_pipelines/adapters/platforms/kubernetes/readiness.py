@@ -220,9 +220,9 @@ def _container_trouble(evidence: RolloutEvidence, pod: Object) -> Trouble | None
         if not it.get("ready") and (reason == "CrashLoopBackOff" or (ended and it.get("restartCount", 0) >= 2)):
             times = it.get("restartCount", 0)
             event = _last_event(evidence, pod, ("BackOff",), "restart")
-            told = f" Kubernetes says: {event}." if event else ""
+            explanation = f" Kubernetes says: {event}." if event else ""
             return Trouble(
-                f"{where} keeps ending: {_ending(ended)}, restarted {times} time{'s' * (times != 1)}.{told}",
+                f"{where} keeps ending: {_ending(ended)}, restarted {times} time{'s' * (times != 1)}.{explanation}",
                 _name(pod),
                 it["name"],
             )

@@ -14,7 +14,7 @@ LIMIT = 4000
 """Maximum length of one text, in characters, where nothing else is said."""
 
 MARK = "[…]"
-"""Stands where something was left out."""
+"""Mark in place of omitted text."""
 
 ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, movements
@@ -31,7 +31,7 @@ SLACK = 4096
 
 
 def clean(raw: object, limit: int = LIMIT, keep: Keep = "start") -> str:
-    """What somebody else wrote, as safe text.
+    """Text from outside as safe text.
 
     Bytes that are no UTF-8 become ``�``. NUL, control characters and terminal escapes go; tabs and line ends stay.
 

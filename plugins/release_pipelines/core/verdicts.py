@@ -1,4 +1,4 @@
-"""What a stage's measurements amount to, and what follows from that (R3). Pure: none of this asks the time."""
+"""The verdict of a stage's measurements, and the action that follows from it (R3). Pure: nothing here reads the clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stage_verdict(
     evidence: Mapping[str, Any],
     known: Any = None,
 ) -> Verdict | None:
-    """What a stage amounts to; None: go on measuring.
+    """The verdict of a stage; None: go on measuring.
 
     A failing critical metric decides at once. A pass comes at ``latest``; between ``earliest`` and ``latest`` it comes as soon as
     the judge is sure of every critical metric. What could not be measured by ``latest`` waits for ``patience``, and is then
@@ -76,7 +76,7 @@ def stage_verdict(
 
 
 def action(analysis: Analysis, verdict: Verdict) -> Literal["go_on", "rollback", "hold"]:
-    """What follows from a verdict."""
+    """The action that follows from a verdict."""
     if verdict.judgement == "pass":
         return "go_on"
     if verdict.judgement == "fail":

@@ -61,7 +61,7 @@ class _App(Value):
         return [{"name": item} if isinstance(item, str) else item for item in value]
 
     def part(self, key: str, kind: type[T]) -> T | None:
-        """What stands under a feature's key, if it is of this type; None where nothing is given."""
+        """The value of a feature's key, if it is of this type; None where the file has none."""
         value = getattr(self, key, None)
         return value if isinstance(value, kind) else None
 

@@ -75,7 +75,7 @@ class _Environment(Value):
         return self
 
     def part(self, key: str, kind: type[T]) -> T | None:
-        """What stands under a feature's key, if it is of this type; None where nothing is given."""
+        """The value of a feature's key, if it is of this type; None where the file has none."""
         value = getattr(self, key, None)
         return value if isinstance(value, kind) else None
 

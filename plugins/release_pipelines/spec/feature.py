@@ -2,7 +2,7 @@
 
 A feature is a folder of :mod:`release_pipelines.features`, or an entry point ``release_pipelines.features`` of another package. The
 pipeline knows none of them by name: it asks each for its tasks, and puts them where their slots say. Gates, the order in which
-failures are looked for, the ways back and the approval's evidence follow from the tasks.
+failures are looked for, the reverts, the rollback and the approval's evidence follow from the tasks.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Slot(IntEnum):
     ROLLBACK = 220
     RETURN_LEASE = 230
     REVERT = 240
-    """Takes back what was done in an environment before the last one."""
+    """Reverts the changes in an environment before the last one."""
     OUTCOME = 250
     AFTER_OUTCOME = 260
     """After the outcome is recorded, whatever it is; changes it no more."""
@@ -75,7 +75,7 @@ OF_ENVIRONMENTS = (
 
 
 class Mistake(NamedTuple):
-    """What is wrong between the files: ``path`` in the app's file, what was found there and what is expected, in words."""
+    """A mistake in the files: ``path`` in the app's file, the value found there and the one expected, in words."""
 
     path: str
     found: str
@@ -87,7 +87,7 @@ class Key:
     """A key that a feature adds to the app's or the environment's file.
 
     :param kind: its type: a pydantic model, or anything that pydantic knows.
-    :param default: what it is when it is not given; a function makes it anew.
+    :param default: its value where the file has none, or a function that returns it.
     :param description: for the JSON Schema.
     """
 
@@ -105,10 +105,10 @@ class FeatureTask:
     :param make: makes the operator: called inside the DAG with ``task_id`` and the task's :class:`Scene`.
     :param group: the task group that it stands in; None: that of its slot.
     :param order: among tasks of one slot, lower ones come first.
-    :param role: what the outcome knows it as.
-    :param touches: whether it changes something outside that has to be taken back after a failure.
+    :param role: its name in the outcome's facts.
+    :param touches: whether it changes something outside that has to be reverted after a failure.
     :param evidence: for the approval: names of checks to templates of their results.
-    :param revert: makes the task that takes back what this one changed; it runs when a later gate sends the release back.
+    :param revert: makes the task that reverts the change of this one; it runs when a later gate fails.
     """
 
     task_id: str

@@ -48,7 +48,7 @@ class Counts(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a test knows. Small enough to be kept with the route; a restart goes on with it (R6)."""
+    """State of a test. Small enough to be kept with the route; a restart continues from it (R6)."""
 
     seen: Counts = Counts(0, 0)
     against_stable: tuple[float, ...] = (0.0,) * POINTS
@@ -131,7 +131,7 @@ def to_json(state: State) -> dict[str, list[float]]:
 
 
 def from_json(kept: object) -> State:
-    """What :func:`to_json` made; a new state where it is of another shape, like that of another version."""
+    """The state in JSON from :func:`to_json`; a new one where its shape is that of another version."""
     try:
         return State(
             Counts(*(int(it) for it in kept["seen"])),  # type: ignore[index]

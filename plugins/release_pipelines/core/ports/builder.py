@@ -1,4 +1,4 @@
-"""What makes an image of a folder, and pushes it."""
+"""Builders: they build an image from a folder, and push it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RegistryLogin:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an image is built.
+    """Parameters of a build.
 
     :param folder: the build context.
     :param dockerfile: path inside ``folder``.
@@ -55,7 +55,7 @@ class Builder(Protocol):
     """
 
     def check(self) -> str:
-        """Say in a sentence that the builder answers, or raise."""
+        """A sentence that the builder answers; raises where it does not."""
 
     def build(
         self, recipe: Recipe, tag: str | None, login: RegistryLogin | None, what: str, timeout: float, log: Log

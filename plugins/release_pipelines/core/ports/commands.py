@@ -1,4 +1,4 @@
-"""Where the commands come from that people give to one release."""
+"""The commands that people give to one release."""
 
 from __future__ import annotations
 

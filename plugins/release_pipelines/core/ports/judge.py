@@ -1,4 +1,4 @@
-"""Who says what measurements amount to."""
+"""Judges: they turn measurements into verdicts."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Judged(NamedTuple):
 
     verdict: MetricVerdict
     sure: bool = False
-    """Good enough for a hold to end early."""
+    """Whether the evidence is good enough for a hold to end early."""
     state: dict[str, Any] | None = None
-    """What the next stage goes on with: kept with the route, so it is JSON and small."""
+    """State with which the next stage continues; small JSON, since it is kept with the route."""
 
 
 class Evidence(NamedTuple):
-    """How the evidence against a version grew: Unix times in seconds, and e-values as natural logarithms."""
+    """Evidence against a version over time: Unix times in seconds, and e-values as natural logarithms."""
 
     against_stable: list[tuple[float, float]]
     against_limit: list[tuple[float, float]]
     threshold: float
-    """Above it the version is surely worse."""
+    """The e-value, as natural logarithm, above which the version fails."""
 
 
 class Judge(Protocol):
@@ -67,9 +67,9 @@ class Judge(Protocol):
         """
 
     def known(self, analysis: Analysis, samples: list[Sample], evidence: Mapping[str, Any], known: Any) -> Any:
-        """What is known after these samples, so that each of them is looked at once; None: nothing is kept.
+        """The judge's state after these samples, so that each of them is judged once; None: the judge keeps none.
 
-        :param known: what this method made of the samples up to some moment; None: nothing yet.
+        :param known: the state that this method returned for earlier samples; None: there is none yet.
         """
         return None
 
@@ -85,7 +85,7 @@ class Judge(Protocol):
         return False
 
     def check(self, metrics: Sequence[Metric], settings: Mapping[str, Any]) -> None:
-        """Look at an analysis by itself.
+        """Check an analysis by itself.
 
         :param settings: the analysis' other values, as far as they are valid.
         :raises ValueError: "… is expected" when these metrics cannot be judged so.
@@ -95,7 +95,7 @@ class Judge(Protocol):
     def mistakes(
         self, where: str, analysis: Analysis, metrics: Sequence[Metric], hold: Hold, *, compared: bool
     ) -> Iterator[Mistake]:
-        """What is wrong with judging one stage by this analysis.
+        """The mistakes in judging one stage by this analysis.
 
         :param where: the analysis' path in the file.
         :param metrics: those that can be measured.
@@ -109,13 +109,13 @@ class Judge(Protocol):
             )
 
     def without(self, metric: Metric) -> Metric | None:
-        """What becomes of a metric that cannot be measured; None: it is left out. By default it decides nothing."""
+        """The metric in place of one that cannot be measured; None: it is left out. By default it decides nothing."""
         return metric.model_copy(update={"critical": False})
 
     def evidence(self, analysis: Analysis, metric: Metric, samples: Sequence[Sample], state: object) -> Evidence | None:
-        """How the evidence of one metric grew, for a plot; None where there is none.
+        """Evidence of one metric over time, for a plot; None where there is none.
 
-        :param state: what the stage before ended with.
+        :param state: the state at the end of the stage before.
         """
         return None
 

@@ -1,4 +1,4 @@
-"""Who is told what a release came to."""
+"""Notifiers: they send the notice of a release's outcome."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Notifier:
         return None
 
     def obstacle(self, keys: Mapping[str, Any], connection_type: str | None) -> str | None:
-        """Why the receiver cannot be told, as far as that shows beforehand.
+        """Why the receiver cannot be notified, as far as that shows beforehand.
 
         :param keys: what the file gives beside ``kind``.
         :param connection_type: of the Airflow connection; None: there is none.

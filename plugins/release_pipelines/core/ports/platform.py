@@ -60,7 +60,7 @@ class Workloads(Protocol):
 
 
 class TrafficSplit(Protocol):
-    """Who gets which requests."""
+    """The traffic split."""
 
     async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
         """State who gets which requests, and keep ``note``: in one write. Tracks that ``traffic`` does not name get none.
@@ -71,10 +71,10 @@ class TrafficSplit(Protocol):
 
 
 class Leases(Protocol):
-    """Who may change an app in an environment (R2)."""
+    """Leases of an app in an environment (R2)."""
 
     async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
-        """Become the one writer, with a new fence, which also is put on the route. Idempotent for the same holder.
+        """Take the lease, with a new fence, which also is put on the route. Idempotent for the same holder.
 
         Raises :class:`LeaseHeld` while somebody else's lease has not expired, unless ``force`` (a rollback takes precedence).
         """
@@ -97,7 +97,7 @@ class Jobs(Protocol):
 
 
 class Probes(Protocol):
-    """Looks that change nothing."""
+    """Reading and checking, without changes."""
 
     async def check(self, target: Target) -> None:
         """Raise with one sentence unless the platform and its router are reachable and all needed rights are there."""

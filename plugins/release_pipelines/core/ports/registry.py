@@ -1,4 +1,4 @@
-"""Where images are kept."""
+"""Image registries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Registry(Protocol):
     login: RegistryLogin | None
 
     def check(self) -> str:
-        """Say in a sentence that the registry answers, or raise."""
+        """A sentence that the registry answers; raises where it does not."""
 
     def repository(self, image: str) -> str:
         """The image's full name: the registry's host before it, unless it stands there already."""

@@ -1,4 +1,4 @@
-"""What splits the traffic between the tracks of an app."""
+"""Routers: they split the traffic between the tracks of an app."""
 
 from __future__ import annotations
 

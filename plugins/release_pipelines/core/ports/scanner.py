@@ -1,4 +1,4 @@
-"""What looks at source code before anything is deployed."""
+"""Scanners: they check source code before anything is deployed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from release_pipelines.core.seams import Seam
 
 
 class Scanner(Protocol):
-    """Looks at a folder of source code.
+    """Scans a folder of source code.
 
     A scanner that could not look says ``unknown``, which blocks the release: it is never ``clean``.
     """
@@ -21,7 +21,7 @@ class Scanner(Protocol):
         """What the scanner needs and this worker does not have, in a sentence; None: it can look."""
 
     def scan(self, directory: Path, dockerfile: str) -> ScanResult:
-        """Look at a build context. Never raises.
+        """Scan a build context. Never raises.
 
         :param directory: the build context.
         :param dockerfile: path of the Dockerfile inside it.

@@ -1,4 +1,4 @@
-"""How a new version takes over."""
+"""Strategies: the ways in which a new version takes over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking measurements: which are due, and what the metrics' sources find (R3, R6)."""
+"""Measuring: which measurements are due, and the samples of the metrics' sources (R3, R6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracks beside stable are removed when they have drained (R15)."""
+"""Retirement: tracks beside stable are removed when they have drained (R15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wait until a track runs what was stated."""
+"""Rollouts: waiting until a track runs the wanted version."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from release_pipelines.core.model.target import Update
 from release_pipelines.core.model.track import Track
 
 DRAIN_SECONDS = 1.0
-"""A replica keeps running so long after it left the router's list: the router needs a moment, and requests are on their way."""
+"""Time for which a replica keeps running after it left the router's list, in seconds: requests are still on their way."""
 
 
 @dataclass(frozen=True)

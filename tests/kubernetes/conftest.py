@@ -228,23 +228,3 @@ def scenarios(stack: Stack, request: pytest.FixtureRequest) -> Scenarios:
     from tests.kubernetes.side_by_side import Scenarios
 
     return Scenarios(stack, request.session.items)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that run alone come first, those that only wait for the end of a scenario later: they go on meanwhile."""
-    places = [number for number, item in enumerate(items) if item.path.is_relative_to(Path(__file__).parent)]
-    own = sorted((items[number] for number in places), key=_waits)
-    for number, item in zip(places, own, strict=True):
-        items[number] = item
-
-
-def _waits(item: pytest.Item) -> int:
-    function = getattr(item, "function", None)
-    return hasattr(function, "scenario") + getattr(function, "long", False)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def begun(request: pytest.FixtureRequest) -> None:
-    """Scenarios begin before the first test, so that they go on beside all others."""
-    if any(_waits(item) for item in request.session.items):
-        request.getfixturevalue("scenarios")

@@ -32,6 +32,7 @@ NOT_PUBLIC = {
     "ReleaseOperator",
     "PlatformTrigger",
     "ReleaseNotifier",
+    "KindNotifier",  # made by the kinds that send by themselves
     "GateOperator",  # parts of a compiled DAG, which make no sense in another
     "PreflightGateOperator",
     "PreflightOperator",

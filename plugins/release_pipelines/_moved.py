@@ -31,10 +31,10 @@ MODULES = {
     "domain.notice": "core.model.notice",
     "domain.outcome": "features.outcome.decision core.model.task_state",
     "domain.plots": "features.report.plots core.ports.judge",
-    "domain.records": "core.model.records core.model.command",
+    "domain.records": "core.model.records core.model.release_id core.model.command",
     "domain.release": "core.versions core.capacity spec.target",
     "domain.replicas": "core.capacity",
-    "domain.rollback": "features.rollback.plan core.model.records",
+    "domain.rollback": "features.rollback.plan core.model.release_id",
     "domain.sequential": "core.judges._e_values",
     "domain.strategy": "spec.stages core.model.stage core.capacity",
     "domain.values": (
@@ -82,7 +82,7 @@ MODULES = {
     "operators.preflight": "features.preflight.operators airflow.operator",
     "operators.promote": "features.promotion.operators",
     "operators.record": "features.outcome.operators features.artifact.operators",
-    "operators.rollback": "features.rollback.operators.planned airflow.operator core.model.records",
+    "operators.rollback": "features.rollback.operators.planned airflow.operator core.model.release_id",
     "operators.scan": (
         "features.scan.operators core.model.finding core.ports.scanner adapters.scanners._command "
         "adapters.scanners.bandit adapters.scanners.hadolint"

@@ -22,6 +22,15 @@ HEAVY = (
     "scipy",
     "matplotlib",
     "prometheus_api_client",
+    # Of this package, what only works while a task or a trigger runs.
+    "release_pipelines.core.progression",
+    "release_pipelines.core.model.records",
+    "release_pipelines.adapters.git",
+    "release_pipelines.adapters.history",
+    "release_pipelines.adapters.builders.engine",
+    "release_pipelines.adapters.kubernetes.client",
+    "release_pipelines.adapters.metrics.prometheus",
+    "release_pipelines.airflow.commands",
 )
 LOAD_ALL = """
 import runpy, sys, pathlib
@@ -52,7 +61,7 @@ def test_every_dag_file_of_the_project_parses() -> None:
     assert {"release_storefront", "release_control", "release_rollback"} <= set(read.dags)
 
 
-def test_importing_every_dag_file_leaves_heavy_libraries_out() -> None:
+def test_importing_every_dag_file_leaves_out_what_only_a_run_needs() -> None:
     process = subprocess.run(
         [sys.executable, "-c", LOAD_ALL.format(heavy=HEAVY)],
         cwd=ROOT,

@@ -1,29 +1,25 @@
 """What all triggers of this package share, and the triggers that several features use.
 
 A trigger is a shell: it turns its JSON arguments into values, opens the ports, and yields the event of a loop in
-:mod:`release_pipelines.core.progression`.
+:mod:`release_pipelines.core.progression`. The loop is imported when it runs: DAG files, too, load triggers.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from release_pipelines.adapters import entry
-from release_pipelines.airflow.commands import commands_of
-from release_pipelines.airflow.hooks import prometheus
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.ports.platform import Platform
-from release_pipelines.core.progression.context import ReleaseContext
-from release_pipelines.core.progression.heartbeat import wait_for_lease
-from release_pipelines.core.progression.retirement import retire_at
-from release_pipelines.core.progression.rollout import observe_rollout, roll_out
+
+if TYPE_CHECKING:
+    from release_pipelines.core.ports.platform import Platform
+    from release_pipelines.core.progression.context import ReleaseContext
 
 
 def error_event(error: PlatformError) -> dict[str, Any]:
@@ -37,6 +33,11 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
     :param platform: where the app runs.
     :param arguments: the trigger's JSON arguments ``target``, ``release``, ``artifact``, ``fence`` and ``previous``.
     """
+    from release_pipelines.adapters import entry
+    from release_pipelines.airflow.commands import commands_of
+    from release_pipelines.airflow.hooks import prometheus
+    from release_pipelines.core.progression.context import ReleaseContext
+
     previous = arguments["previous"]
     return ReleaseContext(
         platform=platform,
@@ -103,6 +104,9 @@ class RolloutTrigger(PlatformTrigger):
         self.release = release
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.airflow.commands import commands_of
+        from release_pipelines.core.progression.rollout import roll_out
+
         commands = commands_of(self.release) if self.release is not None else None
         return await roll_out(platform, self.target, self.track, self.fence, commands)
 
@@ -121,6 +125,8 @@ class WatchTrigger(PlatformTrigger):
         self.track: Track = track
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.core.progression.rollout import observe_rollout
+
         return await observe_rollout(platform, self.target, self.track)
 
 
@@ -140,6 +146,8 @@ class RetireTrigger(PlatformTrigger):
         self.at = at
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.core.progression.retirement import retire_at
+
         return await retire_at(platform, self.target, self.fence, self.at)
 
 
@@ -152,4 +160,6 @@ class LeaseFreeTrigger(PlatformTrigger):
     """
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.core.progression.heartbeat import wait_for_lease
+
         return await wait_for_lease(platform, self.target)

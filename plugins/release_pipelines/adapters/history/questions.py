@@ -21,7 +21,8 @@ from release_pipelines.adapters.history.queries import (
 )
 from release_pipelines.adapters.history.tables import approvals, commands, events, measurements, releases, verdicts
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.records import ROLLBACK_DAG, Approval, Release, ReleaseDetail, Stability
+from release_pipelines.core.model.records import Approval, Release, ReleaseDetail, Stability
+from release_pipelines.core.model.release_id import ROLLBACK_DAG
 
 
 class Questions:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
-from release_pipelines.core.model.notice import Notice
 from release_pipelines.core.ports.notifier import Notifier
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.notice import Notice
 
 GOOD = ("released", "no_op")
 

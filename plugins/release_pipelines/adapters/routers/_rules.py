@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from release_pipelines.adapters.kubernetes.client import Object
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.track import BESIDE, Track
 from release_pipelines.core.model.traffic import Match, Traffic
+
+if TYPE_CHECKING:
+    from release_pipelines.adapters.kubernetes.client import Object
 
 
 def shares(weights: Mapping[Track, float]) -> dict[Track, int]:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from release_pipelines.adapters.builders.engine import Engine
 from release_pipelines.airflow.connections import values_of
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.ports.builder import Builder, builder
 
 if TYPE_CHECKING:
     from docker import APIClient
+
+    from release_pipelines.adapters.builders.engine import Engine
+    from release_pipelines.core.ports.builder import Builder
 
 
 class EngineHook(BaseHook):
@@ -35,6 +36,8 @@ class EngineHook(BaseHook):
 
     def builder(self) -> Builder:
         """What builds images: the engine, or the builder of another package that is called like the connection's type."""
+        from release_pipelines.core.ports.builder import builder
+
         return builder(values_of(self.get_connection(self.engine_conn_id)))
 
     def get_conn(self, timeout: float = 60) -> APIClient:
@@ -58,4 +61,6 @@ class EngineHook(BaseHook):
             return False, str(error)
 
     def _engine(self) -> Engine:
+        from release_pipelines.adapters.builders.engine import Engine
+
         return Engine(values_of(self.get_connection(self.engine_conn_id)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from release_pipelines.adapters.git import Credentials, Git, Revision
+if TYPE_CHECKING:
+    from release_pipelines.adapters.git import Git, Revision
 
 
 class GitHook(BaseHook):
@@ -28,6 +30,8 @@ class GitHook(BaseHook):
 
     def get_conn(self) -> Git:
         """The repository, with the connection's credentials."""
+        from release_pipelines.adapters.git import Credentials, Git
+
         if self.git_conn_id is None:
             return Git(self.repository)
         connection = self.get_connection(self.git_conn_id)

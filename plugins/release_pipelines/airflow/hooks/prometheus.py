@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from release_pipelines.adapters.metrics.prometheus import TIMEOUT, PrometheusReader, away, number, refused
 from release_pipelines.core.errors import MetricsUnavailable
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
     from prometheus_api_client import PrometheusConnect
+
+    from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 
 
 def base_url(connection: Connection) -> str:
@@ -57,6 +58,8 @@ class PrometheusHook(BaseHook):
         from prometheus_api_client import PrometheusConnect
         from urllib3.util.retry import Retry
 
+        from release_pipelines.adapters.metrics.prometheus import TIMEOUT
+
         connection = self.get_connection(self.prometheus_conn_id)
         # Tasks are tried again by Airflow; a retry here would only hide the answer behind "too many".
         return PrometheusConnect(
@@ -65,6 +68,8 @@ class PrometheusHook(BaseHook):
 
     async def get_async_conn(self) -> PrometheusReader:
         """An asynchronous client, for triggers."""
+        from release_pipelines.adapters.metrics.prometheus import PrometheusReader
+
         connection = await self.aget_connection(self.prometheus_conn_id)
         return PrometheusReader(base_url(connection), headers(connection))
 
@@ -75,6 +80,8 @@ class PrometheusHook(BaseHook):
         """
         from prometheus_api_client.exceptions import PrometheusApiClientException
         from requests import JSONDecodeError, RequestException
+
+        from release_pipelines.adapters.metrics.prometheus import away, number, refused
 
         client = self.get_conn()
         try:

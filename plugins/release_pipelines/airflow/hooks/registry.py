@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow.sdk import BaseHook
 
 from release_pipelines.airflow.connections import values_of
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.ports.registry import Registry, registry
+
+if TYPE_CHECKING:
+    from release_pipelines.core.ports.registry import Registry
 
 
 class RegistryHook(BaseHook):
@@ -26,6 +30,8 @@ class RegistryHook(BaseHook):
 
     def get_conn(self) -> Registry:
         """The registry: of the OCI distribution's API, or what another package brings for the connection's type."""
+        from release_pipelines.core.ports.registry import registry
+
         return registry(values_of(self.get_connection(self.registry_conn_id)))
 
     def repository(self, image: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.outcome import Outcome
-from release_pipelines.core.model.records import ReleaseDetail
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.records import ReleaseDetail
 
 
 class Notice(Value):

@@ -107,12 +107,3 @@ class ReleaseDetail(Release):
     measurements: list[RecordedSample] = Field(default_factory=list)
     approvals: list[Approval] = Field(default_factory=list)
     commands: list[Command] = Field(default_factory=list)
-
-
-ROLLBACK_DAG = "release_rollback"
-"""Id of the DAG for manual rollbacks."""
-
-
-def is_rollback(release: str | None) -> bool:
-    """Whether the release id is that of a manual rollback."""
-    return bool(release and release.startswith(f"{ROLLBACK_DAG}/"))

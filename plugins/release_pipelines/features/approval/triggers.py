@@ -6,21 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.hitl import HITLTrigger
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import TriggerEvent
 
-from release_pipelines.airflow.commands import commands_of
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.triggers import error_event, release_context
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.progression.meanwhile import judge_meanwhile
-from release_pipelines.core.progression.waiting import first_of
-from release_pipelines.core.progression.watch import StageWatch
+
+if TYPE_CHECKING:
+    from release_pipelines.core.progression.watch import StageWatch
 
 SETTLE_SECONDS = 2.0
 """Time until Airflow has noticed that the process that asked has ended, in seconds. A task resumed sooner is tried again."""
@@ -69,6 +68,8 @@ class ReleaseApprovalTrigger(HITLTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait; yields one event."""
+        from release_pipelines.core.progression.waiting import first_of
+
         async with AsyncExitStack() as opened:
             try:
                 watch = await self._watch(opened)
@@ -78,6 +79,8 @@ class ReleaseApprovalTrigger(HITLTrigger):
         yield event
 
     async def _watch(self, opened: AsyncExitStack) -> StageWatch | None:
+        from release_pipelines.core.progression.watch import StageWatch
+
         if not self.own["stage"]:
             return None
         target = Target.model_validate(self.own["target"])
@@ -94,4 +97,7 @@ class ReleaseApprovalTrigger(HITLTrigger):
         return TriggerEvent({"unasked": True})
 
     async def _meanwhile(self, watch: StageWatch | None) -> TriggerEvent:
+        from release_pipelines.airflow.commands import commands_of
+        from release_pipelines.core.progression.meanwhile import judge_meanwhile
+
         return TriggerEvent(await judge_meanwhile(watch, commands_of(self.own["release"])))

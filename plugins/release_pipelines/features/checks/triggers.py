@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from release_pipelines.airflow.commands import commands_of
 from release_pipelines.airflow.triggers import PlatformTrigger, release_context
 from release_pipelines.core.model.stage import Stage
-from release_pipelines.core.ports.platform import Platform
-from release_pipelines.core.progression.meanwhile import judge_meanwhile
-from release_pipelines.core.progression.waiting import first_of
-from release_pipelines.core.progression.watch import StageWatch
+
+if TYPE_CHECKING:
+    from release_pipelines.core.ports.platform import Platform
 
 
 class CheckTrigger(PlatformTrigger):
@@ -57,6 +55,11 @@ class CheckTrigger(PlatformTrigger):
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.airflow.commands import commands_of
+        from release_pipelines.core.progression.meanwhile import judge_meanwhile
+        from release_pipelines.core.progression.waiting import first_of
+        from release_pipelines.core.progression.watch import StageWatch
+
         arguments, watch = self.arguments, None
         if arguments["stage"] and arguments["artifact"]:
             watch = StageWatch(release_context(platform, arguments), Stage.model_validate(arguments["stage"]))

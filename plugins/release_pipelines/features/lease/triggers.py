@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from release_pipelines.airflow.commands import commands_of
 from release_pipelines.airflow.triggers import PlatformTrigger
 from release_pipelines.core.model.lease import Lease
-from release_pipelines.core.ports.platform import Platform
-from release_pipelines.core.progression.heartbeat import Heartbeat
+
+if TYPE_CHECKING:
+    from release_pipelines.core.ports.platform import Platform
 
 
 class HoldLeaseTrigger(PlatformTrigger):
@@ -27,4 +27,7 @@ class HoldLeaseTrigger(PlatformTrigger):
         self.ttl = ttl
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.airflow.commands import commands_of
+        from release_pipelines.core.progression.heartbeat import Heartbeat
+
         return await Heartbeat(platform, self.target, self.lease, self.ttl, commands_of(self.lease.holder)).run()

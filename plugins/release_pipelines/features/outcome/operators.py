@@ -11,7 +11,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, ReleaseOperator
 from release_pipelines.airflow.task_states import task_states
 from release_pipelines.core.model.outcome import INCIDENT, Outcome
-from release_pipelines.core.model.records import is_rollback
+from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.task_state import touched
 from release_pipelines.features.outcome.decision import Facts, outcome_of

@@ -15,7 +15,6 @@ from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.progression.measuring import check_metrics
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import broken, usable
@@ -47,6 +46,8 @@ class PreflightOperator(ReleaseOperator):
         self.spec = spec
 
     def work(self, context: Context) -> dict[str, Any]:
+        from release_pipelines.core.progression.measuring import check_metrics
+
         run: Any = context["dag_run"]
         given: Any = context["params"]
         version = self._version(run.conf or {}, str(given.get("version") or "").strip())

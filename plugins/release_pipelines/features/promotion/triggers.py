@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.triggers import PlatformTrigger, release_context
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.ports.platform import Platform
-from release_pipelines.core.progression.promotion import Promotion
+
+if TYPE_CHECKING:
+    from release_pipelines.core.ports.platform import Platform
 
 
 class PromoteTrigger(PlatformTrigger):
@@ -56,6 +57,8 @@ class PromoteTrigger(PlatformTrigger):
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.core.progression.promotion import Promotion
+
         arguments = self.arguments
         context = release_context(platform, arguments)
         return await Promotion(

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
 from release_pipelines.core.model.observation import Observed, TrackStatus
-from release_pipelines.core.model.records import ROLLBACK_DAG, RecordedVerdict, ReleaseDetail, Stability
+from release_pipelines.core.model.records import RecordedVerdict, ReleaseDetail, Stability
+from release_pipelines.core.model.release_id import ROLLBACK_DAG
 
 REPORT = "incident.md"
 """Name of the report among a release's attachments."""

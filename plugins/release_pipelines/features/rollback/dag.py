@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Param, TaskGroup
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, app_choice, optional, requested_by
 from release_pipelines.airflow.groups import ROLLBACK_COLOUR
-from release_pipelines.core.model.records import ROLLBACK_DAG
+from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.templates import xcom
 from release_pipelines.features.rollback.feature import STEPS, step
 from release_pipelines.features.rollback.operators.manual import ManualRollbackPlanOperator, RecordRollbackOperator

@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.adapters.git import folder_inside
 from release_pipelines.airflow.hooks.git import GitHook
 from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
@@ -63,6 +62,8 @@ class ScanOperator(ReleaseOperator):
         self.git_conn_id = git_conn_id
 
     def work(self, context: Context) -> dict[str, Any]:
+        from release_pipelines.adapters.git import folder_inside
+
         scanner = SCANNERS.get(self.scanner) if isinstance(self.scanner, str) else self.scanner
         with GitHook(self.repository, self.git_conn_id).checkout(self.commit) as source:
             result = scanner.scan(folder_inside(source, self.context), self.dockerfile)

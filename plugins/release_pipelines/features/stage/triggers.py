@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.triggers import PlatformTrigger, release_context
 from release_pipelines.core.model.stage import Stage
-from release_pipelines.core.ports.platform import Platform
-from release_pipelines.core.progression.stage import StageProgression
+
+if TYPE_CHECKING:
+    from release_pipelines.core.ports.platform import Platform
 
 
 class StageTrigger(PlatformTrigger):
@@ -49,6 +50,8 @@ class StageTrigger(PlatformTrigger):
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.core.progression.stage import StageProgression
+
         stage = Stage.model_validate(self.arguments["stage"])
         context = release_context(platform, self.arguments)
         return await StageProgression(context, stage, self.arguments["replicas"]).run()

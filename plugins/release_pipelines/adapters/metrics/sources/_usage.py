@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 from release_pipelines.adapters.metrics.services import track_service
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.measurement import MetricQuery, Sample
-from release_pipelines.core.model.observation import Usage
 from release_pipelines.core.model.target import Target, Workload
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.metrics import Measuring
 from release_pipelines.core.promql import PromQLSource, matcher, sample_of
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.observation import Usage
 
 
 class UsageSource(PromQLSource):

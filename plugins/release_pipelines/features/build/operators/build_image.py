@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from release_pipelines.adapters.git import folder_inside
 from release_pipelines.airflow.hooks.engine import EngineHook
 from release_pipelines.airflow.hooks.git import GitHook
 from release_pipelines.airflow.hooks.registry import RegistryHook
 from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.ports.builder import CREATED, REVISION, VERSION, Recipe, RegistryLogin
 from release_pipelines.features.build.operators._tries import TRY_AGAIN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from release_pipelines.core.ports.builder import RegistryLogin
 
 
 class ImageBuildOperator(ReleaseOperator):
@@ -82,6 +82,8 @@ class ImageBuildOperator(ReleaseOperator):
         self.git_conn_id = git_conn_id
 
     def work(self, context: Context) -> dict[str, str]:
+        from release_pipelines.adapters.git import folder_inside
+
         registry = RegistryHook(self.registry_conn_id).get_conn() if self.registry_conn_id else None
         name = registry.repository(self.image) if registry else self.image
         git = GitHook(self.repository, self.git_conn_id).get_conn()
@@ -101,6 +103,8 @@ class ImageBuildOperator(ReleaseOperator):
         return f"Building {name}:{self.version}"
 
     def _build(self, name: str, folder: Path, created: str, login: RegistryLogin | None) -> str:
+        from release_pipelines.core.ports.builder import CREATED, REVISION, VERSION, Recipe
+
         labels = {REVISION: self.commit, VERSION: self.version, CREATED: created, **self.labels}
         recipe = Recipe(folder, self.dockerfile, self.target, self.args, labels)
         tag = f"{name}:{self.version}" if self.keeps else None

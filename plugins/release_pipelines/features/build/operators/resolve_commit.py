@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.adapters.git import Git, Revision
 from release_pipelines.airflow.hooks.git import GitHook
 from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
@@ -12,6 +11,8 @@ from release_pipelines.features.build.operators._tries import TRY_AGAIN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from release_pipelines.adapters.git import Git, Revision
 
 
 class ResolveCommitOperator(ReleaseOperator):

@@ -19,7 +19,7 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.outcome import INCIDENT
-from release_pipelines.core.model.records import is_rollback
+from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.target import Target
 from release_pipelines.features.rollback.operators.planned import Planned, owner_of, record_plan
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback

@@ -25,7 +25,7 @@ from release_pipelines.core.model.base import Value, to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
-from release_pipelines.core.model.records import is_rollback
+from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE

@@ -70,7 +70,7 @@ def release_dags(specs: Iterable[ReleaseSpec], *, alone: bool = False) -> dict[s
     dags = {}
     for spec in specs:
         try:
-            dags[dag_id(spec.app.name)] = release_dag(spec)
+            dags[dag_id(spec.app.name)] = _dag(spec, auto_register=False)  # or half a DAG would be one, too
         except ExtensionError as error:
             if alone:
                 raise
@@ -92,18 +92,18 @@ def dag_errors(specs: Iterable[ReleaseSpec]) -> list[str]:
 class _Assembly:
     """Makes the operators of a plan, and leads them to each other.
 
-    Gates are upstream of their own ways only, so that a rollback never looks like a way to ``complete``; a gate knows all ways back
-    of what was done before it, because one that it did not know would run when its other ways are skipped.
+    A gate is upstream only of the tasks that it chooses between, so that a rollback never leads to ``complete``. It knows all reverts of
+    what was done before it, because one that it did not know would run when those that it chooses between are skipped.
     """
 
     def __init__(self, plan: ReleasePlan) -> None:
         self.plan = plan
         self.groups: dict[str, TaskGroup] = {}
-        self.made: dict[str, Any] = {}
+        self.operators: dict[str, Any] = {}
         self.reverts: list[Any] = []
-        """Ways back of what stands before the next gate."""
-        self.kept: list[Any] = []
-        """Those that gates of the last environment know too."""
+        """Tasks that take back what stands before the next gate."""
+        self.lasting_reverts: list[Any] = []
+        """Those of them that gates of the last environment choose, too."""
         self.ends: list[Any] = []
         """What the outcome comes after."""
 
@@ -145,7 +145,7 @@ class _Assembly:
             raise
         except Exception as error:  # somebody else's feature may raise anything
             raise ExtensionError(f"The task `{placed.id}` cannot be made: {type(error).__name__}: {error}.") from error
-        self.made[placed.id] = operator
+        self.operators[placed.id] = operator
         if placed.task.revert is not None:
             name = f"revert_{placed.id.replace('.', '_')}"
             self._reverted_by(placed.task.revert(name, scene), keep=placed.environment == self.plan.last)
@@ -163,22 +163,22 @@ class _Assembly:
         self.reverts.append(operator)
         self.ends.append(operator)
         if keep:
-            self.kept.append(operator)
+            self.lasting_reverts.append(operator)
 
-    def _gate(self, task_id: str, watched: list[str], go_on: str, ways_back: list[Any], **more: Any) -> Any:
+    def _gate(self, task_id: str, watched: list[str], go_on: str, targets: list[Any], **more: Any) -> Any:
         """A gate after ``watched``, that goes on, or sends the run to the ways back where anything may have been changed."""
         return GateOperator(
             task_id=task_id,
             watched=watched,
             touches=self._first_touch(watched),
             go_on=go_on,
-            roll_back=[it.task_id for it in ways_back],
+            roll_back=[it.task_id for it in targets],
             **more,
         )
 
     def _first_touch(self, watched: list[str]) -> str:
         """The first task of the release so far that changes something."""
-        touching = [it.id for it in self.plan.order if it.task.touches and it.id in self.made]
+        touching = [it.id for it in self.plan.order if it.task.touches and it.id in self.operators]
         return touching[0] if touching else watched[0]
 
     # --- parts ------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ class _Assembly:
             (
                 last
                 >> give_back.as_teardown(setups=taken)
-                >> [self.made[it.id] for it in plan.of(Slot.REVERT, environment=name)]
+                >> [self.operators[it.id] for it in plan.of(Slot.REVERT, environment=name)]
             )
         gate >> stop >> self.complete
         return gate
@@ -289,10 +289,10 @@ class _Assembly:
         rest = plan.of(Slot.BEFORE_PROMOTE, environment=name)
         last, more = self._following(rest, [last, *beside] if beside else last)
         ids = [lease.id, *ids, *stages, *(it.id for it in plan.of(Slot.IN_STAGE, environment=name)), *more]
-        way_back = [self._make(it) for it in plan.of(Slot.ROLLBACK, environment=name)]
-        for one, other in pairwise(way_back):
+        rollback = [self._make(it) for it in plan.of(Slot.ROLLBACK, environment=name)]
+        for one, other in pairwise(rollback):
             one >> other
-        ways = [way_back[0], *self.kept]
+        ways = [rollback[0], *self.lasting_reverts]
         promoting = plan.of(Slot.PROMOTE, environment=name)
         touches = next(it.id for it in plan.order if it.task.touches and it.environment == name)
         with self._group(name):
@@ -320,7 +320,7 @@ class _Assembly:
         # No gate stands right before the teardown: it would skip it together with the arm that it did not choose.
         for placed in plan.of(Slot.RETURN_LEASE, environment=name):
             give_back = self._make(placed)
-            way_back[-1] >> give_back.as_teardown(setups=taken)
+            rollback[-1] >> give_back.as_teardown(setups=taken)
             self.ends.append(give_back)
 
     def _outcome(self) -> None:

@@ -125,3 +125,21 @@ def test_a_feature_that_fails_for_one_app_takes_no_other_apps_dag_away(releases:
 
 def test_what_is_no_feature_is_told() -> None:
     assert "The feature `number` is int: an instance of Feature is expected." in list(broken())
+
+
+@pytest.mark.parametrize("files", ["trace: true\n"], indirect=True)
+@pytest.mark.parametrize(("bad", "outcome"), [(0.0, "released"), (0.05, "rolled_back")])
+def test_every_slot_has_its_place(releases: Releases, built: None, bad: float, outcome: str) -> None:
+    releases.runs("1.0.0")
+    releases.outside.bad = bad
+    done = releases.release("1.1.0")
+    assert done.outcome == outcome
+    passed = [it.sentence for it in HistoryHook().history().find("shop").events if it.kind == "trace"]
+    before = [
+        "before_build", "after_build", "before_environment staging", "after_deploy staging",
+        "before_environment production", "after_deploy production", "in_stage production",
+    ]  # fmt: skip
+    assert passed == [*before, *(["before_promote production"] if not bad else []), "after_outcome"]
+    assert done.state == ("success" if not bad else "failed")
+    reasons = releases.dag.task_dict["outcome"].tasks  # type: ignore[attr-defined]
+    assert {"trace_before_build", "staging.trace_after_deploy", "production.trace_in_stage"} <= set(reasons)

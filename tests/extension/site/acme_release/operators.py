@@ -34,3 +34,17 @@ class CloseTicketOperator(ReleaseOperator):
 
     def work(self, context: Any) -> None:
         HistoryHook().history().record_event(self.release, "ticket", "closed")
+
+
+class TraceOperator(ReleaseOperator):
+    """Write down that a place was passed."""
+
+    template_fields = ("release",)
+
+    def __init__(self, *, place: str, release: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.place = place
+        self.release = release
+
+    def work(self, context: Any) -> None:
+        HistoryHook().history().record_event(self.release, "trace", self.place)

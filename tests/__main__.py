@@ -63,7 +63,7 @@ TIERS = [
     ),
     Tier(
         "airflow",
-        ("airflow", "progression", "features", "pipeline", "extension", "dags", "surface", "upgrade"),
+        ("airflow", "progression", "engine", "features", "pipeline", "extension", "dags", "surface", "upgrade"),
         "operators, triggers, whole DAGs",
     ),
     Tier("container host", ("container_host",), "a real engine, proxy, store and metrics", required=True),

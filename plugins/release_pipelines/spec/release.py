@@ -65,7 +65,7 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
         environments.append(load_environment(wanted.name, config))
     analysis = app.analysis if isinstance(app.analysis, Analysis) else load_analysis(app.analysis, analyses)
     try:
-        spec = ReleaseSpec(app=app, environments=environments, analysis=relaxed(analysis, app))
+        spec = ReleaseSpec(app=_relaxed(app), environments=environments, analysis=relaxed(analysis, app))
         wrong = [*check(app, environments, analysis), *(it for _, feature in usable() for it in feature.mistakes(spec))]
     except Exception as error:  # what somebody else's package adds may raise anything
         failure = f"something that cannot be checked ({type(error).__name__}: {error})"
@@ -75,6 +75,13 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
         mistakes[0].also = mistakes[1:]
         raise mistakes[0]
     return spec
+
+
+def _relaxed(app: AppSpec) -> AppSpec:
+    """The app, its strategy's own analyses without what cannot be measured."""
+    name, settings = app.strategy.name, app.strategy.chosen
+    settings = app.strategy.strategy.with_analyses(settings, lambda analysis: relaxed(analysis, app))
+    return app.model_copy(update={"strategy": app.strategy.model_copy(update={name: settings})})
 
 
 def load_all(apps: Path, config: Path) -> Iterator[ReleaseSpec | SpecError]:

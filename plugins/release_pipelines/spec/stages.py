@@ -37,14 +37,8 @@ def retire_after(spec: ReleaseSpec) -> float:
 
 def stages(spec: ReleaseSpec) -> list[StageKind]:
     """All stages in the last environment, in order; the last one is the bake."""
-    from release_pipelines.spec.checks import relaxed
-
     strategy = spec.app.strategy
-    planned = strategy.strategy.stages(strategy.chosen, spec.analysis, spec.app.smoke_test)
-    return [
-        stage.model_copy(update={"analysis": relaxed(stage.analysis, spec.app)}) if isinstance(stage, Stage) else stage
-        for stage in planned
-    ]
+    return strategy.strategy.stages(strategy.chosen, spec.analysis, spec.app.smoke_test)
 
 
 def stages_before(spec: ReleaseSpec) -> list[tuple[StageKind, Stage | None]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.ports.builder import REVISION, Log, Recipe, RegistryLogin
-from release_pipelines.core.text import last_lines, one_line
+from release_pipelines.core.text import clean, last_lines, one_line
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -133,7 +133,8 @@ def image_built(lines: Iterable[dict[str, Any]], what: str, log: Log) -> str:
         if "error" in line:
             raise engine_failure(what, f"failed: {one_line(line['error'])}", last)
         image = (line.get("aux") or {}).get("ID") or image
-        for text in last_lines(line.get("stream", ""), CHUNK_LINES, CHUNK_LIMIT):
+        for chunk_line in last_lines(line.get("stream", ""), CHUNK_LINES, CHUNK_LIMIT):
+            text = clean(chunk_line, LINE_LIMIT)
             last.append(text)
             log(text)
     if not image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -65,6 +65,9 @@ class Strategy(Protocol):
         :param analysis: how a stage is judged that does not say so itself.
         :param paths: paths that must answer as the new version soon after it has all traffic.
         """
+
+    def with_analyses(self, settings: Any, change: Callable[[Analysis], Analysis]) -> Any:
+        """The settings, with each analysis of their own changed."""
 
     def judged(self, where: str, settings: Any, analysis: Analysis) -> Iterator[tuple[str | None, Analysis, Hold]]:
         """Everything that is judged: the path of its own analysis (None: the app's), the analysis, and how long it has.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from pydantic import Field
@@ -59,6 +59,9 @@ class BlueGreen:
         )
         question = Question(name="let_over", approval=StepApprovalSettings(timeout=settings.promote_timeout))
         return [bake] if settings.auto_promote else [question, bake]
+
+    def with_analyses(self, settings: BlueGreenSettings, change: Callable[[Analysis], Analysis]) -> BlueGreenSettings:
+        return settings
 
     def judged(
         self, where: str, settings: BlueGreenSettings, analysis: Analysis

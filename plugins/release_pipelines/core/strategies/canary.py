@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -131,6 +131,13 @@ class Canary:
             paths=paths,
         )
         return [*steps, bake]
+
+    def with_analyses(self, settings: CanarySettings, change: Callable[[Analysis], Analysis]) -> CanarySettings:
+        steps = [
+            step.model_copy(update={"analysis": change(step.analysis)}) if step.analysis else step
+            for step in settings.steps
+        ]
+        return settings.model_copy(update={"steps": steps})
 
     def judged(
         self, where: str, settings: CanarySettings, analysis: Analysis

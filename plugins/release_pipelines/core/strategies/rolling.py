@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pydantic import Field, field_validator, model_validator
 
@@ -72,6 +72,9 @@ class Rolling:
 
         batches = [stage(f"batch_{share}", share, settings.hold) for share in settings.batches]
         return [*batches, stage("bake", 100, settings.bake, last=True)]
+
+    def with_analyses(self, settings: RollingSettings, change: Callable[[Analysis], Analysis]) -> RollingSettings:
+        return settings
 
     def judged(
         self, where: str, settings: RollingSettings, analysis: Analysis

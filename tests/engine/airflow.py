@@ -34,9 +34,9 @@ from release_pipelines.features.rollback.operators.planned import (
 from release_pipelines.features.stage.operators import StageOperator
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import retire_after, stages
+from tests.engine.outside import Killed, Outside, People, Triggerer
+from tests.engine.virtual import VirtualLoop
 from tests.fakes import artifact
-from tests.progression.engine.outside import Killed, Outside, People, Triggerer
-from tests.progression.engine.virtual import VirtualLoop
 
 RELEASE = "release_shop/run#0"
 BETWEEN_TASKS = 2.0

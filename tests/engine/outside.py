@@ -11,8 +11,8 @@ from release_pipelines.core.model.command import Command, CommandKind
 from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Traffic
+from tests.engine.virtual import Clock
 from tests.fakes import GOOD, NEW, FakePlatform, World, artifact
-from tests.progression.engine.virtual import Clock
 
 Measured = Literal["good", "bad", "none", "error", "hang"]
 
@@ -166,13 +166,13 @@ class Metrics:
         """Over the window before ``at``."""
         if not await self._asked():
             return None
-        from tests.progression.engine.virtual import EPOCH
+        from tests.engine.virtual import EPOCH
 
         return self._value(promql, at - EPOCH) - self._value(promql, max(0.0, at - EPOCH - 10))
 
     async def series(self, promql: str, start: float, end: float, step: float) -> list[dict[str, float]]:
         """Raw counters."""
-        from tests.progression.engine.virtual import EPOCH
+        from tests.engine.virtual import EPOCH
 
         there = await self._asked()
         moments = range(round((end - start) / step) + 1)

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 import tests.fakes
 from release_pipelines.adapters import entry as entry_adapter
 from release_pipelines.airflow import commands as controls
+from release_pipelines.airflow import rollouts
 from release_pipelines.airflow.hooks import prometheus
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
@@ -43,10 +44,10 @@ from release_pipelines.features.rollback.operators import planned as rollback
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.release import ReleaseSpec
+from tests.engine.airflow import RELEASE, Run
+from tests.engine.outside import Measured, Metrics, Outside, People, TriggerersPlatform
+from tests.engine.virtual import Clock, VirtualLoop
 from tests.fakes import GOOD, NEW, target
-from tests.progression.engine.airflow import RELEASE, Run
-from tests.progression.engine.outside import Measured, Metrics, Outside, People, TriggerersPlatform
-from tests.progression.engine.virtual import Clock, VirtualLoop
 
 LONGEST = 3000.0
 """Virtual seconds in which every release has ended when nothing goes wrong any more."""
@@ -132,6 +133,7 @@ class Engine(RuleBasedStateMachine):
             controls,
             deploy,
             lease_operators,
+            rollouts,
             rollback,
         ]
         for module in [*modules, tests.fakes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from release_pipelines.core.errors import ExtensionError
 from release_pipelines.spec.feature import OF_ENVIRONMENTS, Feature, FeatureTask, Slot, usable
@@ -116,7 +117,7 @@ class ReleasePlan:
                 found.setdefault(it.slot, []).append(it.id)
         return found
 
-    @property
+    @cached_property
     def order(self) -> list[PlacedTask]:
         """All tasks in the order in which they work: the first one that failed is the reason for an outcome."""
         tasks = self.of(Slot.PREFLIGHT, *BUILDING, Slot.ARTIFACT)
@@ -127,13 +128,13 @@ class ReleasePlan:
             tasks += self.of(*slots, environment=self.last)
         return tasks
 
-    @property
+    @cached_property
     def reasons(self) -> list[str]:
         """Ids of the tasks whose failure can be the reason for an outcome, in order."""
         judged = [it for it in self.order if it.slot not in UNJUDGED]
         return [it.id for it in judged if it.slot is not Slot.ROLLBACK or it.task.role]
 
-    @property
+    @cached_property
     def roles(self) -> dict[str, str]:
         """Roles to ids."""
         return {it.task.role: it.id for it in self.tasks if it.task.role}

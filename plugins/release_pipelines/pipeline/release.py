@@ -98,6 +98,7 @@ class _Assembly:
 
     def __init__(self, plan: ReleasePlan) -> None:
         self.plan = plan
+        self.scenes = {name: self._scene(name) for name in (None, *plan.environments)}
         self.groups: dict[str, TaskGroup] = {}
         self.operators: dict[str, Any] = {}
         self.reverts: list[Any] = []
@@ -137,7 +138,7 @@ class _Assembly:
         )
 
     def _make(self, placed: PlacedTask) -> Any:
-        scene = self._scene(placed.environment)
+        scene = self.scenes[placed.environment]
         try:
             with self._group(placed.group) if placed.group else nullcontext():
                 operator = placed.task.make(placed.task.task_id, scene)

@@ -15,7 +15,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.target import Target
 from release_pipelines.spec.environment import EnvironmentSpec
-from release_pipelines.spec.feature import Ended, usable
+from release_pipelines.spec.feature import FEATURES, Ended
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,10 +43,10 @@ def explain_and_tell(
     with noted("The outcome could not be explained"):
         detail = HistoryHook().history().release(release)
         ended = Ended(context, detail, target, environment, incident, analyses or {})
-        for name, feature in usable():
+        for name, feature in FEATURES.usable():
             with noted(f"{name} could not explain the outcome"):
                 feature.explain(ended)
-        for name, feature in usable():
+        for name, feature in FEATURES.usable():
             with noted(f"{name} could not tell the outcome"):
                 feature.tell(ended)
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, distributions
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from release_pipelines.core.errors import ExtensionError
 
@@ -60,11 +60,13 @@ class Seam(Generic[T]):
 
     :param kind: the word for one, like ``scanner``.
     :param folder: the package whose modules are those of this package. Names that begin with ``_`` are none.
+    :param expects: the class, or the protocol that can be checked at run time, of what others bring.
     :param first: the order of the names of this package that come first where all are listed; the others come by alphabet.
     """
 
     kind: str
     folder: str
+    expects: Any
     first: tuple[str, ...] = ()
 
     @property
@@ -80,17 +82,24 @@ class Seam(Generic[T]):
     def get(self, name: str) -> T:
         """The one of that name.
 
-        :raises ExtensionError: when there is none, more than one, or it cannot be loaded.
+        :raises ExtensionError: when there is none, more than one, it cannot be loaded, or is something else.
         """
-        return cast("T", _loaded(self, name))
+        outcome = _loaded(self, name)
+        if isinstance(outcome, ExtensionError):
+            raise outcome.with_traceback(None)
+        return cast("T", outcome)
 
-    def all(self) -> Iterator[tuple[str, T]]:
-        """All of them, by name.
-
-        :raises ExtensionError: for the first that cannot be loaded.
-        """
+    def usable(self) -> Iterator[tuple[str, T]]:
+        """Those that can be used, by name; of the others :meth:`broken` speaks."""
         for name in self.names():
-            yield name, self.get(name)
+            if not isinstance(outcome := _loaded(self, name), ExtensionError):
+                yield name, cast("T", outcome)
+
+    def broken(self) -> Iterator[tuple[str, str]]:
+        """Names of those that are installed and cannot be used, each with the sentence that says why."""
+        for name in self.names():
+            if isinstance(outcome := _loaded(self, name), ExtensionError):
+                yield name, str(outcome)
 
     def _own(self) -> tuple[str, ...]:
         return (*self.first, *(name for name in _modules(self.folder) if name not in self.first))
@@ -104,6 +113,14 @@ def _modules(folder: str) -> tuple[str, ...]:
 
 @cache
 def _loaded(seam: Seam[object], name: str) -> object:
+    """The one of that name, or the error that says why there is none: what fails is not tried again at each question."""
+    try:
+        return _load(seam, name)
+    except ExtensionError as error:
+        return error
+
+
+def _load(seam: Seam[object], name: str) -> object:
     others = extensions().get(seam.group, {}).get(name, [])
     own = name in _modules(seam.folder)
     packages = [*(["release-pipelines"] if own else []), *(it.package for it in others)]
@@ -117,9 +134,15 @@ def _loaded(seam: Seam[object], name: str) -> object:
         raise ExtensionError(f"There is no {seam.kind} `{name}`: one of {', '.join(seam.names())} is expected.")
     extension = others[0]
     try:
-        return extension.entry.load()
+        loaded = extension.entry.load()
     except Exception as error:  # somebody else's module may raise anything
         raise ExtensionError(
             f"The {seam.kind} `{name}` of package {extension.package} cannot be loaded from `{extension.entry.value}`: "
             f"{type(error).__name__}: {error}."
         ) from error
+    if not isinstance(loaded, seam.expects):
+        raise ExtensionError(
+            f"The {seam.kind} `{name}` of package {extension.package} is {type(loaded).__name__}: "
+            f"an instance of {seam.expects.__name__} is expected."
+        )
+    return loaded

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from release_pipelines.core.errors import ExtensionError
-from release_pipelines.spec.feature import OF_ENVIRONMENTS, Feature, FeatureTask, Slot, usable
+from release_pipelines.spec.feature import FEATURES, OF_ENVIRONMENTS, Feature, FeatureTask, Slot
 from release_pipelines.spec.release import ReleaseSpec
 
 BUILDING = (Slot.BEFORE_BUILD, Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
@@ -65,7 +65,7 @@ class ReleasePlan:
             seen.add(it.id)
 
     def _placed(self) -> Iterator[PlacedTask]:
-        for name, feature in usable():
+        for name, feature in FEATURES.usable():
             for environment in (None, *self.environments):
                 for task in self._asked(name, feature, environment):
                     if task.slot is not Slot.APPROVAL and (task.slot in OF_ENVIRONMENTS) != (environment is not None):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.target import RouterSettings
@@ -82,12 +80,7 @@ class _Environment(Value):
 
 def _routers_of(platform: PlatformKind) -> list[str]:
     """The routers that fit a platform; one that cannot be loaded is no choice."""
-    names = []
-    for name in ROUTERS.names():
-        with suppress(ExtensionError):
-            if platform.fits(ROUTERS.get(name)):
-                names.append(f"`{name}`")
-    return names
+    return [f"`{name}`" for name, router in ROUTERS.usable() if platform.fits(router)]
 
 
 if TYPE_CHECKING:

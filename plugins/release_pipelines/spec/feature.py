@@ -7,13 +7,11 @@ failures are looked for, the reverts, the rollback and the approval's evidence f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.seams import Seam
 from release_pipelines.core.templates import xcom
 
@@ -266,27 +264,4 @@ class Feature:
         """After it is explained: tell people. What is raised is noted, and changes nothing."""
 
 
-FEATURES: Seam[Feature] = Seam("feature", "release_pipelines.features")
-
-
-def usable() -> Iterator[tuple[str, Feature]]:
-    """The features that can be loaded, by name; of the others :func:`broken` speaks."""
-    for name in FEATURES.names():
-        with suppress(ExtensionError):
-            yield name, _feature(name)
-
-
-def broken() -> Iterator[str]:
-    """A sentence for each feature that is installed and cannot be used."""
-    for name in FEATURES.names():
-        try:
-            _feature(name)
-        except ExtensionError as error:
-            yield str(error)
-
-
-def _feature(name: str) -> Feature:
-    feature = FEATURES.get(name)
-    if not isinstance(feature, Feature):
-        raise ExtensionError(f"The feature `{name}` is {type(feature).__name__}: an instance of Feature is expected.")
-    return feature
+FEATURES: Seam[Feature] = Seam("feature", "release_pipelines.features", Feature)

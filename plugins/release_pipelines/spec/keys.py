@@ -7,10 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field, create_model
 
-from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.seams import Seam
-from release_pipelines.spec.feature import FEATURES, Key, usable
+from release_pipelines.spec.feature import FEATURES, Key
 
 M = TypeVar("M", bound=Value)
 
@@ -21,7 +20,7 @@ def with_feature_keys(base: type[M], file: str) -> type[M]:
     :param file: ``app_keys`` or ``environment_keys``.
     """
     keys: dict[str, list[tuple[str, Key]]] = {}
-    for feature_name, feature in usable():
+    for feature_name, feature in FEATURES.usable():
         for name, key in getattr(feature, file).items():
             keys.setdefault(name, []).append((feature_name, key))
     fields: dict[str, Any] = {}
@@ -31,7 +30,7 @@ def with_feature_keys(base: type[M], file: str) -> type[M]:
             fields[name] = _field(brought[0][1])
         elif name not in base.model_fields:
             sentence = f"The feature key `{name}` comes from {' and from '.join(owners)}."
-            fields[name] = (Annotated[Any, BeforeValidator(_refusing(sentence))], None)
+            fields[name] = _refused(sentence)
     if file == "app_keys":  # of a feature that cannot be loaded nothing is known but its name
         fields |= {name: it for name, it in unusable(FEATURES).items() if name not in {*fields, *base.model_fields}}
     return _extended(base, fields)
@@ -48,20 +47,14 @@ def with_names(base: type[M], seam: Seam[Any], models: Mapping[str, Any]) -> typ
 
 def unusable(seam: Seam[Any]) -> dict[str, Any]:
     """Keys of what is installed and cannot be loaded: whoever uses one is told why."""
-    fields = {}
-    for name in seam.names():
-        try:
-            seam.get(name)
-        except ExtensionError as error:
-            fields[name] = (Annotated[Any, BeforeValidator(_refusing(str(error)))], None)
-    return fields
+    return {name: _refused(sentence) for name, sentence in seam.broken()}
 
 
-def _refusing(sentence: str) -> Any:
+def _refused(sentence: str) -> tuple[Any, None]:
     def refuse(value: Any) -> Any:
         raise ValueError(f"one that can be used is expected, found one that cannot: {sentence}")
 
-    return refuse
+    return Annotated[Any, BeforeValidator(refuse)], None
 
 
 def _field(key: Key) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from release_pipelines.core.model.base import Value
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks import check, relaxed
 from release_pipelines.spec.environment import EnvironmentSpec
-from release_pipelines.spec.feature import usable
+from release_pipelines.spec.feature import FEATURES
 from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment
 
 
@@ -66,7 +66,10 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
     analysis = app.analysis if isinstance(app.analysis, Analysis) else load_analysis(app.analysis, analyses)
     try:
         spec = ReleaseSpec(app=_relaxed(app), environments=environments, analysis=relaxed(analysis, app))
-        wrong = [*check(app, environments, analysis), *(it for _, feature in usable() for it in feature.mistakes(spec))]
+        wrong = [
+            *check(app, environments, analysis),
+            *(it for _, feature in FEATURES.usable() for it in feature.mistakes(spec)),
+        ]
     except Exception as error:  # what somebody else's package adds may raise anything
         failure = f"something that cannot be checked ({type(error).__name__}: {error})"
         raise SpecError(path.name, "", failure, "values that what is installed can check") from error

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import model_validator
 
-from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.ports.strategy import STRATEGIES, Strategy
 from release_pipelines.spec.keys import with_names
@@ -54,13 +53,9 @@ class _OneStrategy(Value):
 
 
 def _models() -> dict[str, type[Value]]:
-    models = {}
-    for name in STRATEGIES.names():
-        try:
-            models[name] = STRATEGIES.get(name).model
-        except ExtensionError:  # whoever names it is told why it cannot be used
-            continue
-    return models
+    return {
+        name: strategy.model for name, strategy in STRATEGIES.usable()
+    }  # whoever names another is told why it is not
 
 
 if TYPE_CHECKING:

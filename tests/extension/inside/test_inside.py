@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.errors import ExtensionError
+from release_pipelines.core.ports.notifier import NOTIFIERS
+from release_pipelines.core.ports.router import ROUTERS
+from release_pipelines.core.ports.strategy import STRATEGIES
+from release_pipelines.core.seams import Seam
 from release_pipelines.pipeline.release import dag_errors, release_dag, release_dags
-from release_pipelines.spec.feature import broken
+from release_pipelines.spec.feature import FEATURES
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import load_release
 from release_pipelines.spec.schema import schemas
@@ -123,8 +128,22 @@ def test_a_feature_that_fails_for_one_app_takes_no_other_apps_dag_away(releases:
         release_dags(specs[:1], alone=True)
 
 
-def test_what_is_no_feature_is_told() -> None:
-    assert "The feature `number` is int: an instance of Feature is expected." in list(broken())
+@pytest.mark.parametrize(
+    ("seam", "name", "kind"),
+    [(FEATURES, "number", "Feature"), (STRATEGIES, "number", "Strategy"), (ROUTERS, "number", "Router")],
+)
+def test_what_is_of_another_kind_is_told_and_stops_nothing(seam: Seam[Any], name: str, kind: str) -> None:
+    told = f"The {seam.kind} `{name}` of package acme-release is int: an instance of {kind} is expected."
+    assert dict(seam.broken())[name] == told
+    assert name not in dict(seam.usable())
+
+
+def test_what_cannot_be_loaded_is_tried_once_a_process(releases: Releases) -> None:
+    with pytest.raises(ExtensionError) as first:
+        NOTIFIERS.get("wall")
+    with pytest.raises(ExtensionError) as second:
+        NOTIFIERS.get("wall")
+    assert first.value is second.value
 
 
 @pytest.mark.parametrize("files", ["trace: true\n"], indirect=True)

@@ -75,7 +75,7 @@ class Builder(Protocol):
         """
 
 
-BUILDERS: Seam[Callable[[Connection], Builder]] = Seam("builder", "release_pipelines.adapters.builders")
+BUILDERS: Seam[Callable[[Connection], Builder]] = Seam("builder", "release_pipelines.adapters.builders", Callable)
 
 
 def builder(connection: Connection) -> Builder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from release_pipelines.core.seams import Seam
 
@@ -34,6 +34,7 @@ class Evidence(NamedTuple):
     """The e-value, as natural logarithm, above which the version fails."""
 
 
+@runtime_checkable
 class Judge(Protocol):
     """Turns the samples of a stage into verdicts. The defaults are those of a judge that needs nothing special.
 
@@ -120,4 +121,6 @@ class Judge(Protocol):
         return None
 
 
-JUDGES: Seam[Judge] = Seam("judge", "release_pipelines.core.judges", first=("sequential", "threshold", "kayenta"))
+JUDGES: Seam[Judge] = Seam(
+    "judge", "release_pipelines.core.judges", Judge, first=("sequential", "threshold", "kayenta")
+)

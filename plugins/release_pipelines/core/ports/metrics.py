@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from release_pipelines.core.seams import Seam
 
@@ -68,6 +68,7 @@ class Measuring:
     memory: dict[Any, Any] = field(default_factory=dict)
 
 
+@runtime_checkable
 class MetricSource(Protocol):
     """Measures metrics that name it as their ``source``."""
 
@@ -138,6 +139,7 @@ class RequestMetrics:
         return f"{name}{{{','.join([*self.labels, *more])}}}"
 
 
+@runtime_checkable
 class MetricDialect(Protocol):
     """Knows the names of one data plane's metrics."""
 
@@ -148,9 +150,12 @@ class MetricDialect(Protocol):
 METRIC_SOURCES: Seam[MetricSource] = Seam(
     "metric_source",
     "release_pipelines.adapters.metrics.sources",
+    MetricSource,
     first=("errors", "slow_requests", "cpu", "memory"),
 )
-METRIC_DIALECTS: Seam[MetricDialect] = Seam("metric_dialect", "release_pipelines.adapters.metrics.dialects")
+METRIC_DIALECTS: Seam[MetricDialect] = Seam(
+    "metric_dialect", "release_pipelines.adapters.metrics.dialects", MetricDialect
+)
 
 
 def source_of(metric: Metric) -> MetricSource:

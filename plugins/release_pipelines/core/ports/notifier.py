@@ -60,5 +60,5 @@ class Notifier:
 
 
 NOTIFIERS: Seam[Notifier] = Seam(
-    "notifier", "release_pipelines.adapters.notifiers", ("log", "webhook", "slack", "mail")
+    "notifier", "release_pipelines.adapters.notifiers", Notifier, ("log", "webhook", "slack", "mail")
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from release_pipelines.core.seams import Seam
 
@@ -152,6 +152,7 @@ class Connections:
         }
 
 
+@runtime_checkable
 class PlatformKind(Protocol):
     """One kind of platform: what fits it, what it needs, and how to open it. All but :meth:`open` has a default."""
 
@@ -167,4 +168,4 @@ class PlatformKind(Protocol):
         raise NotImplementedError
 
 
-PLATFORMS: Seam[PlatformKind] = Seam("platform", "release_pipelines.adapters.platforms")
+PLATFORMS: Seam[PlatformKind] = Seam("platform", "release_pipelines.adapters.platforms", PlatformKind)

@@ -34,7 +34,7 @@ class Registry(Protocol):
         """
 
 
-REGISTRIES: Seam[Callable[[Connection], Registry]] = Seam("registry", "release_pipelines.adapters.registries")
+REGISTRIES: Seam[Callable[[Connection], Registry]] = Seam("registry", "release_pipelines.adapters.registries", Callable)
 
 
 def registry(connection: Connection) -> Registry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from release_pipelines.core.seams import Seam
 
@@ -29,6 +29,7 @@ class Reserved:
     """How a rule that a release has added is told from the others, in words."""
 
 
+@runtime_checkable
 class Router(Protocol):
     """What every router says of itself; all but ``platforms`` has a default, for those that subclass it.
 
@@ -53,7 +54,7 @@ class Router(Protocol):
 
 
 ROUTERS: Seam[Router] = Seam(
-    "router", "release_pipelines.adapters.routers", first=("traefik", "gateway_api", "istio", "replicas")
+    "router", "release_pipelines.adapters.routers", Router, first=("traefik", "gateway_api", "istio", "replicas")
 )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from release_pipelines.core.model.finding import ScanResult
 from release_pipelines.core.seams import Seam
 
 
+@runtime_checkable
 class Scanner(Protocol):
     """Scans a folder of source code.
 
@@ -28,4 +29,4 @@ class Scanner(Protocol):
         """
 
 
-SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners", ("hadolint", "bandit"))
+SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners", Scanner, ("hadolint", "bandit"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.seams import Seam
@@ -51,6 +51,7 @@ class StrategyPlace:
     has_host: bool
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """Turns what a team wrote under its name into the stages of a release. ``settings`` is an instance of :attr:`model`."""
 
@@ -89,5 +90,5 @@ class Strategy(Protocol):
 
 
 STRATEGIES: Seam[Strategy] = Seam(
-    "strategy", "release_pipelines.core.strategies", first=("canary", "blue_green", "rolling")
+    "strategy", "release_pipelines.core.strategies", Strategy, first=("canary", "blue_green", "rolling")
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.stage import Question, Stage
 from release_pipelines.core.templates import field
-from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot, broken
+from release_pipelines.spec.feature import FEATURES, Feature, FeatureTask, Scene, Slot
 from release_pipelines.spec.stages import plan_in_words, stages_before
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def _approval(task_id: str, scene: Scene) -> Any:
 
     app = scene.spec.app
     uses = {"Preflight": field(scene.id_of(Slot.PREFLIGHT), "uses")}
-    missing = {f"Feature that is installed ({number})": sentence for number, sentence in enumerate(broken(), 1)}
+    missing = {
+        f"Feature that is installed ({number})": sentence for number, (_, sentence) in enumerate(FEATURES.broken(), 1)
+    }
     return ReleaseApprovalOperator(
         task_id=task_id,
         target=scene.target,

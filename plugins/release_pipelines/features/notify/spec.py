@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Annotated, Any, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
@@ -99,8 +98,6 @@ def _notifier(kind: str) -> Notifier:
 
 def _options() -> Iterator[tuple[str, type[Value]]]:
     """The notifiers that have options; one that cannot be loaded has none that an editor could know."""
-    for name in NOTIFIERS.names():
-        with suppress(ExtensionError):
-            model = NOTIFIERS.get(name).options
-            if model:
-                yield name, model
+    for name, notifier in NOTIFIERS.usable():
+        if notifier.options:
+            yield name, notifier.options

@@ -17,7 +17,7 @@ from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.preflight.summary import summary
-from release_pipelines.spec.feature import broken, usable
+from release_pipelines.spec.feature import FEATURES
 from release_pipelines.spec.frozen import freeze
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import metrics_of
@@ -148,9 +148,9 @@ class PreflightOperator(ReleaseOperator):
 
     def _ask_features(self, urgent: str) -> None:
         """What stands in the way of a release as features see it; what is installed and cannot be loaded is said."""
-        for sentence in broken():
+        for _, sentence in FEATURES.broken():
             self.log.warning("%s Going on without it.", sentence)
-        for _, feature in usable():
+        for _, feature in FEATURES.usable():
             for problem in feature.preflight(self.spec):
                 if not problem.urgent:
                     raise AirflowFailException(problem.sentence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from release_pipelines.core.model.stage import Stage
-from release_pipelines.spec.feature import usable
+from release_pipelines.spec.feature import FEATURES
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import metrics_of, stages, strategy_name
 from release_pipelines.spec.target import target
@@ -17,6 +17,6 @@ def summary(spec: ReleaseSpec) -> str:
     parts = [
         f"{strategy_name(spec).replace('_', '-')} on {last.platform} by router {last.router.kind}",
         f"judged by {', '.join(judges)}: {', '.join(metrics)}",
-        *(words for _, feature in usable() if (words := feature.summary(spec))),
+        *(words for _, feature in FEATURES.usable() if (words := feature.summary(spec))),
     ]
     return "; ".join(parts)

@@ -34,6 +34,11 @@ def farthest(rules: list[dict[Track, int]], wanted: Traffic | None) -> dict[Trac
     return max(rules, key=off, default={"stable": 100})
 
 
+def made_here(tracks: list[Track | None]) -> bool:
+    """Whether a rule is one that was made here, by what it sends to: nothing but tracks beside stable."""
+    return bool(tracks) and all(it in BESIDE for it in tracks)
+
+
 def entries(route: Object, key: str) -> list[Object]:
     """A list of the route's ``spec``."""
     return route.get("spec", {}).get(key) or []

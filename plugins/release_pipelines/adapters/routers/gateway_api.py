@@ -12,6 +12,7 @@ from release_pipelines.adapters.routers._rules import (
     cookie_pattern,
     entries,
     farthest,
+    made_here,
     match_in,
     names_none,
     refuse_others,
@@ -175,9 +176,7 @@ class GatewayApi(KubernetesRouter):
         return [ref for ref in rule.get("backendRefs") or [] if self._track(ref, backends) == track]
 
     def _own(self, rule: Object, backends: Backends) -> bool:
-        """Whether the rule was made here: it sends to nothing but tracks beside stable."""
-        tracks = [self._track(ref, backends) for ref in rule.get("backendRefs") or []]
-        return bool(tracks) and all(it in BESIDE for it in tracks)
+        return made_here([self._track(it, backends) for it in rule.get("backendRefs") or []])
 
     def _mirrors(self, it: Object, backends: Backends) -> bool:
         ref = (it.get("requestMirror") or {}).get("backendRef") or {}

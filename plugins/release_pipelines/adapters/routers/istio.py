@@ -11,6 +11,7 @@ from release_pipelines.adapters.routers._rules import (
     cookie_pattern,
     entries,
     farthest,
+    made_here,
     match_in,
     names_none,
     refuse_others,
@@ -101,9 +102,7 @@ class Istio(KubernetesRouter):
         return [it for it in rule.get("route") or [] if self._track(it, backends) == track]
 
     def _own(self, rule: Object, backends: Backends) -> bool:
-        """Whether the rule was made here: it sends to nothing but tracks beside stable."""
-        tracks = [self._track(it, backends) for it in rule.get("route") or []]
-        return bool(tracks) and all(it in BESIDE for it in tracks)
+        return made_here([self._track(it, backends) for it in rule.get("route") or []])
 
     def _mirrored(self, rule: Object, backends: Backends) -> int:
         if self._track({"destination": rule.get("mirror") or {}}, backends) != "canary":

@@ -108,10 +108,16 @@ class Client:
             raise Conflict(f"{resource.kind} {name} is gone")
         return answer
 
-    async def delete(self, resource: Resource, namespace: str, name: str, policy: str = "Background") -> bool:
-        """Delete it; returns whether there was anything."""
-        query = [("propagationPolicy", policy)]
-        return await self._json("DELETE", "delete", resource, namespace, name, query=query) is not None
+    async def delete(self, resource: Resource, namespace: str, name: str, *, found: Object | None = None) -> bool:
+        """Delete it; returns whether there was anything.
+
+        :param found: the object as it was read: :class:`Conflict` if it has changed since, or is another one by now.
+        """
+        query = [("propagationPolicy", "Background")]
+        body: Object | None = None
+        if found is not None:
+            body = {"preconditions": {key: found["metadata"][key] for key in ("uid", "resourceVersion")}}
+        return await self._json("DELETE", "delete", resource, namespace, name, query=query, body=body) is not None
 
     async def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
         """The end of a container's log; empty where it has none."""

@@ -42,14 +42,27 @@ class MemoryClient:
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: Object, *_: Any) -> Object:
         current = copy.deepcopy(self.objects[resource.plural, name])
-        expected = body.get("metadata", {}).get("resourceVersion", current["metadata"]["resourceVersion"])
-        if expected != current["metadata"]["resourceVersion"]:
-            raise Conflict("it changed")
+        self._expect(resource, name, body)
         _merge(current, body)
         return self._keep(resource, current)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, *_: Any) -> bool:
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        self._expect(resource, name, body)
+        return self._keep(resource, resource.named(copy.deepcopy(body)))
+
+    async def delete(self, resource: Resource, namespace: str, name: str, *, found: Object | None = None) -> bool:
+        if found is not None and (resource.plural, name) in self.objects:
+            self._expect(resource, name, found)
         return self.objects.pop((resource.plural, name), None) is not None
+
+    def add(self, resource: Resource, body: Object) -> Object:
+        """Somebody else makes an object."""
+        return self._keep(resource, resource.named(copy.deepcopy(body)))
+
+    def _expect(self, resource: Resource, name: str, body: Object) -> None:
+        current = self.objects[resource.plural, name]["metadata"]["resourceVersion"]
+        if body.get("metadata", {}).get("resourceVersion", current) != current:
+            raise Conflict("it changed")
 
     def _keep(self, resource: Resource, body: Object) -> Object:
         self.changes += 1

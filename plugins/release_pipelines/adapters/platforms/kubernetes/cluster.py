@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from release_pipelines.adapters.kubernetes.client import SECRETS, Client, Conflict
-from release_pipelines.adapters.platforms.kubernetes import manifests
+from release_pipelines.adapters.platforms.kubernetes import manifests, ownership
 from release_pipelines.core.errors import PlatformUnavailable
 from release_pipelines.core.model.target import Target
 
@@ -72,4 +72,8 @@ class Cluster:
         if secret is None:
             await self.client.create(SECRETS, target.namespace, body)
         elif secret.get("data") != body["data"]:
-            await self.client.patch(SECRETS, target.namespace, manifests.REGISTRY_SECRET, {"data": body["data"]})
+            if not ownership.is_registry_secret(secret):
+                ownership.refuse(target, [f"Secret {manifests.REGISTRY_SECRET}"])
+            version = secret["metadata"]["resourceVersion"]
+            change = {"metadata": {"labels": manifests.MANAGED, "resourceVersion": version}, "data": body["data"]}
+            await self.client.patch(SECRETS, target.namespace, manifests.REGISTRY_SECRET, change)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 
-from release_pipelines.adapters.kubernetes.annotations import FENCE, fence_of
+from release_pipelines.adapters.kubernetes.annotations import FENCE, annotation, fence_of
 from release_pipelines.adapters.kubernetes.client import LEASES, Client, Object
+from release_pipelines.adapters.platforms.kubernetes import ownership
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
-from release_pipelines.adapters.platforms.kubernetes.manifests import lease_time, route_name
+from release_pipelines.adapters.platforms.kubernetes.manifests import lease_time
 from release_pipelines.adapters.platforms.kubernetes.readiness import unix
-from release_pipelines.adapters.platforms.kubernetes.routing import route_resource
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.target import Target
@@ -51,6 +51,13 @@ def refuse_others(lease: Object | None, target: Target, fence: int) -> None:
         )
 
 
+def refuse_foreign(lease: Object | None, target: Target) -> None:
+    """Raise when the Lease of that name is not a release's: those have a fence from the beginning."""
+    if lease is not None and annotation(lease, FENCE) is None:
+        holder = lease.get("spec", {}).get("holderIdentity") or "nobody"
+        ownership.refuse(target, [f"Lease {lease_name(target)} (held by {holder})"])
+
+
 def _stated(holder: str | None, fence: int, ttl: float, current: Object | None) -> Object:
     """What the Lease shall say; valid only for the object that it was made from. Ends are kept in whole seconds."""
     now = time.time()
@@ -65,16 +72,20 @@ def _stated(holder: str | None, fence: int, ttl: float, current: Object | None) 
     return {"metadata": metadata, "spec": spec}
 
 
-async def take(client: Client, target: Target, holder: str, ttl: float, force: bool, route: Object | None) -> Lease:
-    """One attempt to become the one writer; raises ``Conflict`` when somebody else was quicker."""
+async def take(client: Client, target: Target, holder: str, ttl: float, force: bool, marked: list[Object]) -> Lease:
+    """One attempt to become the one writer; raises ``Conflict`` when somebody else was quicker.
+
+    :param marked: the objects that bear the fence.
+    """
     current = await client.get(LEASES, target.namespace, lease_name(target))
+    refuse_foreign(current, target)
     current_lease = lease_of(current)
     if current_lease and current_lease.holder != holder and current_lease.expires_at > time.time() and not force:
         raise LeaseHeld(
             f"{target.app} in {target.environment} is held by {current_lease.holder} "
             f"for another {current_lease.expires_at - time.time():.0f} s."
         )
-    known = max(fence_of(current), fence_of(route))  # a Lease that was deleted must not let the fence fall
+    known = max(map(fence_of, [current, *marked]))  # a Lease that was deleted must not let the fence fall
     fence = known if current_lease and current_lease.holder == holder and fence_of(current) == known else known + 1
     body = _stated(holder, fence, ttl, current)
     if current is None:
@@ -115,23 +126,24 @@ class KubernetesLeases(Cluster, Leases):
 
     async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
         """Become the one writer; ``ttl`` is rounded up to whole seconds."""
-        kind = await route_resource(self.client, target)
-        name = route_name(target)
 
         async def attempt() -> Lease:
-            route = await self.client.get(kind, target.namespace, name)
-            return await take(self.client, target, holder, ttl, force, route)
+            found = await ownership.marked(self.client, target)
+            return await take(self.client, target, holder, ttl, force, [it.body for it in found])
 
-        async def marked() -> None:
-            route = await self.client.get(kind, target.namespace, name)
-            refuse_older(route, target, lease.fence)
-            if route and fence_of(route) != lease.fence:
-                version = route["metadata"]["resourceVersion"]
-                stated = {"resourceVersion": version, "annotations": {FENCE: str(lease.fence)}}
-                await self.client.patch(kind, target.namespace, name, {"metadata": stated})
+        async def mark() -> None:
+            for kind, body in await ownership.marked(self.client, target):
+                refuse_older(body, target, lease.fence)
+                if fence_of(body) != lease.fence:
+                    stated = {
+                        "resourceVersion": body["metadata"]["resourceVersion"],
+                        "annotations": {FENCE: str(lease.fence)},
+                    }
+                    await self.client.patch(kind, target.namespace, body["metadata"]["name"], {"metadata": stated})
 
         lease = await self._retried(target, attempt)
-        await self._retried(target, marked)
+        # From here on whoever had the lease before finds each object changed since it read it, and looks again.
+        await self._retried(target, mark)
         return lease
 
     async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:

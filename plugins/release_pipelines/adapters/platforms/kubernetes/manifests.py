@@ -26,6 +26,8 @@ from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.router import router_of
 
 WORKLOAD = PREFIX + "workload"
+MANAGED = {"app.kubernetes.io/managed-by": "release-pipelines"}
+"""Label of everything that a release makes and removes again."""
 REGISTRY_SECRET = "release-pipelines-registry"  # noqa: S105 - its name
 
 
@@ -236,11 +238,10 @@ def beside_deployment(
     for key in ("strategy", "minReadySeconds", "progressDeadlineSeconds"):
         if key in stable["spec"]:
             spec[key] = copy.deepcopy(stable["spec"][key])
-    labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
     return {
         "metadata": {
             "name": deployment_name(target, track),
-            "labels": labels,
+            "labels": track_labels(target, track),
             "annotations": {STATED_AT: f"{now:.3f}"},
         },
         "spec": spec,
@@ -264,14 +265,17 @@ def own_labels(target: Target, track: Track) -> dict[str, str]:
     return {TRACK: track, WORKLOAD: stable_name(target)}
 
 
+def track_labels(target: Target, track: Track) -> dict[str, str]:
+    """Labels of the objects that make up a track beside stable: what has them is a release's own."""
+    return {**own_labels(target, track), **MANAGED}
+
+
 def beside_service(target: Target, track: Track, service: Object) -> Object:
     """A track's own Service: stable's ports, the track's pods."""
     ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in service["spec"]["ports"]]
-    own = own_labels(target, track)
-    labels = {**own, "app.kubernetes.io/managed-by": "release-pipelines"}
     return {
-        "metadata": {"name": deployment_name(target, track), "labels": labels},
-        "spec": {"selector": own, "ports": ports},
+        "metadata": {"name": deployment_name(target, track), "labels": track_labels(target, track)},
+        "spec": {"selector": own_labels(target, track), "ports": ports},
     }
 
 
@@ -281,7 +285,7 @@ def registry_secret(auth: dict[str, str]) -> Object:
     entry = {"username": auth["username"], "password": auth["password"], "auth": pair}
     config = json.dumps({"auths": {auth["serveraddress"]: entry}})
     return {
-        "metadata": {"name": REGISTRY_SECRET},
+        "metadata": {"name": REGISTRY_SECRET, "labels": MANAGED},
         "type": "kubernetes.io/dockerconfigjson",
         "data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()},
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 from release_pipelines.adapters.kubernetes.client import Client, Conflict
-from release_pipelines.adapters.platforms.kubernetes import manifests
+from release_pipelines.adapters.platforms.kubernetes import manifests, ownership
 from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
 from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state
+from release_pipelines.adapters.platforms.kubernetes.writes import Writer
 from release_pipelines.core.model.target import Target
 
 
-async def open_route(client: Client, target: Target) -> None:
+async def open_route(client: Client, target: Target, fence: int) -> None:
     """Make the preview's route, unless it is there.
 
     Only once somebody answers behind it: there are gateways that drop all their routes for one without endpoints.
@@ -25,16 +26,20 @@ async def open_route(client: Client, target: Target) -> None:
     if state.route is None:
         return
     body = router_of(target).preview_route(name, state.route, backends(target, state), target.preview_host)
+    body["metadata"]["labels"] = manifests.track_labels(target, "preview")
     with suppress(Conflict):  # somebody else has just made it
-        await client.create(kind, target.namespace, body)
+        await Writer(client, target, fence).create(kind, body)
 
 
-async def close_route(client: Client, target: Target) -> bool:
-    """Remove the preview's route; returns whether there was any."""
+async def close_route(client: Client, target: Target, fence: int) -> bool:
+    """Remove the preview's route; returns whether there was any. One that is the team's own stays."""
     if not has_route(target):
         return False
     kind = await route_resource(client, target)
-    return await client.delete(kind, target.namespace, manifests.preview_route(target))
+    route = await client.get(kind, target.namespace, manifests.preview_route(target))
+    if route is None or not ownership.is_preview_route(route, target):
+        return False
+    return await Writer(client, target, fence).delete(kind, route)
 
 
 def has_route(target: Target) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from release_pipelines.adapters.kubernetes.client import SERVICES
-from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests
+from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, SERVICES
+from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, ownership
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import route_resource
 from release_pipelines.adapters.platforms.kubernetes.state import read_state, route_of, track_status
@@ -28,6 +28,12 @@ class KubernetesProbes(Cluster, Probes):
             secrets=self.registry_auth is not None,
             preview=target.preview,
         )
+        await ownership.refuse_strangers(
+            self.client, target, ownership.release_tracks(target), secret=self.registry_auth is not None
+        )
+        stable = await self.client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target))
+        ownership.refuse_other_track(stable, target)
+        leases.refuse_foreign(await self.client.get(LEASES, target.namespace, leases.lease_name(target)), target)
 
     async def observe(self, target: Target) -> Observed:
         """What runs, ready or not and why; weights as the router has them; note and lease."""
@@ -49,7 +55,7 @@ class KubernetesProbes(Cluster, Probes):
         """GET ``path`` through the API server from the track's own Service."""
         name = manifests.service_name(target) if track == "stable" else manifests.deployment_name(target, track)
         service = await self.client.get(SERVICES, target.namespace, name)
-        if service is None:
+        if service is None or (track != "stable" and not ownership.is_track(service, target, track)):
             raise PlatformError(f"Service {name} in {target.namespace} does not exist: {track} cannot be asked.")
         port = int(service["spec"]["ports"][0]["port"])
         status, version = await self.client.ask(target.namespace, name, port, path, target.version_header)

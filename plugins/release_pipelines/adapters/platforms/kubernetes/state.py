@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from release_pipelines.adapters.kubernetes.annotations import changed_by, fence_of, note_of
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, EVENTS, LEASES, PODS, REPLICA_SETS, Client, Object
 from release_pipelines.adapters.kubernetes.router import Backends
-from release_pipelines.adapters.platforms.kubernetes import leases, manifests, readiness
+from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, readiness
 from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.route import Route
@@ -52,7 +52,8 @@ async def read_state(client: Client, target: Target) -> ClusterState:
     tracks: dict[Track, Object] = {"stable": stable} if stable else {}
     by_name = {it["metadata"]["name"]: it for it in beside}
     for track in BESIDE:
-        if (it := by_name.get(manifests.deployment_name(target, track))) is not None:
+        it = by_name.get(manifests.deployment_name(target, track))
+        if it is not None and ownership.is_track(it, target, track):
             tracks[track] = it
     return ClusterState(tracks, route, lease)
 

@@ -9,6 +9,7 @@ from release_pipelines.adapters.platforms.kubernetes import leases, manifests, p
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
 from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state, stable_pin
+from release_pipelines.adapters.platforms.kubernetes.writes import Writer
 from release_pipelines.core.guard import refuse_unready
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
@@ -47,14 +48,14 @@ class KubernetesTraffic(Cluster, TrafficSplit):
             body = await router.new_route(self.client, target, manifests.route_name(target), choice)
             body["metadata"]["annotations"] = marks(traffic, note, fence)
             body["spec"].update(router.spec(body, choice, traffic))
-            await self.client.create(kind, target.namespace, body)
+            await Writer(self.client, target, fence).create(kind, body)
             return True
         patch = route_patch(route, router, choice, traffic, note, fence)
         changed = not applies(patch, route)
         if changed:
             await self.client.patch(kind, target.namespace, manifests.route_name(target), patch)
         if "preview" in state.tracks and not _ready(state.tracks["preview"]):
-            await preview.close_route(self.client, target)
+            await preview.close_route(self.client, target, fence)
         return changed
 
 

@@ -13,9 +13,10 @@ from release_pipelines.adapters.kubernetes.client import (
     STRATEGIC,
     Conflict,
     Object,
+    Resource,
 )
 from release_pipelines.adapters.kubernetes.router import Backends, applies
-from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, preview, readiness
+from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, ownership, preview, readiness
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import router_of
 from release_pipelines.adapters.platforms.kubernetes.state import (
@@ -27,6 +28,7 @@ from release_pipelines.adapters.platforms.kubernetes.state import (
     stable_pin,
     track_status,
 )
+from release_pipelines.adapters.platforms.kubernetes.writes import Writer
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import TrackStatus
@@ -71,17 +73,18 @@ class KubernetesWorkloads(Cluster, Workloads):
             self.client.get(DEPLOYMENTS, target.namespace, manifests.deployment_name(target, track)),
         )
         leases.refuse_others(lease, target, fence)
-        if deployment is None:
+        leases.refuse_older(deployment, target, fence)
+        if deployment is None or (track != "stable" and not ownership.is_track(deployment, target, track)):
             return TrackStatus(track=track, waiting="nothing was deployed on this track")
         status = await track_status(self.client, target, track, deployment)
         if track == "preview" and status.ready:
-            await preview.open_route(self.client, target)
-        if await self._stopped_at_share(target, track, deployment):
+            await preview.open_route(self.client, target, fence)
+        if await self._stopped_at_share(Writer(self.client, target, fence), deployment):
             deployment = await self.client.get(DEPLOYMENTS, target.namespace, deployment["metadata"]["name"])
             return await track_status(self.client, target, track, deployment or {})
         return status
 
-    async def _stopped_at_share(self, target: Target, track: Track, deployment: Object) -> bool:
+    async def _stopped_at_share(self, writer: Writer, deployment: Object) -> bool:
         """Stop a rolling update that has replaced its share; returns whether it was stopped now."""
         seen_by_controller = deployment.get("status", {}).get("observedGeneration", 0) >= deployment["metadata"].get(
             "generation", 0
@@ -90,9 +93,8 @@ class KubernetesWorkloads(Cluster, Workloads):
         updated = deployment.get("status", {}).get("updatedReplicas", 0)
         if stopped or not seen_by_controller or updated < readiness.upto(deployment):
             return False
-        name = manifests.deployment_name(target, track)
         try:
-            await self.client.patch(DEPLOYMENTS, target.namespace, name, manifests.pause_patch(deployment))
+            await writer.patch(DEPLOYMENTS, deployment, manifests.pause_patch(deployment))
         except Conflict:  # its status changed meanwhile: the next look stops it
             return False
         return True
@@ -109,14 +111,17 @@ class KubernetesWorkloads(Cluster, Workloads):
         lease = await self.client.get(LEASES, target.namespace, leases.lease_name(target))
         leases.refuse_others(lease, target, fence)
         await self._state_secret(target)
+        writer = Writer(self.client, target, fence)
         secret, now = self.registry_auth is not None, time.time()
         stable = await self.client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target))
+        ownership.refuse_other_track(stable, target)
+        leases.refuse_older(stable, target, fence)
         if stable is None:
             body = manifests.stable_deployment(target, artifact, replicas, secret, now)
-            stable = await self.client.create(DEPLOYMENTS, target.namespace, body)
-            await self._stable_service(target, stable)
+            stable = await writer.create(DEPLOYMENTS, body, keep=True)
+            await self._stable_service(writer, stable)
             return True
-        service = await self._stable_service(target, stable)
+        service = await self._stable_service(writer, stable)
         if replicas is not None and await access.autoscaled(self.client, target, manifests.stable_name(target)):
             replicas = None
         patch = manifests.stable_patch(stable, target, artifact, replicas, secret, now, share)
@@ -127,27 +132,26 @@ class KubernetesWorkloads(Cluster, Workloads):
         if patch is None and template is None:
             return False
         if router_of(target).withdraws_before_deploy(service):
-            await asyncio.gather(*(self._withdraw(target, track) for track in BESIDE))
-            await self._free_selector(target)
-        name = manifests.stable_name(target)
+            await asyncio.gather(*(self._withdraw(writer, track) for track in BESIDE))
+            await self._free_selector(writer)
         if template:
-            body = manifests.restored(stable, template, share, now)
-            await self.client.replace(DEPLOYMENTS, target.namespace, name, body)
+            await writer.replace(DEPLOYMENTS, stable, manifests.restored(stable, template, share, now))
         else:
-            await self.client.patch(DEPLOYMENTS, target.namespace, name, patch or {}, STRATEGIC)
+            await writer.patch(DEPLOYMENTS, stable, patch or {}, STRATEGIC)
         return True
 
     async def _earlier_template(self, target: Target, stable: Object, artifact: Artifact) -> Object | None:
         sets = await replica_sets(self.client, target, stable)
         return manifests.template_of(stable, sets, artifact.digest, manifests.container_name(target, stable))
 
-    async def _stable_service(self, target: Target, stable: Object) -> Object:
+    async def _stable_service(self, writer: Writer, stable: Object) -> Object:
+        target = writer.target
         name = manifests.service_name(target)
         service = await self.client.get(SERVICES, target.namespace, name)
         if service is None:
             body = manifests.stable_service(target, stable)
             body["metadata"]["name"] = name
-            service = await self.client.create(SERVICES, target.namespace, body)
+            service = await writer.create(SERVICES, body, keep=True)
         return service
 
     async def _deploy_beside(
@@ -155,15 +159,18 @@ class KubernetesWorkloads(Cluster, Workloads):
     ) -> bool:
         state = await read_state(self.client, target)
         leases.refuse_others(state.lease, target, fence)
+        await ownership.refuse_strangers(self.client, target, (track,), secret=False)
+        writer = Writer(self.client, target, fence)
         stable, current = state.stable, state.tracks.get(track)
+        leases.refuse_older(current, target, fence)
         if stable is None:
             raise PlatformError(f"Deployment {manifests.stable_name(target)} in {target.namespace} does not exist: "
                                 f"the {track} is a copy of it.")  # fmt: skip
         count = replicas or (current or {}).get("spec", {}).get("replicas") or target.workload.replicas
         if current and readiness.image_of(current, manifests.container_name(target, current)) == artifact.reference:
-            return await self._scale(target, current, count)
+            return await self._scale(writer, current, count)
         await self._state_secret(target)
-        service = await self._stable_service(target, stable)
+        service = await self._stable_service(writer, stable)
         shared = router_of(target).pods_make_weight
         selectors = [service["spec"].get("selector") or {}, stable["spec"]["selector"].get("matchLabels") or {}]
         secret = self.registry_auth is not None
@@ -171,40 +178,38 @@ class KubernetesWorkloads(Cluster, Workloads):
             track, stable, [] if shared else selectors, target, artifact, count, secret, time.time()
         )
         if shared:
-            await self._pin(target, track, state, state.route or service)
+            await self._pin(writer, track, state, state.route or service)
         name = manifests.deployment_name(target, track)
         if (not shared or track == "preview") and await self.client.get(SERVICES, target.namespace, name) is None:
-            await self.client.create(SERVICES, target.namespace, manifests.beside_service(target, track, service))
+            await writer.create(SERVICES, manifests.beside_service(target, track, service))
         if current is None:
-            await self.client.create(DEPLOYMENTS, target.namespace, body)
+            await writer.create(DEPLOYMENTS, body)
         else:
-            body["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"]
-            await self.client.replace(DEPLOYMENTS, target.namespace, name, body)
+            await writer.replace(DEPLOYMENTS, current, body)
         return True
 
-    async def _scale(self, target: Target, current: Object, count: int) -> bool:
+    async def _scale(self, writer: Writer, current: Object, count: int) -> bool:
         if current["spec"].get("replicas") == count:
             return False
-        version = current["metadata"]["resourceVersion"]
-        stated = {"resourceVersion": version, "annotations": {readiness.STATED_AT: f"{time.time():.3f}"}}
-        body = {"metadata": stated, "spec": {"replicas": count}}
-        await self.client.patch(DEPLOYMENTS, target.namespace, current["metadata"]["name"], body)
+        stated = {"annotations": {readiness.STATED_AT: f"{time.time():.3f}"}}
+        await writer.patch(DEPLOYMENTS, current, {"metadata": stated, "spec": {"replicas": count}})
         return True
 
-    async def _pin(self, target: Target, track: Track, state: ClusterState, service: Object) -> None:
+    async def _pin(self, writer: Writer, track: Track, state: ClusterState, service: Object) -> None:
         """Keep a track that has no weight yet out of the Service that would pick its pods."""
         assert state.stable is not None  # noqa: S101 - whoever calls has seen it
+        target = writer.target
         pin = await stable_pin(self.client, target, state.stable)
         choice = backends(target, state, pin, coming=track)
         router = router_of(target)
         if router.traffic(service, choice, None).weight(track) == 0:
-            await self._write_selector(target, service, router.spec(service, choice, ALL_TO_STABLE))
+            await self._write_selector(writer, service, router.spec(service, choice, ALL_TO_STABLE))
 
-    async def _write_selector(self, target: Target, service: Object, spec: Object) -> bool:
-        body = {"metadata": {"resourceVersion": service["metadata"]["resourceVersion"]}, "spec": spec}
-        if applies(body, service):
+    async def _write_selector(self, writer: Writer, service: Object, spec: Object) -> bool:
+        leases.refuse_older(service, writer.target, writer.fence)
+        if applies({"spec": spec}, service):
             return False
-        await self.client.patch(SERVICES, target.namespace, service["metadata"]["name"], body)
+        await writer.patch(SERVICES, service, {"spec": spec})
         return True
 
     async def _retire(self, target: Target, track: Track, fence: int) -> bool:
@@ -217,19 +222,30 @@ class KubernetesWorkloads(Cluster, Workloads):
             raise PlatformError(
                 f"The {track} of {target.app} in {target.environment} is not retired: the route still gives it {still}."
             )
-        removed = [await preview.close_route(self.client, target) if track == "preview" else False]
+        writer = Writer(self.client, target, fence)
+        removed = [await preview.close_route(self.client, target, fence) if track == "preview" else False]
         if router_of(target).pods_make_weight:
-            removed.append(await self._withdraw(target, track))
+            removed.append(await self._withdraw(writer, track))
             if set(state.beside) <= {track}:
-                removed.append(await self._free_selector(target))
-        name = manifests.deployment_name(target, track)
-        removed += [await self.client.delete(kind, target.namespace, name) for kind in (DEPLOYMENTS, SERVICES)]
+                removed.append(await self._free_selector(writer))
+        for kind in (
+            DEPLOYMENTS,
+            SERVICES,
+        ):  # the Deployment first: it bears the fence, also where a release made no Service
+            removed.append(await self._remove(writer, kind, track))
         return any(removed)
 
-    async def _withdraw(self, target: Target, track: Track) -> bool:
+    async def _remove(self, writer: Writer, kind: Resource, track: Track) -> bool:
+        """Remove a track's Deployment or Service; one that is the team's own stays."""
+        target = writer.target
+        found = await self.client.get(kind, target.namespace, manifests.deployment_name(target, track))
+        own = found is not None and ownership.is_track(found, target, track)
+        return await writer.delete(kind, found if own else None)
+
+    async def _withdraw(self, writer: Writer, track: Track) -> bool:
         """Where pods make the weight: remove the track, and wait until none of its pods could get requests."""
-        name = manifests.deployment_name(target, track)
-        gone = await self.client.delete(DEPLOYMENTS, target.namespace, name)
+        target = writer.target
+        gone = await self._remove(writer, DEPLOYMENTS, track)
         deadline = time.time() + WITHDRAW_SECONDS
         labels = ",".join(f"{key}={value}" for key, value in manifests.own_labels(target, track).items())
         while any(
@@ -237,15 +253,16 @@ class KubernetesWorkloads(Cluster, Workloads):
             for pod in await self.client.find(PODS, target.namespace, labels)
         ):
             if time.time() > deadline:
-                raise PlatformUnavailable(f"Pods of {name} have not ended yet.")
+                raise PlatformUnavailable(f"Pods of {manifests.deployment_name(target, track)} have not ended yet.")
             await asyncio.sleep(0.2)
         return gone
 
-    async def _free_selector(self, target: Target) -> bool:
+    async def _free_selector(self, writer: Writer) -> bool:
         """Where pods make the weight: give the Service its own selector back, when no track is left that it must not pick."""
+        target = writer.target
         service = await self.client.get(SERVICES, target.namespace, manifests.service_name(target))
         if service is None:
             return False
         alone = Backends(manifests.stable_name(target), target.namespace, target.workload.port)
         free = router_of(target).spec(service, alone, ALL_TO_STABLE)
-        return await self._write_selector(target, service, free)
+        return await self._write_selector(writer, service, free)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import pytest
 
+from release_pipelines.adapters.history import History, HistoryUnavailable
+from release_pipelines.adapters.history.questions import Questions
+from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.traffic import share_with
 from tests.adapters.history.conftest import free_port
 from tests.fakes import GOOD, NEW
 from tests.pipeline.conftest import Releases, moves
@@ -121,3 +127,82 @@ def test_an_approval_that_nobody_gives_leaves_production_alone(releases: Release
     assert done.sentence == "Expired 1.1.0: no answer by bob within 1 d."
     assert not releases.production.writes
     assert releases.staging.tracks["stable"].digest == GOOD
+
+
+class Standby:
+    """The history as a standby: it reads and does not write, or does not answer at all."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+
+    def begins(self) -> None:
+        """A failover, or a full disk."""
+        self.monkeypatch.setattr(History, "_write", self._refuse)
+
+    def is_away(self) -> None:
+        """Nobody answers."""
+        self.monkeypatch.setattr(Questions, "_read", self._refuse)
+        self.begins()
+
+    def ends(self) -> None:
+        """It writes again."""
+        self.monkeypatch.undo()
+
+    @staticmethod
+    def _refuse(*_: object, **__: object) -> NoReturn:
+        raise HistoryUnavailable("The release history at db does not answer: cannot execute UPDATE in a read-only ….")
+
+
+@pytest.fixture
+def standby() -> Iterator[Standby]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield Standby(monkeypatch)
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["reads", "away"])
+def test_a_history_that_takes_nothing_stops_no_rollback_and_is_told_later(
+    releases: Releases, standby: Standby, away: bool
+) -> None:  # R8
+    releases.runs("1.0.0")
+    releases.outside.bad = 0.2
+    at_10(releases, standby.is_away if away else standby.begins)
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back"), done.sentence
+    assert releases.production.tracks["stable"].digest == GOOD
+    assert moves(releases.production) == [10, 0]
+    standby.ends()
+    detail = HistoryHook().history().releases("shop")[0]
+    told = HistoryHook().history().release(detail.id)
+    assert (told.version, told.outcome, told.sentence) == ("1.1.0", "rolled_back", done.sentence)
+    assert {"back_up", "rollback", "verified"} <= {it.kind for it in told.events}
+    assert [it.judgement for it in told.verdicts][-1] == "fail"
+
+
+def test_a_version_that_held_is_released_also_when_the_history_cannot_be_told(
+    releases: Releases, standby: Standby
+) -> None:
+    releases.runs("1.0.0")
+    at_10(releases, standby.begins)
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("success", "released"), done.sentence
+    standby.ends()
+    row = HistoryHook().history().releases("shop")[0]
+    assert (row.version, row.outcome, row.promoted_at is not None) == ("1.1.0", "released", True)
+
+
+@pytest.mark.parametrize(("version", "outcome"), [("1.0.0", "rolled_back"), ("0.9.0", "failed")])
+def test_a_person_goes_back_to_what_the_route_names_while_the_history_is_away(
+    releases: Releases, standby: Standby, version: str, outcome: str
+) -> None:  # R8
+    releases.runs("1.0.0")
+    route = releases.production.route
+    assert route is not None
+    releases.production.runs("canary", Artifact(app="shop", version="1.1.0", image="shop", digest=NEW))
+    releases.production.route = route.model_copy(update={"traffic": share_with("canary", 50)})
+    standby.is_away()
+    done = releases.roll_back(app="shop", version=version, reason="prices are wrong")
+    assert done.outcome == outcome, done.sentence
+    standby.ends()
+    rows = HistoryHook().history().releases("shop")
+    assert [it.outcome for it in rows] == ["rolled_back", "released"][-len(rows) :]
+    assert (len(rows) == 2) == (outcome == "rolled_back")

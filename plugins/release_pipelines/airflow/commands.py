@@ -13,7 +13,7 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
-from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.history import HistoryHook, keep
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.progression.commands import ReleaseCommands
 
@@ -53,6 +53,7 @@ class CommandCache:
         self._waiters: set[_Waiter] = set()
         self._polling: asyncio.Task[None] | None = None
         self._unavailable = False
+        self._kept: set[int] = set()
 
     @classmethod
     def here(cls) -> CommandCache:
@@ -136,6 +137,12 @@ class CommandCache:
         recording.result()
         self._read_at = 0.0
 
+    async def keep(self, command: Command, effect: str) -> None:
+        """Keep an answer that the history could not take, once: loops give it again and again."""
+        if command.id not in self._kept:
+            self._kept.add(command.id)
+            await asyncio.to_thread(keep, "answer", command.id, effect)
+
     async def _opened(self) -> History:
         if self._history is None:
             self._history = await HistoryHook().ahistory()
@@ -179,10 +186,12 @@ class HistoryCommands:
     async def answer(self, command: Command, effect: str) -> None:
         from release_pipelines.adapters.history import HistoryUnavailable
 
+        cache = CommandCache.here()
         try:
-            await CommandCache.here().answer(command, effect)
+            await cache.answer(command, effect)
         except HistoryUnavailable as error:
             log.warning("%s The answer to %s is not recorded yet.", error, command.kind)
+            await cache.keep(command, effect)
 
 
 def commands_of(release: str) -> ReleaseCommands:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.target import Target
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.feature import FEATURES, Ended
@@ -31,6 +32,7 @@ def explain_and_tell(
     *,
     incident: bool,
     analyses: Mapping[str, Analysis] | None = None,
+    known: ReleaseDetail | None = None,
 ) -> None:
     """Let every feature explain the outcome, then let every feature tell it. Never raises.
 
@@ -39,9 +41,10 @@ def explain_and_tell(
     :param environment: that environment's settings.
     :param incident: whether the outcome is one that needs a report.
     :param analyses: how each stage was judged, by its name, for the plots' evidence.
+    :param known: what is known of the release without the history, for when that does not answer.
     """
     with noted("The outcome could not be explained"):
-        detail = HistoryHook().history().release(release)
+        detail = _told(release, known)
         ended = Ended(context, detail, target, environment, incident, analyses or {})
         for name, feature in FEATURES.usable():
             with noted(f"{name} could not explain the outcome"):
@@ -49,6 +52,18 @@ def explain_and_tell(
         for name, feature in FEATURES.usable():
             with noted(f"{name} could not tell the outcome"):
                 feature.tell(ended)
+
+
+def _told(release: str, known: ReleaseDetail | None) -> ReleaseDetail:
+    """The release as the history tells it; one that is away, or only reads, lacks the outcome, or all but that."""
+    with noted("The history does not tell the release"):
+        detail = HistoryHook().history().release(release)
+        if detail.outcome or known is None:
+            return detail
+        return detail.model_copy(update={"outcome": known.outcome, "sentence": known.sentence})
+    if known is None:
+        raise ValueError(f"Nothing is known of {release}.")
+    return known
 
 
 def run_url(context: Context) -> str | None:

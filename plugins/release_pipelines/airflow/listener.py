@@ -1,10 +1,18 @@
-"""A run's note says what became of its release, so that Airflow's list of runs reads like a list of releases."""
+"""A run's note says what became of its release, so that Airflow's list of runs reads like a list of releases.
+
+It is written in the scheduler's own transaction, for every DAG that it schedules: what fails here is undone and logged.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from airflow.listeners import hookimpl
+
+from release_pipelines.core.text import clean
+
+log = logging.getLogger(__name__)
 
 OUTCOMES = ("RecordOutcomeOperator", "RecordRollbackOperator")
 """Operators whose task ends a run, with a sentence."""
@@ -16,12 +24,32 @@ def _note(dag_run: Any) -> None:
     if not dag_run.dag_id.startswith("release_"):
         return
     session = object_session(dag_run)  # one of its own would close the scheduler's, and detach the run
-    outcome = dag_run.get_task_instance("outcome", session=session) if session else None
-    if outcome is None or outcome.operator not in OUTCOMES:
+    if session is None:
         return
-    sentence = outcome.xcom_pull(task_ids="outcome", key="reason", session=session)
-    if sentence:
-        dag_run.note = sentence
+    try:
+        # Not session.begin_nested(): the scheduler forbids every commit in its session, and that of a savepoint is one.
+        # What is flushed on the way is the scheduler's own, and stays outside.
+        session.flush()
+        with session.no_autoflush, session.connection().begin_nested():
+            outcome = dag_run.get_task_instance("outcome", session=session)
+            if outcome is None or outcome.operator not in OUTCOMES:
+                return
+            sentence = outcome.xcom_pull(task_ids="outcome", key="reason", session=session)
+            if sentence:
+                _write(session.connection(), dag_run.id, sentence)
+    except Exception:
+        log.warning("The note of %s %s could not be written.", dag_run.dag_id, dag_run.run_id, exc_info=True)
+
+
+def _write(connection: Any, run: int, sentence: str) -> None:
+    """Write the note beside the ORM: a flush that fails would end the scheduler's transaction."""
+    from airflow.models.dagrun import DagRunNote
+    from sqlalchemy import insert, update
+
+    notes: Any = DagRunNote.__table__
+    content = clean(sentence, notes.c.content.type.length or 1000)
+    if not connection.execute(update(notes).where(notes.c.dag_run_id == run).values(content=content)).rowcount:
+        connection.execute(insert(notes).values(dag_run_id=run, content=content))
 
 
 @hookimpl

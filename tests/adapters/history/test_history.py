@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import create_engine, event, text, update
 
-from release_pipelines.adapters.history import History, UnknownRelease, VersionTaken, open_history
+from release_pipelines.adapters.history import (
+    History,
+    HistoryUnavailable,
+    UnknownRelease,
+    VersionTaken,
+    open_history,
+)
+from release_pipelines.adapters.history.missed import Missed
 from release_pipelines.adapters.history.queries import direction_of
 from release_pipelines.adapters.history.tables import releases
 from release_pipelines.core.model.measurement import Sample
@@ -218,3 +226,85 @@ def test_text_of_any_kind_can_be_kept(history: History) -> None:
     history.attach(name, "incident.md", "text/markdown", "a\0b\nc\td")
     assert [event.sentence for event in history.release(name).events[1:]] == ["red and \ufffd half"]
     assert history.attachments(name)[0].content == "ab\nc\td"
+
+
+LONG = "ü" * 3000
+
+
+def test_text_from_outside_fits_its_columns(postgres: str) -> None:
+    history = open_history(postgres)
+    name = "release_shop/long#0"
+    history.begin(name, "shop", "release_shop", "long", "1.0.0", LONG)
+    for _ in range(2):
+        history.record_event(name, "deployed" * 20, "NUL \0 here", LONG, {"log": "a\0b\ud800", "more": ["\0"]})
+        history.record_approval(name, digest("a"), "approved", LONG, "\0")
+    verdict = Verdict(judgement="fail", decided_at=1.0, step=LONG, weight=5, sentence="bad key 'ab\0'")
+    history.record_verdict(name, LONG, verdict, [Sample(metric=LONG, at=1.0, error="no\0")])
+    history.command(name, "abort", LONG, "\0")
+    history.finish(name, "failed", "\0" + LONG)
+    told = history.release(name)
+    assert (len(told.events), len(told.approvals)) == (1, 1)
+    assert told.events[0].data == {"log": "ab\ufffd", "more": [""]}
+    assert told.verdicts[0].sentence == "bad key 'ab'"
+    assert told.sentence == LONG
+    assert told.requester is not None
+    assert told.requester.startswith("üü")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def readable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]:
+    """A history with one release, that only reads from then on: a standby, or a full disk."""
+    if request.param == "sqlite":
+        path = tmp_path / "history.db"
+        release(open_history(f"sqlite:///{path}"), 1, "1.0.0", "a", outcome=None)
+        history = open_history(f"sqlite:///{path}")
+        event.listen(history._engine, "connect", lambda it, _: it.execute("PRAGMA query_only = ON"))
+        yield history
+        return
+    url = request.getfixturevalue("postgres")
+    with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS readable"))
+        connection.execute(text("CREATE DATABASE readable"))
+        url = url.rpartition("/")[0] + "/readable"
+        release(open_history(url), 1, "1.0.0", "a", outcome=None)
+        connection.execute(text("ALTER DATABASE readable SET default_transaction_read_only = on"))
+    yield open_history(url)
+
+
+def test_a_history_that_only_reads_is_away_for_those_who_write(readable: History) -> None:
+    name = "release_shop/run_1#0"
+    assert readable.release(name).outcome is None
+    for write in (
+        lambda: readable.begin("release_shop/x#0", "shop", "release_shop", "x", "1", "ann"),
+        lambda: readable.record_event(name, "rollback", "Back.", "production"),
+        lambda: readable.finish(name, "rolled_back", "Back."),
+        lambda: readable.promoted(name),
+    ):
+        with pytest.raises(HistoryUnavailable, match="does not answer: "):
+            write()
+
+
+def test_what_a_history_missed_is_written_later_as_it_happened(history: History, tmp_path: Path) -> None:
+    missed, name = Missed(tmp_path / "missed"), "release_shop/run_1#0"
+    began = time.time()
+    verdict = Verdict(judgement="fail", decided_at=1.0, step="step_10", weight=10, sentence="Bad.")
+    missed.keep("begin", (name, "shop", "release_shop", "run_1", "1.0.0", "ann"))
+    missed.keep("record_artifact", (name, artifact("1.0.0", "a")))
+    missed.keep("record_verdict", (name, "production", verdict, [Sample(metric="errors", at=1.0, bad=1, total=2)]))
+    missed.keep("record_event", ("nobody knows it", "rollback", "Back."))
+    missed.keep("finish", (name, "rolled_back", "Rolled back."))
+    ended = time.time()
+    for _ in range(2):
+        missed.catch_up(history)
+    told = history.release(name)
+    assert (told.outcome, told.digest, told.verdicts[0].sentence) == ("rolled_back", digest("a"), "Bad.")
+    assert began <= told.started_at <= (told.ended_at or 0) <= ended
+    assert [it.suffix for it in missed.folder.iterdir() if it.name != ".lock"] == [".refused"]
+
+
+def test_what_cannot_be_written_yet_stays(readable: History, tmp_path: Path) -> None:
+    missed = Missed(tmp_path / "missed")
+    missed.keep("finish", ("release_shop/run_1#0", "rolled_back", "Rolled back."))
+    with pytest.raises(HistoryUnavailable):
+        missed.catch_up(readable)
+    assert len(list(missed.folder.glob("*.json"))) == 1

@@ -27,6 +27,9 @@ VERSION_TABLE = "release_alembic_version"
 BUSY_SECONDS = 30
 """Time for which SQLite waits for another writer, in seconds."""
 
+CONNECT_SECONDS = 5
+"""Time that PostgreSQL has to take a connection, in seconds, where the connection's extra says nothing else."""
+
 LOCK_KEY = 0x72656C65
 """Key of the advisory lock in PostgreSQL; any number that nothing else in this database uses."""
 
@@ -143,8 +146,11 @@ def open_history(url: str | URL, *, make: bool = True) -> History:
 
 def _engine(address: URL) -> Engine:
     # No pool: task processes are forked, and a connection must not be shared over a fork.
+    patient = address.get_backend_name() != "postgresql" or "connect_timeout" in address.query
     try:
-        engine = create_engine(address, poolclass=NullPool)
+        engine = create_engine(
+            address, poolclass=NullPool, connect_args={} if patient else {"connect_timeout": CONNECT_SECONDS}
+        )
     except (ArgumentError, ImportError):
         raise ValueError(f"The driver {address.drivername} of the release history is not installed here.") from None
     if engine.dialect.name != "sqlite":

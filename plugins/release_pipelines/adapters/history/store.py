@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, false, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
@@ -21,12 +21,12 @@ from release_pipelines.adapters.history.questions import Questions
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
+    as_kept,
     commands,
     events,
     measurements,
     releases,
     reports,
-    safe,
     verdicts,
 )
 from release_pipelines.core.model.artifact import Artifact
@@ -49,6 +49,14 @@ class History(Questions):
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.
     """
+
+    def __init__(self, engine: Engine, now: Callable[[], float] = time.time) -> None:
+        super().__init__(engine)
+        self._now = now
+
+    def at(self, moment: float) -> History:
+        """The same history for what happened at Unix time ``moment``, and is written only now."""
+        return History(self._engine, lambda: moment)
 
     def _write(self) -> AbstractContextManager[Connection]:
         return self._read(writes=True)
@@ -85,7 +93,7 @@ class History(Questions):
                         "requester": requester,
                         "reason": reason,
                         "notes": notes,
-                        "started_at": time.time(),
+                        "started_at": self._now(),
                         "schema_version": SCHEMA_VERSION,
                     }
                 ],
@@ -177,7 +185,7 @@ class History(Questions):
             connection.execute(
                 update(releases)
                 .where(releases.c.id == release_id, releases.c.promoted_at.is_(None))
-                .values(promoted_at=time.time())
+                .values(promoted_at=self._now())
             )
 
     def finish(self, release_id: str, outcome: Outcome, sentence: str) -> None:
@@ -198,7 +206,7 @@ class History(Questions):
             connection.execute(
                 update(releases)
                 .where(releases.c.id == release_id, open_to_it)
-                .values(outcome=outcome, sentence=sentence, ended_at=time.time())
+                .values(outcome=outcome, sentence=sentence, ended_at=self._now())
             )
 
     # --- commands -----------------------------------------------------------------------------------------------
@@ -220,7 +228,7 @@ class History(Questions):
             self._known(connection, release_id)
             row = connection.execute(same).first()
             if row is None:
-                new = insert(commands).values(release_id=release_id, kind=kind, by=by, reason=reason, at=time.time())
+                new = insert(commands).values(release_id=release_id, kind=kind, by=by, reason=reason, at=self._now())
                 connection.execute(new)
                 row = connection.execute(same).one()
         return Command.model_validate(dict(row._mapping))
@@ -252,7 +260,7 @@ class History(Questions):
             if row is None or row.answered_at is not None:
                 return
             answered = update(commands).where(commands.c.id == command_id)
-            connection.execute(answered.values(answered_at=time.time(), effect=effect))
+            connection.execute(answered.values(answered_at=self._now(), effect=effect))
             sentence = f"{row.kind} by {row.by}{f' ({row.reason})' if row.reason else ''}: {effect}"
             event = {
                 "kind": "control",
@@ -287,7 +295,7 @@ class History(Questions):
             here = (reports.c.release_id == release_id, reports.c.name == name)
             connection.execute(delete(reports).where(*here))
             row = {"release_id": release_id, "name": name, "media_type": media_type, "content": content}
-            connection.execute(insert(reports).values(at=time.time(), **row))
+            connection.execute(insert(reports).values(at=self._now(), **row))
 
     def attachments(self, release_id: str) -> list[Attachment]:
         """The release's attachments, in the order of their names."""
@@ -302,7 +310,7 @@ class History(Questions):
         :param older_than_days: age since the end of a release, in days.
         :return: the number of removed releases.
         """
-        before = time.time() - older_than_days * 86400
+        before = self._now() - older_than_days * 86400
         with self._write() as connection:
             apps = connection.scalars(select(releases.c.app).distinct()).all()
             kept = [row.id for row in (connection.execute(good(app)).first() for app in apps) if row]
@@ -327,9 +335,9 @@ class History(Questions):
         self._known(connection, release_id)
         newest = select(table).where(table.c.release_id == release_id).order_by(table.c.id.desc()).limit(1)
         last = connection.execute(newest).first()
-        row = {name: safe(value) if isinstance(value, str) else value for name, value in row.items()}
+        row = {name: as_kept(table.c[name], value) for name, value in row.items()}
         if last is None or any(last._mapping[name] != value for name, value in row.items()):
-            connection.execute(insert(table).values(release_id=release_id, at=time.time(), **row))
+            connection.execute(insert(table).values(release_id=release_id, at=self._now(), **row))
 
     @staticmethod
     def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     Column,
@@ -17,8 +19,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.default import DefaultDialect
 
-from release_pipelines.core.text import clean
+from release_pipelines.core.text import clean, storable
 
 SCHEMA_VERSION = 2
 
@@ -31,6 +34,9 @@ def safe(text: str) -> str:
     return clean(text, TEXT_LIMIT, "middle")
 
 
+_ANY = DefaultDialect()
+
+
 class SafeText(TypeDecorator[str]):
     """Text that people, logs and clients wrote."""
 
@@ -40,6 +46,35 @@ class SafeText(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """What goes into the database."""
         return None if value is None else safe(value)
+
+
+class ShortText(TypeDecorator[str]):
+    """Names that people, logs and clients wrote, cut to their column."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """What goes into the database."""
+        return None if value is None else clean(value, self.impl_instance.length or TEXT_LIMIT)  # type: ignore[attr-defined]
+
+
+class SafeJson(TypeDecorator[Any]):
+    """JSON with text that others wrote."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """What goes into the database."""
+        return storable(value)
+
+
+def as_kept(column: Column[Any], value: Any) -> Any:
+    """A value as it will be read again from the column."""
+    if isinstance(column.type, (SafeText, ShortText, SafeJson)) and value is not None:
+        return column.type.process_bind_param(value, _ANY)
+    return value
 
 
 metadata = MetaData(
@@ -68,10 +103,10 @@ releases = Table(
     Column("commit", String(64)),
     Column("digest", String(80)),
     Column("image", String(512)),
-    Column("evidence", JSON),
+    Column("evidence", SafeJson),
     Column("reason", SafeText),
     Column("notes", SafeText),
-    Column("requester", String(255)),
+    Column("requester", ShortText(255)),
     Column("outcome", String(32)),
     Column("sentence", SafeText),
     Column("direction", String(16), nullable=False, server_default="forward"),
@@ -89,10 +124,10 @@ events = Table(
     Column("id", Integer, primary_key=True),
     _belongs(),
     Column("at", Double, nullable=False),
-    Column("kind", String(64), nullable=False),
-    Column("environment", String(64)),
+    Column("kind", ShortText(64), nullable=False),
+    Column("environment", ShortText(64)),
     Column("sentence", SafeText, nullable=False),
-    Column("data", JSON),
+    Column("data", SafeJson),
 )
 
 verdicts = Table(
@@ -100,13 +135,13 @@ verdicts = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     _belongs(),
-    Column("environment", String(64), nullable=False),
-    Column("step", String(64), nullable=False),
+    Column("environment", ShortText(64), nullable=False),
+    Column("step", ShortText(64), nullable=False),
     Column("weight", Integer, nullable=False),
     Column("judgement", String(16), nullable=False),
     Column("decided_at", Double, nullable=False),
     Column("accepted_at", Double),
-    Column("metrics", JSON, nullable=False),
+    Column("metrics", SafeJson, nullable=False),
     Column("sentence", SafeText, nullable=False),
     UniqueConstraint("release_id", "environment", "step", "decided_at"),
 )
@@ -116,9 +151,9 @@ measurements = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     _belongs(),
-    Column("environment", String(64), nullable=False),
-    Column("step", String(64), nullable=False),
-    Column("metric", String(64), nullable=False),
+    Column("environment", ShortText(64), nullable=False),
+    Column("step", ShortText(64), nullable=False),
+    Column("metric", ShortText(64), nullable=False),
     Column("at", Double, nullable=False),
     Column("value", Double),
     Column("bad", Double),
@@ -136,7 +171,7 @@ approvals = Table(
     _belongs(),
     Column("digest", String(80), nullable=False),
     Column("decision", String(16), nullable=False),
-    Column("by", String(255)),
+    Column("by", ShortText(255)),
     Column("at", Double, nullable=False),
     Column("note", SafeText),
 )
@@ -147,7 +182,7 @@ commands = Table(
     Column("id", Integer, primary_key=True),
     _belongs(),
     Column("kind", String(16), nullable=False),
-    Column("by", String(255), nullable=False),
+    Column("by", ShortText(255), nullable=False),
     Column("reason", SafeText),
     Column("at", Double, nullable=False),
     Column("answered_at", Double, index=True),

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from release_pipelines.core.text import storable
+
 
 class Value(BaseModel):
     """Base: frozen, unknown keys are errors, JSON in and out by ``model_dump(mode="json")`` and ``model_validate``."""
@@ -14,5 +16,5 @@ class Value(BaseModel):
 
 
 def to_json(value: Value) -> dict[str, Any]:
-    """The value as a plain dict for XCom, trigger arguments and the history."""
-    return value.model_dump(mode="json")
+    """The value as a plain dict for XCom, trigger arguments and the history, without what their databases refuse."""
+    return storable(value.model_dump(mode="json"))  # type: ignore[no-any-return]

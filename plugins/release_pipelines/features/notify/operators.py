@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from release_pipelines.airflow.ending import noted, run_url
-from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.ending import run_url
+from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.core.model.notice import Notice, notice_of
 from release_pipelines.core.ports.notifier import NOTIFIERS, NotSent
 from release_pipelines.features.notify.spec import NotifySpec, named
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def tell(ended: Ended) -> None:
     """Send the notice to the environment's receivers; nobody gets that of the same outcome twice."""
-    history, detail = HistoryHook().history(), ended.detail
+    detail = ended.detail
     environment = ended.target.environment
     notice = notice_of(detail, environment, run_url(ended.context), ended.steps, ended.report)
     receipts = [it.data for it in detail.events if it.kind == "notified"]
@@ -33,11 +33,8 @@ def tell(ended: Ended) -> None:
         if notice.outcome not in spec.on or receipt in receipts:
             continue
         failure = _send(ended.context, spec, notice)
-        with noted("It could not be recorded who was told"):
-            if failure is None:
-                history.record_event(detail.id, "notified", f"{named(spec)}: {notice.outcome}", data=receipt)
-            else:
-                history.record_event(detail.id, "not_notified", f"{named(spec)}: {failure}", data=receipt)
+        kind, what = ("notified", notice.outcome) if failure is None else ("not_notified", failure)
+        record(HistoryHook().history, "record_event", detail.id, kind, f"{named(spec)}: {what}", None, receipt)
 
 
 def _send(context: Context, spec: NotifySpec, notice: Notice) -> str | None:

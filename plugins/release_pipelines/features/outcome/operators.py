@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.airflow.ending import explain_and_tell
-from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.ending import explain_and_tell, noted
+from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, ReleaseOperator
 from release_pipelines.airflow.task_states import task_states
+from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.outcome import INCIDENT, Outcome
+from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.task_state import touched
+from release_pipelines.core.text import storable
 from release_pipelines.features.outcome.decision import Facts, outcome_of
 from release_pipelines.spec.frozen import thaw
 from release_pipelines.spec.release import ReleaseSpec
@@ -52,37 +56,60 @@ class RecordOutcomeOperator(ReleaseOperator):
         release = preflight.get("release") or self._pull(context, self.roles["preflight"], RELEASE_ID)
         if release:
             thaw(release)  # first: a history that is away must not keep an old specification in force
-        promoted = bool(release and HistoryHook().history().release(release).promoted_at)
+        promoted = self._promoted(context, release) if release else False
         facts = self._facts(context, preflight, release, promoted)
         outcome, sentence = outcome_of(facts)
         if release:
-            self._end(release, outcome, sentence)
+            record(HistoryHook().history, "finish", release, outcome, sentence)
+            with noted("The commands that came too late could not be answered"):
+                self._answer_late(release, outcome)
         context["ti"].xcom_push("outcome", outcome)
-        context["ti"].xcom_push(REASON, sentence)
+        context["ti"].xcom_push(REASON, storable(sentence))
         if release:
             changed = facts.deployed and touched(facts.states["deploy"])
-            self._explain(context, release, incident=changed and outcome in INCIDENT)
+            run: Any = context["dag_run"]
+            known = ReleaseDetail(
+                id=release,
+                app=self.spec.app.name,
+                dag_id=run.dag_id,
+                run_id=run.run_id,
+                version=facts.version,
+                requester=preflight.get("requester"),
+                outcome=outcome,
+                sentence=sentence,
+                started_at=time.time(),
+            )
+            self._explain(context, known, incident=changed and outcome in INCIDENT)
         if outcome not in ("released", "no_op"):
             raise AirflowFailException(sentence)
         self.log.info(sentence)
         return {"outcome": outcome, "sentence": sentence}
 
+    def _promoted(self, context: Context, release: str) -> bool:
+        """Whether the release was promoted: the task that did it says so, or the history does."""
+        said = [self._pull(context, task_id) for task_id in self.tasks]
+        if any(isinstance(it, dict) and it.get("promoted") is True for it in said):
+            return True
+        with noted("The history could not be asked whether the release was promoted"):
+            return HistoryHook().history().release(release).promoted_at is not None
+        return False
+
     @staticmethod
-    def _end(release: str, outcome: Outcome, sentence: str) -> None:
-        """Finish the release in the history, and answer the commands that came too late."""
+    def _answer_late(release: str, outcome: Outcome) -> None:
+        """Answer the commands that came too late."""
         history = HistoryHook().history()
-        history.finish(release, outcome, sentence)
         for command in history.commands(release, open_only=True):
             history.answer(command.id, f"Came too late: the release has ended ({outcome}).")
 
-    def _explain(self, context: Context, release: str, *, incident: bool) -> None:
+    def _explain(self, context: Context, known: ReleaseDetail, *, incident: bool) -> None:
         explain_and_tell(
             context,
-            release,
+            known.id,
             target(self.spec, self.production),
             self.spec.production,
             incident=incident,
             analyses={it.name: it.analysis for it in stages(self.spec) if isinstance(it, Stage)},
+            known=known,
         )
 
     @staticmethod
@@ -138,7 +165,7 @@ class RecordOutcomeOperator(ReleaseOperator):
         """A sentence about the release or rollback that took the environment over."""
         try:
             other = HistoryHook().history().release(owner)
-        except ValueError:
+        except Exception:  # it knows nothing of it, or is away
             return f"{owner} has taken over"
         if not is_rollback(owner):
             return f"{owner} ({other.version}, by {other.requester or 'nobody'}) has taken over"
@@ -147,7 +174,9 @@ class RecordOutcomeOperator(ReleaseOperator):
     @staticmethod
     def _hurried(release: str) -> list[str]:
         """Sentences about the people who ended a hold early."""
-        commands = HistoryHook().history().commands(release, open_only=False)
+        commands: list[Command] = []
+        with noted("The history could not be asked who cut a hold short"):
+            commands = HistoryHook().history().commands(release, open_only=False)
         return [
             f"{it.by} {HURRIED[it.kind]}{f': {it.reason}' if it.reason else ''}"
             for it in commands

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from release_pipelines.airflow.hooks.history import record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import (
     RUN,
@@ -109,7 +110,8 @@ class PromoteOperator(ReleaseOperator):
                 raise AirflowFailException(
                     f"Stable did not become ready with the new version, the traffic stays where it held: {event['failure']}"
                 )
-            history_of(context, self.release, as_value(Artifact, self.artifact, "artifact")).promoted(self.release)
+            artifact = as_value(Artifact, self.artifact, "artifact")
+            record(lambda: history_of(context, self.release, artifact), "promoted", self.release)
             return event
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from release_pipelines.airflow.ending import explain_and_tell
-from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import REASON, ReleaseOperator, release_id
 from release_pipelines.airflow.task_states import task_states
@@ -19,6 +20,7 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.outcome import INCIDENT
+from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.target import Target
 from release_pipelines.features.rollback.operators.planned import Planned, owner_of, record_plan
@@ -31,8 +33,6 @@ from release_pipelines.spec.target import target as target_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from release_pipelines.adapters.history import History
 
 LEASE_SECONDS = 900.0
 """Lifetime of a manual rollback's lease, in seconds: enough for a rolling update, since nothing renews it."""
@@ -93,7 +93,7 @@ class ManualRollbackPlanOperator(ReleaseOperator):
             raise AirflowFailException("A rollback needs a reason: say why in a few words.")
         spec = spec_of(self.app.strip(), self.apps, self.config)
         target = self._target(spec)
-        hook, history = PlatformHook(target), HistoryHook().history()
+        hook = PlatformHook(target)
         observed = hook.call(lambda platform: platform.observe(target))
         release, owner = release_id(context), owner_of(observed)
         if is_rollback(owner) and owner != release and observed.lease is not None and observed.lease.holder == owner:
@@ -101,12 +101,12 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         bad = track_to_remove(observed)
         if bad is None:
             raise AirflowFailException(f"Nothing of {target.app} runs in {target.environment}: nothing was changed.")
-        good = self._good(history, target, observed, bad)
+        good = self._good(target, observed, bad)
         if serves(observed, good):
             raise AirflowSkipException(f"{good.version} already serves all traffic in {target.environment}.")
         plan = _possible(plan_rollback(observed, bad.digest or "", good, decided=True))
         environment = spec.environment(target.environment)
-        self._begin(context, history, release, target, bad, good, by, reason, environment)
+        self._begin(context, release, target, bad, good, by, reason, environment)
 
         lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))
         try:
@@ -138,14 +138,30 @@ class ManualRollbackPlanOperator(ReleaseOperator):
             raise ValueError(f"{spec.app.name} does not go to `{wanted}`: one of {', '.join(names)} is expected.")
         return target_of(spec, wanted)
 
-    def _good(self, history: History, target: Target, observed: Observed, bad: TrackStatus) -> Artifact:
-        """The version to go back to."""
+    def _good(self, target: Target, observed: Observed, bad: TrackStatus) -> Artifact:
+        """The version to go back to. A history that is away leaves what the route's note names."""
+        from release_pipelines.adapters.history import UnknownRelease
+
         wanted = self.version.strip()
-        if wanted:
-            return history.good_version(target.app, target.environment, wanted)
         noted = observed.route.note.last_good if observed.route else None
-        good = history.last_good(target.app, target.environment, excluding=bad.digest)
-        good = good or (noted if noted and noted.digest != bad.digest else None)
+        noted = noted if noted and noted.digest != bad.digest else None
+        try:
+            history = HistoryHook().history()
+            if wanted:
+                return history.good_version(target.app, target.environment, wanted)
+            good = history.last_good(target.app, target.environment, excluding=bad.digest)
+        except UnknownRelease:
+            raise
+        except Exception as error:
+            away = str(error).partition("\n")[0]
+            self.log.warning("%s The way back is what the route's note says.", away)
+            if wanted and (noted is None or noted.version != wanted):
+                raise AirflowFailException(
+                    f"{away} Without it only {noted.version if noted else 'nothing'} is known as good of {target.app} in "
+                    f"{target.environment}: nothing was changed."
+                ) from error
+            good = None
+        good = good or noted
         if good is None:
             raise AirflowFailException(
                 f"Nothing good is known of {target.app} in {target.environment} but what runs: nothing was changed."
@@ -155,7 +171,6 @@ class ManualRollbackPlanOperator(ReleaseOperator):
     def _begin(
         self,
         context: Context,
-        history: History,
         release: str,
         target: Target,
         bad: TrackStatus,
@@ -175,10 +190,10 @@ class ManualRollbackPlanOperator(ReleaseOperator):
             "environment": to_json(environment),
         }
         context["ti"].xcom_push(ROLLBACK_FACTS, facts)
-        history.begin(release, target.app, run.dag_id, run.run_id, version, by, reason=reason)
+        record(HistoryHook().history, "begin", release, target.app, run.dag_id, run.run_id, version, by, reason)
         if bad.digest:
             removed = good.model_copy(update={"version": version, "digest": bad.digest, "commit": None, "evidence": {}})
-            history.record_artifact(release, removed)
+            record(HistoryHook().history, "record_artifact", release, removed)
 
 
 class RecordRollbackOperator(ReleaseOperator):
@@ -222,13 +237,26 @@ class RecordRollbackOperator(ReleaseOperator):
 
     def _end(self, context: Context, outcome: Any, sentence: str, facts: dict[str, Any] | None) -> dict[str, Any]:
         if facts:
-            HistoryHook().history().finish(facts["release"], outcome, sentence)
+            record(HistoryHook().history, "finish", facts["release"], outcome, sentence)
         context["ti"].xcom_push("outcome", outcome)
         context["ti"].xcom_push(REASON, sentence)
         if facts:
             target = Target.model_validate(facts["target"])
             environment = _environment(facts, target)
-            explain_and_tell(context, facts["release"], target, environment, incident=outcome in INCIDENT)
+            run: Any = context["dag_run"]
+            known = ReleaseDetail(
+                id=facts["release"],
+                app=target.app,
+                dag_id=run.dag_id,
+                run_id=run.run_id,
+                version=facts["version"],
+                requester=facts["by"],
+                reason=facts["reason"],
+                outcome=outcome,
+                sentence=sentence,
+                started_at=time.time(),
+            )
+            explain_and_tell(context, known.id, target, environment, incident=outcome in INCIDENT, known=known)
         if outcome not in ("rolled_back", "no_op"):
             raise AirflowFailException(sentence)
         self.log.info(sentence)

@@ -7,13 +7,12 @@ of the state before the rollback and the clean-up are not: their failures are re
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import RUN, TAKEN_OVER, ReleaseOperator, as_value, explained, is_blank
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
@@ -128,12 +127,10 @@ class RollbackPlanOperator(ReleaseOperator):
 
     def _recorded(self, target: Target, bad_digest: str) -> Artifact | None:
         """The last good artifact of the history; None where there is none, or the history is away, which stops no rollback."""
-        from release_pipelines.adapters.history import HistoryUnavailable
-
         try:
             return HistoryHook().history().last_good(target.app, target.environment, excluding=bad_digest)
-        except HistoryUnavailable as error:
-            self.log.warning("%s The way back is what the deployment noted.", error)
+        except Exception as error:  # whatever is the matter with it
+            self.log.warning("%s The way back is what the deployment noted.", str(error).partition("\n")[0])
             return None
 
     def _gone(self, context: Context, target: Target, owner: str | None) -> None:
@@ -150,7 +147,7 @@ class RollbackPlanOperator(ReleaseOperator):
         note = before.route.note if before.route else RouteNote()
         if note.release == self.release and note.verdict and note.verdict.judgement != "pass":
             context["ti"].xcom_push("verdict", to_json(note.verdict))
-            HistoryHook().history().record_verdict(self.release, target.environment, note.verdict, [])
+            record(HistoryHook().history, "record_verdict", self.release, target.environment, note.verdict, [])
 
 
 def record_plan(release: str, target: Target, plan: RollbackPlan, observed: Observed) -> None:
@@ -161,10 +158,7 @@ def record_plan(release: str, target: Target, plan: RollbackPlan, observed: Obse
 
 def record_event(release: str, kind: str, sentence: str, environment: str, data: dict[str, Any] | None = None) -> None:
     """Add an event to the release. A history that is away, or does not know the release, stops no rollback."""
-    from release_pipelines.adapters.history import HistoryUnavailable, UnknownRelease
-
-    with suppress(HistoryUnavailable, UnknownRelease):
-        HistoryHook().history().record_event(release, kind, sentence, environment, data)
+    record(HistoryHook().history, "record_event", release, kind, sentence, environment, data)
 
 
 def owner_of(observed: Observed) -> str | None:
@@ -327,7 +321,7 @@ class RollbackCleanupOperator(PlannedOperator):
         """The track is removed; a failure is recorded, but does not fail a rollback that is done."""
         if event.get("error"):
             planned = self.planned()
-            HistoryHook().history().record_event(planned.release, "cleanup", event["error"], planned.target.environment)
+            record_event(planned.release, "cleanup", event["error"], planned.target.environment)
             self.log.warning("What ran beside stable was not removed: %s", event["error"])
 
 

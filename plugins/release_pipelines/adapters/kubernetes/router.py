@@ -83,6 +83,8 @@ class KubernetesRouter(Router, Protocol):
     platforms: Collection[str] = ("kubernetes",)
     reserved: Reserved = Reserved(labels=(TRACK,), annotations=(NOTE, FENCE, TRAFFIC))
     resource: RouteResource
+    also: tuple[RouteResource, ...] = ()
+    """Other kinds of objects that it reads and writes in the same way, where there is one of the route's name."""
     previews_have_route: bool = False
     """A preview gets a route of its own, with another host: :meth:`preview_route`."""
 

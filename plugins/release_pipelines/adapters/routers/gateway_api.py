@@ -1,4 +1,4 @@
-"""HTTPRoute: weighted ``backendRefs`` in every rule that names stable."""
+"""HTTPRoute and GRPCRoute: weighted ``backendRefs`` in every rule that names stable."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from release_pipelines.core.model.traffic import Match, Traffic
 from release_pipelines.core.ports.router import Capability, Reserved
 
 GROUP = "gateway.networking.k8s.io"
+GRPC = "GRPCRoute"
 MIRROR = "RequestMirror"
 MIRROR_FEATURE = "HTTPRouteRequestMirror"
 SUPPORTS = PREFIX + "supports"
@@ -38,6 +39,7 @@ class GatewayApi(KubernetesRouter):
     mirror_percentages = (100,)
     dialect = "traefik_gateway_api"
     resource = RouteResource(GROUP, ("v1", "v1beta1"), "httproutes", "HTTPRoute")
+    also = (RouteResource(GROUP, ("v1", "v1alpha2"), "grpcroutes", GRPC),)
     previews_have_route = True
     reserved = Reserved(
         labels=(TRACK,),
@@ -72,7 +74,7 @@ class GatewayApi(KubernetesRouter):
                 continue
             kept = [ref for ref in refs if self._track(ref, backends) is None]
             others = [ref.get("name") for ref in kept if _weight(ref)]
-            refuse_others(others, f"Rule {number} of HTTPRoute", route)
+            refuse_others(others, f"Rule {number} of {_kind(route)}", route)
             named = {it: next(iter(self._of(rule, it, backends)), stable) for it in BESIDE}
             written = {"group": "", "kind": "Service"}
             rule["backendRefs"] = [
@@ -94,9 +96,9 @@ class GatewayApi(KubernetesRouter):
             else:
                 rule.pop("filters", None)
             if traffic.testers:
-                testers.append({**copy.deepcopy(rule), **_for_testers(rule, traffic.testers, canary)})
+                testers.append({**copy.deepcopy(rule), **_for_testers(route, rule, traffic.testers, canary)})
         if not any(self._of(rule, "stable", backends) for rule in rules):
-            raise PlatformError(names_none("HTTPRoute", route, "rule", backends.stable))
+            raise PlatformError(names_none(_kind(route), route, "rule", backends.stable))
         return {"rules": [*testers, *rules]}
 
     async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
@@ -126,12 +128,12 @@ class GatewayApi(KubernetesRouter):
         asked = {"mirror"} if traffic.mirror else set()
         asked |= {"cookie"} if traffic.testers and traffic.testers.kind == "cookie" else set()
         missing = asked - supported
-        if "mirror" in missing and await self._mirroring_is_known(client, target, route):
+        if "mirror" in missing and _kind(route) != GRPC and await self._mirroring_is_known(client, target, route):
             missing.remove("mirror")
         if missing:
             every = ",".join(sorted(asked | supported - {""}))
             raise PlatformError(
-                f"The controller of HTTPRoute {route['metadata']['name']} is not known to support `{min(missing)}`, and one "
+                f"The controller of {_kind(route)} {route['metadata']['name']} is not known to support `{min(missing)}`, and one "
                 f"that does not might drop the route: annotate the route with {SUPPORTS}={every} if it does."
             )
 
@@ -203,12 +205,17 @@ def _weight(ref: Object) -> int:
     return int(ref.get("weight", 1))
 
 
-def _for_testers(rule: Object, testers: Match, canary: Object) -> Object:
+def _kind(route: Object) -> str:
+    return str(route.get("kind", "HTTPRoute"))
+
+
+def _for_testers(route: Object, rule: Object, testers: Match, canary: Object) -> Object:
     header = {"type": "Exact", "name": testers.name, "value": testers.value}
     if testers.kind == "cookie":
         pattern = cookie_pattern(testers.name, testers.value)
         header = {"type": "RegularExpression", "name": "Cookie", "value": pattern}
-    matches = rule.get("matches") or [{"path": {"type": "PathPrefix", "value": "/"}}]
+    every: Object = {} if _kind(route) == GRPC else {"path": {"type": "PathPrefix", "value": "/"}}
+    matches = rule.get("matches") or [every]
     matches = [{**it, "headers": [*(it.get("headers") or []), header]} for it in matches]
     return {"matches": matches, "backendRefs": [{**canary, "weight": 100}]}
 

@@ -50,7 +50,7 @@ class RouterSettings(Value):
 
     kind: Annotated[str, Choice(ROUTERS)] = "traefik"
     route: str | None = Field(
-        None, description="Name of the HTTPRoute, VirtualService or Service; default: the app's name"
+        None, description="Name of the HTTPRoute, GRPCRoute, VirtualService or Service; default: the app's name"
     )
     metrics_selector: str | None = Field(
         None, description='Extra PromQL label matchers for the router\'s metrics, like `cluster="eu"`'

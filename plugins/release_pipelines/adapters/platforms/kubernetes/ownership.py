@@ -16,7 +16,7 @@ from release_pipelines.adapters.kubernetes.client import (
 )
 from release_pipelines.adapters.kubernetes.router import TRACK
 from release_pipelines.adapters.platforms.kubernetes import manifests
-from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
+from release_pipelines.adapters.platforms.kubernetes.routing import find_route, router_of
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
@@ -74,17 +74,17 @@ async def find_tracks(client: Client, target: Target, tracks: tuple[Track, ...] 
         if track == "preview" or not router.pods_make_weight
     ]
     if "preview" in tracks and router.previews_have_route:
-        wanted.append(("preview", await route_resource(client, target), manifests.preview_route(target)))
+        kind, _ = await find_route(client, target)
+        wanted.append(("preview", kind, manifests.preview_route(target)))
     found = await asyncio.gather(*(client.get(kind, target.namespace, name) for _, kind, name in wanted))
     return [(track, Found(kind, it)) for (track, kind, _), it in zip(wanted, found, strict=True) if it is not None]
 
 
 async def marked(client: Client, target: Target) -> list[Found]:
     """What there is of the app that a release writes: stable's Deployment, its route, and what was made for tracks."""
-    kind = await route_resource(client, target)
-    stable, route, beside = await asyncio.gather(
+    stable, (kind, route), beside = await asyncio.gather(
         client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target)),
-        client.get(kind, target.namespace, manifests.route_name(target)),
+        find_route(client, target),
         find_tracks(client, target),
     )
     found = [Found(it, body) for it, body in ((DEPLOYMENTS, stable), (kind, route)) if body is not None]

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from release_pipelines.adapters.kubernetes.client import Client, Conflict
 from release_pipelines.adapters.platforms.kubernetes import manifests, ownership
-from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
+from release_pipelines.adapters.platforms.kubernetes.routing import find_route, router_of
 from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state
 from release_pipelines.adapters.platforms.kubernetes.writes import Writer
 from release_pipelines.core.model.target import Target
@@ -19,23 +19,20 @@ async def open_route(client: Client, target: Target, fence: int) -> None:
     """
     if not has_route(target):
         return
-    kind, name = await route_resource(client, target), manifests.preview_route(target)
-    if await client.get(kind, target.namespace, name) is not None:
-        return
-    state = await read_state(client, target)
-    if state.route is None:
+    state, name = await read_state(client, target), manifests.preview_route(target)
+    if state.route is None or await client.get(state.kind, target.namespace, name) is not None:
         return
     body = router_of(target).preview_route(name, state.route, backends(target, state), target.preview_host)
     body["metadata"]["labels"] = manifests.track_labels(target, "preview")
     with suppress(Conflict):  # somebody else has just made it
-        await Writer(client, target, fence).create(kind, body)
+        await Writer(client, target, fence).create(state.kind, body)
 
 
 async def close_route(client: Client, target: Target, fence: int) -> bool:
     """Remove the preview's route; returns whether there was any. One that is the team's own stays."""
     if not has_route(target):
         return False
-    kind = await route_resource(client, target)
+    kind, _ = await find_route(client, target)
     route = await client.get(kind, target.namespace, manifests.preview_route(target))
     if route is None or not ownership.is_preview_route(route, target):
         return False

@@ -7,7 +7,7 @@ import asyncio
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, SERVICES
 from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, ownership
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
-from release_pipelines.adapters.platforms.kubernetes.routing import route_resource
+from release_pipelines.adapters.platforms.kubernetes.routing import find_route
 from release_pipelines.adapters.platforms.kubernetes.state import read_state, route_of, track_status
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.observation import Answer, Observed, Usage
@@ -21,10 +21,11 @@ class KubernetesProbes(Cluster, Probes):
 
     async def check(self, target: Target) -> None:
         """Raise with one sentence unless namespace, router and all needed rights are there."""
+        kind, _ = await find_route(self.client, target)
         await access.check(
             self.client,
             target,
-            await route_resource(self.client, target),
+            kind,
             secrets=self.registry_auth is not None,
             preview=target.preview,
         )

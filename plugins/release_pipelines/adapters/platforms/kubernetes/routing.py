@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from release_pipelines.adapters.kubernetes.client import Client, Resource
+from release_pipelines.adapters.kubernetes.client import Client, Object, Resource
 from release_pipelines.adapters.kubernetes.router import KubernetesRouter
+from release_pipelines.adapters.platforms.kubernetes import manifests
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports import router as ports
 
@@ -21,3 +23,25 @@ async def route_resource(client: Client, target: Target) -> Resource:
     :raises PlatformError: when the cluster does not have it.
     """
     return await router_of(target).resource.served(client, target.router.kind)
+
+
+async def find_route(client: Client, target: Target) -> tuple[Resource, Object | None]:
+    """The object that splits the traffic, and its kind: of those that the router knows the first that there is one of.
+
+    :raises PlatformError: when the cluster does not have the router's own kind.
+    """
+    name, own = manifests.route_name(target), await route_resource(client, target)
+    route = await client.get(own, target.namespace, name)
+    if route is not None:
+        return own, route
+    for other in router_of(target).also:
+        try:
+            kind = await other.served(client, target.router.kind)
+            found = await client.get(kind, target.namespace, name)
+        except PlatformUnavailable:
+            raise
+        except PlatformError:  # not served, or not for this account to see: a release has no route of this kind here
+            continue
+        if found is not None:
+            return kind, found
+    return own, route

@@ -7,10 +7,19 @@ import time
 from dataclasses import dataclass
 
 from release_pipelines.adapters.kubernetes.annotations import changed_by, fence_of, note_of
-from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, EVENTS, LEASES, PODS, REPLICA_SETS, Client, Object
+from release_pipelines.adapters.kubernetes.client import (
+    DEPLOYMENTS,
+    EVENTS,
+    LEASES,
+    PODS,
+    REPLICA_SETS,
+    Client,
+    Object,
+    Resource,
+)
 from release_pipelines.adapters.kubernetes.router import Backends
 from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, readiness
-from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
+from release_pipelines.adapters.platforms.kubernetes.routing import find_route, router_of
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.route import Route
 from release_pipelines.core.model.target import Target
@@ -27,6 +36,8 @@ class ClusterState:
     """Deployments by track."""
     route: Object | None
     lease: Object | None
+    kind: Resource
+    """The kind of the route, also where there is none yet."""
 
     @property
     def stable(self) -> Object | None:
@@ -42,11 +53,10 @@ class ClusterState:
 async def read_state(client: Client, target: Target) -> ClusterState:
     """All tracks, route and lease as they are now."""
     get, space = client.get, target.namespace
-    kind = await route_resource(client, target)
-    stable, beside, route, lease = await asyncio.gather(
+    stable, beside, (kind, route), lease = await asyncio.gather(
         get(DEPLOYMENTS, space, manifests.stable_name(target)),
         client.find(DEPLOYMENTS, space, f"{manifests.WORKLOAD}={manifests.stable_name(target)}"),
-        get(kind, space, manifests.route_name(target)),
+        find_route(client, target),
         get(LEASES, space, leases.lease_name(target)),
     )
     tracks: dict[Track, Object] = {"stable": stable} if stable else {}
@@ -55,7 +65,7 @@ async def read_state(client: Client, target: Target) -> ClusterState:
         it = by_name.get(manifests.deployment_name(target, track))
         if it is not None and ownership.is_track(it, target, track):
             tracks[track] = it
-    return ClusterState(tracks, route, lease)
+    return ClusterState(tracks, route, lease, kind)
 
 
 async def track_status(client: Client, target: Target, track: Track, deployment: Object) -> TrackStatus:

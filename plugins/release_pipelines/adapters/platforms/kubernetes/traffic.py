@@ -7,7 +7,7 @@ from release_pipelines.adapters.kubernetes.client import Object
 from release_pipelines.adapters.kubernetes.router import applies, route_patch
 from release_pipelines.adapters.platforms.kubernetes import leases, manifests, preview
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
-from release_pipelines.adapters.platforms.kubernetes.routing import route_resource, router_of
+from release_pipelines.adapters.platforms.kubernetes.routing import router_of
 from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state, stable_pin
 from release_pipelines.adapters.platforms.kubernetes.writes import Writer
 from release_pipelines.core.guard import refuse_unready
@@ -26,8 +26,8 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         return await self._retried(target, lambda: self._split(target, traffic, note, fence))
 
     async def _split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
-        router, kind = router_of(target), await route_resource(self.client, target)
-        state = await read_state(self.client, target)
+        router, state = router_of(target), await read_state(self.client, target)
+        kind = state.kind
         # Read last, so that between this and the write there is as little time for others as can be.
         route = await self.client.get(kind, target.namespace, manifests.route_name(target))
         leases.refuse_others(state.lease, target, fence)

@@ -21,6 +21,7 @@ from release_pipelines.core.progression import (
     meanwhile,
     promotion,
     rollout,
+    stand_in,
     waiting,
 )
 from tests.fakes import GOOD, FakePrometheus, World, artifact
@@ -34,6 +35,8 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
         *((module, "LOOK_SECONDS") for module in (decision, hold, meanwhile)),
         *((module, "READY_LOOK_SECONDS") for module in (capacity, decision, hold)),
         (heartbeat, "LOOK_SECONDS"),
+        (stand_in, "LOOK_SECONDS"),
+        (stand_in, "YIELD_SECONDS"),
         (promotion, "LOOK_SECONDS"),
         (promotion, "SETTLE_SECONDS"),
         (rollout, "ADVANCE_SECONDS"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -127,6 +128,7 @@ async def test_drift_is_noticed_named_and_reasserted(world: World, prometheus: F
     said = await watching
     assert said["verdict"]["judgement"] == "pass"
     assert "argocd set the canary's weight to 70 %" in said["notes"][0]
+    assert re.match(r"Drift, seen at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: ", said["notes"][0])
 
 
 async def test_drift_ends_a_release_that_wants_it_so(world: World, prometheus: FakePrometheus) -> None:  # R14

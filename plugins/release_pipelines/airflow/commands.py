@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from release_pipelines.airflow.hooks.history import HistoryHook, keep
@@ -19,6 +19,7 @@ from release_pipelines.core.progression.commands import ReleaseCommands
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
+    from release_pipelines.core.progression.context import RecordEvent
 
 log = logging.getLogger(__name__)
 
@@ -121,11 +122,19 @@ class CommandCache:
 
         :raises HistoryUnavailable: when the history does not answer in time.
         """
+        await self.write(lambda history: history.answer(command.id, effect))
+        self._read_at = 0.0
+
+    async def write(self, call: Callable[[History], object]) -> None:
+        """Write to the history, in a thread.
+
+        :raises HistoryUnavailable: when the history does not answer in time.
+        """
         from release_pipelines.adapters.history import HistoryUnavailable
 
         async def record() -> None:
             history = await self._opened()
-            await asyncio.to_thread(history.answer, command.id, effect)
+            await asyncio.to_thread(call, history)
 
         recording = asyncio.create_task(record())
         await asyncio.wait({recording}, timeout=PATIENCE_SECONDS)
@@ -135,7 +144,6 @@ class CommandCache:
             )  # its error is of no interest
             raise HistoryUnavailable(f"The history takes longer than {PATIENCE_SECONDS:g} s to answer.")
         recording.result()
-        self._read_at = 0.0
 
     async def keep(self, command: Command, effect: str) -> None:
         """Keep an answer that the history could not take, once: loops give it again and again."""
@@ -192,6 +200,24 @@ class HistoryCommands:
         except HistoryUnavailable as error:
             log.warning("%s The answer to %s is not recorded yet.", error, command.kind)
             await cache.keep(command, effect)
+
+
+def event_record(release: str, environment: str) -> RecordEvent:
+    """Keeps events of a release in the history; while that is unavailable they are only logged.
+
+    :param release: the release's id.
+    :param environment: where they happen.
+    """
+
+    async def record(kind: str, sentence: str) -> None:
+        from release_pipelines.adapters.history import HistoryUnavailable
+
+        try:
+            await CommandCache.here().write(lambda it: it.record_event(release, kind, sentence, environment))
+        except HistoryUnavailable as error:
+            log.warning("%s Not recorded: %s: %s", error, kind, sentence)
+
+    return record
 
 
 def commands_of(release: str) -> ReleaseCommands:

@@ -34,21 +34,22 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
     :param arguments: the trigger's JSON arguments ``target``, ``release``, ``artifact``, ``fence`` and ``previous``.
     """
     from release_pipelines.adapters import entry
-    from release_pipelines.airflow.commands import commands_of
+    from release_pipelines.airflow.commands import commands_of, event_record
     from release_pipelines.airflow.hooks import prometheus
     from release_pipelines.core.progression.context import ReleaseContext
 
-    previous = arguments["previous"]
+    previous, target = arguments["previous"], Target.model_validate(arguments["target"])
     return ReleaseContext(
         platform=platform,
         ask_entry=entry.ask,
         open_metrics=prometheus.open_metrics,
         commands=commands_of(arguments["release"]),
-        target=Target.model_validate(arguments["target"]),
+        target=target,
         release=arguments["release"],
         artifact=Artifact.model_validate(arguments["artifact"]),
         fence=arguments["fence"],
         previous=Artifact.model_validate(previous) if previous else None,
+        record=event_record(arguments["release"], target.environment),
     )
 
 

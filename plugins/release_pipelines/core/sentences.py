@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.measurement import Sample, finite
 from release_pipelines.core.ports.metrics import source_of
@@ -44,3 +46,8 @@ def share(value: float) -> str:
 def count(value: float | None) -> str:
     """A number of events."""
     return f"{round(value or 0):,}"
+
+
+def utc(at: float) -> str:
+    """A Unix time in seconds as people read it: UTC, to the second."""
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from release_pipelines.core.model.artifact import Artifact
@@ -10,6 +11,12 @@ from release_pipelines.core.ports.entry import AskEntry
 from release_pipelines.core.ports.metrics import OpenMetrics
 from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import ReleaseCommands
+
+RecordEvent = Callable[[str, str], Awaitable[None]]
+
+
+async def nothing_recorded(kind: str, sentence: str) -> None:
+    """For those who have no history."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class ReleaseContext:
     :param release: the release's id.
     :param artifact: the new version.
     :param fence: the fence of the release's lease.
+    :param record: keeps an event of the release: its kind, and a sentence.
     :param previous: the old version: stable gets it back where the new one was put on stable itself, and a baseline runs it.
     """
 
@@ -36,3 +44,4 @@ class ReleaseContext:
     artifact: Artifact
     fence: int
     previous: Artifact | None = None
+    record: RecordEvent = nothing_recorded

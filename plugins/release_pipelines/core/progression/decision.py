@@ -44,7 +44,7 @@ class Decision:
         if not_ready.abort:
             return await self.watch.abort(note, not_ready.abort)
         own = note.model_copy(update={"started_at": time.time()})  # no measurements of an earlier step
-        return await self.carry_out(own, self.watch.failed(not_ready.failure))
+        return await self.carry_out(own, self.watch.failed(not_ready.failure, self.watch.served(note)))
 
     async def wait_for_person(self, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
         """Wait until a person gives a command, or marks the task; only readiness is checked. Returns the event.

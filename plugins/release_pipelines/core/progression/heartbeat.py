@@ -15,7 +15,9 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS, ReleaseCommands
+from release_pipelines.core.progression.stand_in import StandIn
 from release_pipelines.core.progression.waiting import first_of, insist
+from release_pipelines.core.sentences import utc
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,8 @@ LOOK_SECONDS = 2.0
 """Pause between two renewals, and between two looks at somebody else's lease, in seconds."""
 TAKE_UP_SECONDS = 0.8
 """Time that the release's other loops have to take up a command, in seconds; then the heartbeat does it, as far as it can."""
+UNWATCHED_SECONDS = 15.0
+"""A longer pause between two signs of life is told, in seconds: with a restart of the triggerer it is shorter."""
 AGAIN_SECONDS = 0.5
 """Pause before a command that could not be taken up is looked at again, in seconds."""
 
@@ -38,21 +42,48 @@ class Heartbeat:
     :param lease: the release's lease.
     :param ttl: seconds until a lease that is not renewed expires.
     :param commands: the release's commands.
+    :param stand_in: judges the version while no task of the release does; None: nobody does.
     """
 
-    def __init__(self, platform: Platform, target: Target, lease: Lease, ttl: float, commands: ReleaseCommands) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        target: Target,
+        lease: Lease,
+        ttl: float,
+        commands: ReleaseCommands,
+        stand_in: StandIn | None = None,
+    ) -> None:
         self.platform = platform
         self.target = target
         self.lease = lease
         self.ttl = ttl
         self.commands = commands
+        self.stand_in = stand_in
 
     async def run(self) -> dict[str, Any]:
         """Run until the lease is gone.
 
         :return: the event: ``{"given_back": true}``, or ``{"taken_by": holder}`` when somebody else took the lease.
         """
-        return await first_of(self._renew(), self._listen())
+        await self._tell_of_gap()
+        judging = [self.stand_in.run()] if self.stand_in else []
+        return await first_of(self._renew(), self._listen(), *judging)
+
+    async def _tell_of_gap(self) -> None:
+        """Record for how long nobody watched: the heartbeat renewed the lease last when it was alive last."""
+        if self.stand_in is None:
+            return
+        observed, now = await insist(lambda: self.platform.observe(self.target)), time.time()
+        lease, note = observed.lease, observed.note
+        if lease is None or lease.fence != self.lease.fence or note.release != lease.holder or note.started_at is None:
+            return
+        last = max(lease.expires_at - self.ttl, note.started_at)
+        if observed.beside and now - last > UNWATCHED_SECONDS:
+            shares = ", ".join(f"the {it} had {observed.weight(it)} %" for it in observed.beside)
+            sentence = f"Nobody watched from {utc(last)} to {utc(now)} UTC ({now - last:.0f} s): Airflow was away; {shares} of the traffic."
+            log.warning(sentence)
+            await self.stand_in.context.record("unwatched", sentence)
 
     async def _renew(self) -> dict[str, Any]:
         while True:

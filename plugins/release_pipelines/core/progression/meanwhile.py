@@ -6,7 +6,9 @@ import math
 import time
 from typing import Any
 
+from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.progression.commands import ReleaseCommands, aborted_by, is_abort_verdict
+from release_pipelines.core.progression.stand_in import judging
 from release_pipelines.core.progression.waiting import insist
 from release_pipelines.core.progression.watch import LOOK_SECONDS, StageWatch
 
@@ -29,6 +31,16 @@ async def judge_meanwhile(watch: StageWatch | None, commands: ReleaseCommands) -
     if note.verdict and note.verdict.judgement == "fail":  # decided before a restart
         abort = (await commands.state()).abort
         return watch.event(note.verdict, abort if is_abort_verdict(note.verdict, abort) else None)
+    with judging(watch.context.release):
+        return await judge_on(watch, note, commands)
+
+
+async def judge_on(watch: StageWatch, note: RouteNote, commands: ReleaseCommands) -> dict[str, Any]:
+    """Judge a stage's version, which has its traffic, until it fails or a person aborts the release.
+
+    :param note: the note on the route.
+    :return: the event of the stage.
+    """
     checked_at = -math.inf
     while True:
         state = await commands.state()

@@ -118,9 +118,12 @@ class Promotion:
         end = (note.verdict.decided_at if note.verdict else note.started_at or time.time()) + self.keep_old
         while True:
             state = await self._check_commands()
+            observed = await self._observe()
+            verdict = observed.note.verdict
+            if verdict and verdict.judgement == "fail" and observed.note.release == self.context.release:
+                raise Ended(failure=verdict.sentence)  # it was judged on while the promotion was waited for
             if not state.pause and (time.time() >= end or state.promote):
                 return
-            observed = await self._observe()
             if not observed.track(self.track).ready:
                 if observed.track("stable").ready:
                     await self._write(f"{self.track}_lost", 0)

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from release_pipelines.core.errors import FenceLost
+from release_pipelines.core.errors import FenceLost, PlatformUnavailable
 from release_pipelines.core.model.command import given_by
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
@@ -16,6 +16,7 @@ from release_pipelines.core.progression.commands import is_abort_verdict
 from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.decision import Decision, needs_person
 from release_pipelines.core.progression.hold import HoldLoop, has_traffic
+from release_pipelines.core.progression.stand_in import judging
 from release_pipelines.core.progression.waiting import insist, reached
 from release_pipelines.core.progression.watch import StageWatch
 from release_pipelines.core.verdicts import action
@@ -51,9 +52,15 @@ class StageProgression:
         :return: the event: ``{"verdict", "samples", "notes", "aborted"}``, or ``{"hurried": who}`` for a stage that a
             person's `promote` made needless.
         """
+        with judging(self.context.release):
+            return await self._run()
+
+    async def _run(self) -> dict[str, Any]:
         commands = self.context.commands
         observed = await insist(self.watch.observe)
         note = observed.note
+        if (failed := self._failed_before(note)) is not None:
+            return self.watch.event(failed)
         if self.watch.owns(note) and note.verdict:
             return await self._repeat(note, note.verdict)
         if not self.watch.owns(note) or note.started_at is None:
@@ -63,6 +70,8 @@ class StageProgression:
             started = await self._begin(note, serving=observed.weight(self.stage.track) > 0)
             if isinstance(started, NotReady):
                 return await self.decision.without_capacity(note, started)
+            if isinstance(started, Verdict):
+                return self.watch.event(started)
             note = started
         try:
             return await HoldLoop(self.watch, self.decision).run(note)
@@ -72,6 +81,18 @@ class StageProgression:
             if not state.abort:
                 raise
             return await self.watch.abort(note, state.abort)
+
+    def _failed_before(self, note: RouteNote) -> Verdict | None:
+        """The verdict of a stage before, if the version has failed since that passed: the traffic is back already."""
+        if note.release != self.context.release or self.watch.owns(note):
+            return None
+        return note.verdict if note.verdict and note.verdict.judgement == "fail" else None
+
+    async def _failed_meanwhile(self) -> Verdict | None:
+        try:
+            return self._failed_before((await self.watch.observe()).note)
+        except PlatformUnavailable:  # the write that follows says so
+            return None
 
     async def _repeat(self, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
         """The event of a verdict from before a restart, with the same measurements."""
@@ -87,12 +108,14 @@ class StageProgression:
             await self.watch.restore_stable()
         return self.watch.event(verdict)
 
-    async def _begin(self, note: RouteNote, *, serving: bool) -> RouteNote | NotReady:
-        """R5: capacity before traffic. Returns the note that starts the stage's clock."""
+    async def _begin(self, note: RouteNote, *, serving: bool) -> RouteNote | NotReady | Verdict:
+        """R5: capacity before traffic. Returns the note that starts the stage's clock, or the verdict if the version has failed."""
         context, traffic = self.context, self.watch.traffic
         while True:
             if not_ready := await self.capacity.provide(serving=serving):
                 return not_ready
+            if failed := await self._failed_meanwhile():
+                return failed
             started = RouteNote(
                 release=context.release,
                 step=self.stage.name,

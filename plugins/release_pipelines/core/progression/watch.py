@@ -23,6 +23,7 @@ from release_pipelines.core.progression.commands import abort_sentence, aborted_
 from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.measuring import Measurer
 from release_pipelines.core.progression.waiting import first_of, insist
+from release_pipelines.core.sentences import utc
 from release_pipelines.core.verdicts import stage_verdict
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,8 @@ class StageWatch:
     async def _check(self, note: RouteNote) -> Verdict | None:
         observed, artifact, track = await self.observe(), self.context.artifact, self.stage.track
         self.check_step(observed)
+        if (written := observed.note.verdict) and written.judgement == "fail" and self.owns(observed.note):
+            return written  # by whoever else watches
         status = observed.track(track)
         if status.failure or status.ready == 0:
             return self.failed(status.failure or f"no replica of {artifact.version} is ready any more")
@@ -128,7 +131,8 @@ class StageWatch:
         except PlatformError as error:  # pods that come and go may not make the weight right now
             log.warning("Drift: %s; it could not be set again yet: %s", sentence, error)
             return
-        self.notes.append(f"Drift: {sentence}; set again.")
+        # Airflow hears of it when the stage ends: the time stands in the sentence.
+        self.notes.append(f"Drift, seen at {utc(time.time())} UTC: {sentence}; set again.")
         log.warning(self.notes[-1])
 
     async def check_switch(self) -> Verdict | None:
@@ -184,15 +188,28 @@ class StageWatch:
         self._undecided = None if verdict else known
         return verdict
 
-    def failed(self, sentence: str) -> Verdict:
-        """A failing verdict that needs no measurement."""
+    def failed(self, sentence: str, weight: int | None = None) -> Verdict:
+        """A failing verdict that needs no measurement.
+
+        :param weight: percent of the traffic that the version has; None: that of the stage.
+        """
         return Verdict(
             judgement="fail",
             decided_at=time.time(),
             step=self.stage.name,
-            weight=self.stage.weight,
+            weight=self.stage.weight if weight is None else weight,
             sentence=sentence,
         )
+
+    def served(self, note: RouteNote) -> int:
+        """Percent of the traffic that the version really had last: before a stage begins, that of the stage before."""
+        if (self.owns(note) and note.started_at is not None) or self.stage.traffic is None:
+            return self.stage.weight
+        if note.release != self.context.release:
+            return 0
+        if note.verdict:
+            return note.verdict.weight
+        return note.traffic.weight(self.stage.track) if note.traffic else 0
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -238,7 +255,7 @@ class StageWatch:
 
     async def abort(self, note: RouteNote, command: Command) -> dict[str, Any]:
         """A person aborts the release: the traffic goes back as after a failing verdict. Returns the event."""
-        verdict = self.failed(abort_sentence(command))
+        verdict = self.failed(abort_sentence(command), self.served(note))
         # A clock of its own, so that a restart asks for no measurements of an earlier step.
         own = note if self.owns(note) else note.model_copy(update={"started_at": verdict.decided_at})
         written = await self.write(own, verdict, give_back=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.templates import xcom
 from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot
-from release_pipelines.spec.stages import retire_after
+from release_pipelines.spec.stages import retire_after, stages
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -41,7 +42,15 @@ def _take(task_id: str, scene: Scene) -> Any:
 def _hold(task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.lease.operators import HoldLeaseOperator
 
-    return HoldLeaseOperator(task_id=task_id, target=scene.target, lease=scene.lease, **scene.queue)
+    judged = [it for it in stages(scene.spec) if isinstance(it, Stage)]
+    return HoldLeaseOperator(
+        task_id=task_id,
+        target=scene.target,
+        lease=scene.lease,
+        artifact=scene.artifact,
+        stages=judged,
+        **scene.queue,
+    )
 
 
 def _give_back(task_id: str, scene: Scene) -> Any:

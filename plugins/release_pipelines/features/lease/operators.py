@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
@@ -103,26 +105,41 @@ class HoldLeaseOperator(ReleaseOperator):
     :param target: the app in its environment.
     :param lease: the lease, from :class:`TakeLeaseOperator`.
     :param ttl: seconds to which each renewal pushes the expiry out.
+    :param artifact: the artifact that is released; with ``stages`` it is judged as long as it has traffic, also while no other
+        task of the release can run: in a DAG that is paused, or in a full pool.
+    :param stages: the release's :class:`~release_pipelines.core.model.stage.Stage` values, or their dicts.
 
-    Templated: ``lease``.
+    Templated: ``lease``, ``artifact``.
     XCom: nothing; ``reason`` when it fails.
     """
 
-    template_fields = ("lease",)
+    template_fields = ("lease", "artifact")
 
     def __init__(
-        self, *, target: Target | dict[str, Any], lease: Any, ttl: float = LEASE_SECONDS, **kwargs: Any
+        self,
+        *,
+        target: Target | dict[str, Any],
+        lease: Any,
+        ttl: float = LEASE_SECONDS,
+        artifact: Any = None,
+        stages: Sequence[Stage | dict[str, Any]] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.target = target
         self.lease = lease
         self.ttl = ttl
+        self.artifact = artifact
+        self.stages = stages
 
     def work(self, context: Context) -> None:
         target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
-        self.defer(
-            trigger=HoldLeaseTrigger(target=to_json(target), lease=to_json(lease), ttl=self.ttl), method_name="ended"
+        artifact = None if is_blank(self.artifact) else to_json(as_value(Artifact, self.artifact, "artifact"))
+        stages = [to_json(as_value(Stage, it, "stage")) for it in self.stages]
+        trigger = HoldLeaseTrigger(
+            target=to_json(target), lease=to_json(lease), ttl=self.ttl, artifact=artifact, stages=stages
         )
+        self.defer(trigger=trigger, method_name="ended")
 
     def ended(self, context: Context, event: dict[str, Any]) -> None:
         """This release does not hold the lease any more."""

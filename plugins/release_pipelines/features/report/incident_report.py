@@ -191,6 +191,9 @@ def _when(release: ReleaseDetail) -> Iterator[tuple[str, ...]]:
         yield "traffic safe", _time(safe), after
     elif release.outcome == "rollback_failed":
         yield "traffic safe", "not known", "see what to do now"
+    for event in release.events:
+        if event.kind == "unwatched":
+            yield "unwatched", f"until {_time(event.at)}", event.sentence
     if release.ended_at is not None:
         yield "ended", _time(release.ended_at), f"{_lasted(release.ended_at - release.started_at)} in all"
 

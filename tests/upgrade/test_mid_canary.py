@@ -14,6 +14,7 @@ from airflow.sdk._shared.module_loading import import_string
 
 from release_pipelines.adapters.history import open_history
 from release_pipelines.airflow.hooks import platform as platform_hook
+from release_pipelines.core.model.verdict import Verdict
 from tests.adapters.history.conftest import postgres
 from tests.fakes import NEW, World
 from tests.pipeline.conftest import Outside, Released, Releases, moves
@@ -21,6 +22,7 @@ from tests.upgrade.conftest import RECORDED, Recorded, _put_history, recorded
 
 __all__ = ["postgres"]
 
+FAILED = Verdict(judgement="fail", decided_at=1.0, step="step_50", weight=50, sentence="too many errors")
 GoesOn = Callable[[str], Released]
 
 
@@ -113,6 +115,33 @@ async def test_what_ran_beside_stable_goes(lease_held: Recorded, world: World) -
     )
     await event_of(trigger)
     assert set(world.tracks) == {"stable"}
+
+
+MOMENTS = ["StageTrigger", "CheckTrigger", "ReleaseApprovalTrigger", "PromoteTrigger", "HoldLeaseTrigger"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_arguments_of_a_newer_version_are_kept_and_passed_on(moment: str, outside: Outside) -> None:
+    was = recorded(moment, outside)
+    known = was.trigger().serialize()[1]
+    newer = {"newer": 1, "target": {**known["target"], "newer": {"a": 1}}}
+    if known.get("stage"):
+        newer["stage"] = {**known["stage"], "newer": [1]}
+    path, arguments = was.trigger(**newer).serialize()
+    assert {key: arguments[key] for key in newer} == newer
+    again = import_string(path)(**arguments)
+    assert again.serialize() == (path, arguments)
+
+
+async def test_a_stage_with_keys_of_a_newer_version_is_judged(world: World, outside: Outside) -> None:
+    was = recorded("StageTrigger", outside)
+    was.restore(world)
+    assert world.route
+    verdict = world.route.note.model_copy(update={"verdict": FAILED, "step": "step_50"})
+    world.route = world.route.model_copy(update={"note": verdict})
+    stage = {**was.trigger().serialize()[1]["stage"], "newer": 1}
+    event = await event_of(was.trigger(stage=stage))
+    assert event["verdict"]["sentence"] == FAILED.sentence
 
 
 # --- the history ----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformUnavailable, ReleaseError
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.base import Value, to_json
+from release_pipelines.core.model.base import MODEL_BRANCH, Value, to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.measurement import Sample
@@ -72,7 +72,7 @@ class AbortedByPerson(AirflowFailException):
 def validation_sentence(error: ValidationError) -> str:
     """One sentence about the first invalid field, without its value, which may be a secret."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in first["loc"] if part != MODEL_BRANCH)
     return f"{error.title}{f' at {where}' if where else ''} does not fit: {first['msg']}."
 
 

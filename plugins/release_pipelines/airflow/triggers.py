@@ -57,7 +57,8 @@ class PlatformTrigger(BaseTrigger):
     """A trigger for one app in one environment.
 
     Its arguments are JSON, its deadlines absolute: after a triggerer restart :meth:`run` starts over, from what it reads from
-    the platform. A platform that is unavailable is called again; what it refuses ends in an ``error`` event.
+    the platform. A platform that is unavailable is called again; what it refuses ends in an ``error`` event. Arguments of
+    another version are kept, and passed on.
 
     :param target: a :class:`~release_pipelines.core.model.target.Target` as a dict.
     :param kwargs: the arguments of the subclass, kept as :attr:`arguments` and returned by :meth:`serialize`.
@@ -98,8 +99,10 @@ class RolloutTrigger(PlatformTrigger):
     ``{"aborted": {"by", "reason"}}``.
     """
 
-    def __init__(self, *, target: dict[str, Any], track: Track, fence: int, release: str | None = None) -> None:
-        super().__init__(target=target, track=track, fence=fence, release=release)
+    def __init__(
+        self, *, target: dict[str, Any], track: Track, fence: int, release: str | None = None, **more: Any
+    ) -> None:
+        super().__init__(target=target, track=track, fence=fence, release=release, **more)
         self.track: Track = track
         self.fence = fence
         self.release = release
@@ -121,8 +124,8 @@ class WatchTrigger(PlatformTrigger):
     Event: ``{"status": TrackStatus}``.
     """
 
-    def __init__(self, *, target: dict[str, Any], track: Track) -> None:
-        super().__init__(target=target, track=track)
+    def __init__(self, *, target: dict[str, Any], track: Track, **more: Any) -> None:
+        super().__init__(target=target, track=track, **more)
         self.track: Track = track
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
@@ -141,8 +144,8 @@ class RetireTrigger(PlatformTrigger):
     Event: ``{"retired": whether there was anything}``.
     """
 
-    def __init__(self, *, target: dict[str, Any], fence: int, at: float) -> None:
-        super().__init__(target=target, fence=fence, at=at)
+    def __init__(self, *, target: dict[str, Any], fence: int, at: float, **more: Any) -> None:
+        super().__init__(target=target, fence=fence, at=at, **more)
         self.fence = fence
         self.at = at
 

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pydantic import BaseModel
-
+from release_pipelines.core.model.base import Stored
+from release_pipelines.core.model.release_id import APP_DAG, dag_of
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import ReleaseSpec, analyses_of, app_files, load_release
 
@@ -26,7 +26,7 @@ FORGOTTEN_AFTER = 30 * 86400.0
 """Maximum age of a frozen specification, in seconds: an older one, whose run was deleted, no longer replaces the app's file."""
 
 
-class _Record(BaseModel):
+class _Record(Stored):
     """One file of this folder."""
 
     release: str | None = None
@@ -43,12 +43,12 @@ def state_folder() -> Path:
 
 def dag_id(app: str) -> str:
     """The id of the DAG that releases an app."""
-    return f"release_{app.replace('-', '_')}"
+    return dag_of(app)
 
 
 def app_of(dag: str | None) -> str | None:
     """The app that the DAG of that id releases (names of apps have no underscores); None for None."""
-    return dag and dag.removeprefix("release_").replace("_", "-")
+    return dag and dag.removeprefix(APP_DAG).replace("_", "-")
 
 
 def freeze(release_id: str, spec: ReleaseSpec) -> None:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from release_pipelines.core.model.analysis import Analysis
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import MODEL_BRANCH, Value
 from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
@@ -58,7 +58,7 @@ _BOUNDS = {
     "less_than": "a number below {lt:g}",
     "less_than_equal": "{le:g} or less",
 }
-_BRANCHES = ("Analysis", "str")
+_BRANCHES = (MODEL_BRANCH, "str")
 """Names by which pydantic marks the branches of `analysis: Analysis | str`; they are no keys of the file."""
 
 
@@ -215,7 +215,7 @@ def _other_branch(loc: tuple[int | str, ...], value: Any) -> bool:
     """Whether an error belongs to the branch of `Analysis | str` that the author did not mean."""
     if len(loc) < 2 or loc[0] != "analysis":
         return False
-    return loc[1] == "str" if isinstance(value, dict) else loc[1] == "Analysis" and len(loc) == 2
+    return loc[1] == "str" if isinstance(value, dict) else loc[1] == MODEL_BRANCH and len(loc) == 2
 
 
 def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event, text, update
+from sqlalchemy import create_engine, event, insert, text, update
 
 from release_pipelines.adapters.history import (
     History,
@@ -18,7 +18,7 @@ from release_pipelines.adapters.history import (
 )
 from release_pipelines.adapters.history.missed import Missed
 from release_pipelines.adapters.history.queries import direction_of
-from release_pipelines.adapters.history.tables import releases
+from release_pipelines.adapters.history.tables import commands, releases
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.model.verdict import MetricVerdict, Verdict
@@ -61,6 +61,17 @@ def test_a_release_is_told_from_its_beginning_to_its_end(history: History) -> No
     assert told.approvals[0].note == "looks good"
     assert told.ended_at is not None
     assert told.started_at <= told.ended_at
+
+
+def test_a_command_that_only_another_version_knows_is_left_to_that_version(history: History) -> None:
+    name = release(history, 1, "1.0.0", "a", outcome=None)
+    history.command(name, "pause", "bob")
+    with history._write() as connection:
+        newer = {"release_id": name, "kind": "freeze", "by": "bob", "at": 1.0}
+        connection.execute(insert(commands).values(newer))
+    assert [it.kind for it in history.commands(name)] == ["pause"]
+    assert [it.kind for it in history.commands_of([name])] == ["pause"]
+    assert [it.kind for it in history.release(name).commands] == ["pause"]
 
 
 def test_a_task_that_runs_twice_leaves_one_trace(history: History) -> None:  # R6

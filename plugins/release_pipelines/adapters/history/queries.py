@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, or_, select
 
-from release_pipelines.adapters.history.tables import approvals, events, releases, verdicts
+from release_pipelines.adapters.history.tables import approvals, commands, events, releases, verdicts
 from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.command import COMMAND_KINDS
 from release_pipelines.core.model.records import Direction, Stability
 from release_pipelines.core.versions import goes_backward, version_fits
 
@@ -29,6 +30,11 @@ def direction_of(version: str, last: str | None, *, released_before: bool) -> Di
         if version_fits(scheme, version) is None and version_fits(scheme, last) is None:
             return "backward" if goes_backward(scheme, last, version) else "forward"
     return "backward" if released_before else "forward"
+
+
+def given() -> Select[Any]:
+    """Commands, oldest first. One of a kind that only another version knows is left to that version."""
+    return select(commands).where(commands.c.kind.in_(COMMAND_KINDS)).order_by(commands.c.id)
 
 
 def good(app: str, *, environment: str | None = None, excluding: str | None = None) -> Select[Any]:

@@ -12,6 +12,7 @@ from release_pipelines.adapters.history.errors import UnknownRelease, reachable
 from release_pipelines.adapters.history.queries import (
     artifact_in,
     fields,
+    given,
     good,
     listed,
     reached,
@@ -137,7 +138,7 @@ class Questions:
                 "measurements": of(measurements, "at", "metric"),
                 "approvals": of(approvals, "id"),
             }
-            query = select(commands).where(commands.c.release_id == release_id).order_by(commands.c.id)
+            query = given().where(commands.c.release_id == release_id)
             parts["commands"] = [dict(it._mapping) for it in connection.execute(query)]
         for name in ("events", "verdicts", "measurements"):
             for it in parts[name]:

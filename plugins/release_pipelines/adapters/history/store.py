@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.queries import (
     direction_of,
+    given,
     good,
     reached,
     releases_of,
@@ -239,7 +240,7 @@ class History(Questions):
         :param release_id: of one release; None: of all.
         :param open_only: only those without an answer.
         """
-        query = select(commands).order_by(commands.c.id)
+        query = given()
         if release_id is not None:
             query = query.where(commands.c.release_id == release_id)
         if open_only:
@@ -249,7 +250,7 @@ class History(Questions):
 
     def commands_of(self, release_ids: Collection[str]) -> list[Command]:
         """All commands of these releases, oldest first, in one query."""
-        query = select(commands).where(commands.c.release_id.in_(release_ids)).order_by(commands.c.id)
+        query = given().where(commands.c.release_id.in_(release_ids))
         with self._read() as connection:
             return [Command.model_validate(dict(row._mapping)) for row in connection.execute(query)]
 

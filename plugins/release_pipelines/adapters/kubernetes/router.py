@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from release_pipelines.adapters.kubernetes.annotations import FENCE, NOTE, PREFIX, TRAFFIC, WEIGHT, marks
+from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, PREFIX, TRAFFIC, WEIGHT, marks
 from release_pipelines.adapters.kubernetes.client import Client, Object, Resource
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.route import RouteNote
@@ -35,6 +35,8 @@ class Backends:
     """Pods of each track beside stable that has a Deployment."""
     stable_pin: tuple[str, str] | None = None
     """A label that all of stable's pods have and the others' do not."""
+    app: str = ""
+    """The app: a route may be several apps', and keeps the state of each under its name."""
 
     def service(self, track: Track) -> str:
         """Name of a track's Service."""
@@ -81,7 +83,7 @@ class KubernetesRouter(Router, Protocol):
     """
 
     platforms: Collection[str] = ("kubernetes",)
-    reserved: Reserved = Reserved(labels=(TRACK,), annotations=(NOTE, FENCE, TRAFFIC))
+    reserved: Reserved = Reserved(labels=(TRACK,), annotations=(NOTE, FENCE, TRAFFIC, APP))
     resource: RouteResource
     also: tuple[RouteResource, ...] = ()
     """Other kinds of objects that it reads and writes in the same way, where there is one of the route's name."""
@@ -121,13 +123,19 @@ class KubernetesRouter(Router, Protocol):
 
 
 def route_patch(
-    route: Object, router: KubernetesRouter, backends: Backends, traffic: Traffic, note: RouteNote, fence: int
+    route: Object,
+    router: KubernetesRouter,
+    backends: Backends,
+    traffic: Traffic,
+    note: RouteNote,
+    fence: int,
+    lease: Object | None = None,
 ) -> Object:
     """The one write of a split: traffic, note and fence, valid only for the object that it was made from."""
     return {
         "metadata": {
             "resourceVersion": route["metadata"]["resourceVersion"],
-            "annotations": {**marks(traffic, note, fence), WEIGHT: None},
+            "annotations": {**marks(traffic, note, fence, backends.app, route, lease), WEIGHT: None},
         },
         "spec": router.spec(route, backends, traffic),
     }

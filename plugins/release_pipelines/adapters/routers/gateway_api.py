@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from release_pipelines.adapters.kubernetes.annotations import FENCE, NOTE, PREFIX, TRAFFIC, annotation
+from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, PREFIX, TRAFFIC, annotation
 from release_pipelines.adapters.kubernetes.client import Client, Object, Resource
 from release_pipelines.adapters.kubernetes.router import TRACK, Backends, KubernetesRouter, RouteResource
 from release_pipelines.adapters.routers._rules import (
@@ -43,7 +43,7 @@ class GatewayApi(KubernetesRouter):
     previews_have_route = True
     reserved = Reserved(
         labels=(TRACK,),
-        annotations=(NOTE, FENCE, TRAFFIC, SUPPORTS),
+        annotations=(NOTE, FENCE, TRAFFIC, APP, SUPPORTS),
         rules="all its backendRefs are Services of tracks beside stable",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from release_pipelines.adapters.kubernetes.annotations import FENCE, NOTE, TRAFFIC
+from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, TRAFFIC
 from release_pipelines.adapters.kubernetes.client import Client, Object
 from release_pipelines.adapters.kubernetes.router import TRACK, Backends, KubernetesRouter, RouteResource
 from release_pipelines.adapters.routers._rules import (
@@ -32,7 +32,7 @@ class Istio(KubernetesRouter):
     resource = RouteResource("networking.istio.io", ("v1", "v1beta1", "v1alpha3"), "virtualservices", "VirtualService")
     reserved = Reserved(
         labels=(TRACK,),
-        annotations=(NOTE, FENCE, TRAFFIC),
+        annotations=(NOTE, FENCE, TRAFFIC, APP),
         rules="all its destinations are Services of tracks beside stable",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release_pipelines.adapters.kubernetes.annotations import FENCE, NOTE, TRAFFIC
+from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, TRAFFIC
 from release_pipelines.adapters.kubernetes.client import Client, Object
 from release_pipelines.adapters.kubernetes.router import HASH, TRACK, Backends, KubernetesRouter, RouteResource
 from release_pipelines.adapters.routers._rules import shares
@@ -19,7 +19,7 @@ class Replicas(KubernetesRouter):
 
     pods_make_weight = True
     resource = RouteResource("", ("v1",), "services", "Service")
-    reserved = Reserved(labels=(TRACK, HASH), annotations=(NOTE, FENCE, TRAFFIC))
+    reserved = Reserved(labels=(TRACK, HASH), annotations=(NOTE, FENCE, TRAFFIC, APP))
 
     def traffic(self, route: Object, backends: Backends, wanted: Traffic | None) -> Traffic:
         selector = route.get("spec", {}).get("selector") or {}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 
 
-class Artifact(Value):
+class Artifact(Stored):
     """What is released: an image digest with its name tags."""
 
     app: str

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 
 CommandKind = Literal["pause", "resume", "promote", "skip", "abort"]
 COMMAND_KINDS: tuple[CommandKind, ...] = get_args(CommandKind)
@@ -15,7 +15,7 @@ NOT_ANSWERED = "Not answered yet: the release takes it up as soon as it waits fo
 """Shown for a command that nothing has answered in time."""
 
 
-class Command(Value):
+class Command(Stored):
     """A person's command to a running release."""
 
     id: int

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.track import Track
 
 
-class Deployment(Value):
+class Deployment(Stored):
     """The result of a deploying task, pushed to XCom."""
 
     environment: str

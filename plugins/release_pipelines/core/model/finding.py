@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.text import clean
 
 Severity = Literal["low", "medium", "high"]
@@ -20,7 +20,7 @@ Words = Annotated[str, AfterValidator(lambda raw: " ".join(clean(raw, 500).split
 """Text of a scanner, in one safe line."""
 
 
-class Finding(Value):
+class Finding(Stored):
     """One finding of a scanner."""
 
     severity: Severity
@@ -30,7 +30,7 @@ class Finding(Value):
     text: Words
 
 
-class ScanResult(Value):
+class ScanResult(Stored):
     """What a scan came to. ``unknown``: the scanner could not look, which blocks like the worst finding."""
 
     status: Literal["clean", "findings", "unknown"]

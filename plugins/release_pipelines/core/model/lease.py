@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 
 
-class Lease(Value):
+class Lease(Stored):
     """The right of one holder to change an app in an environment (R2), until ``expires_at`` (Unix time in seconds).
 
     A platform refuses writes with an older fence.

@@ -7,12 +7,12 @@ from typing import Literal, TypeGuard
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored, Value
 
 Judgement = Literal["pass", "fail", "inconclusive", "error"]
 
 
-class Sample(Value):
+class Sample(Stored):
     """One sample of one metric: numbers, or the error of the metrics service."""
 
     metric: str
@@ -25,7 +25,7 @@ class Sample(Value):
     stable_total: float | None = None
 
 
-class Measurement(Value):
+class Measurement(Stored):
     """A sample with its judgement (R3)."""
 
     sample: Sample

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.outcome import Outcome
 
 if TYPE_CHECKING:
     from release_pipelines.core.model.records import ReleaseDetail
 
 
-class Notice(Value):
+class Notice(Stored):
     """One outcome, for one receiver or many. Holds nothing secret."""
 
     schema_version: int = 1

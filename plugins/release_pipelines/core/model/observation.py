@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.track import BESIDE, Track
 
 
-class TrackStatus(Value):
+class TrackStatus(Stored):
     """What runs on one track."""
 
     track: Track
@@ -28,7 +28,7 @@ class TrackStatus(Value):
     waiting: str | None = Field(None, description="Not ready yet: what it waits for")
 
 
-class Observed(Value):
+class Observed(Stored):
     """Tracks, route and lease of an app in an environment at one moment."""
 
     tracks: dict[Track, TrackStatus] = Field(default_factory=dict)
@@ -54,14 +54,14 @@ class Observed(Value):
         return [it for it in BESIDE if self.track(it).wanted or self.weight(it)]
 
 
-class Answer(Value):
+class Answer(Stored):
     """What a track answered to one request."""
 
     status: int
     version: str | None = Field(None, description="Of the version header")
 
 
-class Usage(Value):
+class Usage(Stored):
     """CPU and memory of a track's busiest replica, as a share of its limit; None where there is no limit."""
 
     cpu: float | None = None

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import Outcome
@@ -16,7 +16,7 @@ Decision = Literal["approved", "rejected", "expired"]
 Direction = Literal["forward", "backward"]
 
 
-class Event(Value):
+class Event(Stored):
     """Something that happened in a release."""
 
     at: float
@@ -26,7 +26,7 @@ class Event(Value):
     data: dict[str, Any] | None = None
 
 
-class Approval(Value):
+class Approval(Stored):
     """A person's answer to an approval, bound to a digest (R10)."""
 
     release_id: str
@@ -37,7 +37,7 @@ class Approval(Value):
     note: str | None = None
 
 
-class Attachment(Value):
+class Attachment(Stored):
     """A text that belongs to a release: the incident report, or a metric's plot."""
 
     name: str = Field(description="Like incident.md or production-step_10-errors.svg")
@@ -46,7 +46,7 @@ class Attachment(Value):
     content: str
 
 
-class Stability(Value):
+class Stability(Stored):
     """How stable one version is, over all of its releases."""
 
     version: str
@@ -75,7 +75,7 @@ class RecordedSample(Sample):
     step: str
 
 
-class Release(Value):
+class Release(Stored):
     """One release in a list."""
 
     id: str

@@ -4,8 +4,25 @@ from __future__ import annotations
 
 ROLLBACK_DAG = "release_rollback"
 """Id of the DAG for manual rollbacks."""
+APP_DAG = "release_"
+"""What the id of an app's own DAG begins with."""
 
 
 def is_rollback(release: str | None) -> bool:
     """Whether the release id is that of a manual rollback."""
     return bool(release and release.startswith(f"{ROLLBACK_DAG}/"))
+
+
+def dag_of(app: str) -> str:
+    """The id of the DAG that releases an app."""
+    return f"{APP_DAG}{app.replace('-', '_')}"
+
+
+def is_apps_release(release: str) -> bool:
+    """Whether the release id says by itself which app is released."""
+    return release.startswith(APP_DAG) and "/" in release and not is_rollback(release)
+
+
+def is_release_of(release: str, app: str) -> bool:
+    """Whether the release id is one of the app's own DAG."""
+    return release.partition("/")[0] == dag_of(app) and not is_rollback(release)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.core.model.verdict import Verdict
 
+S = TypeVar("S", bound=Stored)
 
-class RouteNote(Value):
+NOTE_VERSION = 2
+"""Version of what keys of a note mean; one that only has more of them keeps it."""
+
+
+class RouteNote(Stored):
     """The state of a release, kept with its traffic, so that it can be seen from outside and any restart goes on from it (R6)."""
 
-    schema_version: int = 2
+    aside: ClassVar[frozenset[str]] = frozenset({"weight"})
+
+    schema_version: int = NOTE_VERSION
     release: str | None = None
     step: str | None = None
     traffic: Traffic | None = Field(None, description="What the release wants: another split in the route is drift")
@@ -29,6 +37,13 @@ class RouteNote(Value):
     last_good: Artifact | None = Field(None, description="Newest artifact that was promoted and held")
     done: bool = False
 
+    @field_validator("schema_version")
+    @classmethod
+    def _known_version(cls, version: int) -> int:
+        if version > NOTE_VERSION:
+            raise ValueError(f"at most {NOTE_VERSION} is expected, found {version}")
+        return version
+
     @model_validator(mode="before")
     @classmethod
     def _version_1(cls, data: Any) -> Any:
@@ -40,11 +55,38 @@ class RouteNote(Value):
                 data["traffic"] = {"weights": {"stable": 100 - weight, "canary": weight}}
         return data
 
+    def of(self, app: str) -> RouteNote:
+        """The note as one of this app: a last good version that names another app is none."""
+        if self.last_good is None or self.last_good.app == app:
+            return self
+        return self.model_copy(update={"last_good": None})
 
-class Route(Value):
+    def followed_by(self, **stated: Any) -> RouteNote:
+        """The note of what comes after this one. It keeps the last good version, and what another version of the package has noted."""
+        return RouteNote(**{"last_good": self.last_good, **stated}).with_unknown(self.unknown)
+
+
+class Route(Stored):
     """The current traffic split with its note, read from the router itself."""
 
     traffic: Traffic
     fence: int = 0
     note: RouteNote = Field(default_factory=RouteNote)
     changed_by: str | None = Field(None, description="Who wrote the route last, when it was not this package")
+
+
+def read_stored(model: type[S], text: str, what: str) -> S:
+    """A value of what is kept with a route. What cannot be read is never taken for nothing: it may say that a version has failed.
+
+    :param what: what it is and where it stands, for the sentence.
+    :raises PlatformError: when it cannot be read.
+    """
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PlatformError(
+            f"{what} cannot be read ({f'{where}: ' if where else ''}{first['msg']}), so nothing is moved: another version of "
+            "this package may have written it. That version is expected, or a person who looks at the traffic and removes it."
+        ) from None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 
 
-class Source(Value):
+class Source(Stored):
     """A folder of a Git repository, with its Dockerfile."""
 
     repository: str = Field(description="Git URL, or a folder that is a Git repository (relative to the project)")

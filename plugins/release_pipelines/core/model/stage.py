@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from release_pipelines.core.model.analysis import Analysis
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored, Value
 from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Traffic
@@ -32,7 +32,7 @@ class StepApprovalSettings(Value):
     timeout: Duration = Field(3600, gt=0)
 
 
-class Stage(Value):
+class Stage(Stored):
     """One stage: capacity first, then traffic, then a hold in which the version is judged."""
 
     name: str = Field(description="Like step_10, testers, bake: the task's id, and the step in notes and verdicts")
@@ -60,14 +60,14 @@ class Stage(Value):
         return self.traffic.weight(self.track) if self.traffic else self.share
 
 
-class Check(Value):
+class Check(Stored):
     """A stage that is a command which has to end with 0."""
 
     name: str
     verify: VerifySettings
 
 
-class Question(Value):
+class Question(Stored):
     """A stage that is a person's answer."""
 
     name: str

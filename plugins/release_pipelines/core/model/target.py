@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored, Value
 from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.units import (
     DnsName,
@@ -57,7 +57,7 @@ class RouterSettings(Value):
     )
 
 
-class Target(Value):
+class Target(Stored):
     """One app in one environment: all that a platform, a metric query or a smoke test needs to know. Frozen at preflight."""
 
     app: str

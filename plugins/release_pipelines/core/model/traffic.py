@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.track import Track
 
 
-class Match(Value):
+class Match(Stored):
     """Requests of testers: a header, or a cookie, with exactly this value."""
 
     kind: Literal["header", "cookie"]
@@ -26,7 +26,7 @@ class Match(Value):
         return data
 
 
-class Traffic(Value):
+class Traffic(Stored):
     """The traffic split. The weights of all tracks add up to 100; a track that is not named has none."""
 
     weights: dict[Track, int]
@@ -49,14 +49,14 @@ class Traffic(Value):
         return self.weight(track) > 0 or (track == "canary" and bool(self.testers or self.mirror))
 
     def same(self, other: Traffic) -> bool:
-        """Whether two splits mean the same: a track without weight may be named or not."""
+        """Whether two splits mean the same: a track without weight may be named or not, and only what is known here counts."""
 
-        def without_zeros(traffic: Traffic) -> Traffic:
-            return traffic.model_copy(
-                update={"weights": {track: share for track, share in traffic.weights.items() if share}}
-            )
+        def meaning(traffic: Traffic) -> tuple[Any, ...]:
+            testers = traffic.testers and (traffic.testers.kind, traffic.testers.name, traffic.testers.value)
+            weights = {track: share for track, share in traffic.weights.items() if share}
+            return weights, testers, traffic.mirror, traffic.sticky
 
-        return without_zeros(self) == without_zeros(other)
+        return meaning(self) == meaning(other)
 
 
 ALL_TO_STABLE = Traffic(weights={"stable": 100})

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.measurement import Judgement
 
 
-class MetricVerdict(Value):
+class MetricVerdict(Stored):
     """What all measurements of one metric amount to in one step."""
 
     metric: str
@@ -25,7 +25,7 @@ class MetricVerdict(Value):
     sentence: str
 
 
-class Verdict(Value):
+class Verdict(Stored):
     """What a step or a bake amounts to."""
 
     judgement: Judgement

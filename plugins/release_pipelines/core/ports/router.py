@@ -24,7 +24,7 @@ class Reserved:
     labels: tuple[str, ...] = ()
     """Labels that a selector picks pods by."""
     annotations: tuple[str, ...] = ()
-    """Annotations that are kept with the traffic."""
+    """Annotations that are kept with the traffic, also with an app's name and a dot before them."""
     rules: str = ""
     """How a rule that a release has added is told from the others, in words."""
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from release_pipelines.core.model.command import Command, CommandState
 from release_pipelines.core.model.observation import Observed
-from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
 from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS, aborted_by
@@ -91,7 +90,7 @@ class Promotion:
         note = (await self._observe()).note
         since = note.started_at if done and note.step == step else time.time()
         traffic = share_with(self.track, weight) if weight else ALL_TO_STABLE
-        update = RouteNote(
+        update = note.followed_by(
             release=self.context.release,
             step=step,
             traffic=traffic,

@@ -116,12 +116,11 @@ class StageProgression:
                 return not_ready
             if failed := await self._failed_meanwhile():
                 return failed
-            started = RouteNote(
+            started = note.followed_by(
                 release=context.release,
                 step=self.stage.name,
                 traffic=traffic,
                 started_at=time.time(),
-                last_good=note.last_good,
                 evidence=evidence_before(note, context.release),
             )
             if await reached(lambda: context.platform.split(context.target, traffic, started, context.fence)):  # noqa: B023

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from http import HTTPStatus
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.triggers.hitl import HITLTrigger
@@ -51,8 +52,10 @@ class ReleaseApprovalTrigger(HITLTrigger):
         previous: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        asked = {key: it for key, it in kwargs.items() if key in signature(HITLTrigger).parameters}
+        super().__init__(**asked)
         self.own: dict[str, Any] = {
+            **{key: it for key, it in kwargs.items() if key not in asked},  # of another version: passed on
             "target": target,
             "release": release,
             "artifact": artifact,

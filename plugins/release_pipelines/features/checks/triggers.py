@@ -40,6 +40,7 @@ class CheckTrigger(PlatformTrigger):
         fence: int = 0,
         stage: dict[str, Any] | None = None,
         previous: dict[str, Any] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(
             target=target,
@@ -52,6 +53,7 @@ class CheckTrigger(PlatformTrigger):
             fence=fence,
             stage=stage,
             previous=previous,
+            **more,
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:

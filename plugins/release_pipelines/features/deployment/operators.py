@@ -29,7 +29,6 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
-from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
@@ -170,12 +169,12 @@ class DeployOperator(ReleaseOperator):
 
     def _give_traffic(self, target: Target, lease: Lease) -> None:
         """A stable that is ready has all traffic; a first release (R17) gets its route here."""
-        note = RouteNote(release=self.release, step="deployed", traffic=ALL_TO_STABLE, started_at=time.time())
+        now = time.time()
 
         async def give(platform: Platform) -> None:
-            observed = await platform.observe(target)
-            kept = observed.route.note.last_good if observed.route else None
-            await platform.split(target, ALL_TO_STABLE, note.model_copy(update={"last_good": kept}), lease.fence)
+            before = (await platform.observe(target)).note
+            note = before.followed_by(release=self.release, step="deployed", traffic=ALL_TO_STABLE, started_at=now)
+            await platform.split(target, ALL_TO_STABLE, note, lease.fence)
 
         PlatformHook(target).call(give)
 
@@ -224,12 +223,8 @@ class JudgedDeployOperator(DeployOperator):
                 "Nothing was changed."
             )
         self.log.warning("An earlier release left traffic on the %s: stable takes all of it.", serving)
-        note = RouteNote(
-            release=self.release,
-            step="cleared",
-            traffic=ALL_TO_STABLE,
-            started_at=time.time(),
-            last_good=observed.route.note.last_good if observed.route else None,
+        note = observed.note.followed_by(
+            release=self.release, step="cleared", traffic=ALL_TO_STABLE, started_at=time.time()
         )
         hook.call(lambda platform: platform.split(target, ALL_TO_STABLE, note, lease.fence))
 

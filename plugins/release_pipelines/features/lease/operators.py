@@ -236,12 +236,11 @@ class GiveBackLeaseOperator(ReleaseOperator):
         if stable.ready == 0 or stable.digest == observed.track(serving).digest:
             self.log.error("stable is being changed or has no ready replica: the traffic stays on %s (R18).", serving)
             return None
-        note = RouteNote(
+        note = route.note.followed_by(
             release=self.release,
             step="aborted",
             traffic=ALL_TO_STABLE,
             started_at=time.time(),
-            last_good=route.note.last_good,
         )
         hook.call(lambda platform: platform.split(target, ALL_TO_STABLE, note, lease.fence))
         self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.version or stable.digest)

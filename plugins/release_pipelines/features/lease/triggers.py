@@ -35,8 +35,9 @@ class HoldLeaseTrigger(PlatformTrigger):
         ttl: float,
         artifact: dict[str, Any] | None = None,
         stages: Sequence[dict[str, Any]] = (),
+        **more: Any,
     ) -> None:
-        super().__init__(target=target, lease=lease, ttl=ttl, artifact=artifact, stages=list(stages))
+        super().__init__(target=target, lease=lease, ttl=ttl, artifact=artifact, stages=list(stages), **more)
         self.lease = Lease.model_validate(lease)
         self.ttl = ttl
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored, Value
 from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.model.task_state import touched
 
 
-class Abort(Value):
+class Abort(Stored):
     """Who ended a release, and why, in that person's words."""
 
     by: str

@@ -43,6 +43,7 @@ class PromoteTrigger(PlatformTrigger):
         keep_old: float,
         retire_after: float,
         previous: dict[str, Any] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(
             target=target,
@@ -54,6 +55,7 @@ class PromoteTrigger(PlatformTrigger):
             keep_old=keep_old,
             retire_after=retire_after,
             previous=previous,
+            **more,
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:

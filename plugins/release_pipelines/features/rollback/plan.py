@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.observation import Observed
 
 
-class RollbackPlan(Value):
+class RollbackPlan(Stored):
     """The plan of a rollback.
 
     ``return_traffic``: stable still runs the last good version, so the traffic goes back to it in one write.

@@ -38,6 +38,7 @@ class StageTrigger(PlatformTrigger):
         stage: dict[str, Any],
         replicas: int,
         previous: dict[str, Any] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(
             target=target,
@@ -47,6 +48,7 @@ class StageTrigger(PlatformTrigger):
             stage=stage,
             replicas=replicas,
             previous=previous,
+            **more,
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from release_pipelines.adapters.platforms.container_host.rollout import Want
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.core.model.base import stored
 from release_pipelines.core.model.observation import Answer
 from release_pipelines.core.model.target import Target, Workload
 from release_pipelines.core.model.track import Track
@@ -41,7 +42,10 @@ def container_body(target: Target, track: Track, want: Want, number: int, publis
 
 def workload_of(target: Target, want: Want | None) -> Workload:
     """The configuration that replicas run with: what was wanted with them, else the target's."""
-    return Workload.model_validate(want.workload) if want and want.workload else target.workload
+    if not (want and want.workload):
+        return target.workload
+    with stored():
+        return Workload.model_validate(want.workload)
 
 
 def memory_bytes(limit: str | None) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any, Protocol, cast, get_args
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from release_pipelines.adapters.platforms.container_host import scripts
 from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
 from release_pipelines.core.errors import FenceLost, Forbidden, LeaseHeld, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.lease import Lease
-from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.route import Route, RouteNote, read_stored
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Traffic
@@ -146,13 +147,13 @@ class State:
         lease = None
         if "holder" in fields:
             lease = Lease(holder=fields["holder"], fence=int(fields["fence"]), expires_at=float(fields["expires_at"]))
-        written = _written(fields)
+        written = _written(target, fields)
         return AppState(
             now=float(state["now"]),
-            wants={t: Want(**json.loads(fields[f"want:{t}"])) for t in TRACKS if f"want:{t}" in fields},
+            wants={t: _want(fields[f"want:{t}"]) for t in TRACKS if f"want:{t}" in fields},
             servers={t: state["servers"][t].split() for t in TRACKS},
             left={name[5:]: float(at) for name, at in fields.items() if name.startswith("left:")},
-            route=_route(fields, router.traffic(target, state["keys"], written), written),
+            route=_route(target, fields, router.traffic(target, state["keys"], written), written),
             lease=lease,
         )
 
@@ -224,22 +225,35 @@ def fence_lost(target: Target, holder: str) -> FenceLost:
     )
 
 
-def _route(fields: dict[str, str], traffic: Traffic | None, written: Traffic | None) -> Route | None:
+def _noted(target: Target, field: str) -> str:
+    return f"What a release of {target.app} has noted in field {field} of {_key(target)} in the state store"
+
+
+def _route(target: Target, fields: dict[str, str], traffic: Traffic | None, written: Traffic | None) -> Route | None:
     """The route: the traffic as the router's own keys say it, and what is kept with it."""
     if traffic is None:
         return None
     return Route(
         traffic=traffic,
         fence=int(fields.get("fence", 0)),
-        note=RouteNote.model_validate_json(fields.get("note", "{}")),
-        changed_by=None if traffic == written else "somebody",
+        note=read_stored(RouteNote, fields.get("note", "{}"), _noted(target, "note")).of(target.app),
+        changed_by=None if written is not None and traffic.same(written) else "somebody",
     )
 
 
-def _written(fields: dict[str, str]) -> Traffic | None:
+def _written(target: Target, fields: dict[str, str]) -> Traffic | None:
     """What this package wrote last; an earlier version of it wrote the weights alone."""
-    known = json.loads(fields.get("written", "null"))
-    if known is None:
+    text = fields.get("written")
+    if text is None:
         return None
-    known = known if "weights" in known else {"weights": known}
-    return Traffic.model_validate({**known, "weights": {it: share for it, share in known["weights"].items() if share}})
+    with suppress(ValueError):  # which reading it says in words
+        known = json.loads(text)
+        if isinstance(known, dict) and "weights" not in known:
+            text = json.dumps({"weights": known})
+    return read_stored(Traffic, text, _noted(target, "written"))
+
+
+def _want(text: str) -> Want:
+    """What a track shall run; of what another version of this package has added only that version knows what it means."""
+    known = {it.name for it in dataclass_fields(Want)}
+    return Want(**{key: it for key, it in json.loads(text).items() if key in known})

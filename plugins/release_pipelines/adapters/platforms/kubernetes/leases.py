@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 
-from release_pipelines.adapters.kubernetes.annotations import FENCE, annotation, fence_of
-from release_pipelines.adapters.kubernetes.client import LEASES, Client, Object
+from release_pipelines.adapters.kubernetes.annotations import FENCE, annotation, fence_marks, fence_of
+from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, Client, Object
 from release_pipelines.adapters.platforms.kubernetes import ownership
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
-from release_pipelines.adapters.platforms.kubernetes.manifests import lease_time
+from release_pipelines.adapters.platforms.kubernetes.manifests import lease_time, route_name
 from release_pipelines.adapters.platforms.kubernetes.readiness import unix
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.lease import Lease
@@ -32,13 +33,17 @@ def lease_of(obj: Object | None) -> Lease | None:
     return Lease(holder=holder, fence=fence_of(obj), expires_at=expires_at)
 
 
-def refuse_older(obj: Object | None, target: Target, fence: int) -> None:
-    """Raise :class:`FenceLost` when the object (Lease or route) has a newer fence."""
-    if fence_of(obj) > fence:
+def refuse_older(obj: Object | None, target: Target, fence: int, lease: Object | None = None) -> None:
+    """Raise :class:`FenceLost` when the object has a newer fence of the app.
+
+    :param lease: the app's Lease, where the object is a route: that may be several apps'.
+    """
+    newest = fence_of(obj, target.app, lease)
+    if newest > fence:
         holder = (obj or {}).get("spec", {}).get("holderIdentity")
         raise FenceLost(
             f"{target.app} in {target.environment} was taken over{f' by {holder}' if holder else ''} "
-            f"(fence {fence_of(obj)}, this writer has {fence}): this writer changes nothing any more."
+            f"(fence {newest}, this writer has {fence}): this writer changes nothing any more."
         )
 
 
@@ -72,12 +77,20 @@ def _stated(holder: str | None, fence: int, ttl: float, current: Object | None) 
     return {"metadata": metadata, "spec": spec}
 
 
-async def take(client: Client, target: Target, holder: str, ttl: float, force: bool, marked: list[Object]) -> Lease:
+async def take(
+    client: Client,
+    target: Target,
+    holder: str,
+    ttl: float,
+    force: bool,
+    marked: list[Object],
+    current: Object | None,
+) -> Lease:
     """One attempt to become the one writer; raises ``Conflict`` when somebody else was quicker.
 
     :param marked: the objects that bear the fence.
+    :param current: the app's Lease.
     """
-    current = await client.get(LEASES, target.namespace, lease_name(target))
     refuse_foreign(current, target)
     current_lease = lease_of(current)
     if current_lease and current_lease.holder != holder and current_lease.expires_at > time.time() and not force:
@@ -85,7 +98,9 @@ async def take(client: Client, target: Target, holder: str, ttl: float, force: b
             f"{target.app} in {target.environment} is held by {current_lease.holder} "
             f"for another {current_lease.expires_at - time.time():.0f} s."
         )
-    known = max(map(fence_of, [current, *marked]))  # a Lease that was deleted must not let the fence fall
+    known = max(
+        fence_of(it, target.app, current) for it in [current, *marked]
+    )  # a Lease that was deleted must not let the fence fall
     fence = known if current_lease and current_lease.holder == holder and fence_of(current) == known else known + 1
     body = _stated(holder, fence, ttl, current)
     if current is None:
@@ -126,20 +141,26 @@ class KubernetesLeases(Cluster, Leases):
 
     async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
         """Become the one writer; ``ttl`` is rounded up to whole seconds."""
+        before: Object | None = None
 
         async def attempt() -> Lease:
-            found = await ownership.marked(self.client, target)
-            return await take(self.client, target, holder, ttl, force, [it.body for it in found])
+            nonlocal before
+            found, before = await asyncio.gather(
+                ownership.marked(self.client, target),
+                self.client.get(LEASES, target.namespace, lease_name(target)),
+            )
+            return await take(self.client, target, holder, ttl, force, [it.body for it in found], before)
 
         async def mark() -> None:
             for kind, body in await ownership.marked(self.client, target):
-                refuse_older(body, target, lease.fence)
-                if fence_of(body) != lease.fence:
-                    stated = {
-                        "resourceVersion": body["metadata"]["resourceVersion"],
-                        "annotations": {FENCE: str(lease.fence)},
-                    }
-                    await self.client.patch(kind, target.namespace, body["metadata"]["name"], {"metadata": stated})
+                metadata = body["metadata"]
+                refuse_older(body, target, lease.fence, before)
+                marks = {FENCE: str(lease.fence)}
+                if kind != DEPLOYMENTS and metadata["name"] == route_name(target):
+                    marks = fence_marks(lease.fence, target.app, body, before)
+                if not marks.items() <= (metadata.get("annotations") or {}).items():
+                    stated = {"resourceVersion": metadata["resourceVersion"], "annotations": marks}
+                    await self.client.patch(kind, target.namespace, metadata["name"], {"metadata": stated})
 
         lease = await self._retried(target, attempt)
         # From here on whoever had the lease before finds each object changed since it read it, and looks again.

@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from release_pipelines.adapters.kubernetes.annotations import changed_by, fence_of, note_of
+from release_pipelines.adapters.kubernetes.annotations import changed_by, noted
 from release_pipelines.adapters.kubernetes.client import (
     DEPLOYMENTS,
     EVENTS,
@@ -106,13 +106,13 @@ def route_of(target: Target, state: ClusterState) -> Route | None:
     route = state.route
     if route is None:
         return None
-    note = note_of(route)
-    traffic = router_of(target).traffic(route, backends(target, state), note.traffic)
+    kept = noted(route, target.app, state.lease)
+    traffic = router_of(target).traffic(route, backends(target, state), kept.note.traffic)
     return Route(
         traffic=traffic,
-        fence=fence_of(route),
-        note=note,
-        changed_by=changed_by(route, traffic),
+        fence=kept.fence,
+        note=kept.note,
+        changed_by=changed_by(route, traffic, target.app, state.lease),
     )
 
 
@@ -143,6 +143,7 @@ def backends(
         stable_pods=(state.stable or {}).get("spec", {}).get("replicas", 0),
         beside=beside,
         stable_pin=pin,
+        app=target.app,
     )
 
 

@@ -31,7 +31,7 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         # Read last, so that between this and the write there is as little time for others as can be.
         route = await self.client.get(kind, target.namespace, manifests.route_name(target))
         leases.refuse_others(state.lease, target, fence)
-        leases.refuse_older(route, target, fence)
+        leases.refuse_older(route, target, fence, state.lease)
         pin = None
         if state.stable and router.needs_stable_pin(backends(target, state), traffic):
             pin = await stable_pin(self.client, target, state.stable)
@@ -46,11 +46,11 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         await refuse_unready(target, traffic, current, is_ready)
         if route is None:
             body = await router.new_route(self.client, target, manifests.route_name(target), choice)
-            body["metadata"]["annotations"] = marks(traffic, note, fence)
+            body["metadata"]["annotations"] = marks(traffic, note, fence, target.app)
             body["spec"].update(router.spec(body, choice, traffic))
             await Writer(self.client, target, fence).create(kind, body)
             return True
-        patch = route_patch(route, router, choice, traffic, note, fence)
+        patch = route_patch(route, router, choice, traffic, note, fence, state.lease)
         changed = not applies(patch, route)
         if changed:
             await self.client.patch(kind, target.namespace, manifests.route_name(target), patch)

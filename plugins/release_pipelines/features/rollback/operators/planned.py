@@ -20,7 +20,7 @@ from release_pipelines.airflow.smoke_test import smoke_test
 from release_pipelines.airflow.triggers import RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
-from release_pipelines.core.model.base import Value, to_json
+from release_pipelines.core.model.base import Stored, to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from release_pipelines.core.ports.platform import Platform
 
 
-class Planned(Value):
+class Planned(Stored):
     """The plan of a rollback with its target and lease: the only input of the tasks that follow the plan."""
 
     target: Target
@@ -253,7 +253,7 @@ class RollbackSwitchOperator(PlannedOperator):
             current = observed.route.note if observed.route else RouteNote()
             if observed.route and observed.route.traffic.same(ALL_TO_STABLE) and current.release == planned.release:
                 return  # a failing verdict moved it already: its note stays, with the verdict
-            note = RouteNote(
+            note = current.followed_by(
                 release=planned.release,
                 step="rollback",
                 traffic=ALL_TO_STABLE,

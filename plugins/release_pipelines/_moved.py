@@ -120,7 +120,8 @@ MODULES = {
         "adapters.platforms.kubernetes.workloads"
     ),
     "platforms.kubernetes.preview": "adapters.platforms.kubernetes.preview",
-    "platforms.kubernetes.readiness": "adapters.platforms.kubernetes.readiness",
+    "platforms.kubernetes.readiness": "adapters.platforms.kubernetes.readiness adapters.platforms.kubernetes.reasons "
+    "adapters.platforms.kubernetes.evidence",
     "platforms.kubernetes.routers": (
         "adapters.kubernetes.router adapters.kubernetes.annotations core.ports.router adapters.routers.gateway_api "
         "adapters.routers.istio adapters.routers.replicas"
@@ -198,7 +199,7 @@ NAMES = {
     "platforms.kubernetes.looking.Standing": "adapters.platforms.kubernetes.state.ClusterState",
     "platforms.kubernetes.looking.standing": "adapters.platforms.kubernetes.state.read_state",
     "platforms.kubernetes.looking.status": "adapters.platforms.kubernetes.state.track_status",
-    "platforms.kubernetes.readiness.Seen": "adapters.platforms.kubernetes.readiness.RolloutEvidence",
+    "platforms.kubernetes.readiness.Seen": "adapters.platforms.kubernetes.evidence.RolloutEvidence",
     "platforms.kubernetes.routers.Router": "adapters.kubernetes.router.KubernetesRouter",
     "platforms.kubernetes.routers.base.Router": "adapters.kubernetes.router.KubernetesRouter",
     "spec.analysis.AnalysisSpec": "core.model.analysis.Analysis",

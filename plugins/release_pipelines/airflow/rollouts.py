@@ -25,6 +25,11 @@ COMMAND_SECONDS = 1.0
 """Pause between two checks for an ``abort`` command, in seconds."""
 
 
+def longest(target: Target, replicas: int) -> float:
+    """Deadline of a rollout in seconds (R6): while replicas become ready, one after the other, it goes on."""
+    return 10 * target.workload.ready_timeout * max(1, replicas) + 600
+
+
 async def settle(
     platform: Platform, target: Target, track: Track, fence: int, seconds: float, look: Callable[[], None] | None = None
 ) -> TrackStatus:

@@ -10,22 +10,25 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from release_pipelines.airflow import rollouts
+from release_pipelines.airflow import rollouts, stable
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
 from release_pipelines.features.deployment import operators as deploy
+from release_pipelines.features.deployment.decisions import first_release
 from release_pipelines.features.deployment.operators import (
     CanaryDeployOperator,
     DeployOperator,
     PreviewDeployOperator,
     RollBackUpdateOperator,
     RollingDeployOperator,
+    RollingUpdateOperator,
 )
-from tests.fakes import GOOD, NEW, World, artifact, target
+from tests.fakes import GOOD, NEW, FakePlatform, World, artifact, target
 from tests.features.helpers import Ti, on_stable
 
 RELEASE = "release_shop/run#0"
@@ -177,7 +180,7 @@ class Steered(Silent):
         self.answered.append(command)
 
 
-def roll_back(world: World) -> Any:
+def roll_back(world: World, **ran: Any) -> Any:
     """Undo the deployment of 1.1.0 in place of 1.0.0."""
     done = Deployment(
         environment="staging",
@@ -187,6 +190,7 @@ def roll_back(world: World) -> Any:
         version="1.1.0",
         previous_digest=GOOD,
         previous_version="1.0.0",
+        **ran,
     )
     task = RollBackUpdateOperator(
         task_id="roll_back",
@@ -231,3 +235,120 @@ def test_a_way_back_that_fails_leaves_no_lease(world: World) -> None:  # R2
     with pytest.raises(AirflowFailException, match="its configuration is gone"):
         roll_back(world)
     assert world.lease is None
+
+
+# --- what runs is stable, known or not --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tags(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the registry's tags name; empty at first."""
+    known: dict[str, str] = {}
+
+    class Registry:
+        host = "registry.example"
+
+        def digest_of(self, image: str, tag: str) -> str | None:
+            return known.get(f"{image}:{tag}")
+
+    monkeypatch.setattr(stable.RegistryHook, "get_conn", lambda self: Registry())
+    monkeypatch.setattr(stable, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(stable, "COMING_SECONDS", 0.05)
+    return known
+
+
+def unnamed(world: World, **more: Any) -> None:
+    """Stable runs an image by its tag, and its replicas name no digest."""
+    world.route = Route(traffic=ALL_TO_STABLE, fence=1)
+    seen = {"digest": None, "version": "latest", "image": "registry.example/shop", **more}
+    world.tracks["stable"] = world.tracks["stable"].model_copy(update=seen)
+
+
+EVERY = [CanaryDeployOperator, PreviewDeployOperator, RollingDeployOperator, RollingUpdateOperator]
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_what_runs_without_a_known_digest_is_refused_and_no_first_release(
+    world: World, tags: dict[str, str], kind: type[DeployOperator]
+) -> None:  # R8, R17
+    unnamed(world)
+    with pytest.raises(
+        AirflowFailException, match=r"name no digest, and the registry has no such tag\. .*Nothing was changed"
+    ):
+        start(world, kind)
+    assert not world.writes
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_the_registry_says_what_a_tag_is_where_replicas_do_not(
+    world: World, tags: dict[str, str], kind: type[DeployOperator]
+) -> None:  # R8
+    unnamed(world)
+    tags["registry.example/shop:latest"] = GOOD
+    done = start(world, kind)
+    assert not done["first"]
+    assert (done["previous_digest"], done["good"]["digest"], done["good"]["version"]) == (GOOD, GOOD, "latest")
+
+
+def test_an_image_of_another_registry_is_not_asked_for_here(world: World, tags: dict[str, str]) -> None:
+    unnamed(world, image="elsewhere.example/shop")
+    tags["elsewhere.example/shop:latest"] = GOOD
+    with pytest.raises(AirflowFailException, match="its image is not of the registry of connection `registry`"):
+        start(world, CanaryDeployOperator)
+
+
+def test_a_stable_that_was_scaled_a_moment_ago_is_waited_for(world: World, tags: dict[str, str]) -> None:  # R17
+    unnamed(world, ready=0, updated=0, settled=False, waiting="its containers are being started")
+
+    def started(call: str) -> None:
+        if world.calls.count("observe") == 3:
+            world.runs("stable", artifact("1.0.0", GOOD))
+
+    world.before = started
+    done = start(world, CanaryDeployOperator)
+    assert (done["track"], done["first"], done["previous_digest"]) == ("canary", False, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("status", "first"),
+    [
+        ({"wanted": 0}, True),
+        ({"wanted": 2, "ready": 0, "digest": GOOD, "failure": "a crash loop"}, True),
+        ({"wanted": 2, "ready": 0, "digest": NEW}, True),  # this release itself, tried again
+        ({"wanted": 2, "ready": 0, "digest": GOOD}, False),
+        ({"wanted": 2, "ready": 0}, False),
+        ({"wanted": 2, "ready": 1}, False),
+        ({"wanted": 2, "ready": 1, "failure": "a crash loop"}, False),
+    ],
+)
+def test_a_release_is_the_first_only_where_nothing_runs(status: dict[str, Any], first: bool) -> None:  # R17
+    observed = Observed(tracks={"stable": TrackStatus(track="stable", **status)})
+    assert first_release(observed, NEW) is first
+
+
+def test_what_ran_comes_back_from_the_repository_that_it_ran_from(world: World) -> None:  # R8
+    world.tracks["stable"] = world.tracks["stable"].model_copy(update={"image": "old.example/shop"})
+    for note in (RouteNote(), RouteNote(last_good=artifact("1.0.0", GOOD))):
+        world.route = Route(traffic=ALL_TO_STABLE, fence=1, note=note)
+        done = start(world, RollingDeployOperator)
+        assert done["previous_image"] == "old.example/shop"
+        assert done["good"]["image"] == "old.example/shop"
+
+
+def test_a_revert_deploys_from_the_repository_that_ran(world: World) -> None:  # R8
+    deployed: list[Any] = []
+    world.lease = None
+    world.runs("stable", artifact())
+    given = FakePlatform.deploy
+
+    async def deploy(self: FakePlatform, target: Any, track: Any, artifact: Any, *rest: Any, **more: Any) -> bool:
+        deployed.append(artifact.reference)
+        return await given(self, target, track, artifact, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FakePlatform, "deploy", deploy)
+        roll_back(world, previous_image="old.example/shop")
+        world.lease = None
+        world.runs("stable", artifact())
+        roll_back(world)  # what an earlier version of the package pushed does not say it
+    assert deployed == [f"old.example/shop@{GOOD}", f"registry.example/shop@{GOOD}"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from release_pipelines.airflow import stable
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.features.preflight.operators import PreflightOperator
@@ -19,7 +20,7 @@ from tests.features.outcome.test_operators import spec
 
 
 @pytest.fixture(autouse=True)
-def _production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """1.0.0 serves, and the metrics service answers."""
     it = World()
     it.runs("stable", artifact("1.0.0", GOOD))
@@ -28,6 +29,7 @@ def _production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
     for name in ("PLATFORM", "REGISTRY"):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
+    return it
 
 
 def preflight(folder: Path, **params: str) -> Any:
@@ -53,3 +55,29 @@ def test_an_urgent_release_goes_on_without_its_receivers(tmp_path: Path) -> None
 def test_a_receiver_that_can_be_told_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": "http://127.0.0.1:1"}))
     assert preflight(tmp_path)["version"] == "1.1.0"
+
+
+def test_what_runs_and_cannot_be_named_stops_a_release_before_it_begins(
+    tmp_path: Path, world: World
+) -> None:  # R8, R17
+    seen = {"digest": None, "version": "latest", "image": "elsewhere.example/shop"}
+    world.tracks["stable"] = world.tracks["stable"].model_copy(update=seen)
+    with pytest.raises(AirflowFailException) as caught:
+        preflight(tmp_path, urgent_reason="the shop is down")
+    assert str(caught.value) == (
+        "What stable of shop runs in production cannot be named: its replicas of elsewhere.example/shop:latest name no digest, "
+        "and its image is not of the registry of connection `registry`. So there would be no way back to it. Nothing was "
+        "changed; an image by its digest, or by a tag that the registry knows, is expected there."
+    )
+
+
+def test_a_stable_that_is_not_ready_is_no_first_release(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R17
+    monkeypatch.setattr(stable, "COMING_SECONDS", 0.0)
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": "http://127.0.0.1:1"}))
+    world.breaks("stable")
+    with pytest.raises(AirflowFailException, match=r"stable \(1\.0\.0\) is not healthy in production: 0 of 2 replicas"):
+        preflight(tmp_path)
+    world.breaks("stable", "a crash loop")
+    assert preflight(tmp_path, urgent_reason="the shop is down")["way_back"] == "first release: there is none"

@@ -19,6 +19,7 @@ class Deployment(Stored):
     version: str
     previous_digest: str | None = None
     previous_version: str | None = None
+    previous_image: str | None = Field(None, description="Repository that it ran from; None: the app's own")
     first: bool = Field(False, description="Nothing ran before that could take the traffic back (R17): it is on stable")
     good: Artifact | None = Field(
         None, description="What a rollback of stable goes back to, as known before the change"

@@ -16,6 +16,7 @@ class TrackStatus(Stored):
     track: Track
     digest: str | None = Field(None, description="Wanted digest; None: nothing is wanted on this track")
     version: str | None = None
+    image: str | None = Field(None, description="Repository of the image that is wanted, without tag and digest")
     wanted: int = 0
     ready: int = 0
     updated: int = Field(0, description="Ready replicas that run the wanted digest")
@@ -26,6 +27,16 @@ class TrackStatus(Stored):
         None, description="R7: cannot become ready; a sentence with the event and the last log lines"
     )
     waiting: str | None = Field(None, description="Not ready yet: what it waits for")
+
+    @property
+    def named(self) -> str:
+        """What is wanted, in a sentence."""
+        return self.version or self.digest or self.image or ("another image" if self.wanted else "nothing")
+
+    @property
+    def tagged(self) -> str:
+        """The image by its tag, like ``registry.example/shop:1.0.0``."""
+        return f"{self.image}:{self.version or 'latest'}" if self.image else self.named
 
 
 class Observed(Stored):

@@ -21,10 +21,11 @@ from release_pipelines.airflow.operator import (
     history_of,
     is_blank,
 )
-from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
+from release_pipelines.airflow.rollouts import WORKER_SECONDS, longest, settle
+from release_pipelines.airflow.stable import known_stable
 from release_pipelines.airflow.triggers import RolloutTrigger
 from release_pipelines.core.errors import LeaseHeld, PlatformError
-from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
@@ -72,7 +73,7 @@ class DeployOperator(ReleaseOperator):
         self.lease = lease
         self.release = release
 
-    def choose(self, observed: Observed, target: Target) -> tuple[Track, int | None]:
+    def choose(self, observed: Observed, artifact: Artifact) -> tuple[Track, int | None]:
         """The track, and how many replicas it gets (None: as many as the workload has)."""
         return self.track, None
 
@@ -87,8 +88,8 @@ class DeployOperator(ReleaseOperator):
         target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
         artifact = as_value(Artifact, self.artifact, "artifact")
         hook = PlatformHook(target)
-        observed = hook.call(lambda platform: platform.observe(target))
-        track, replicas = self.choose(observed, target)
+        observed = known_stable(hook, target)
+        track, replicas = self.choose(observed, artifact)
         self.prepare(hook, target, lease)
         history = history_of(context, self.release, artifact)
         check_abort = None if self.reverts else abort_watch(history, self.release)
@@ -119,7 +120,7 @@ class DeployOperator(ReleaseOperator):
             ),
             method_name="ready",
             kwargs={"deployment": to_json(deployment)},
-            timeout=timedelta(seconds=10 * target.workload.ready_timeout + 600),
+            timeout=timedelta(seconds=longest(target, status.wanted)),
         )
 
     def _deployment(
@@ -139,7 +140,8 @@ class DeployOperator(ReleaseOperator):
             version=artifact.version,
             previous_digest=stable.digest,
             previous_version=stable.version,
-            first=first_release(observed),
+            previous_image=stable.image,
+            first=first_release(observed, artifact.digest),
             good=good_before(observed, artifact, recorded),
             changed=observed.track(track).digest != artifact.digest,
         )
@@ -201,9 +203,10 @@ class JudgedDeployOperator(DeployOperator):
     Parameters, XCom and errors as :class:`DeployOperator`; the returned ``first`` says whether it was the first release.
     """
 
-    def choose(self, observed: Observed, target: Target) -> tuple[Track, int | None]:
+    def choose(self, observed: Observed, artifact: Artifact) -> tuple[Track, int | None]:
         """Stable for a first release; its own track for every other."""
-        return ("stable", None) if first_release(observed) else (self.track, self.capacity(observed))
+        first = first_release(observed, artifact.digest)
+        return ("stable", None) if first else (self.track, self.capacity(observed))
 
     def capacity(self, observed: Observed) -> int | None:
         """Replicas that the version starts with."""
@@ -287,7 +290,7 @@ class RollBackUpdateOperator(RollingUpdateOperator):
     :param target: the app in its environment.
     :param deployment: what :class:`RollingUpdateOperator` pushed under ``deployment``; where it is missing, or nothing ran
         before, or another release has changed the environment since or is doing so, the task is skipped.
-    :param image: repository of the app's images, without tag and digest.
+    :param image: repository of the app's images, without tag and digest, where the deployment does not say what it ran from.
     :param release: the release's id.
 
     Templated: ``deployment``, ``image``, ``release``.
@@ -311,8 +314,8 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         target = as_value(Target, self.target, "target")
         self.artifact = Artifact(
             app=target.app,
-            version=deployed.previous_version or "unknown",
-            image=self.image,
+            version=deployed.previous_version or UNKNOWN_VERSION,
+            image=deployed.previous_image or self.image,
             digest=deployed.previous_digest,
         )
         self._take(target)
@@ -320,7 +323,7 @@ class RollBackUpdateOperator(RollingUpdateOperator):
             running = PlatformHook(target).call(lambda platform: platform.observe(target)).track("stable")
             if running.digest not in (deployed.digest, deployed.previous_digest):
                 raise AirflowSkipException(
-                    f"Another release has put {running.version or running.digest} in {target.environment} since: it stays."
+                    f"Another release has put {running.named} in {target.environment} since: it stays."
                 )
             result: dict[str, Any] = super().work(context)
         return self._give_back(target, result)
@@ -329,14 +332,15 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         """The revert's rollout has ended. The lease is this release's own: taking it again tells its fence."""
         with explained(context):
             target, reverted = as_value(Target, self.target, "target"), Deployment.model_validate(deployment)
-            self.artifact = Artifact(app=target.app, version=reverted.version, image=self.image, digest=reverted.digest)
+            image = as_value(Deployment, self.deployment, "deployment").previous_image or self.image
+            self.artifact = Artifact(app=target.app, version=reverted.version, image=image, digest=reverted.digest)
             self._take(target)
             with self._lease_freed_on_failure(target):
                 result = super().ready(context, event, deployment)
             return self._give_back(target, result)
 
     def _take(self, target: Target) -> None:
-        ttl = 10 * target.workload.ready_timeout
+        ttl = longest(target, target.workload.replicas)
         try:
             self.lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, ttl))
         except LeaseHeld as error:

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import RUN, ReleaseOperator, abort_watch, as_value, explained, is_blank
+from release_pipelines.airflow.rollouts import longest
 from release_pipelines.airflow.triggers import LeaseFreeTrigger, PlatformTrigger, RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.artifact import Artifact
@@ -215,7 +216,8 @@ class GiveBackLeaseOperator(ReleaseOperator):
             hook.call(lambda platform: platform.deploy(target, "stable", good, None, lease.fence, restore=True))
             context["ti"].xcom_push("returned", good.version)
             trigger = RolloutTrigger(target=to_json(target), track="stable", fence=lease.fence)
-            self._defer_then_give_back(trigger, good.version, lease, 10 * target.workload.ready_timeout + 600)
+            seconds = longest(target, observed.track("stable").wanted)
+            self._defer_then_give_back(trigger, good.version, lease, seconds)
         return self._give_back(hook, target, lease, returned)
 
     def _defer_then_give_back(self, trigger: PlatformTrigger, returned: str, lease: Lease, seconds: float) -> None:
@@ -243,8 +245,8 @@ class GiveBackLeaseOperator(ReleaseOperator):
             started_at=time.time(),
         )
         hook.call(lambda platform: platform.split(target, ALL_TO_STABLE, note, lease.fence))
-        self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.version or stable.digest)
-        return stable.version or stable.digest
+        self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.named)
+        return stable.named
 
     def _revert_of(self, observed: Observed) -> Artifact | None:
         """The artifact that stable gets back when a rolling release ended half-way without a rollback; None in other cases."""

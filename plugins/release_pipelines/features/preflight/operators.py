@@ -10,11 +10,13 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.airflow.operator import RELEASE_ID, ReleaseOperator, release_id
+from release_pipelines.airflow.stable import known_stable
 from release_pipelines.airflow.triggers import LeaseFreeTrigger
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.stable import first_release
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import FEATURES
@@ -79,22 +81,22 @@ class PreflightOperator(ReleaseOperator):
         production = targets[-1]
         metrics = metrics_of(self.spec)
         PlatformHook(production).call(lambda platform: check_metrics(production, metrics, platform))
-        observed = PlatformHook(production).call(lambda platform: platform.observe(production))
-        self._wait_for_lease(production, observed, release)
+        seen = PlatformHook(production).call(lambda platform: platform.observe(production))
+        self._wait_for_lease(production, seen, release)
+        observed = known_stable(PlatformHook(production), production)
         self._check_stable(production, observed, urgent)
         known: Artifact | None = history.artifact_of(app, version)
         stable = observed.track("stable")
         running = history.artifact_of(app, stable.version) if stable.version else None
         no_op = (
             known is not None
-            and stable.digest == known.digest
+            and seen.track("stable").digest
+            == known.digest  # as replicas say it: a tag may have moved since they started
             and stable.ready > 0
             and observed.weight("stable") == 100
         )
         way_back = (
-            f"{stable.version or stable.digest} keeps running on stable"
-            if stable.ready
-            else "first release: there is none"
+            "first release: there is none" if first_release(observed) else f"{stable.named} keeps running on stable"
         )
         self.log.info("%s %s for %s. Way back: %s.", app, version, requester, way_back)
         uses = summary(self.spec)
@@ -163,12 +165,11 @@ class PreflightOperator(ReleaseOperator):
 
     def _check_stable(self, target: Target, observed: Observed, urgent: str) -> None:
         stable = observed.track("stable")
-        noted = observed.route.note.last_good if observed.route else None
-        if stable.digest is None or (stable.ready == 0 and noted is None):
-            return  # R17: a first release
+        if first_release(observed):  # R17
+            return
         if stable.ready < stable.wanted or stable.failure:
             sentence = (
-                f"stable ({stable.version or stable.digest}) is not healthy in {target.environment}: {stable.ready} of "
+                f"stable ({stable.named}) is not healthy in {target.environment}: {stable.ready} of "
                 f"{stable.wanted} replicas are ready. {stable.failure or stable.waiting or ''}".strip()
             )
             self._go_on_if_urgent(sentence, urgent)

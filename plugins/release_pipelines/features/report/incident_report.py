@@ -77,7 +77,7 @@ def where_the_traffic_is(observed: Observed | None) -> str:
         return "It could not be seen where the traffic is."
     tracks = [observed.track("stable"), *(observed.track(track) for track in observed.beside)]
     sentences = [
-        f"{it.track} runs {it.version or it.digest or 'nothing'} ({it.ready} of {it.wanted} ready) "
+        f"{it.track} runs {it.named} ({it.ready} of {it.wanted} ready) "
         f"with {observed.weight(it.track)} % of the traffic"
         for it in tracks
     ]
@@ -142,7 +142,7 @@ def _served(observed: Observed) -> TrackStatus | None:
 
 
 def _named(track: TrackStatus) -> str:
-    return f"{track.track} ({track.version or track.digest})"
+    return f"{track.track} ({track.named})"
 
 
 def _what(release: ReleaseDetail, environment: str) -> list[tuple[str, ...]]:

@@ -7,6 +7,7 @@ from typing import Literal
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.stable import runs
 
 
 class RollbackPlan(Stored):
@@ -25,13 +26,13 @@ class RollbackPlan(Stored):
 
 
 def plan_rollback(
-    observed: Observed, bad_digest: str, recorded_good: Artifact | None, *, decided: bool = False
+    observed: Observed, bad_digest: str | None, recorded_good: Artifact | None, *, decided: bool = False
 ) -> RollbackPlan:
     """Choose the kind of rollback.
 
     :param observed: the state of the environment.
-    :param bad_digest: the digest that must not stay.
-    :param recorded_good: newest artifact of the history that was promoted and held, and is not the bad one.
+    :param bad_digest: the digest that must not stay; None: what stable runs, whose digest nobody knows.
+    :param recorded_good: newest artifact of the history that was promoted and held, and is not the bad one; or what ran.
     :param decided: whether a person has decided to go back: then a healthy track beside stable keeps the traffic only until stable
         is ready (R18).
     """
@@ -39,6 +40,14 @@ def plan_rollback(
     serving = next((it for it in observed.beside if observed.weight(it) == 100 and observed.track(it).ready), None)
     noted_good = observed.route.note.last_good if observed.route else None
     good = next((it for it in (noted_good, recorded_good) if it is not None and it.digest != bad_digest), None)
+    if good and recorded_good and good.digest == recorded_good.digest:
+        good = recorded_good  # by the repository that it ran from
+    if stable.digest is None and bad_digest is not None and runs(stable):
+        return RollbackPlan(  # not the bad one: a release puts nothing there but digests
+            kind="person",
+            sentence=f"stable runs {stable.tagged}, whose digest nobody knows, so it was left as it is: "
+            "a person has to see that it is what has to run",
+        )
     if stable.digest and stable.digest != bad_digest:
         is_rolling_back = (
             good is not None and good.digest == stable.digest and not stable.settled and not stable.failure
@@ -48,19 +57,19 @@ def plan_rollback(
         if stable.ready == 0:
             return RollbackPlan(
                 kind="person",
-                sentence=f"stable ({stable.version or stable.digest}) has no ready replica to take the traffic: "
+                sentence=f"stable ({stable.named}) has no ready replica to take the traffic: "
                 f"{stable.failure or stable.waiting or 'a person is needed'}",
             )
         return RollbackPlan(
             kind="return_traffic",
             digest=stable.digest,
             version=stable.version,
-            sentence=f"all traffic back to {stable.version or stable.digest}, which still runs on stable",
+            sentence=f"all traffic back to {stable.named}, which still runs on stable",
         )
     if serving and observed.track(serving).digest == bad_digest and not decided:
         return RollbackPlan(
             kind="person",
-            sentence=f"stable did not become ready with {stable.version or bad_digest}; "
+            sentence=f"stable did not become ready with {stable.named}; "
             f"the traffic stays on the healthy {serving}, and a person has to decide",
         )
     if good is None:

@@ -103,3 +103,61 @@ def test_a_first_deployment_has_probe_limits_and_no_pull_secret() -> None:
     assert pod["containers"][0]["readinessProbe"]["httpGet"] == {"path": "/health", "port": 8080}
     assert "imagePullSecrets" not in pod
     assert body["spec"]["replicas"] == 2
+
+
+def replica_set(image: str, revision: int, pods: int = 0, **labels: str) -> dict[str, Any]:
+    """One that Deployment ``web`` owns; its pods have ``labels`` beside the app's own."""
+    template = {
+        "metadata": {"labels": {"app": "web", manifests.HASH: f"h{revision}", **labels}},
+        "spec": {"containers": [{"name": "web", "image": image, "env": [{"name": "R", "value": str(revision)}]}]},
+    }
+    return {
+        "metadata": {
+            "ownerReferences": [{"uid": "d"}],
+            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+            "labels": {manifests.HASH: f"h{revision}"},
+        },
+        "spec": {"replicas": pods, "template": template},
+        "status": {"replicas": pods},
+    }
+
+
+def deployed(revision: int = 2, **labels: str) -> dict[str, Any]:
+    """Deployment ``web`` at a revision, which its controller has seen."""
+    it = stable()
+    it["metadata"] |= {"uid": "d", "generation": 3, "annotations": {"deployment.kubernetes.io/revision": str(revision)}}
+    it["spec"]["template"]["metadata"]["labels"] |= labels
+    it["status"] = {"observedGeneration": 3}
+    return it
+
+
+OURS = {manifests.TRACK: "stable"}
+
+
+def test_stable_is_told_apart_by_a_label_however_many_of_its_pods_are_ready() -> None:  # R8
+    old, now = replica_set("shop/web:1", 1), replica_set("shop/web:2", 2, pods=3)
+    assert manifests.stable_pin(deployed(), [old, now]) == (manifests.HASH, "h2")
+    ours = replica_set("shop/web:2", 2, pods=3, **OURS)
+    assert manifests.stable_pin(deployed(**OURS), [old, ours]) == (manifests.TRACK, "stable")
+
+
+def test_in_a_rolling_update_stable_is_told_apart_by_what_all_of_its_pods_have() -> None:
+    old, now = (replica_set(f"shop/web:{it}", it, pods=2, **OURS) for it in (1, 2))
+    assert manifests.stable_pin(deployed(**OURS), [old, now]) == (manifests.TRACK, "stable")
+    unseen = deployed(**OURS)
+    unseen["status"]["observedGeneration"] = 2
+    assert manifests.stable_pin(unseen, [old, now]) == (manifests.TRACK, "stable")
+    theirs = replica_set("shop/web:1", 1, pods=2)
+    assert manifests.stable_pin(deployed(**OURS), [theirs, now]) is None
+
+
+def test_what_ran_by_a_tag_comes_back_with_its_configuration_and_by_its_digest() -> None:  # R8
+    ran = Artifact(app="web", version="1.0.0", image="old/web", digest="sha256:" + "a" * 64)
+    sets = [replica_set("old/web:1.0.0", 1), replica_set(NEW.reference, 2, pods=3)]
+    template = manifests.template_of(deployed(), sets, ran, "web")
+    assert template is not None
+    (container,) = template["spec"]["containers"]
+    assert (container["image"], container["env"]) == (ran.reference, [{"name": "R", "value": "1"}])
+    assert sets[0]["spec"]["template"]["spec"]["containers"][0]["image"] == "old/web:1.0.0"
+    moved = ran.model_copy(update={"image": "new/web"})
+    assert manifests.template_of(deployed(), sets, moved, "web") is None

@@ -10,8 +10,8 @@ from release_pipelines.adapters.kubernetes.annotations import FENCE, annotation,
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, Client, Object
 from release_pipelines.adapters.platforms.kubernetes import ownership
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
+from release_pipelines.adapters.platforms.kubernetes.evidence import unix
 from release_pipelines.adapters.platforms.kubernetes.manifests import lease_time, route_name
-from release_pipelines.adapters.platforms.kubernetes.readiness import unix
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.target import Target

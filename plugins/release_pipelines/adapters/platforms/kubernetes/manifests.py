@@ -11,13 +11,18 @@ from datetime import datetime, timezone
 from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation
 from release_pipelines.adapters.kubernetes.client import Object
 from release_pipelines.adapters.kubernetes.router import HASH, TRACK
+from release_pipelines.adapters.platforms.kubernetes.evidence import (
+    REVISION,
+    STATED_AT,
+    current_replica_set,
+    owned_by,
+)
 from release_pipelines.adapters.platforms.kubernetes.readiness import (
     DIGEST,
-    REVISION,
     SHARE,
-    STATED_AT,
     VERSION,
     image_of,
+    with_pods,
 )
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
@@ -170,17 +175,23 @@ def restored(deployment: Object, template: Object, share: int, now: float) -> Ob
     return body
 
 
-def template_of(deployment: Object, replica_sets: list[Object], digest: str, container: str) -> Object | None:
-    """The pod template that a digest ran with last on this Deployment: never "the revision before", whatever it was."""
-    uid = deployment["metadata"]["uid"]
-    candidates = [
-        it
-        for it in replica_sets
-        if any(owner.get("uid") == uid for owner in it["metadata"].get("ownerReferences") or [])
-        and image_of(it, container).endswith(f"@{digest}")
-    ]
-    newest = max(candidates, key=lambda it: int(annotation(it, REVISION) or 0), default=None)
-    return newest["spec"]["template"] if newest else None
+def template_of(deployment: Object, replica_sets: list[Object], artifact: Artifact, container: str) -> Object | None:
+    """The pod template that an artifact ran with last on this Deployment: never "the revision before", whatever it was.
+
+    A template that named it by its tag comes back with its digest, which is what ran.
+    """
+    own = [it for it in replica_sets if owned_by(it, deployment)]
+    by_digest = [it for it in own if image_of(it, container).endswith(f"@{artifact.digest}")]
+    by_tag = [it for it in own if image_of(it, container) in (f"{artifact.image}:{artifact.version}", artifact.image)]
+    newest = max(by_digest or by_tag, key=lambda it: int(annotation(it, REVISION) or 0), default=None)
+    if newest is None:
+        return None
+    template: Object = copy.deepcopy(newest["spec"]["template"])
+    if not by_digest:
+        next(it for it in template["spec"]["containers"] if it["name"] == container)["image"] = artifact.reference
+        meta = template.setdefault("metadata", {})
+        meta["annotations"] = {**(meta.get("annotations") or {}), **_marks(artifact)}
+    return template
 
 
 def share_of(deployment: Object) -> int:
@@ -309,13 +320,17 @@ def job_pod(
     }
 
 
-def stable_pin(stable: Object, current: Object | None, settled: bool) -> tuple[str, str] | None:
-    """A label that all of stable's pods have now and no canary has; None in the middle of a rolling update."""
-    labels = stable["spec"]["template"].get("metadata", {}).get("labels") or {}
-    if not settled or current is None:
+def stable_pin(stable: Object, replica_sets: list[Object]) -> tuple[str, str] | None:
+    """A label that all of stable's pods have, ready or not, and no canary has.
+
+    None in the middle of a rolling update from pods without our label.
+    """
+    current, live = current_replica_set(stable, replica_sets), with_pods(stable, replica_sets)
+    templates = [stable["spec"]["template"], *(it["spec"]["template"] for it in live)]
+    if all((it.get("metadata", {}).get("labels") or {}).get(TRACK) == "stable" for it in templates):
+        return TRACK, "stable"  # survives the next rolling update, which a hash does not
+    if current is None or any(it is not current for it in live):
         return None
-    if labels.get(TRACK) == "stable":  # survives the next rolling update, which a hash does not
-        return TRACK, "stable"
     return HASH, str(current["metadata"]["labels"][HASH])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from release_pipelines.adapters.kubernetes.annotations import changed_by, noted
 from release_pipelines.adapters.kubernetes.client import (
@@ -19,6 +19,14 @@ from release_pipelines.adapters.kubernetes.client import (
 )
 from release_pipelines.adapters.kubernetes.router import Backends
 from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, readiness
+from release_pipelines.adapters.platforms.kubernetes.evidence import (
+    RolloutEvidence,
+    containers,
+    current_replica_set,
+    owned_by,
+    unready_since,
+)
+from release_pipelines.adapters.platforms.kubernetes.reasons import Trouble
 from release_pipelines.adapters.platforms.kubernetes.routing import find_route, router_of
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.route import Route
@@ -26,6 +34,8 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
 
 LOG_LINES = 12
+EVENTFUL_PODS = 8
+"""Maximum number of pods whose events are read in one look: where more than that have trouble, it is the same one."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +81,30 @@ async def read_state(client: Client, target: Target) -> ClusterState:
 async def track_status(client: Client, target: Target, track: Track, deployment: Object) -> TrackStatus:
     """How a track stands; events and logs are read only where something is not as it shall be."""
     replica_sets, pods = await _owned(client, target, deployment)
-    restarted = any(
-        it.get("restartCount") for pod in pods for it in pod.get("status", {}).get("containerStatuses") or []
-    )
-    events = []
-    if restarted or not readiness.settled(deployment):
-        events = await client.find(EVENTS, target.namespace, fields="involvedObject.kind=Pod")
     container = manifests.container_name(target, deployment)
     timeout = target.workload.ready_timeout
-    evidence = readiness.RolloutEvidence(deployment, replica_sets, pods, events, time.time(), timeout, container)
+    evidence = RolloutEvidence(deployment, replica_sets, pods, [], time.time(), timeout, container)
+    evidence = replace(evidence, events=await _events(client, target, evidence))
     trouble = readiness.trouble(evidence, track)
     return readiness.status(evidence, track, trouble, await _log(client, target, trouble))
+
+
+async def _events(client: Client, target: Target, evidence: RolloutEvidence) -> list[Object]:
+    """The events of what is not as it shall be; of its pods those that say most."""
+
+    def restarts(pod: Object) -> int:
+        return sum(it.get("restartCount") or 0 for it in containers(pod))
+
+    settled = readiness.settled(evidence.deployment)
+    concerned = [pod for pod in evidence.pods if restarts(pod) or (not settled and unready_since(pod) is not None)]
+    concerned.sort(key=lambda pod: (-restarts(pod), unready_since(pod) or 0))
+    objects = concerned[:EVENTFUL_PODS]
+    if not settled:
+        current = current_replica_set(evidence.deployment, evidence.replica_sets)
+        objects = [evidence.deployment, *([current] if current else []), *objects]
+    fields = [f"involvedObject.uid={it['metadata']['uid']}" for it in objects]
+    found = await asyncio.gather(*(client.find(EVENTS, target.namespace, fields=it) for it in fields))
+    return [event for events in found for event in events]
 
 
 async def _owned(client: Client, target: Target, deployment: Object) -> tuple[list[Object], list[Object]]:
@@ -89,12 +112,11 @@ async def _owned(client: Client, target: Target, deployment: Object) -> tuple[li
     sets, pods = await asyncio.gather(
         client.find(REPLICA_SETS, target.namespace, labels), client.find(PODS, target.namespace, labels)
     )
-    uid = deployment["metadata"]["uid"]
-    own = [it for it in sets if _owned_by(it, {uid})]
-    return own, [pod for pod in pods if _owned_by(pod, {it["metadata"]["uid"] for it in own})]
+    own = [it for it in sets if owned_by(it, deployment)]
+    return own, [pod for pod in pods if any(owned_by(pod, it) for it in own)]
 
 
-async def _log(client: Client, target: Target, trouble: readiness.Trouble | None) -> str:
+async def _log(client: Client, target: Target, trouble: Trouble | None) -> str:
     if trouble is None or trouble.pod is None or trouble.container is None:
         return ""
     where = (target.namespace, trouble.pod, trouble.container, LOG_LINES)
@@ -123,8 +145,7 @@ async def replica_sets(client: Client, target: Target, deployment: Object) -> li
 
 async def stable_pin(client: Client, target: Target, stable: Object) -> tuple[str, str] | None:
     """See :func:`manifests.stable_pin`."""
-    current = readiness.current_replica_set(stable, await replica_sets(client, target, stable))
-    return manifests.stable_pin(stable, current, readiness.settled(stable))
+    return manifests.stable_pin(stable, await replica_sets(client, target, stable))
 
 
 def backends(
@@ -145,10 +166,6 @@ def backends(
         stable_pin=pin,
         app=target.app,
     )
-
-
-def _owned_by(obj: Object, uids: set[str]) -> bool:
-    return any(owner.get("uid") in uids for owner in obj["metadata"].get("ownerReferences") or [])
 
 
 def _selector(selector: Object) -> str:

@@ -142,7 +142,7 @@ class KubernetesWorkloads(Cluster, Workloads):
 
     async def _earlier_template(self, target: Target, stable: Object, artifact: Artifact) -> Object | None:
         sets = await replica_sets(self.client, target, stable)
-        return manifests.template_of(stable, sets, artifact.digest, manifests.container_name(target, stable))
+        return manifests.template_of(stable, sets, artifact, manifests.container_name(target, stable))
 
     async def _stable_service(self, writer: Writer, stable: Object) -> Object:
         target = writer.target

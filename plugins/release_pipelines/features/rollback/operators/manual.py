@@ -15,7 +15,7 @@ from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import REASON, ReleaseOperator, release_id
 from release_pipelines.airflow.task_states import task_states
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
@@ -23,6 +23,7 @@ from release_pipelines.core.model.outcome import INCIDENT
 from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.stable import runs
 from release_pipelines.features.rollback.operators.planned import Planned, owner_of, record_plan
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 from release_pipelines.spec.environment import EnvironmentSpec
@@ -104,14 +105,14 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         good = self._good(target, observed, bad)
         if serves(observed, good):
             raise AirflowSkipException(f"{good.version} already serves all traffic in {target.environment}.")
-        plan = _possible(plan_rollback(observed, bad.digest or "", good, decided=True))
+        plan = _possible(plan_rollback(observed, bad.digest, good, decided=True))
         environment = spec.environment(target.environment)
         self._begin(context, release, target, bad, good, by, reason, environment)
 
         lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))
         try:
             observed = hook.call(lambda platform: platform.observe(target))  # nobody else writes from here on
-            plan = plan_rollback(observed, bad.digest or "", good, decided=True)
+            plan = plan_rollback(observed, bad.digest, good, decided=True)
             context["ti"].xcom_push("plan", to_json(plan))
             record_plan(release, target, plan, observed)
             _possible(plan)
@@ -119,7 +120,7 @@ class ManualRollbackPlanOperator(ReleaseOperator):
             with suppress(PlatformError):
                 hook.call(lambda platform: platform.give_back_lease(target, lease))
             raise
-        self.log.info("%s rolls %s back: %s. Plan: %s.", by, bad.version or bad.digest, reason, plan.sentence)
+        self.log.info("%s rolls %s back: %s. Plan: %s.", by, bad.named, reason, plan.sentence)
         return to_json(
             Planned(
                 target=target,
@@ -180,7 +181,7 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         environment: EnvironmentSpec,
     ) -> None:
         run: Any = context["dag_run"]
-        version = bad.version or (bad.digest or "").removeprefix("sha256:")[:12]
+        version = bad.version or (bad.digest or UNKNOWN_VERSION).removeprefix("sha256:")[:12]
         facts = {
             "release": release,
             "version": version,
@@ -192,7 +193,15 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         context["ti"].xcom_push(ROLLBACK_FACTS, facts)
         record(HistoryHook().history, "begin", release, target.app, run.dag_id, run.run_id, version, by, reason)
         if bad.digest:
-            removed = good.model_copy(update={"version": version, "digest": bad.digest, "commit": None, "evidence": {}})
+            removed = good.model_copy(
+                update={
+                    "version": version,
+                    "digest": bad.digest,
+                    "image": bad.image or good.image,
+                    "commit": None,
+                    "evidence": {},
+                }
+            )
             record(HistoryHook().history, "record_artifact", release, removed)
 
 
@@ -267,7 +276,7 @@ def track_to_remove(observed: Observed) -> TrackStatus | None:
     """The track that a rollback removes: the new version beside stable while a release runs, else stable; None where nothing runs."""
     stable = observed.track("stable")
     beside = (observed.track(track) for track in ("canary", "preview"))
-    return next((it for it in (*beside, stable) if it.digest and (it.wanted or it.ready)), None)
+    return next((it for it in (*beside, stable) if runs(it)), None)
 
 
 def serves(observed: Observed, good: Artifact) -> bool:

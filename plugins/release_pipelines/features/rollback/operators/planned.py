@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import RUN, TAKEN_OVER, ReleaseOperator, as_value, explained, is_blank
-from release_pipelines.airflow.rollouts import WORKER_SECONDS, settle
+from release_pipelines.airflow.rollouts import WORKER_SECONDS, longest, settle
 from release_pipelines.airflow.smoke_test import smoke_test
 from release_pipelines.airflow.triggers import RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
@@ -28,6 +28,7 @@ from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.stable import recalled
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 
 if TYPE_CHECKING:
@@ -95,8 +96,10 @@ class RollbackPlanOperator(ReleaseOperator):
             self._gone(context, target, owner)
         lease = self._take(context, hook, target)
         self._keep_verdict(context, target, before)
-        good = self._recorded(target, bad.digest) or bad.good
-        observed = hook.call(lambda platform: platform.observe(target))
+        recorded = self._recorded(target, bad.digest)
+        is_what_ran = recorded is None or (bad.good is not None and bad.good.digest == recorded.digest)
+        good = bad.good if is_what_ran else recorded
+        observed = recalled(hook.call(lambda platform: platform.observe(target)), bad)
         plan = plan_rollback(observed, bad.digest, good)
         context["ti"].xcom_push("plan", to_json(plan))
         record_plan(self.release, target, plan, observed)
@@ -221,7 +224,7 @@ class RollbackPrepareOperator(PlannedOperator):
             self.defer(
                 trigger=RolloutTrigger(target=to_json(planned.target), track="stable", fence=planned.lease.fence),
                 method_name="ready",
-                timeout=timedelta(seconds=10 * planned.target.workload.ready_timeout + 600),
+                timeout=timedelta(seconds=longest(planned.target, status.wanted)),
             )
         self._ready(planned, status.failure)
 
@@ -278,9 +281,10 @@ class RollbackVerifyOperator(PlannedOperator):
         observed = PlatformHook(planned.target).call(lambda platform: platform.observe(planned.target))
         stable = observed.track("stable")
         all_of_it = observed.route is not None and observed.route.traffic.same(ALL_TO_STABLE)
-        if not all_of_it or stable.digest != planned.plan.digest or stable.ready == 0:
+        other = stable.digest not in (None, planned.plan.digest)
+        if not all_of_it or other or stable.ready == 0:
             raise AirflowException(
-                f"stable runs {stable.version or stable.digest} with {stable.ready} ready replicas and "
+                f"stable runs {stable.named} with {stable.ready} ready replicas and "
                 f"{observed.weight('stable')} % of the traffic; {planned.plan.version} with all of it is expected."
             )
         smoke_test(

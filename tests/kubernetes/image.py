@@ -22,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 VERSION, MODE = os.environ["APP_VERSION"], os.environ["APP_MODE"]
 if MODE == "crash":
     print("reading the price list"); print("KeyError: 'price'", flush=True); sys.exit(3)
+if MODE == "garbled":
+    sys.stdout.buffer.write(b"Kunde M\\xfcller\\0 nicht gefunden\\n"); sys.stdout.flush(); sys.exit(3)
 STARTED, LOCK = time.time(), threading.Lock()
 COUNTS = collections.Counter({200: 0, 500: 0, 503: 0})
 
@@ -63,7 +65,7 @@ server.serve_forever()
 def push(version: str, cache: Path, mode: str = "good") -> str:
     """Push the app as ``version`` and return its digest.
 
-    :param mode: ``crash`` ends at once, ``hangs`` stops answering after 3 s, ``unready`` never is ready, ``errors`` fails two of
+    :param mode: ``crash`` ends at once, ``garbled`` with a last line that is no text, ``hangs`` stops answering after 3 s, ``unready`` never is ready, ``errors`` fails two of
         three requests.
     """
     base = _base(cache)

@@ -111,9 +111,10 @@ async def test_a_canary_with_errors_goes_back_and_says_with_which_numbers(
     ("router", "mode", "said"),
     [
         ("gateway_api", "crash", r"keeps ending: exit code 3.*Last log lines: .*KeyError: 'price'"),
+        ("gateway_api", "garbled", r"keeps ending: exit code 3.*Last log lines: .*Kunde M\ufffdller nicht gefunden"),
         ("replicas", "gone", r"its image cannot be pulled: .*not found"),
     ],
-    ids=["crash", "gone"],
+    ids=["crash", "garbled", "gone"],
 )
 @side_by_side
 async def test_a_canary_that_cannot_start_gets_no_request(

@@ -8,6 +8,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from release_pipelines.adapters.entry import host_header
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.text import one_line
 
 PATIENCE_SECONDS = 5.0
 """Time for which a wrong answer is asked for again, in seconds: a proxy takes a moment to see a new route."""
@@ -30,7 +31,7 @@ def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
                 answer = requests.get(url, headers=host_header(target), timeout=5, allow_redirects=False)
                 actual_version = answer.headers.get(target.version_header)
                 wrong = not 200 <= answer.status_code < 300 or (version is not None and actual_version != version)
-                problem = f"{answer.status_code} from version {actual_version or 'unknown'}"
+                problem = f"{answer.status_code} from version {one_line(actual_version or 'unknown', 200)}"
             except requests.RequestException as error:
                 wrong, problem = True, f"no answer ({type(error).__name__})"
             if not wrong:

@@ -6,13 +6,17 @@ A trigger is a shell: it turns its JSON arguments into values, opens the ports, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING, Any
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.errors import CredentialsRefused, PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
@@ -21,10 +25,48 @@ if TYPE_CHECKING:
     from release_pipelines.core.ports.platform import Platform
     from release_pipelines.core.progression.context import ReleaseContext
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+REFUSED_SECONDS = 20.0
+"""So long credentials that are not accepted are read anew: those that are exchanged need a moment."""
+
 
 def error_event(error: PlatformError) -> dict[str, Any]:
     """The event of a loop that the platform ended."""
     return {"error": str(error), "kind": type(error).__name__}
+
+
+async def with_platform(target: Target, work: Callable[[Platform], Awaitable[T]]) -> T:
+    """Open the platform, and await ``work`` with it.
+
+    Where the platform does not accept the credentials, the connection is read anew and ``work`` begins anew, as after a restart
+    of the triggerer: what lasts for hours outlives them. Only a refusal that stays is raised.
+
+    :param target: the app in its environment.
+    :param work: what can begin anew at any moment.
+    """
+    from release_pipelines.core.progression.waiting import RETRY_SECONDS, insist
+
+    refused_since: float | None = None
+    while True:
+        began = time.monotonic()
+        async with AsyncExitStack() as stack:
+
+            async def opened(stack: AsyncExitStack = stack) -> Platform:
+                return await stack.enter_async_context(await PlatformHook(target).aplatform())
+
+            try:
+                return await work(await insist(opened))
+            except CredentialsRefused as refusal:
+                now = time.monotonic()
+                if refused_since is None or now - began > REFUSED_SECONDS:
+                    refused_since = now
+                if now - refused_since > REFUSED_SECONDS:
+                    raise
+                log.warning("%s Reading the connection anew.", refusal)
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 def release_context(platform: Platform, arguments: Mapping[str, Any]) -> ReleaseContext:
@@ -76,8 +118,7 @@ class PlatformTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Run the loop; yields one event."""
         try:
-            async with await PlatformHook(self.target).aplatform() as platform:
-                event = await self.watch(platform)
+            event = await with_platform(self.target, self.watch)
         except PlatformError as error:
             event = error_event(error)
         yield TriggerEvent(event)

@@ -23,6 +23,10 @@ class Forbidden(PlatformError):
     """Rights are missing: names the verb and the resource."""
 
 
+class CredentialsRefused(Forbidden):
+    """The platform does not know who asks. Credentials expire and are exchanged: worth another look at the connection."""
+
+
 class FenceLost(PlatformError):
     """Somebody else holds the lease now: this writer may not write any more (R2)."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.core.errors import MetricsUnavailable
 from tests.adapters.history.conftest import free_port
@@ -124,3 +125,52 @@ def test_a_service_that_is_away_is_named_without_its_password(server: Any, ask: 
     with pytest.raises(MetricsUnavailable) as caught:
         ask()
     assert str(caught.value) == f"Prometheus at http://127.0.0.1:{server.port} does not answer: connection refused"
+
+
+def test_credentials_that_expire_are_read_anew(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str | None] = []
+
+    def answer(handler: Any) -> None:
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        sent.append(handler.headers.get("Authorization"))
+        if sent[-1] == "Bearer second":
+            says(server, "scalar", [1e9, "1"])
+        else:
+            server.status, server.body = 401, b""
+        handler.headers.replace_header("Content-Length", "0")
+        Prometheus.do_GET(handler)
+
+    monkeypatch.setattr(Prometheus, "do_POST", answer)
+
+    def token(value: str) -> None:
+        connection = {"conn_type": "prometheus", "host": f"http://127.0.0.1:{server.server_port}", "password": value}
+        monkeypatch.setenv("AIRFLOW_CONN_METRICS", json.dumps(connection))
+
+    async def asks() -> float | None:
+        token("first")
+        reader = await PrometheusHook("metrics").get_async_conn()
+        try:
+            with pytest.raises(MetricsUnavailable, match="status 401"):
+                await reader.query("up", 1e9)
+            token("second")
+            return await reader.query("up", 1e9)
+        finally:
+            await reader._session().close()
+
+    assert asyncio.run(asks()) == 1
+    assert sent == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+@pytest.mark.parametrize("body", [b"\xff\0", b'{"status": "success", "data": {}}', b'{"status": "success", "data": 1}'])
+def test_whatever_is_answered_to_a_range_is_an_error(server: Any, body: bytes) -> None:
+    server.status, server.body = 200, body
+
+    async def asks() -> Any:
+        reader = PrometheusReader(f"http://127.0.0.1:{server.server_port}", {})
+        try:
+            return await reader.series("up", 0, 10, 1)
+        finally:
+            await reader._session().close()
+
+    with pytest.raises(MetricsUnavailable, match="answers with status 200, where numbers are expected"):
+        asyncio.run(asks())

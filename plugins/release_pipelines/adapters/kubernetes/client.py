@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.text import clean, one_line
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
+
+log = logging.getLogger(__name__)
 
 Object = dict[str, Any]
 
 MANAGER = "release-pipelines"
 """Field manager of every write, so that others can see who it was, and we can see that it was not us."""
 TIMEOUT = 10.0
+LOG_BYTES = 1_000_000
+"""Maximum length of the answer to a question for a log, in bytes."""
 LOG_LIMIT = 100_000
 """Maximum length of a container's log that is read, in characters."""
+RENEWAL_PAUSES = (0.0, 1.0, 2.0, 4.0)
+"""Pauses before credentials that were refused are read anew, in seconds: a token that is exchanged needs a moment."""
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
@@ -69,10 +77,16 @@ class Client:
 
     All methods raise :class:`Forbidden` (naming verb, resource and namespace), :class:`PlatformUnavailable` (no answer,
     too many requests, server errors), :class:`Conflict`, or :class:`PlatformError` with what the server said.
+
+    :param api: a connection to the cluster.
+    :param reconnect: opens another one with the credentials of that moment: those of a connection expire. None: there are
+        no others.
     """
 
-    def __init__(self, api: ApiClient) -> None:
+    def __init__(self, api: ApiClient, reconnect: Callable[[], Awaitable[ApiClient]] | None = None) -> None:
         self.api = api
+        self._reconnect = reconnect
+        self._reconnecting = asyncio.Lock()
         self._versions: dict[str, list[str]] = {}
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
@@ -120,13 +134,18 @@ class Client:
         return await self._json("DELETE", "delete", resource, namespace, name, query=query, body=body) is not None
 
     async def log(self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False) -> str:
-        """The end of a container's log; empty where it has none."""
-        query = [("container", container), ("tailLines", str(lines))] + [("previous", "true")] * previous
-        path = PODS.path(namespace, pod, "log")
-        status, text = await self._send("GET", path, query=query)
-        if status == 403:
-            raise Forbidden(_forbidden("get", "pods/log", "", namespace, pod))
-        return clean(text, LOG_LIMIT, "end") if status == 200 else ""
+        """The end of a container's log; empty where it has none, or it cannot be read: it explains, and decides nothing."""
+        query = [("container", container), ("tailLines", str(lines)), ("limitBytes", str(LOG_BYTES))]
+        try:
+            status, text = await self._send(
+                "GET", PODS.path(namespace, pod, "log"), query=query + [("previous", "true")] * previous
+            )
+        except PlatformError as error:
+            log.info("The log of %s in %s cannot be read: %s", pod, namespace, error)
+            return ""
+        if status != 200:
+            return ""
+        return clean(text, LOG_LIMIT, "end")
 
     async def ask(self, namespace: str, service: str, port: int, path: str, header: str) -> tuple[int, str | None]:
         """GET a path of a Service through the API server: status, and one header of the answer."""
@@ -143,8 +162,8 @@ class Client:
             if status == 404:
                 return []
             if status in (401, 403):
-                raise Forbidden(_forbidden("get", f"/apis/{group}", "", None, None) + _why(status, text))
-            answer = json.loads(text)
+                raise _denied(status, _forbidden("get", f"/apis/{group}", "", None, None), text)
+            answer = self._object(text)
             served = [it["version"] for it in answer.get("versions", [])]
             preferred = answer.get("preferredVersion", {}).get("version")
             self._versions[group] = sorted(served, key=lambda version: version != preferred)
@@ -169,16 +188,28 @@ class Client:
             method, resource.path(namespace, name), body=body, query=query, content_type=content_type
         )
         if status < 300:
-            return json.loads(text)  # type: ignore[no-any-return]
+            return self._object(text)
         if status == 404:
             return None
         what = f"{resource.kind} {name}" if name else resource.plural
         if status in (401, 403):
-            raise Forbidden(_forbidden(verb, resource.plural, resource.group, namespace, name) + _why(status, text))
+            raise _denied(status, _forbidden(verb, resource.plural, resource.group, namespace, name), text)
         if status == 409:
             raise Conflict(_message(text))
         where = f" in namespace {namespace}" if namespace else ""
         raise PlatformError(f"Kubernetes refused to {verb} {what}{where}: {_message(text)}")
+
+    def _object(self, text: str) -> Object:
+        """An answer's object; what stands before a cluster may answer in its place."""
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise PlatformUnavailable(
+                f"Kubernetes at {self.api.configuration.host} answers with something that is no object: {one_line(text, 100)}."
+            )
+        return answer
 
     async def _send(
         self,
@@ -203,25 +234,56 @@ class Client:
         query: list[tuple[str, str]] | None = None,
         content_type: str = "application/json",
     ) -> tuple[int, str, Mapping[str, str]]:
+        """The answer; credentials that are refused are read anew, and only a refusal that stays is the answer."""
+        options = {"query_params": query or [], "body": body}
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        used, answer = self.api, await self._ask(method, path, headers, options)
+        for pause in RENEWAL_PAUSES if self._reconnect else ():
+            if not _refused(answer, path):
+                break
+            await asyncio.sleep(pause)
+            await self._renew(used)
+            used, answer = self.api, await self._ask(method, path, headers, options)
+        return answer
+
+    async def _renew(self, used: ApiClient) -> None:
+        """Open a connection with fresh credentials, unless another request has done so since."""
+        async with self._reconnecting:
+            if self.api is used and self._reconnect is not None:
+                self.api = await self._reconnect()
+
+    async def _ask(
+        self, method: str, path: str, headers: Mapping[str, str], options: Mapping[str, Any]
+    ) -> tuple[int, str, Mapping[str, str]]:
         import aiohttp
 
+        used = self.api
         try:
-            response = await self.api.call_api(
+            response = await used.call_api(
                 path,
                 method,
-                query_params=query or [],
-                header_params={"Accept": "application/json", "Content-Type": content_type},
-                body=body,
+                header_params=dict(headers),
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=TIMEOUT,
+                **options,
             )
             async with response:
                 return response.status, await response.text(errors="replace"), response.headers
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            if isinstance(
+                error, (aiohttp.ClientSSLError, ssl.SSLError)
+            ):  # a certificate that was exchanged, here or there
+                await self._renew(used)
             raise PlatformUnavailable(
-                f"Kubernetes at {self.api.configuration.host} does not answer: {one_line(error) or type(error).__name__}."
+                f"Kubernetes at {used.configuration.host} does not answer: {one_line(error) or type(error).__name__}."
             ) from error
+
+
+def _refused(answer: tuple[int, str, Mapping[str, str]], path: str) -> bool:
+    """Whether Kubernetes does not accept the credentials; what stands behind its proxy may say so of its own."""
+    status, text, _ = answer
+    return status == 401 and ("/proxy/" not in path or '"Status"' in text)
 
 
 def _forbidden(verb: str, plural: str, group: str, namespace: str | None, name: str | None) -> str:
@@ -230,8 +292,11 @@ def _forbidden(verb: str, plural: str, group: str, namespace: str | None, name: 
     return f"The connection's account may not {verb} {what} {where}" + (f" ({name})." if name else ".")
 
 
-def _why(status: int, text: str) -> str:
-    return " Its credentials are not accepted." if status == 401 else f" Kubernetes says: {_message(text)}"
+def _denied(status: int, what: str, text: str) -> Forbidden:
+    """The error behind a 401 or a 403."""
+    if status == 401:
+        return CredentialsRefused(f"{what} Its credentials are not accepted.")
+    return Forbidden(f"{what} Kubernetes says: {_message(text)}")
 
 
 def _message(text: str) -> str:

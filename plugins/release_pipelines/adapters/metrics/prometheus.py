@@ -8,9 +8,11 @@ import math
 import os
 import re
 import socket
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.errors import MetricsUnavailable
+from release_pipelines.core.text import one_line
 
 if TYPE_CHECKING:
     import aiohttp
@@ -56,7 +58,7 @@ def refused(url: str, status: int, content: bytes | str) -> MetricsUnavailable:
         said = json.loads(content)["error"]
     except (ValueError, KeyError, TypeError):
         return MetricsUnavailable(f"{shown(url)} answers with status {status}, where numbers are expected")
-    return MetricsUnavailable(f"{shown(url)} cannot answer the query: {' '.join(str(said).split())}")
+    return MetricsUnavailable(f"{shown(url)} cannot answer the query: {one_line(said)}")
 
 
 def away(url: str, error: BaseException) -> MetricsUnavailable:
@@ -87,14 +89,21 @@ class PrometheusReader:
 
     :param url: address of the service.
     :param request_headers: credentials, as headers.
+    :param reread: the address and the credentials as they are now: they expire. None: there are no others.
     """
 
     _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
     _asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
 
-    def __init__(self, url: str, request_headers: dict[str, str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        request_headers: dict[str, str],
+        reread: Callable[[], Awaitable[tuple[str, dict[str, str]]]] | None = None,
+    ) -> None:
         self.url = url
         self.headers = request_headers
+        self._reread = reread
 
     def _session(self) -> aiohttp.ClientSession:
         import aiohttp
@@ -127,12 +136,15 @@ class PrometheusReader:
         given = {"query": promql, "start": f"{start:.3f}", "end": f"{end + step / 1000:.3f}", "step": f"{step:.3f}"}
         answer = await self._shared("query_range", given)
         moments: list[dict[str, float]] = [{} for _ in range(round((end - start) / step) + 1)]
-        for it in answer["data"]["result"]:
-            name = json.dumps(it["metric"], sort_keys=True)
-            for at, text in it["values"]:
-                moment = round((float(at) - start) / step)
-                if 0 <= moment < len(moments) and math.isfinite(float(text)):
-                    moments[moment][name] = float(text)
+        try:
+            for it in answer["data"]["result"]:
+                name = json.dumps(it["metric"], sort_keys=True)
+                for at, text in it["values"]:
+                    moment = round((float(at) - start) / step)
+                    if 0 <= moment < len(moments) and math.isfinite(float(text)):
+                        moments[moment][name] = float(text)
+        except (KeyError, TypeError, ValueError):
+            raise refused(self.url, 200, b"") from None
         return moments
 
     async def _shared(self, path: str, given: dict[str, str]) -> dict[str, Any]:
@@ -146,18 +158,26 @@ class PrometheusReader:
         return found
 
     async def _ask(self, path: str, given: dict[str, str]) -> dict[str, Any]:
-        import aiohttp
-
-        try:
-            async with self._session().post(f"{self.url}/api/v1/{path}", data=given, headers=self.headers) as response:
-                content = await response.read()
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise away(self.url, error) from error
+        status, content = await self._post(path, given)
+        if status in (401, 403) and self._reread is not None:
+            now = await self._reread()
+            if now != (self.url, self.headers):
+                self.url, self.headers = now
+                status, content = await self._post(path, given)
         try:
             answer: dict[str, Any] = json.loads(content)
             success = answer["status"] == "success"
         except (ValueError, KeyError, TypeError):
             success = False
         if not success:
-            raise refused(self.url, response.status, content)
+            raise refused(self.url, status, content)
         return answer
+
+    async def _post(self, path: str, given: dict[str, str]) -> tuple[int, bytes]:
+        import aiohttp
+
+        try:
+            async with self._session().post(f"{self.url}/api/v1/{path}", data=given, headers=self.headers) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise away(self.url, error) from error

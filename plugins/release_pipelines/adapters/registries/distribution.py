@@ -102,7 +102,11 @@ class Distribution:
         response = client.get(asked.pop("realm"), params=asked, auth=basic)
         if response.status_code != 200:
             return response if response.status_code == 429 or response.status_code >= 500 else answer
-        token = response.json().get("token") or response.json().get("access_token") or ""
+        try:
+            given = response.json()
+            token = given.get("token") or given.get("access_token") or ""
+        except (ValueError, AttributeError):
+            raise PlatformUnavailable(f"The registry {self.host} gives no token: its answer cannot be read.") from None
         return client.request(method, url, headers={"Authorization": f"Bearer {token}"})
 
 

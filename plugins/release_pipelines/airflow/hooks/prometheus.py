@@ -70,8 +70,11 @@ class PrometheusHook(BaseHook):
         """An asynchronous client, for triggers."""
         from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 
-        connection = await self.aget_connection(self.prometheus_conn_id)
-        return PrometheusReader(base_url(connection), headers(connection))
+        async def read() -> tuple[str, dict[str, str]]:
+            connection = await self.aget_connection(self.prometheus_conn_id)
+            return base_url(connection), headers(connection)
+
+        return PrometheusReader(*await read(), read)
 
     def query(self, promql: str) -> float | None:
         """The query's one number now; None when the answer is empty or not finite.

@@ -8,6 +8,7 @@ from typing import Literal, TypeGuard
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored, Value
+from release_pipelines.core.model.units import Sentence
 
 Judgement = Literal["pass", "fail", "inconclusive", "error"]
 
@@ -20,7 +21,7 @@ class Sample(Stored):
     value: float | None = Field(None, description="Gauge value; for counts bad/total")
     bad: float | None = None
     total: float | None = None
-    error: str | None = Field(None, description="The metrics service did not answer, or answered with an error")
+    error: Sentence | None = Field(None, description="The metrics service did not answer, or answered with an error")
     stable_bad: float | None = Field(None, description="The same counts on stable, for the sentence")
     stable_total: float | None = None
 

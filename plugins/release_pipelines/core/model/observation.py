@@ -8,6 +8,7 @@ from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.track import BESIDE, Track
+from release_pipelines.core.model.units import Sentence
 
 
 class TrackStatus(Stored):
@@ -15,7 +16,7 @@ class TrackStatus(Stored):
 
     track: Track
     digest: str | None = Field(None, description="Wanted digest; None: nothing is wanted on this track")
-    version: str | None = None
+    version: Sentence | None = None
     image: str | None = Field(None, description="Repository of the image that is wanted, without tag and digest")
     wanted: int = 0
     ready: int = 0
@@ -23,10 +24,10 @@ class TrackStatus(Stored):
     settled: bool = Field(
         False, description="All wanted replicas run the wanted digest, are ready, and no other replica is left"
     )
-    failure: str | None = Field(
+    failure: Sentence | None = Field(
         None, description="R7: cannot become ready; a sentence with the event and the last log lines"
     )
-    waiting: str | None = Field(None, description="Not ready yet: what it waits for")
+    waiting: Sentence | None = Field(None, description="Not ready yet: what it waits for")
 
     @property
     def named(self) -> str:
@@ -69,7 +70,7 @@ class Answer(Stored):
     """What a track answered to one request."""
 
     status: int
-    version: str | None = Field(None, description="Of the version header")
+    version: Sentence | None = Field(None, description="Of the version header")
 
 
 class Usage(Stored):

@@ -1,4 +1,4 @@
-"""How people write durations, shares and names."""
+"""How people write durations, shares and names, and what may be in a sentence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
+
+from release_pipelines.core.text import clean
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 
@@ -39,6 +41,17 @@ def parse_share(value: Any) -> float:
         raise ValueError("a share like 1% or 0.01 is expected")
     return float(value)
 
+
+SENTENCE_LIMIT = 2000
+"""Maximum length of a sentence that is kept with a route, in characters: a cluster takes 256 KiB of annotations in all."""
+
+
+def _sentence(value: Any) -> Any:
+    return clean(value, SENTENCE_LIMIT, "middle") if isinstance(value, str) else value
+
+
+Sentence = Annotated[str, BeforeValidator(_sentence)]
+"""Words for people that may come from outside, of any length and with anything in them."""
 
 Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.measurement import Judgement
+from release_pipelines.core.model.units import Sentence
 
 
 class MetricVerdict(Stored):
@@ -22,7 +23,7 @@ class MetricVerdict(Stored):
     evidence: float | None = Field(
         None, description="Sequential judge: natural logarithm of the larger e-value; Kayenta's: the canary's score"
     )
-    sentence: str
+    sentence: Sentence
 
 
 class Verdict(Stored):
@@ -35,4 +36,4 @@ class Verdict(Stored):
     weight: int
     metrics: list[MetricVerdict] = Field(default_factory=list)
     evidence: dict[str, Any] = Field(default_factory=dict, description="For the next stage's note, by metric")
-    sentence: str
+    sentence: Sentence

@@ -8,6 +8,10 @@ import math
 from release_pipelines.core.model.command import Command, CommandState, command_state
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.ports.commands import CommandSource
+from release_pipelines.core.text import clean
+
+REASON_LIMIT = 1000
+"""Maximum length of a person's words in a verdict's sentence, in characters; the history has all of them."""
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +79,7 @@ def aborted_by(command: Command) -> dict[str, str]:
 
 def abort_sentence(command: Command) -> str:
     """The sentence of a verdict that comes from an `abort`."""
-    return f"{command.by} aborted it: {command.reason or 'no reason given'}"
+    return clean(f"{command.by} aborted it: {command.reason or 'no reason given'}", REASON_LIMIT)
 
 
 def is_abort_verdict(verdict: Verdict, command: Command | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from http import HTTPStatus
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,13 @@ from airflow.providers.standard.triggers.hitl import HITLTrigger
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.triggers.base import TriggerEvent
 
-from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.triggers import error_event, release_context
+from release_pipelines.airflow.triggers import error_event, release_context, with_platform
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 
 if TYPE_CHECKING:
+    from release_pipelines.core.ports.platform import Platform
     from release_pipelines.core.progression.watch import StageWatch
 
 SETTLE_SECONDS = 2.0
@@ -71,24 +70,25 @@ class ReleaseApprovalTrigger(HITLTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait; yields one event."""
-        from release_pipelines.core.progression.waiting import first_of
-
-        async with AsyncExitStack() as opened:
-            try:
-                watch = await self._watch(opened)
-                event = await first_of(self._answer(), self._meanwhile(watch))
-            except PlatformError as error:
-                event = TriggerEvent(error_event(error))
+        try:
+            if self.own["stage"]:
+                event = await with_platform(Target.model_validate(self.own["target"]), self._judging)
+            else:
+                event = await self._asking(None)
+        except PlatformError as error:
+            event = TriggerEvent(error_event(error))
         yield event
 
-    async def _watch(self, opened: AsyncExitStack) -> StageWatch | None:
+    async def _judging(self, platform: Platform) -> TriggerEvent:
         from release_pipelines.core.progression.watch import StageWatch
 
-        if not self.own["stage"]:
-            return None
-        target = Target.model_validate(self.own["target"])
-        platform = await opened.enter_async_context(await PlatformHook(target).aplatform())
-        return StageWatch(release_context(platform, self.own), Stage.model_validate(self.own["stage"]))
+        stage = Stage.model_validate(self.own["stage"])
+        return await self._asking(StageWatch(release_context(platform, self.own), stage))
+
+    async def _asking(self, watch: StageWatch | None) -> TriggerEvent:
+        from release_pipelines.core.progression.waiting import first_of
+
+        return await first_of(self._answer(), self._meanwhile(watch))
 
     async def _answer(self) -> TriggerEvent:
         await asyncio.sleep(SETTLE_SECONDS)

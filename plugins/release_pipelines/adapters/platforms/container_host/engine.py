@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.observation import Usage
 from release_pipelines.core.text import clean, one_line
 
@@ -112,7 +112,12 @@ class Engine:
 
     async def _json(self, method: str, path: str, **options: Any) -> Any:
         async with self._answer(method, path, **options) as response:
-            return await response.json(content_type=None)
+            try:
+                return json.loads(await response.read())
+            except ValueError as error:
+                raise PlatformUnavailable(
+                    f"The container engine at {self.url} answers {method} {path.split('?')[0]} with something that is no JSON."
+                ) from error
 
     async def ping(self) -> None:
         """Raise PlatformUnavailable unless the engine answers."""
@@ -164,7 +169,7 @@ class Engine:
         try:
             async with self._answer("POST", path, headers=headers, timeout=timeout) as response:
                 async for line in response.content:
-                    status = json.loads(line) if line.strip() else {}
+                    status = _progress(line)
                     if status.get("error"):  # a pull that fails midway still began with status 200
                         raise EngineRefusal(500, clean(status["error"]))
         except EngineRefusal as error:
@@ -229,7 +234,7 @@ class Engine:
         try:
             async with self._answer("GET", f"/containers/{name}/logs?stdout=true&stderr=true&tail={lines}") as response:
                 return "\n".join(clean(unframed(await response.read()), LOG_LIMIT, "end").splitlines()[-lines:])
-        except EngineRefusal:
+        except PlatformError:  # it explains, and decides nothing
             return ""
 
     async def usage(self, name: str) -> Usage:
@@ -244,6 +249,15 @@ class Engine:
         return usage(details.get("HostConfig") or {}, before)
 
 
+def _progress(line: bytes) -> dict[str, Any]:
+    """One line of a pull's answer."""
+    try:
+        status = json.loads(line)
+    except ValueError:
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
 def _refusal(status: int, text: str, what: str) -> PlatformError:
     try:
         message = str(json.loads(text).get("message") or text)
@@ -251,7 +265,8 @@ def _refusal(status: int, text: str, what: str) -> PlatformError:
         message = text
     message = clean(message).strip() or f"status {status}"
     if status in (401, 403):
-        return Forbidden(f"The container engine forbids {what.split('?')[0]}: {message}")
+        denied = CredentialsRefused if status == 401 else Forbidden
+        return denied(f"The container engine forbids {what.split('?')[0]}: {message}")
     return EngineRefusal(status, message)
 
 
@@ -267,12 +282,12 @@ def pull_error(reference: str, message: str) -> PlatformError:
 
 def unframed(data: bytes) -> str:
     """Text of a log stream: without a terminal, each piece has a header of 8 bytes that ends with its length."""
-    text, at = b"", 0
+    pieces, at = [], 0
     while at + 8 <= len(data) and data[at] in (0, 1, 2) and data[at + 1 : at + 4] == b"\0\0\0":
         size = int.from_bytes(data[at + 4 : at + 8], "big")
-        text += data[at + 8 : at + 8 + size]
+        pieces.append(data[at + 8 : at + 8 + size])
         at += 8 + size
-    return (text if at else data).decode(errors="replace")
+    return (b"".join(pieces) if at else data).decode(errors="replace")
 
 
 def usage(host: dict[str, Any], stats: dict[str, Any]) -> Usage:

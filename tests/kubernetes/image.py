@@ -62,11 +62,12 @@ server.serve_forever()
 """Says its version, and two things of its configuration, in headers; counts its requests for Prometheus."""
 
 
-def push(version: str, cache: Path, mode: str = "good") -> str:
+def push(version: str, cache: Path, mode: str = "good", repository: str = REPOSITORY, tag: str | None = None) -> str:
     """Push the app as ``version`` and return its digest.
 
     :param mode: ``crash`` ends at once, ``garbled`` with a last line that is no text, ``hangs`` stops answering after 3 s, ``unready`` never is ready, ``errors`` fails two of
         three requests.
+    :param tag: the tag that names it; by default version and mode.
     """
     base = _base(cache)
     app = _tar({"server.py": SERVER.encode()})
@@ -85,11 +86,12 @@ def push(version: str, cache: Path, mode: str = "good") -> str:
     manifest = {
         "schemaVersion": 2,
         "mediaType": kind + "distribution.manifest.v2+json",
-        "config": _blob(config, kind + "container.image.v1+json"),
-        "layers": [_blob(layer, kind + "image.rootfs.diff.tar.gzip") for layer in (base, app)],
+        "config": _blob(config, kind + "container.image.v1+json", repository),
+        "layers": [_blob(layer, kind + "image.rootfs.diff.tar.gzip", repository) for layer in (base, app)],
     }
     body = json.dumps(manifest).encode()
-    _send("PUT", f"/v2/{REPOSITORY}/manifests/{version}-{mode}", body, str(manifest["mediaType"]))
+    named = tag or f"{version}-{mode}"
+    _send("PUT", f"/v2/{repository}/manifests/{named}", body, str(manifest["mediaType"]))
     return _digest(body)
 
 
@@ -123,12 +125,12 @@ def _digest(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def _blob(content: bytes, kind: str) -> dict[str, object]:
+def _blob(content: bytes, kind: str, repository: str) -> dict[str, object]:
     digest = _digest(content)
     try:
-        _send("HEAD", f"/v2/{REPOSITORY}/blobs/{digest}")
+        _send("HEAD", f"/v2/{repository}/blobs/{digest}")
     except urllib.error.HTTPError:
-        place = _send("POST", f"/v2/{REPOSITORY}/blobs/uploads/", b"")
+        place = _send("POST", f"/v2/{repository}/blobs/uploads/", b"")
         _send("PUT", place + ("&" if "?" in place else "?") + f"digest={digest}", content, "application/octet-stream")
     return {"mediaType": kind, "size": len(content), "digest": digest}
 

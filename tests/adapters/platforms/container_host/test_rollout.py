@@ -11,6 +11,8 @@ from release_pipelines.adapters.platforms.container_host.engine import NoSuchIma
 from release_pipelines.adapters.platforms.container_host.engine import usage as usage_of
 from release_pipelines.adapters.platforms.container_host.replicas import memory_bytes
 from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want, broken, plan, settled, status
+from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.stable import first_release
 
 NEW, OLD, OLDER = (f"sha256:{letter * 64}" for letter in "abc")
 
@@ -134,3 +136,21 @@ def test_usage_is_a_share_of_the_limit_and_nothing_without_one() -> None:
 
 def test_memory_limits_are_bytes() -> None:
     assert [memory_bytes(limit) for limit in ("1Ki", "256Mi", "2Gi", None)] == [1024, 256 * 2**20, 2 * 2**30, 0]
+
+
+def test_a_track_says_which_repository_it_runs_from() -> None:  # R8
+    assert status("stable", want(), [replica(NEW, 0, listed=True)]).image == "shop"
+
+
+def test_replicas_of_which_the_store_knows_nothing_are_stable_all_the_same() -> None:  # R17
+    left = [
+        replica(OLD, 0, version="1.0.0", image="old/shop", created_at=1.0),
+        replica(NEW, 0, version="1.1.0", image="shop", created_at=2.0),
+        replica(NEW, 1, "exited", version="1.1.0"),
+    ]
+    seen = status("stable", None, left)
+    assert (seen.digest, seen.version, seen.image) == (NEW, "1.1.0", "shop")
+    assert (seen.wanted, seen.ready, seen.settled) == (2, 0, False)
+    assert not first_release(Observed(tracks={"stable": seen}))
+    assert status("canary", None, left).wanted == 0  # it is being retired
+    assert status("stable", None, []).settled

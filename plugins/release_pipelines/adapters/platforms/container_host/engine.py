@@ -54,6 +54,10 @@ class Container:
     labels: dict[str, str] = field(default_factory=dict)
     ports: dict[int, int] = field(default_factory=dict)
     """Container ports and the host ports that they are published on."""
+    image: str = ""
+    """The image as it was named when the container was made."""
+    created_at: float = 0.0
+    """Unix time."""
 
 
 class Engine:
@@ -141,6 +145,8 @@ class Engine:
                 state=str(item.get("State") or "").lower(),
                 labels=item.get("Labels") or {},
                 ports={p["PrivatePort"]: p["PublicPort"] for p in item.get("Ports") or [] if p.get("PublicPort")},
+                image=str(item.get("Image") or ""),
+                created_at=float(item["Created"]) if isinstance(item.get("Created"), int) else 0.0,
             )
             for item in containers
         ]

@@ -86,6 +86,9 @@ class Host:
             url=url,
             listed=any(url in urls for urls in state.servers.values()),
             left_at=state.left.get(container.id),
+            version=container.labels.get(f"{LABEL}version", ""),
+            image=container.image.partition("@")[0] if "@" in container.image else None,
+            created_at=container.created_at,
         )
 
     async def _probed(self, workload: Workload, replica: Replica) -> Replica:

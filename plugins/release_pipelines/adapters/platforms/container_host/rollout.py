@@ -59,6 +59,11 @@ class Replica:
     """The router sends requests to it."""
     left_at: float | None = None
     """Unix time at which it was taken off the router's list."""
+    version: str = ""
+    image: str | None = None
+    """Repository of its image, where the engine says it."""
+    created_at: float = 0.0
+    """Unix time."""
 
     @property
     def ended(self) -> bool:
@@ -165,18 +170,36 @@ def status(track: Track, want: Want | None, replicas: list[Replica]) -> TrackSta
     """How the track stands."""
     ready = sum(r.ready and r.listed for r in replicas)
     if want is None:
-        return TrackStatus(track=track, ready=ready, settled=not replicas)
+        return _unstated(track, replicas, ready)
     done = settled(want, replicas)
     return TrackStatus(
         track=track,
         digest=want.digest,
         version=want.version,
+        image=want.image,
         wanted=want.replicas,
         ready=ready,
         updated=updated(want, replicas),
         settled=done,
         failure=want.failure,
         waiting=None if done or want.failure else waiting(want, replicas),
+    )
+
+
+def _unstated(track: Track, replicas: list[Replica], ready: int) -> TrackStatus:
+    """A track of which the store says nothing. What runs on stable is stable all the same: a store may have lost what it knew."""
+    staying = [r for r in replicas if not r.ended and r.left_at is None]
+    if track != "stable" or not staying:
+        return TrackStatus(track=track, ready=ready, settled=not replicas)
+    newest = max(staying, key=lambda it: it.created_at)
+    return TrackStatus(
+        track=track,
+        digest=newest.digest or None,
+        version=newest.version or None,
+        image=newest.image,
+        wanted=len(staying),
+        ready=ready,
+        waiting="the state store does not know what has to run here.",
     )
 
 

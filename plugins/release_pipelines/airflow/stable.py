@@ -27,11 +27,9 @@ LOOK_SECONDS = 0.5
 
 
 def known_stable(hook: PlatformHook, target: Target) -> Observed:
-    """The app as it is observed, with the digest of what runs on stable.
+    """The app as it is observed, with the digest of what runs on stable. One that was changed a moment ago is waited for.
 
-    The platform says which digest replicas run; where it does not, the registry says what the image's tag names.
-
-    :raises PlatformError: where something runs, and neither knows its digest: there would be no way back to it.
+    :raises PlatformError: where something runs, and nobody knows its digest: there would be no way back to it.
     """
 
     async def look(platform: Platform) -> Observed:
@@ -42,7 +40,16 @@ def known_stable(hook: PlatformHook, target: Target) -> Observed:
                 return observed
             await asyncio.sleep(LOOK_SECONDS)
 
-    observed = hook.call(look)
+    return named_stable(target, hook.call(look))
+
+
+def named_stable(target: Target, observed: Observed) -> Observed:
+    """The observation, with the digest of what runs on stable.
+
+    The platform says which digest replicas run; where it does not, the registry says what the image's tag names.
+
+    :raises PlatformError: where something runs, and neither knows its digest.
+    """
     if not unnamed(observed):
         return observed
     stable = observed.track("stable")

@@ -69,9 +69,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return it
 
 
-def plan(ti: Ti | None = None, good: Artifact | None = None) -> Ti:
+def plan(ti: Ti | None = None, good: Artifact | None = None, **found: str) -> Ti:
     done = Deployment(
-        environment="production", platform="container_host", track="canary", digest=NEW, version="1.1.0", good=good
+        environment="production",
+        platform="container_host",
+        track="canary",
+        digest=NEW,
+        version="1.1.0",
+        good=good,
+        **found,
     )
     ti = ti or Ti()
     context: Any = {"ti": ti}
@@ -222,3 +228,24 @@ def test_testers_go_back_too(world: World, told: Told, monkeypatch: pytest.Monke
     context: Any = {"ti": Ti()}
     RollbackSwitchOperator(task_id="switch", plan=to_json(planned)).execute(context)
     assert world.route.traffic.same(ALL_TO_STABLE)
+
+
+def test_a_digest_that_only_the_registry_knew_is_still_the_way_back(world: World, told: Told) -> None:  # R8
+    world.runs("stable", artifact("latest", GOOD))
+    world.tracks["stable"] = world.tracks["stable"].model_copy(
+        update={"digest": None, "image": "registry.example/shop"}
+    )
+    world.runs("canary", artifact())
+    world.route = Route(traffic=share_with("canary", 10), note=RouteNote(release=RELEASE))
+    world.lease = Lease(holder=RELEASE, fence=0, expires_at=time.time() + 60)
+    found = {"previous_digest": GOOD, "previous_version": "latest", "previous_image": "registry.example/shop"}
+    decided = plan(Ti(), **found).pushed["plan"]
+    assert (decided["kind"], decided["digest"]) == ("return_traffic", GOOD)
+
+
+def test_what_ran_is_the_way_back_by_its_own_repository(world: World, told: Told) -> None:  # R8
+    world.runs("stable", artifact())
+    world.route = Route(traffic=ALL_TO_STABLE, note=RouteNote(release=RELEASE, last_good=artifact("1.0.0", GOOD)))
+    world.lease = Lease(holder=RELEASE, fence=0, expires_at=time.time() + 60)
+    ran = artifact("1.0.0", GOOD).model_copy(update={"image": "old.example/shop"})
+    assert plan(Ti(), ran).pushed["plan"]["artifact"]["image"] == "old.example/shop"

@@ -23,7 +23,9 @@ LAST_GOOD, BEFORE = artifact(GOOD, "1.0.0"), artifact(OLDER, "0.9.0")
 
 def runs(track, digest, ready=2, **more):
     version = {GOOD: "1.0.0", BAD: "1.1.0", OLDER: "0.9.0"}.get(digest)
-    return TrackStatus(track=track, digest=digest, version=version, wanted=2, ready=ready, **{"updated": ready, **more})
+    return TrackStatus(
+        track=track, digest=digest, wanted=2, ready=ready, **{"version": version, "updated": ready, **more}
+    )
 
 
 def observed(*tracks, weight=10, noted=None):
@@ -122,3 +124,20 @@ def test_a_stable_that_is_on_its_way_back_goes_on_also_when_no_replica_is_ready_
         assert plan_rollback(observed(stable, weight=0), BAD, LAST_GOOD).kind == "redeploy"
     broken = runs("stable", GOOD, ready=0, updated=0, settled=False, failure="no such image")
     assert plan_rollback(observed(broken, weight=0), BAD, LAST_GOOD).kind == "person"
+
+
+def test_what_runs_on_stable_without_a_known_digest_is_never_replaced_by_what_is_recorded():
+    tagged = runs("stable", None, version="latest", image="registry.example/shop")
+    plan = plan_rollback(observed(tagged, runs("canary", BAD)), BAD, LAST_GOOD)
+    assert plan.kind == "person"
+    assert "registry.example/shop:latest, whose digest nobody knows" in plan.sentence
+    plan = plan_rollback(observed(tagged, runs("canary", BAD)), BAD, LAST_GOOD, decided=True)
+    assert (plan.kind, plan.sentence) == ("return_traffic", "all traffic back to latest, which still runs on stable")
+    plan = plan_rollback(observed(tagged, weight=0), None, LAST_GOOD, decided=True)  # a person removes just that
+    assert (plan.kind, plan.artifact) == ("redeploy", LAST_GOOD)
+
+
+def test_the_way_back_is_to_the_repository_that_what_is_good_ran_from():
+    ran = LAST_GOOD.model_copy(update={"image": "old.example/shop"})
+    plan = plan_rollback(observed(runs("stable", BAD), weight=0, noted=LAST_GOOD), BAD, ran)
+    assert (plan.kind, plan.artifact) == ("redeploy", ran)

@@ -42,13 +42,14 @@ def plan_rollback(
     good = next((it for it in (noted_good, recorded_good) if it is not None and it.digest != bad_digest), None)
     if good and recorded_good and good.digest == recorded_good.digest:
         good = recorded_good  # by the repository that it ran from
-    if stable.digest is None and bad_digest is not None and runs(stable):
+    unknown = stable.digest is None and bad_digest is not None and runs(stable)
+    if unknown and not decided:
         return RollbackPlan(  # not the bad one: a release puts nothing there but digests
             kind="person",
             sentence=f"stable runs {stable.tagged}, whose digest nobody knows, so it was left as it is: "
             "a person has to see that it is what has to run",
         )
-    if stable.digest and stable.digest != bad_digest:
+    if (stable.digest and stable.digest != bad_digest) or unknown:
         is_rolling_back = (
             good is not None and good.digest == stable.digest and not stable.settled and not stable.failure
         )

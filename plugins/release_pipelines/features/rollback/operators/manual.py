@@ -13,6 +13,7 @@ from release_pipelines.airflow.ending import explain_and_tell
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import REASON, ReleaseOperator, release_id
+from release_pipelines.airflow.stable import named_stable
 from release_pipelines.airflow.task_states import task_states
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
@@ -96,6 +97,10 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         target = self._target(spec)
         hook = PlatformHook(target)
         observed = hook.call(lambda platform: platform.observe(target))
+        with suppress(
+            PlatformError
+        ):  # where nobody can name what runs, it is what the traffic goes back to all the same
+            observed = named_stable(target, observed)
         release, owner = release_id(context), owner_of(observed)
         if is_rollback(owner) and owner != release and observed.lease is not None and observed.lease.holder == owner:
             raise AirflowFailException(f"{target.app} in {target.environment} is being rolled back already by {owner}.")
@@ -112,6 +117,8 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))
         try:
             observed = hook.call(lambda platform: platform.observe(target))  # nobody else writes from here on
+            with suppress(PlatformError):
+                observed = named_stable(target, observed)
             plan = plan_rollback(observed, bad.digest, good, decided=True)
             context["ti"].xcom_push("plan", to_json(plan))
             record_plan(release, target, plan, observed)

@@ -281,7 +281,7 @@ class RollbackVerifyOperator(PlannedOperator):
         observed = PlatformHook(planned.target).call(lambda platform: platform.observe(planned.target))
         stable = observed.track("stable")
         all_of_it = observed.route is not None and observed.route.traffic.same(ALL_TO_STABLE)
-        other = stable.digest not in (None, planned.plan.digest)
+        other = planned.plan.digest is not None and stable.digest not in (None, planned.plan.digest)
         if not all_of_it or other or stable.ready == 0:
             raise AirflowException(
                 f"stable runs {stable.named} with {stable.ready} ready replicas and "

@@ -159,6 +159,9 @@ async def test_what_keeps_pods_away_is_said_in_the_words_of_kubernetes(world: Wo
 async def test_a_pod_that_cannot_start_says_why(world: World, pod: dict[str, Any], said: str) -> None:  # R7
     body = team_deployment(world.artifact("1.0.0"), 1, {})
     body["spec"]["template"]["spec"] |= pod
+    if "volumes" in pod:
+        mounts = [{"name": it["name"], "mountPath": f"/{it['name']}"} for it in pod["volumes"]]
+        body["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = mounts
     await world.apply(body)
     await world.until(lambda seen: said in (seen.track("stable").waiting or ""), within=60)
 

@@ -185,6 +185,11 @@ class FakePlatform:
         self.world.after("advance")
         return now
 
+    async def divert(self, target: Target, fence: int) -> bool:
+        self._called("divert")
+        self._fenced(fence)
+        return self._wrote("divert", fence)
+
     async def split(self, target: Target, traffic: Traffic, note: RouteNote, fence: int) -> bool:
         self._called("split")
         self._fenced(fence)

@@ -66,6 +66,21 @@ def _told(release: str, known: ReleaseDetail | None) -> ReleaseDetail:
     return known
 
 
+def alarm(context: Context, release: str, target: Target, environment: EnvironmentSpec | None, sentence: str) -> None:
+    """Let every feature tell people what cannot wait for the outcome. Never raises.
+
+    :param sentence: what has happened, and what is done about it.
+    """
+    if environment is None:
+        return
+    with noted("Nobody could be called"):
+        detail = HistoryHook().history().release(release)
+        ended = Ended(context, detail, target, environment, incident=True)
+        for name, feature in FEATURES.usable():
+            with noted(f"{name} could not call anybody"):
+                feature.alarm(ended, sentence)
+
+
 def run_url(context: Context) -> str | None:
     """The page of this run; None where Airflow does not know its own address (``api.base_url``)."""
     from airflow.sdk.configuration import conf

@@ -92,6 +92,7 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
         fence=arguments["fence"],
         previous=Artifact.model_validate(previous) if previous else None,
         record=event_record(arguments["release"], target.environment),
+        calls_people=arguments.get("calls_people", False),
     )
 
 

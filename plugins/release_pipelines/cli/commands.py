@@ -18,7 +18,7 @@ from release_pipelines.cli.terminal import (
     print_json,
     times,
 )
-from release_pipelines.core.model.command import NOT_ANSWERED, CommandKind
+from release_pipelines.core.model.command import CommandKind, not_answered
 from release_pipelines.features.commands.rights import refusal
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_js
     elif command.effect:
         print(f"{app} {running.version}: {command.effect}")
     if command.answered_at is None:
-        fail(f"{app} {running.version}: {NOT_ANSWERED}")
+        fail(f"{app} {running.version}: {not_answered(kind)}")
 
 
 def addressed_release(running: list[Release], name: str) -> Release | None:

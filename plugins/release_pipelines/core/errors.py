@@ -19,6 +19,10 @@ class PlatformUnavailable(PlatformError):
     """The platform cannot be reached, or answers with a server error. Worth another try."""
 
 
+class TrafficStuck(PlatformUnavailable):
+    """The traffic cannot be given back, because the route cannot be written: people have to know."""
+
+
 class Forbidden(PlatformError):
     """Rights are missing: names the verb and the resource."""
 

@@ -208,7 +208,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Ended:
-    """A release, or a person's rollback, whose outcome is recorded.
+    """A release, or a person's rollback, whose outcome is recorded; or one in which people have to be called.
 
     :param context: Airflow's context of the task that recorded it.
     :param detail: the release as the history tells it.
@@ -259,6 +259,9 @@ class Feature:
 
     def explain(self, ended: Ended) -> None:
         """After the outcome: attach what explains it. What is raised is noted, and changes nothing."""
+
+    def alarm(self, ended: Ended, sentence: str) -> None:
+        """In mid-release: tell people what cannot wait for the outcome. What is raised is noted, and changes nothing."""
 
     def tell(self, ended: Ended) -> None:
         """After it is explained: tell people. What is raised is noted, and changes nothing."""

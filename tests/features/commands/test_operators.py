@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +13,11 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
 from release_pipelines.features.commands.operators import ReleaseControlOperator
-from tests.fakes import World
+from tests.fakes import GOOD, World, artifact
 from tests.features.helpers import Ti
+from tests.progression.helpers import released
 
 ENVIRONMENT = """
 name: production
@@ -112,3 +114,16 @@ def test_where_nothing_runs_there_is_nothing_to_steer(world: World, tmp_path: Pa
 def test_a_named_approver_may_cut_a_hold_short(world: World, tmp_path: Path) -> None:  # R10
     begins("first")
     assert control(tmp_path, "skip", by="bob")["by"] == "bob"
+
+
+def test_an_abort_that_nobody_hears_says_what_has_not_moved_and_what_moves_it(world: World, tmp_path: Path) -> None:
+    release = begins("first")
+    released(world, canary=True, weight=50)
+    world.runs("stable", artifact("1.0.0", GOOD))
+    world.lease = Lease(holder=release, fence=1, expires_at=time.time() + LEASE_SECONDS - 40)
+    said = control(tmp_path, "abort", reason="wrong price list")["effect"]
+    assert said == (
+        "Not answered: the release has given no sign of life for 40 s, Airflow's triggerer is away or overloaded. "
+        "Nothing has moved: stable has 50 %, canary has 50 % of the traffic. "
+        "Until then the traffic stays where it is; the DAG release_rollback moves it now."
+    )

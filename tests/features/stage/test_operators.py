@@ -19,6 +19,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.features.promotion.operators import PromoteOperator
+from release_pipelines.features.stage import operators
 from release_pipelines.features.stage.operators import BakeOperator, CanaryStepOperator, StageOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.features.helpers import Ti
@@ -187,3 +188,18 @@ def test_what_did_not_hold_is_not_promoted(world: World) -> None:  # R1
     it = PromoteOperator(task_id="promote", target=target(), artifact=artifact(), lease=world.lease, release=RELEASE)
     with pytest.raises(AirflowFailException, match="nothing was changed"):
         it.execute(context)
+
+
+def test_a_way_back_that_does_not_get_through_calls_people_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, world: World
+) -> None:  # R4
+    called: list[str] = []
+    monkeypatch.setattr(operators, "alarm", lambda *given: called.append(given[-1]))
+    production: Any = SimpleNamespace(name="production")
+    assert deferred(task(environment=production))["calls_people"]
+    stuck = {"error": "The traffic has not moved.", "kind": "TrafficStuck"}
+    context: Any = {"ti": Ti(), "dag_run": SimpleNamespace()}
+    with pytest.raises(TaskDeferred) as again:
+        task(environment=production).decided(context, stuck)
+    assert called == ["The traffic has not moved."]
+    assert not again.value.trigger.serialize()[1]["calls_people"], "people are called once"

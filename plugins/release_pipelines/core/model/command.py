@@ -8,11 +8,32 @@ from typing import Literal, NamedTuple, get_args
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored
+from release_pipelines.core.model.release_id import ROLLBACK_DAG
 
 CommandKind = Literal["pause", "resume", "promote", "skip", "abort"]
 COMMAND_KINDS: tuple[CommandKind, ...] = get_args(CommandKind)
 NOT_ANSWERED = "Not answered yet: the release takes it up as soon as it waits for something again."
 """Shown for a command that nothing has answered in time."""
+MOVES_NOW = f"Until then the traffic stays where it is; the DAG {ROLLBACK_DAG} moves it now."
+"""Shown beside it for an abort."""
+SILENT_SECONDS = 10.0
+"""Age of the newest sign of life from which on a release is silent, in seconds; a heartbeat comes every two."""
+
+
+def not_answered(kind: CommandKind, shares: str = "", silent_for: float = 0.0) -> str:
+    """What is said of a command that nothing has answered in time.
+
+    :param shares: who has which traffic now, in words; empty where that is not known.
+    :param silent_for: seconds since the release has given a sign of life; 0: it has just given one, or that is not known.
+    """
+    sentences = [NOT_ANSWERED]
+    if silent_for > SILENT_SECONDS:
+        sentences = [
+            f"Not answered: the release has given no sign of life for {silent_for:.0f} s, Airflow's triggerer is away or overloaded."
+        ]
+    if kind == "abort":
+        sentences += [f"Nothing has moved: {shares}." if shares else "", MOVES_NOW]
+    return " ".join(filter(None, sentences))
 
 
 class Command(Stored):

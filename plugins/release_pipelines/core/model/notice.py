@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ class Notice(Stored):
     """One outcome, for one receiver or many. Holds nothing secret."""
 
     schema_version: int = 1
-    outcome: Outcome
+    outcome: Outcome | Literal["stuck"] = Field(description="`stuck`: in mid-release, a way back does not get through")
     sentence: str
     app: str
     version: str
@@ -31,8 +31,8 @@ class Notice(Stored):
 
     @property
     def urgent(self) -> bool:
-        """Whether a person is called: the rollback failed, too."""
-        return self.outcome == "rollback_failed"
+        """Whether a person is called: the way back does not get through, or the rollback failed, too."""
+        return self.outcome in ("stuck", "rollback_failed")
 
     @property
     def title(self) -> str:

@@ -69,6 +69,13 @@ class TrafficSplit(Protocol):
         Returns whether anything changed.
         """
 
+    async def divert(self, target: Target, fence: int) -> bool:
+        """Let requests that the route sends to tracks beside stable reach stable's replicas, without a change of the route.
+
+        The second way back, where the route cannot be written. Deploying a track ends it. Returns whether there is such a way.
+        """
+        return False
+
 
 class Leases(Protocol):
     """Leases of an app in an environment (R2)."""

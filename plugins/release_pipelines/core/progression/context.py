@@ -31,6 +31,8 @@ class ReleaseContext:
     :param release: the release's id.
     :param artifact: the new version.
     :param fence: the fence of the release's lease.
+    :param calls_people: a way back that does not get through ends the loop with :class:`TrafficStuck`, so that its task can call
+        people and start it again; False: they have been called, or the loop has nobody who would.
     :param record: keeps an event of the release: its kind, and a sentence.
     :param previous: the old version: stable gets it back where the new one was put on stable itself, and a baseline runs it.
     """
@@ -45,3 +47,4 @@ class ReleaseContext:
     fence: int
     previous: Artifact | None = None
     record: RecordEvent = nothing_recorded
+    calls_people: bool = False

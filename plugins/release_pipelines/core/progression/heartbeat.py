@@ -17,6 +17,7 @@ from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS, ReleaseCommands
 from release_pipelines.core.progression.stand_in import StandIn
 from release_pipelines.core.progression.waiting import first_of, insist
+from release_pipelines.core.progression.way_back import give_back
 from release_pipelines.core.sentences import utc
 
 log = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ class Heartbeat:
     async def _return_traffic(self, observed: Observed) -> None:
         update = {"release": self.lease.holder, "step": "aborted", "traffic": ALL_TO_STABLE, "paused_at": None}
         note = observed.note.model_copy(update=update)
-        await self.platform.split(self.target, ALL_TO_STABLE, note, self.lease.fence)
+        await give_back(self.platform, self.target, note, self.lease.fence)
         log.warning("A person aborted the release: all traffic is back on stable.")
 
 

@@ -8,7 +8,7 @@ import math
 import time
 from typing import Any
 
-from release_pipelines.core.errors import FenceLost, Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import FenceLost, Forbidden, PlatformError, PlatformUnavailable, TrafficStuck
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.observation import Observed
@@ -19,10 +19,12 @@ from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.router import router_of
+from release_pipelines.core.progression import waiting
 from release_pipelines.core.progression.commands import abort_sentence, aborted_by
 from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.measuring import Measurer
 from release_pipelines.core.progression.waiting import first_of, insist
+from release_pipelines.core.progression.way_back import DIVERTED
 from release_pipelines.core.sentences import utc
 from release_pipelines.core.verdicts import stage_verdict
 
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 HURRY_SECONDS = 1.0
 """Time for the newest measurements when a person ends a hold, in seconds; then the version is judged without them."""
+STUCK_SECONDS = 5.0
+"""Time that a way back may take to get through before people are called, in seconds."""
 LOOK_SECONDS = 5.0
 """Pause between two looks at replicas, weights and lease, in seconds; measurements and commands have their own."""
 
@@ -221,6 +225,41 @@ class StageWatch:
         context = self.context
         await insist(lambda: context.platform.split(context.target, traffic, note, context.fence))
 
+    async def _give_back(self, note: RouteNote) -> None:
+        """Give all traffic back to stable, again and again while that cannot be written.
+
+        :raises TrafficStuck: once it has not got through for :data:`STUCK_SECONDS`, where the release calls people.
+        """
+        context, since, told = self.context, time.time(), False
+        while True:
+            try:
+                await context.platform.split(context.target, ALL_TO_STABLE, note, context.fence)
+                return
+            except PlatformUnavailable as error:
+                log.warning("%s Trying again.", error)
+                if not told and time.time() - since >= STUCK_SECONDS:
+                    told = True
+                    await self._tell_stuck(since, error)
+            await asyncio.sleep(waiting.RETRY_SECONDS)
+
+    async def _tell_stuck(self, since: float, error: PlatformUnavailable) -> None:
+        """Go the second way back, and say that the first is closed."""
+        context = self.context
+        try:
+            diverted = await context.platform.divert(context.target, context.fence)
+        except PlatformError as problem:
+            log.warning("%s", problem)
+            diverted = False
+        sentence = (
+            f"{context.artifact.version} was to lose its traffic at {utc(since)} UTC, and the route cannot be written: {str(error).rstrip('.')}. "
+            f"The traffic has not moved{f'; {DIVERTED}' if diverted else f', and the {self.stage.track} goes on getting requests'}. "
+            "It is tried again every second."
+        )
+        await context.record("stuck", sentence)
+        log.error(sentence)
+        if context.calls_people:
+            raise TrafficStuck(sentence)
+
     async def write(self, note: RouteNote, verdict: Verdict, *, give_back: bool) -> Verdict:
         """R4: write the verdict and the traffic that follows from it in one write; only then Airflow gets the event.
 
@@ -231,8 +270,8 @@ class StageWatch:
         update = {"release": self.context.release, "step": self.stage.name, "traffic": traffic, "verdict": verdict}
         decided = note.model_copy(update=update)
         try:
-            await self._split(traffic, decided)
-        except (FenceLost, Forbidden):
+            await (self._give_back(decided) if give_back else self._split(traffic, decided))
+        except (FenceLost, Forbidden, TrafficStuck):
             raise
         except PlatformError as error:
             verdict = verdict.model_copy(
@@ -258,7 +297,11 @@ class StageWatch:
         verdict = self.failed(abort_sentence(command), self.served(note))
         # A clock of its own, so that a restart asks for no measurements of an earlier step.
         own = note if self.owns(note) else note.model_copy(update={"started_at": verdict.decided_at})
-        written = await self.write(own, verdict, give_back=True)
+        try:
+            written = await self.write(own, verdict, give_back=True)
+        except TrafficStuck as error:
+            await self.context.commands.answer(command, str(error))
+            raise
         await self.context.commands.answer(command, self._effect_of_abort(verdict, written))
         return self.event(written, command)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import ReleaseOperator
-from release_pipelines.core.model.command import NOT_ANSWERED
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.command import CommandKind, not_answered
+from release_pipelines.core.model.lease import LEASE_SECONDS
 from release_pipelines.features.commands.rights import refusal
 from release_pipelines.spec.frozen import spec_of
 from release_pipelines.spec.release import ReleaseSpec
@@ -75,9 +78,21 @@ class ReleaseControlOperator(ReleaseOperator):
         if no or running is None:
             raise AirflowFailException(f"{spec.app.name}: {no}")
         command = history.command(running.id, self.action, by, reason or None)  # type: ignore[arg-type]
-        effect = history.answered(command, self.wait).effect or NOT_ANSWERED
+        effect = history.answered(command, self.wait).effect or silence(spec, self.action)  # type: ignore[arg-type]
         self.log.info("%s: %s by %s: %s", running.id, self.action, by, effect)
         return {"release": running.id, "action": self.action, "by": by, "effect": effect}
+
+
+def silence(spec: ReleaseSpec, kind: CommandKind) -> str:
+    """Why a command has no answer, as far as that can be seen: who has the traffic, and when the release was heard of last."""
+    target = target_of(spec, spec.production.name)
+    try:
+        observed = PlatformHook(target).call(lambda platform: platform.observe(target))
+    except PlatformError as error:
+        return f"{not_answered(kind)} ({error})"
+    shares = ", ".join(f"{track} has {observed.weight(track)} %" for track in ("stable", *observed.beside))
+    last = observed.lease.expires_at - LEASE_SECONDS if observed.lease else time.time()
+    return not_answered(kind, f"{shares} of the traffic" if observed.route else "", time.time() - last)
 
 
 def running_release(history: History, spec: ReleaseSpec) -> Release | None:

@@ -244,7 +244,9 @@ class GiveBackLeaseOperator(ReleaseOperator):
             traffic=ALL_TO_STABLE,
             started_at=time.time(),
         )
-        hook.call(lambda platform: platform.split(target, ALL_TO_STABLE, note, lease.fence))
+        from release_pipelines.core.progression.way_back import give_back
+
+        hook.call(lambda platform: give_back(platform, target, note, lease.fence))
         self.log.warning("The release was left unfinished: all traffic is back on %s.", stable.named)
         return stable.named
 

@@ -35,6 +35,11 @@ class NotifyFeature(Feature):
 
         return f"told to {', '.join(map(named, spec.production.part('notify', list) or []))}"
 
+    def alarm(self, ended: Ended, sentence: str) -> None:
+        from release_pipelines.features.notify import operators
+
+        operators.alarm(ended, sentence)
+
     def tell(self, ended: Ended) -> None:
         from release_pipelines.features.notify import operators
 

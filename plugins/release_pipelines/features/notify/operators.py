@@ -25,16 +25,26 @@ log = logging.getLogger(__name__)
 def tell(ended: Ended) -> None:
     """Send the notice to the environment's receivers; nobody gets that of the same outcome twice."""
     detail = ended.detail
-    environment = ended.target.environment
-    notice = notice_of(detail, environment, run_url(ended.context), ended.steps, ended.report)
+    notice = notice_of(detail, ended.target.environment, run_url(ended.context), ended.steps, ended.report)
     receipts = [it.data for it in detail.events if it.kind == "notified"]
+    _send_all(ended, notice, notice.outcome, receipts)
+
+
+def alarm(ended: Ended, sentence: str) -> None:
+    """Send an urgent notice in mid-release, to whoever hears of failed rollbacks."""
+    notice = notice_of(ended.detail, ended.target.environment, run_url(ended.context))
+    _send_all(ended, notice.model_copy(update={"outcome": "stuck", "sentence": sentence}), "rollback_failed", [])
+
+
+def _send_all(ended: Ended, notice: Notice, kind: str, receipts: list[Any]) -> None:
+    """Send it to those who want to hear of this kind, and record who was told."""
     for spec in ended.environment.part("notify", list) or []:
         receipt = {"receiver": named(spec), "outcome": notice.outcome}
-        if notice.outcome not in spec.on or receipt in receipts:
+        if kind not in spec.on or receipt in receipts:
             continue
         failure = _send(ended.context, spec, notice)
-        kind, what = ("notified", notice.outcome) if failure is None else ("not_notified", failure)
-        record(HistoryHook().history, "record_event", detail.id, kind, f"{named(spec)}: {what}", None, receipt)
+        event, what = ("notified", notice.outcome) if failure is None else ("not_notified", failure)
+        record(HistoryHook().history, "record_event", ended.detail.id, event, f"{named(spec)}: {what}", None, receipt)
 
 
 def _send(context: Context, spec: NotifySpec, notice: Notice) -> str | None:

@@ -28,7 +28,9 @@ class StageFeature(Feature):
 def _stage(stage: Stage, task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.stage.operators import StageOperator
 
-    return StageOperator(task_id=task_id, stage=stage, **scene.work)
+    return StageOperator(
+        task_id=task_id, stage=stage, environment=scene.spec.environment(scene.environment or ""), **scene.work
+    )
 
 
 FEATURE = StageFeature()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from release_pipelines.airflow.ending import alarm
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import (
     REASON,
@@ -18,6 +19,7 @@ from release_pipelines.airflow.operator import (
     recorded_verdict,
 )
 from release_pipelines.core.capacity import capacity_of
+from release_pipelines.core.errors import TrafficStuck
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -33,6 +35,8 @@ from release_pipelines.features.stage.triggers import StageTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from release_pipelines.spec.environment import EnvironmentSpec
+
 
 class StageOperator(ReleaseOperator):
     """Give the new version its traffic, or its share of the replicas, and judge it for a while. Holds no worker slot.
@@ -46,6 +50,7 @@ class StageOperator(ReleaseOperator):
         once, and the last one watches stable.
     :param stage: the :class:`~release_pipelines.core.model.stage.Stage` or its dict.
     :param release: the release's id.
+    :param environment: the environment's settings, which say who is called when a way back does not get through; None: nobody.
     :return: the :class:`~release_pipelines.core.model.verdict.Verdict` as a dict; also pushed as ``verdict``, on failure too.
         ``aborted`` (``{"by", "reason"}``) is pushed when a person ended it.
 
@@ -64,6 +69,7 @@ class StageOperator(ReleaseOperator):
         deployment: Any,
         stage: Stage | dict[str, Any],
         release: str = RUN,
+        environment: EnvironmentSpec | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,8 +79,12 @@ class StageOperator(ReleaseOperator):
         self.deployment = deployment
         self.stage = stage
         self.release = release
+        self.environment = environment
 
     def work(self, context: Context) -> Any:
+        return self._begin(calls_people=self.environment is not None)
+
+    def _begin(self, *, calls_people: bool) -> Any:
         deployment, stage = as_value(Deployment, self.deployment, "deployment"), as_value(Stage, self.stage, "stage")
         if deployment.first and not stage.last:
             self.log.info("First release: it has all traffic already, there is nothing to split.")
@@ -93,6 +103,7 @@ class StageOperator(ReleaseOperator):
                 stage=to_json(stage),
                 replicas=capacity_of(stage, target, max(1, observed.track("stable").wanted)),
                 previous=to_json(deployment.good) if deployment.good else None,
+                calls_people=calls_people,
             ),
             method_name="decided",
         )
@@ -100,6 +111,10 @@ class StageOperator(ReleaseOperator):
     def decided(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """The stage has ended, and the traffic follows its verdict already: record, and tell Airflow."""
         with explained(context):
+            if event.get("kind") == TrafficStuck.__name__:
+                alarm(context, self.release, as_value(Target, self.target, "target"), self.environment, event["error"])
+                begun: dict[str, Any] = self._begin(calls_people=False)
+                return begun
             if not event.get("verdict"):
                 return checked_event(event)
             target, artifact = as_value(Target, self.target, "target"), as_value(Artifact, self.artifact, "artifact")

@@ -23,9 +23,10 @@ class StageTrigger(PlatformTrigger):
     :param stage: the :class:`~release_pipelines.core.model.stage.Stage` as a dict.
     :param replicas: replicas that the track needs for its traffic; ignored on stable, which keeps its own.
     :param previous: the old version: stable gets it back where the new one is put on stable itself, and a baseline runs it.
+    :param calls_people: a way back that does not get through for some seconds ends this, so that the task can call people.
 
     Event: ``{"verdict": Verdict, "samples": [Sample], "notes": [sentence], "aborted": {"by", "reason"} or null}``, or
-    ``{"hurried": who}`` for a stage that a person's `promote` made needless.
+    ``{"error", "kind": "TrafficStuck"}``, or ``{"hurried": who}`` for a stage that a person's `promote` made needless.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class StageTrigger(PlatformTrigger):
         stage: dict[str, Any],
         replicas: int,
         previous: dict[str, Any] | None = None,
+        calls_people: bool = False,
         **more: Any,
     ) -> None:
         super().__init__(
@@ -48,6 +50,7 @@ class StageTrigger(PlatformTrigger):
             stage=stage,
             replicas=replicas,
             previous=previous,
+            calls_people=calls_people,
             **more,
         )
 

@@ -12,7 +12,7 @@ from release_pipelines.adapters.platforms.kubernetes import ownership
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.evidence import unix
 from release_pipelines.adapters.platforms.kubernetes.manifests import lease_time, route_name
-from release_pipelines.core.errors import FenceLost, LeaseHeld
+from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformUnavailable
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.platform import Leases
@@ -164,7 +164,11 @@ class KubernetesLeases(Cluster, Leases):
 
         lease = await self._retried(target, attempt)
         # From here on whoever had the lease before finds each object changed since it read it, and looks again.
-        await self._retried(target, mark)
+        try:
+            await self._retried(target, mark)
+        except PlatformUnavailable:  # a route that cannot be written now: its older holder cannot write it either
+            if not force:
+                raise
         return lease
 
     async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:

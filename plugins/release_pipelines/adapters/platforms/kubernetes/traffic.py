@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from release_pipelines.adapters.kubernetes.annotations import marks
-from release_pipelines.adapters.kubernetes.client import Object
+from release_pipelines.adapters.kubernetes.client import SERVICES, Object
 from release_pipelines.adapters.kubernetes.router import applies, route_patch
-from release_pipelines.adapters.platforms.kubernetes import leases, manifests, preview
+from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, preview
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import router_of
 from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state, stable_pin
@@ -57,6 +57,29 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         if "preview" in state.tracks and not _ready(state.tracks["preview"]):
             await preview.close_route(self.client, target, fence)
         return changed
+
+    async def divert(self, target: Target, fence: int) -> bool:
+        """The Services of the tracks beside stable pick stable's pods."""
+        return await self._retried(target, lambda: self._divert(target, fence))
+
+    async def _divert(self, target: Target, fence: int) -> bool:
+        state = await read_state(self.client, target)
+        leases.refuse_others(state.lease, target, fence)
+        if router_of(target).pods_make_weight or not _ready(state.stable):
+            return False
+        names = [manifests.service_name(target), *(manifests.deployment_name(target, it) for it in state.beside)]
+        stable, *services = [await self.client.get(SERVICES, target.namespace, name) for name in names]
+        wanted = (stable or {}).get("spec", {}).get("selector")
+        own = [
+            it for it, track in zip(services, state.beside, strict=True) if it and ownership.is_track(it, target, track)
+        ]
+        if not wanted:
+            return False
+        for service in own:
+            if (picked := service["spec"].get("selector") or {}) != wanted:
+                selector = {**dict.fromkeys(picked), **wanted}
+                await Writer(self.client, target, fence).patch(SERVICES, service, {"spec": {"selector": selector}})
+        return bool(own)
 
 
 def _ready(deployment: Object | None) -> int:

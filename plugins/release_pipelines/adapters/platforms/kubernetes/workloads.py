@@ -168,6 +168,7 @@ class KubernetesWorkloads(Cluster, Workloads):
                                 f"the {track} is a copy of it.")  # fmt: skip
         count = replicas or (current or {}).get("spec", {}).get("replicas") or target.workload.replicas
         if current and readiness.image_of(current, manifests.container_name(target, current)) == artifact.reference:
+            await self._undivert(writer, track)
             return await self._scale(writer, current, count)
         await self._state_secret(target)
         service = await self._stable_service(writer, stable)
@@ -182,11 +183,22 @@ class KubernetesWorkloads(Cluster, Workloads):
         name = manifests.deployment_name(target, track)
         if (not shared or track == "preview") and await self.client.get(SERVICES, target.namespace, name) is None:
             await writer.create(SERVICES, manifests.beside_service(target, track, service))
+        else:
+            await self._undivert(writer, track)
         if current is None:
             await writer.create(DEPLOYMENTS, body)
         else:
             await writer.replace(DEPLOYMENTS, current, body)
         return True
+
+    async def _undivert(self, writer: Writer, track: Track) -> None:
+        """Let a track's own Service pick its own pods again, if it was diverted."""
+        target = writer.target
+        service = await self.client.get(SERVICES, target.namespace, manifests.deployment_name(target, track))
+        own = manifests.own_labels(target, track)
+        if service and ownership.is_track(service, target, track) and service["spec"].get("selector") != own:
+            selector = {**dict.fromkeys(service["spec"].get("selector") or {}), **own}
+            await writer.patch(SERVICES, service, {"spec": {"selector": selector}})
 
     async def _scale(self, writer: Writer, current: Object, count: int) -> bool:
         if current["spec"].get("replicas") == count:

@@ -251,6 +251,8 @@ class RollbackSwitchOperator(PlannedOperator):
     def work(self, context: Context) -> dict[str, Any]:
         planned = self.planned()
 
+        from release_pipelines.core.progression.way_back import give_back
+
         async def switch(platform: Platform) -> None:
             observed = await platform.observe(planned.target)
             current = observed.route.note if observed.route else RouteNote()
@@ -263,7 +265,7 @@ class RollbackSwitchOperator(PlannedOperator):
                 started_at=time.time(),
                 last_good=planned.plan.artifact or current.last_good,
             )
-            await platform.split(planned.target, ALL_TO_STABLE, note, planned.lease.fence)
+            await give_back(platform, planned.target, note, planned.lease.fence)
 
         PlatformHook(planned.target).call(switch)
         return {"version": planned.plan.version, "digest": planned.plan.digest}

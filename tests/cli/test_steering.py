@@ -183,6 +183,29 @@ def test_the_stability_of_every_version_is_told_with_its_reason(history: History
     assert (newest["good"], newest["aborted_by"], oldest["good"], oldest["held"]) == (False, ["carol"], True, 1)
 
 
+def test_what_speaks_against_a_version_is_lifted_with_who_and_why(history: History) -> None:  # R8
+    name = "release_shop/one#0"
+    history.record_artifact(name, artifact("1.2.0", "a"))
+    history.promoted(name)
+    history.finish(name, "released", "Released.")
+    bad = begins(history, "two", "1.2.0")
+    history.record_artifact(bad, artifact("1.2.0", "a"))
+    history.mark(bad, "production", True, "Rolled back 1.2.0: no node was free.")
+    history.finish(bad, "rolled_back", "Rolled back 1.2.0: no node was free.")
+    lift = ["lift", "shop", "1.2.0", "--environment", "production", "--by", "carol", "--reason", "the cluster was full"]
+    assert run(app, ["lift", "shop", "1.2.0", "--environment", "production", "--reason", " "]).exit_code == 1
+    assert run(app, lift).stdout == (
+        "Lifted: Rolled back 1.2.0: no node was free.\nshop 1.2.0 in production: a rollback may go back to it.\n"
+    )
+    assert run(app, lift).stdout == "Nothing speaks against shop 1.2.0 in production: nothing was changed.\n"
+    assert json.loads(run(app, [*lift, "--json"]).stdout) == {"lifted": [], "good": True}
+    [told] = json.loads(run(app, ["stability", "shop", "--environment", "production", "--json"]).stdout)
+    [mark] = told["marks"]
+    assert (told["good"], mark["lifted_by"], mark["lifted_because"]) == (True, "carol", "the cluster was full")
+    unknown = run(app, ["lift", "shop", "9.9.9", "--environment", "production", "--reason", "x"])
+    assert (unknown.exit_code, unknown.stderr) == (1, "The history knows no release of shop 9.9.9.\n")
+
+
 def test_the_help_says_who_may_give_commands() -> None:
     said = " ".join(run(app, ["abort", "--help"]).stdout.split())
     assert "whoever may write there may give it" in said

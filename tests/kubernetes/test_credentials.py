@@ -87,7 +87,9 @@ async def test_a_token_that_is_withdrawn_in_mid_hold_stops_no_release(world: Wor
                 await world.soon(lambda: asyncio.sleep(0, len(opened) > before), True)
                 await release.told("skip", reason="long enough")
 
-            ending, _ = await all_of(release.run(), withdrawn())
+            async with world.visitors() as visits:
+                ending, _ = await all_of(release.run(), withdrawn())
+                await world.serves("1.1.0")
     assert ending.outcome == "released", ending.sentence
-    await world.serves("1.1.0")
+    assert visits.lost == []
     await world.clean()

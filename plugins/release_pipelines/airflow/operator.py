@@ -18,7 +18,15 @@ from airflow.sdk.exceptions import (
 from pydantic import ValidationError
 
 from release_pipelines.airflow.hooks.history import HistoryHook, record
-from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformUnavailable, ReleaseError
+from release_pipelines.core.errors import (
+    CredentialsRefused,
+    FenceLost,
+    Forbidden,
+    LeaseHeld,
+    MetricsUnavailable,
+    PlatformUnavailable,
+    ReleaseError,
+)
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import MODEL_BRANCH, Value, to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -42,6 +50,9 @@ REASON = "reason"
 
 ABORTED = "aborted"
 """XCom key under which a task that a person aborted says ``{"by", "reason"}``."""
+
+TROUBLE = "trouble"
+"""XCom key of a failing task whose failure says nothing about the version: the name of the error of what did not answer, or refused."""
 
 RELEASE_ID = "release"
 """XCom key of the release's id, pushed as soon as the history knows it."""
@@ -67,6 +78,21 @@ class AbortedByPerson(AirflowFailException):
         super().__init__(f"{by} aborted it: {reason}")
         self.by = by
         self.reason = reason
+
+
+NOT_THE_VERSION = (PlatformUnavailable, CredentialsRefused, Forbidden, FenceLost, LeaseHeld)
+"""Errors that say nothing about the version."""
+
+
+class OutsideTrouble(AirflowFailException):
+    """What is around the version did not answer, or refused.
+
+    :param kind: the name of the error.
+    """
+
+    def __init__(self, sentence: str, kind: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
 
 
 def validation_sentence(error: ValidationError) -> str:
@@ -116,13 +142,18 @@ def explained(context: Context) -> Iterator[None]:
         yield
     except NO_FAILURE:
         raise
-    except worth_another_try() as error:
+    except (*worth_another_try(), Forbidden, FenceLost, LeaseHeld) as error:
+        context["ti"].xcom_push(TROUBLE, type(error).__name__)
         _push(context, str(error))
+        if not isinstance(error, worth_another_try()):
+            raise AirflowFailException(str(error)) from error
         raise AirflowException(str(error)) from error
     except ValidationError as error:
         _push(context, validation_sentence(error))
         raise AirflowFailException(validation_sentence(error)) from None
     except AirflowException as error:
+        if isinstance(error, OutsideTrouble):
+            context["ti"].xcom_push(TROUBLE, error.kind)
         if isinstance(error, AbortedByPerson):
             context["ti"].xcom_push(ABORTED, storable({"by": error.by, "reason": error.reason}))
         _push(context, str(error))
@@ -143,6 +174,8 @@ def checked_event(event: dict[str, Any]) -> dict[str, Any]:
     """
     if event.get("aborted"):
         raise AbortedByPerson(event["aborted"]["by"], event["aborted"]["reason"])
+    if event.get("error") and event.get("kind") in {it.__name__ for it in NOT_THE_VERSION}:
+        raise OutsideTrouble(event["error"], event["kind"])
     if event.get("error"):
         raise AirflowFailException(event["error"])
     return event

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from release_pipelines.cli.commands import add_commands
+from release_pipelines.cli.commands import add_commands, last_environment, login
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
@@ -111,12 +111,15 @@ def report(
 @app.command()
 def stability(
     name: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
+    environment: Annotated[
+        str | None, typer.Option(help="Where; default: the app's last one, or anywhere if it has no file here.")
+    ] = None,
     as_json: AsJson = False,
     database: Database = None,
 ) -> None:
     """Say how every version did over all its releases, and whether a rollback may go back to it."""
     with errors_as_sentences():
-        versions = open_history_at(database).stability(name)
+        versions = open_history_at(database).stability(name, environment or last_environment(name))
     if as_json:
         print_json([times(it.model_dump(mode="json")) for it in versions])
     elif not versions:
@@ -135,6 +138,37 @@ def stability(
             "why",
         )
         print_table(headings, [_stability_row(it) for it in versions])
+
+
+@app.command()
+def lift(
+    name: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that is blamed.")],
+    reason: Annotated[str, typer.Option(help="Why it was not the version's fault; kept in the history.")],
+    environment: Annotated[str | None, typer.Option(help="Where; default: the app's last environment.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who says so; kept in the history. Default: the login here.")] = None,
+    as_json: AsJson = False,
+    database: Database = None,
+) -> None:
+    """Lift what speaks against a version in an environment, so that a rollback may go back to it. Doing it again changes nothing."""
+    with errors_as_sentences():
+        where = environment or last_environment(name)
+        if where is None:
+            fail(f"{name} has no file here, so its last environment is not known: --environment is expected.")
+        if not reason.strip():
+            fail("--reason: a few words are expected, and are kept with what is lifted.")
+        history = open_history_at(database)
+        lifted = history.lift(name, version, where, by or login(), reason.strip())
+        now = next((it for it in history.stability(name, where) if it.version == version), None)
+    if as_json:
+        print_json({"lifted": [times(it.model_dump(mode="json")) for it in lifted], "good": bool(now and now.good)})
+    elif not lifted:
+        print(f"Nothing speaks against {name} {version} in {where}: nothing was changed.")
+    else:
+        for it in lifted:
+            print(f"Lifted: {it.sentence}")
+        good = "a rollback may go back to it" if now and now.good else f"it is still not good: {now.why if now else ''}"
+        print(f"{name} {version} in {where}: {good}.".replace("..", "."))
 
 
 @app.command()

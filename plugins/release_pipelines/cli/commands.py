@@ -59,7 +59,7 @@ def _command(kind: CommandKind) -> Callable[..., None]:
         database: Database = None,
     ) -> None:
         with errors_as_sentences():
-            _give(kind, name, reason.strip(), by or _login(), _seconds(wait), as_json, database)
+            _give(kind, name, reason.strip(), by or login(), _seconds(wait), as_json, database)
 
     return command
 
@@ -90,6 +90,14 @@ def addressed_release(running: list[Release], name: str) -> Release | None:
     return next((it for it in running if name in (it.app, it.id) or it.id.startswith(name)), None)
 
 
+def last_environment(app: str) -> str | None:
+    """The app's last environment; None where it has no file here that can be read."""
+    try:
+        return _spec(app).production.name
+    except ValueError:
+        return None
+
+
 def _spec(app: str) -> ReleaseSpec:
     """The specification that the app's running release began with, else the one in its file; both name the approvers.
 
@@ -108,7 +116,11 @@ def _spec(app: str) -> ReleaseSpec:
     raise ValueError(f"There is no app {app} in {apps}: run this in the project, or name RELEASE_PIPELINES_APPS.")
 
 
-def _login() -> str:
+def login() -> str:
+    """Who is logged in here.
+
+    :raises ValueError: when that is nobody.
+    """
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -146,7 +146,7 @@ def test_the_last_good_one_is_the_newest_that_held(history: History) -> None:  #
 def test_what_was_rolled_back_later_is_not_good_any_more(history: History) -> None:  # R8
     release(history, 1, "1.0.0", "a")
     release(history, 2, "1.1.0", "b")
-    release(history, 3, "1.1.0", "b", outcome="aborted")
+    release(history, 3, "1.1.0", "b", outcome="rolled_back")
     assert history.last_good("shop") == artifact("1.0.0", "a")
     release(history, 4, "1.1.0", "b")
     assert history.last_good("shop") == artifact("1.1.0", "b")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from release_pipelines.features.outcome.decision import Facts, outcome_of
+import pytest
+
+from release_pipelines.features.outcome.decision import Facts, outcome_of, speaks_against
 
 DONE = {"complete": "success", "approval": "success", "deploy": "success", "plan": "skipped"}
 
@@ -75,3 +77,26 @@ def test_a_release_that_a_person_hurried_says_so() -> None:  # R13
     assert sentence == (
         "Released 1.1.0: it serves all traffic in production and held. bob had it promoted before its time: hotfix."
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "against"),
+    [
+        ({"judgement": "fail"}, True),
+        ({"judgement": None, "reason": "1.1.0 did not become ready: exit code 3."}, True),
+        ({"judgement": "error"}, False),
+        ({"judgement": "inconclusive"}, False),
+        ({"trouble": True}, False),
+        ({"ended_outside": True}, False),
+        ({"aborted": ALICE}, False),
+        ({"taken_over": "release_rollback/x#0"}, None),
+        ({"deployed": False}, None),
+    ],
+)
+def test_only_what_a_version_did_itself_speaks_against_it(given: dict[str, Any], against: bool | None) -> None:  # R8
+    found = facts(BACK, **{"failed_task": "production.step_10", "reason": "it went wrong", **given})
+    assert speaks_against(found, outcome_of(found)[0]) is against
+
+
+def test_a_version_that_was_released_has_nothing_that_speaks_against_it() -> None:
+    assert speaks_against(facts(), "released") is None

@@ -310,6 +310,35 @@ def test_a_release_that_held_has_plots_and_no_incident(world: World, tmp_path: P
     assert receiver.requests[0][2]["report"] is None
 
 
+@pytest.mark.parametrize(
+    ("said", "good"),
+    [
+        ({"verdict": {"weight": 10, "judgement": "fail", "sentence": NUMBERS}}, False),
+        ({"verdict": {"weight": 10, "judgement": "error", "sentence": "could not measure error rate"}}, True),
+        ({"aborted": {"by": "carol", "reason": "the network is being changed"}}, True),
+        ({"trouble": "PlatformUnavailable"}, True),
+        ({"reason": None}, True),
+    ],
+    ids=["numbers", "unmeasured", "aborted", "trouble", "killed"],
+)
+def test_a_version_that_held_before_stays_good_unless_it_went_wrong_itself(
+    world: World, tmp_path: Path, receiver: Receiver, said: dict[str, Any], good: bool
+) -> None:  # R8
+    history = begun()
+    before = "release_shop/earlier#0"
+    history.at(1.0).begin(before, "shop", "release_shop", "earlier", "1.1.0", "alice")
+    history.record_artifact(before, artifact())
+    history.promoted(before)
+    history.finish(before, "released", "Released 1.1.0.")
+    history.record_event(RELEASE, "rollback", "all traffic back to 1.0.0", "production")
+    run = rolled_back()
+    run.values |= {("production.step_10", key): value for key, value in said.items()}
+    ends(tmp_path, run)
+    [it] = [it for it in history.stability("shop", "production") if it.version == "1.1.0"]
+    assert it.good is good, it.why
+    assert [mark.sentence for mark in it.marks] == ([] if good else [run.pushed["reason"]])
+
+
 def test_an_abort_before_production_is_told_and_is_no_incident(
     world: World, tmp_path: Path, receiver: Receiver
 ) -> None:

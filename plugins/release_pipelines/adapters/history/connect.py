@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from release_pipelines.adapters.history.errors import reachable
 from release_pipelines.adapters.history.store import History
 
-REVISION = "0002"
+REVISION = "0003"
 """Newest migration. Revisions are numbers, so that an older package can tell that a database is newer than itself."""
 
 VERSION_TABLE = "release_alembic_version"

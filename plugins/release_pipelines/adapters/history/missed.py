@@ -25,7 +25,7 @@ from release_pipelines.core.model.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-Write = Literal["begin", "record_artifact", "record_event", "record_verdict", "promoted", "finish", "answer"]
+Write = Literal["begin", "record_artifact", "record_event", "record_verdict", "promoted", "finish", "mark", "answer"]
 """Methods of the history that can be made up for."""
 
 VALUES: dict[str, type[Value]] = {it.__name__: it for it in (Artifact, Sample, Verdict)}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, or_, select
 
-from release_pipelines.adapters.history.tables import approvals, commands, events, releases, verdicts
+from release_pipelines.adapters.history.blame import WENT_BACK, Story, marks_of, newest_good
+from release_pipelines.adapters.history.tables import approvals, commands, events, marks, releases, verdicts
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.command import COMMAND_KINDS
-from release_pipelines.core.model.records import Direction, Stability
+from release_pipelines.core.model.records import Direction
 from release_pipelines.core.versions import goes_backward, version_fits
 
-WENT_WRONG = ("rolled_back", "rollback_failed", "aborted")
-"""Outcomes after which a version does not count as good."""
+WENT_WRONG = (*WENT_BACK, "aborted")
+"""Outcomes of a release that had begun to change something."""
 
 
 def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:
@@ -35,37 +36,6 @@ def direction_of(version: str, last: str | None, *, released_before: bool) -> Di
 def given() -> Select[Any]:
     """Commands, oldest first. One of a kind that only another version knows is left to that version."""
     return select(commands).where(commands.c.kind.in_(COMMAND_KINDS)).order_by(commands.c.id)
-
-
-def good(app: str, *, environment: str | None = None, excluding: str | None = None) -> Select[Any]:
-    """The newest release of ``app`` that was promoted and held, and whose digest did not go wrong later (R8)."""
-    later = releases.alias("later")
-    wrong: ColumnElement[bool] = later.c.outcome.in_(WENT_WRONG)
-    if environment is not None:
-        went_back = (
-            events.c.release_id == later.c.id,
-            events.c.kind == "rollback",
-            events.c.environment == environment,
-        )
-        wrong = or_(wrong, exists().where(*went_back))
-    query = (
-        select(releases)
-        .where(releases.c.app == app, releases.c.promoted_at.is_not(None), releases.c.digest.is_not(None))
-        .where(or_(releases.c.outcome.is_(None), releases.c.outcome == "released"))
-        .where(
-            ~exists().where(
-                later.c.app == app,
-                later.c.digest == releases.c.digest,
-                later.c.started_at > releases.c.started_at,
-                wrong,
-            )
-        )
-        .order_by(releases.c.promoted_at.desc())
-        .limit(1)
-    )
-    if excluding is not None:
-        query = query.where(releases.c.digest != excluding)
-    return query
 
 
 def releases_of(app: str, *conditions: ColumnElement[bool]) -> Select[Any]:
@@ -118,47 +88,50 @@ def fields(row: Any) -> dict[str, Any]:
     return {name: value for name, value in row._mapping.items() if name != "id"}
 
 
-def stability_of(rows: Sequence[Any], aborts: Iterable[Any], went_back: Collection[str]) -> list[Stability]:
-    """How stable every version is, newest first; the same rule as :func:`good`, with reasons.
-
-    :param rows: releases of one app that have a digest, newest first.
-    :param aborts: ``release_id`` and ``by`` of every abort command.
-    :param went_back: ids of releases with a rollback in the environment that is asked about.
-    """
-    people: dict[str, list[str]] = {}
-    for abort in aborts:
-        people.setdefault(abort.release_id, []).append(abort.by)
-    by_digest: dict[str, list[Any]] = {}
-    for row in rows:
-        by_digest.setdefault(row.digest, []).append(row)
-    return [_stability(releases_, people, went_back) for releases_ in by_digest.values()]
-
-
-def _stability(rows: list[Any], people: dict[str, list[str]], went_back: Collection[str]) -> Stability:
-    held_rows = [row for row in rows if row.promoted_at is not None and row.outcome in (None, "released")]
-    wrong_rows = [row for row in rows if row.outcome in WENT_WRONG or row.id in went_back]
-    last, newest_wrong = rows[0], wrong_rows[0] if wrong_rows else None
-    good = bool(held_rows) and (newest_wrong is None or newest_wrong.started_at < held_rows[0].started_at)
-    if good:
-        why = "promoted and held, and nothing went wrong with it since."
-    elif newest_wrong is not None:
-        why = (
-            f"it went wrong later: {newest_wrong.sentence or newest_wrong.outcome}"
-            if held_rows
-            else f"it went wrong: {newest_wrong.sentence}"
-        )
-    else:
-        why = "it was never promoted."
-    return Stability(
-        version=last.version,
-        digest=last.digest,
-        promoted=sum(row.promoted_at is not None for row in rows),
-        held=len(held_rows),
-        rolled_back=sum(row.outcome in ("rolled_back", "rollback_failed") for row in rows),
-        aborted=sum(row.outcome == "aborted" for row in rows),
-        aborted_by=[by for row in rows for by in people.get(row.id, [])],
-        last_outcome=last.outcome,
-        last_at=last.started_at,
-        good=good,
-        why=why,
+def stories(connection: Connection, app: str) -> dict[str, Story]:
+    """What is known of every release of the app beside its own row, by its id."""
+    known: dict[str, Story] = defaultdict(Story)
+    ids = select(releases.c.id).where(releases.c.app == app)
+    for mark in connection.execute(select(marks).where(marks.c.release_id.in_(ids)).order_by(marks.c.id)):
+        known[mark.release_id].marks.append(mark)
+    went_back = select(events.c.release_id, events.c.environment).where(
+        events.c.release_id.in_(ids), events.c.kind == "rollback", events.c.environment.is_not(None)
     )
+    for it in connection.execute(went_back):
+        known[it.release_id].rolled_back_in.add(it.environment)
+    judged = select(verdicts.c.release_id, verdicts.c.environment, verdicts.c.judgement).where(
+        verdicts.c.release_id.in_(ids)
+    )
+    for it in connection.execute(judged.order_by(verdicts.c.decided_at)):
+        known[it.release_id].judgements[it.environment] = it.judgement
+    aborts = select(commands.c.release_id, commands.c.by).where(
+        commands.c.release_id.in_(ids), commands.c.kind == "abort"
+    )
+    for it in connection.execute(aborts.order_by(commands.c.id)):
+        known[it.release_id].aborted_by.append(it.by)
+    return known
+
+
+def newest_good_of(
+    connection: Connection, app: str, environment: str | None = None, excluding: str | None = None
+) -> Any:
+    """The newest release of ``app`` that was promoted and held, and whose version is not blamed since (R8)."""
+    rows = connection.execute(releases_of(app, releases.c.digest.is_not(None))).all()
+    return newest_good(rows, stories(connection, app), environment, excluding)
+
+
+def worth_keeping(connection: Connection) -> set[str]:
+    """Ids of the releases that are good somewhere, and of those that speak against their versions elsewhere."""
+    kept = set()
+    places = [
+        None,
+        *connection.scalars(select(events.c.environment).where(events.c.environment.is_not(None)).distinct()),
+    ]
+    for app in connection.scalars(select(releases.c.app).distinct()).all():
+        rows = connection.execute(releases_of(app, releases.c.digest.is_not(None))).all()
+        known = stories(connection, app)
+        good = [row for place in places if (row := newest_good(rows, known, place))]
+        digests = {row.digest for row in good}
+        against = [row for row in rows if row.digest in digests and marks_of(row, known.get(row.id, Story()), None)]
+        kept |= {row.id for row in (*good, *against)}
+    return kept

@@ -8,17 +8,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, func, select
 
+from release_pipelines.adapters.history.blame import stability_of
 from release_pipelines.adapters.history.errors import UnknownRelease, reachable
 from release_pipelines.adapters.history.queries import (
     artifact_in,
     fields,
     given,
-    good,
     listed,
+    newest_good_of,
     reached,
     release_in,
     releases_of,
-    stability_of,
+    stories,
 )
 from release_pipelines.adapters.history.tables import approvals, commands, events, measurements, releases, verdicts
 from release_pipelines.core.model.artifact import Artifact
@@ -53,11 +54,11 @@ class Questions:
     def last_good(self, app: str, environment: str | None = None, *, excluding: str | None = None) -> Artifact | None:
         """Newest artifact that was promoted and held, and did not go wrong in a later release (R8).
 
-        :param environment: a rollback in this environment counts as going wrong, whatever came of the release.
+        :param environment: only what went wrong here counts; None: what went wrong anywhere.
         :param excluding: a digest that it must not be, like that of the release that is being rolled back.
         """
         with self._read() as connection:
-            return artifact_in(connection.execute(good(app, environment=environment, excluding=excluding)).first())
+            return artifact_in(newest_good_of(connection, app, environment, excluding))
 
     def good_version(self, app: str, environment: str, version: str) -> Artifact:
         """The artifact of a version that a rollback may go back to.
@@ -76,23 +77,11 @@ class Questions:
     def stability(self, app: str, environment: str | None = None) -> list[Stability]:
         """Every version with what became of its releases, newest first (R8).
 
-        :param environment: a rollback in this environment counts as going wrong, whatever came of the release.
+        :param environment: only what went wrong here counts; None: what went wrong anywhere.
         """
         with self._read() as connection:
             rows = connection.execute(releases_of(app, releases.c.digest.is_not(None))).all()
-            ids = [row.id for row in rows]
-            aborts = connection.execute(
-                select(commands.c.release_id, commands.c.by).where(
-                    commands.c.release_id.in_(ids), commands.c.kind == "abort"
-                )
-            ).all()
-            went_back = set()
-            if environment is not None:
-                rolled_back = select(events.c.release_id).where(
-                    events.c.release_id.in_(ids), events.c.kind == "rollback", events.c.environment == environment
-                )
-                went_back = set(connection.scalars(rolled_back))
-        return stability_of(rows, aborts, went_back)
+            return stability_of(rows, stories(connection, app), environment)
 
     def running(self, app: str, environment: str) -> list[Release]:
         """The app's releases that have not ended, without manual rollbacks; first the one that a command without an id is for.

@@ -10,13 +10,16 @@ from typing import Any, get_args
 from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.queries import (
     direction_of,
     given,
-    good,
+    newest_good_of,
     reached,
     releases_of,
+    stories,
+    worth_keeping,
 )
 from release_pipelines.adapters.history.questions import Questions
 from release_pipelines.adapters.history.tables import (
@@ -25,6 +28,7 @@ from release_pipelines.adapters.history.tables import (
     as_kept,
     commands,
     events,
+    marks,
     measurements,
     releases,
     reports,
@@ -38,6 +42,7 @@ from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.model.records import (
     Attachment,
     Decision,
+    Mark,
 )
 from release_pipelines.core.model.verdict import Verdict
 
@@ -116,7 +121,7 @@ class History(Questions):
                     f"{artifact.app} {artifact.version} has been deployed as {other.digest} (release {other.id}), and "
                     f"the image is {artifact.digest} now. A version keeps its image: give the new one a version of its own."
                 )
-            last = connection.execute(good(artifact.app)).first()
+            last = newest_good_of(connection, artifact.app)
             before = select(releases.c.id).where(
                 releases.c.app == artifact.app,
                 releases.c.digest == artifact.digest,
@@ -209,6 +214,51 @@ class History(Questions):
                 .where(releases.c.id == release_id, open_to_it)
                 .values(outcome=outcome, sentence=sentence, ended_at=self._now())
             )
+
+    # --- what speaks against a version --------------------------------------------------------------------------
+
+    def mark(self, release_id: str, environment: str, bad: bool, sentence: str) -> None:
+        """Say whether a release that went back in an environment speaks against its version there, and why.
+
+        What a person has lifted stays lifted.
+        """
+        here = {"release_id": release_id, "environment": environment}
+        with self._write() as connection:
+            self._known(connection, release_id)
+            self._add(connection, marks, [{**here, "bad": bad, "sentence": sentence, "at": self._now()}])
+            same = (marks.c.release_id == release_id, marks.c.environment == environment, marks.c.lifted_at.is_(None))
+            connection.execute(update(marks).where(*same).values(bad=bad, sentence=sentence))
+
+    def lift(self, app: str, version: str, environment: str, by: str, reason: str) -> list[Mark]:
+        """Lift all that speaks against a version in an environment: it was not the version's fault. The first who does so stays.
+
+        :return: what is lifted now; empty where nothing spoke against it.
+        :raises UnknownRelease: when there is no release of the version.
+        """
+        with self._write() as connection:
+            rows = connection.execute(
+                releases_of(app, releases.c.version == version, releases.c.digest.is_not(None))
+            ).all()
+            if not rows:
+                raise UnknownRelease(f"The history knows no release of {app} {version}.")
+            same = releases_of(app, releases.c.digest.in_({row.digest for row in rows}))
+            known = stories(connection, app)
+            found = [
+                mark
+                for row in connection.execute(same)
+                for mark in marks_of(row, known.get(row.id, Story()), environment)
+                if mark.lifted_at is None
+            ]
+            news = {"lifted_at": self._now(), "lifted_by": by, "lifted_because": reason}
+            for it in found:
+                here = {"release_id": it.release, "environment": environment}
+                self._add(connection, marks, [{**here, "bad": True, "sentence": it.sentence, "at": it.at}])
+                place = (marks.c.release_id == it.release, marks.c.environment == environment)
+                connection.execute(update(marks).where(*place).values(**news))
+                sentence = f"{by} lifted what speaks against {version} in {environment}: {reason}"
+                row = {"kind": "lifted", "environment": None, "sentence": sentence, "data": {"by": by}}
+                self._append(connection, events, it.release, row)
+        return [it.model_copy(update={**news, "environment": environment}) for it in found]
 
     # --- commands -----------------------------------------------------------------------------------------------
 
@@ -306,15 +356,14 @@ class History(Questions):
         return [Attachment(name=row.name, media_type=row.media_type, at=row.at, content=row.content) for row in rows]
 
     def prune(self, older_than_days: float) -> int:
-        """Remove old releases, but keep the last good one of every app.
+        """Remove old releases, but keep the last good one of every app in every environment.
 
         :param older_than_days: age since the end of a release, in days.
         :return: the number of removed releases.
         """
         before = self._now() - older_than_days * 86400
         with self._write() as connection:
-            apps = connection.scalars(select(releases.c.app).distinct()).all()
-            kept = [row.id for row in (connection.execute(good(app)).first() for app in apps) if row]
+            kept = worth_keeping(connection)
             old = delete(releases).where(releases.c.ended_at < before, releases.c.id.not_in(kept))
             return int(connection.execute(old).rowcount)
 

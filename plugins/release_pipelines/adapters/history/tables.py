@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -200,3 +201,19 @@ reports = Table(
     Column("content", SafeText, nullable=False),
     UniqueConstraint("release_id", "name"),
 )
+
+marks = Table(
+    "release_marks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("environment", ShortText(64), nullable=False),
+    Column("bad", Boolean, nullable=False),
+    Column("sentence", SafeText, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("lifted_at", Double),
+    Column("lifted_by", ShortText(255)),
+    Column("lifted_because", SafeText),
+    UniqueConstraint("release_id", "environment"),
+)
+"""Whether a release that went back in an environment says something against its version there, and why."""

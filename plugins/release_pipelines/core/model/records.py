@@ -46,6 +46,18 @@ class Attachment(Stored):
     content: str
 
 
+class Mark(Stored):
+    """What a release that went back in an environment says against its version there."""
+
+    release: str
+    environment: str | None = Field(None, description="None: an earlier version did not keep it, so everywhere")
+    sentence: str = Field(description="Why")
+    at: float
+    lifted_by: str | None = Field(None, description="Who said that it was not the version's fault")
+    lifted_because: str | None = None
+    lifted_at: float | None = None
+
+
 class Stability(Stored):
     """How stable one version is, over all of its releases."""
 
@@ -60,6 +72,7 @@ class Stability(Stored):
     last_at: float
     good: bool = Field(False, description="A rollback may go back to it (R8)")
     why: str = Field("", description="Why it may, or may not, in a sentence")
+    marks: list[Mark] = Field(default_factory=list, description="What it is blamed for, newest first, lifted or not")
 
 
 class RecordedVerdict(Verdict):

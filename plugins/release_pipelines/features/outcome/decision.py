@@ -8,6 +8,9 @@ from release_pipelines.core.model.base import Stored, Value
 from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.model.task_state import touched
 
+WENT_WRONG: tuple[Outcome, ...] = ("rolled_back", "rollback_failed", "aborted")
+"""Outcomes that say whether they speak against the version."""
+
 
 class Abort(Stored):
     """Who ended a release, and why, in that person's words."""
@@ -18,6 +21,9 @@ class Abort(Stored):
 
 class Facts(Value):
     """What the outcome is decided from.
+
+    ``judgement`` is that of the failed task's own verdict; ``trouble``: that task failed because something did not answer, or refused, and
+    not because of the version; ``ended_outside``: nobody knows why it ended.
 
     ``states`` maps the names below to Airflow's task states: ``complete``, ``approval``, ``deploy`` (the first task that
     changes production), ``plan``, ``verify`` (of the rollback). ``failed_task`` and ``reason`` are those of the
@@ -33,6 +39,9 @@ class Facts(Value):
     approval: str | None = None
     failed_task: str | None = None
     reason: str | None = None
+    judgement: str | None = None
+    trouble: bool = False
+    ended_outside: bool = False
     weight: int | None = None
     returned_to: str | None = None
     marked_by_person: bool = False
@@ -76,6 +85,19 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
         failed = facts.rollback_reason.rstrip(".")
         return "rollback_failed", f"Rollback of {facts.version} failed: {failed}. It was to go back because: {why}."
     return "rollback_failed", f"Rollback of {facts.version} failed: {why}."
+
+
+def speaks_against(facts: Facts, outcome: Outcome) -> bool | None:
+    """Whether the outcome speaks against the version in production; None where production was left as it was, or the version stayed.
+
+    Only what the version did itself does: not a person's abort, not a measurement that could not be made, and not trouble of what is
+    around it.
+    """
+    if outcome not in WENT_WRONG or not touched(facts.states.get("deploy")) or not facts.deployed:
+        return None
+    if outcome == "aborted" or facts.aborted or facts.taken_over:
+        return False
+    return facts.judgement not in ("error", "inconclusive") and not facts.trouble and not facts.ended_outside
 
 
 def _why(facts: Facts) -> str:

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.ending import explain_and_tell, noted
 from release_pipelines.airflow.hooks.history import HistoryHook, record
-from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, ReleaseOperator
+from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, TROUBLE, ReleaseOperator
 from release_pipelines.airflow.task_states import task_states
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.outcome import INCIDENT, Outcome
@@ -18,7 +18,7 @@ from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.task_state import touched
 from release_pipelines.core.text import storable
-from release_pipelines.features.outcome.decision import Facts, outcome_of
+from release_pipelines.features.outcome.decision import Facts, outcome_of, speaks_against
 from release_pipelines.spec.frozen import thaw
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import stages
@@ -61,6 +61,9 @@ class RecordOutcomeOperator(ReleaseOperator):
         outcome, sentence = outcome_of(facts)
         if release:
             record(HistoryHook().history, "finish", release, outcome, sentence)
+            against = speaks_against(facts, outcome)
+            if against is not None:
+                record(HistoryHook().history, "mark", release, self.production, against, sentence)
             with noted("The commands that came too late could not be answered"):
                 self._answer_late(release, outcome)
         context["ti"].xcom_push("outcome", outcome)
@@ -122,11 +125,14 @@ class RecordOutcomeOperator(ReleaseOperator):
         params: Any = context["params"]
         reason = self._pull(context, failed, REASON) if failed else None
         verdict = self._verdict(context, failed)
+        own = self._pull(context, failed, "verdict") if failed else None
+        ended_outside = failed is None or reason is None
         if failed and reason is None:
             reason = f"{failed} was ended from outside (by a person, or its process died)"
             route_verdict = self._pull(context, self.roles["plan"], "verdict")
             if route_verdict:
                 verdict, reason = route_verdict, f"{route_verdict['sentence']}; {reason}"
+                own, ended_outside = route_verdict, False
         switched = self._pull(context, self.roles["switch"]) or {}
         critical = ("plan", "prepare", "switch", "verify")
         failed_rollback = next((self.roles[it] for it in critical if states[self.roles[it]] == "failed"), None)
@@ -140,6 +146,9 @@ class RecordOutcomeOperator(ReleaseOperator):
             approval=self._pull(context, self.roles["approval"], "decision"),
             failed_task=failed,
             reason=reason,
+            judgement=(own or {}).get("judgement"),
+            trouble=bool(failed and self._pull(context, failed, TROUBLE)),
+            ended_outside=ended_outside,
             weight=(verdict or {}).get("weight"),
             returned_to=switched.get("version") or self._pull(context, self.roles["give_back"], "returned"),
             marked_by_person=failed is None,

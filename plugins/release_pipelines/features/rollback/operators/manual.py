@@ -254,6 +254,12 @@ class RecordRollbackOperator(ReleaseOperator):
     def _end(self, context: Context, outcome: Any, sentence: str, facts: dict[str, Any] | None) -> dict[str, Any]:
         if facts:
             record(HistoryHook().history, "finish", facts["release"], outcome, sentence)
+            if outcome in (
+                "rolled_back",
+                "rollback_failed",
+            ):  # who removes a version has a reason, also where that fails
+                place = facts["target"]["environment"]
+                record(HistoryHook().history, "mark", facts["release"], place, True, sentence)
         context["ti"].xcom_push("outcome", outcome)
         context["ti"].xcom_push(REASON, sentence)
         if facts:

@@ -142,11 +142,9 @@ def explained(context: Context) -> Iterator[None]:
         yield
     except NO_FAILURE:
         raise
-    except (*worth_another_try(), Forbidden, FenceLost, LeaseHeld) as error:
+    except worth_another_try() as error:
         context["ti"].xcom_push(TROUBLE, type(error).__name__)
         _push(context, str(error))
-        if not isinstance(error, worth_another_try()):
-            raise AirflowFailException(str(error)) from error
         raise AirflowException(str(error)) from error
     except ValidationError as error:
         _push(context, validation_sentence(error))
@@ -159,6 +157,8 @@ def explained(context: Context) -> Iterator[None]:
         _push(context, str(error))
         raise
     except (ReleaseError, ValueError) as error:
+        if isinstance(error, NOT_THE_VERSION):
+            context["ti"].xcom_push(TROUBLE, type(error).__name__)
         _push(context, str(error))
         raise AirflowFailException(str(error)) from error
     except Exception as error:

@@ -102,13 +102,13 @@ def stories(connection: Connection, app: str) -> dict[str, Story]:
     judged = select(verdicts.c.release_id, verdicts.c.environment, verdicts.c.judgement).where(
         verdicts.c.release_id.in_(ids)
     )
-    for it in connection.execute(judged.order_by(verdicts.c.decided_at)):
-        known[it.release_id].judgements[it.environment] = it.judgement
+    for verdict in connection.execute(judged.order_by(verdicts.c.decided_at)):
+        known[verdict.release_id].judgements[verdict.environment] = verdict.judgement
     aborts = select(commands.c.release_id, commands.c.by).where(
         commands.c.release_id.in_(ids), commands.c.kind == "abort"
     )
-    for it in connection.execute(aborts.order_by(commands.c.id)):
-        known[it.release_id].aborted_by.append(it.by)
+    for abort in connection.execute(aborts.order_by(commands.c.id)):
+        known[abort.release_id].aborted_by.append(abort.by)
     return known
 
 

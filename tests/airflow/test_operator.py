@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from release_pipelines.airflow.operator import AbortedByPerson, ReleaseOperator, as_value, checked_event
-from release_pipelines.core.errors import FenceLost, MetricsUnavailable, PlatformUnavailable
+from release_pipelines.airflow.operator import AbortedByPerson, OutsideTrouble, ReleaseOperator, as_value, checked_event
+from release_pipelines.core.errors import FenceLost, Forbidden, MetricsUnavailable, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from tests.features.helpers import Ti
 
@@ -39,6 +39,22 @@ def test_what_was_refused_fails_for_good(error: Exception) -> None:  # R12
     raised, pushed = run(error)
     assert isinstance(raised, AirflowFailException)
     assert str(raised) == str(error) == pushed["reason"]
+
+
+@pytest.mark.parametrize("error", [PlatformUnavailable("The engine is away."), Forbidden("It may not.")])
+def test_a_task_that_failed_because_of_what_is_around_the_version_says_so(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R8
+    monkeypatch.setattr(Ti, "max_tries", 0, raising=False)
+    _, pushed = run(error)
+    assert pushed == {"reason": str(error), "trouble": type(error).__name__}
+
+
+@pytest.mark.parametrize(("kind", "trouble"), [("PlatformUnavailable", True), ("PlatformError", False), ("?", False)])
+def test_the_trouble_of_a_trigger_is_that_of_its_task(kind: str, trouble: bool) -> None:  # R8
+    with pytest.raises(AirflowFailException) as caught:
+        checked_event({"error": "It does not answer.", "kind": kind})
+    assert isinstance(caught.value, OutsideTrouble) is trouble
 
 
 def test_a_skip_is_no_failure() -> None:

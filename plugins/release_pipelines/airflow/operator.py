@@ -143,7 +143,9 @@ def explained(context: Context) -> Iterator[None]:
     except NO_FAILURE:
         raise
     except worth_another_try() as error:
-        context["ti"].xcom_push(TROUBLE, type(error).__name__)
+        ti: Any = context["ti"]
+        if ti.try_number > getattr(ti, "max_tries", ti.try_number):  # it is not tried again
+            ti.xcom_push(TROUBLE, type(error).__name__)
         _push(context, str(error))
         raise AirflowException(str(error)) from error
     except ValidationError as error:

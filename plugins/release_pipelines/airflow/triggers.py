@@ -20,6 +20,7 @@ from release_pipelines.core.errors import CredentialsRefused, PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
+from release_pipelines.core.text import storable
 
 if TYPE_CHECKING:
     from release_pipelines.core.ports.platform import Platform
@@ -122,7 +123,7 @@ class PlatformTrigger(BaseTrigger):
             event = await with_platform(self.target, self.watch)
         except PlatformError as error:
             event = error_event(error)
-        yield TriggerEvent(event)
+        yield TriggerEvent(storable(event))
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
         """The loop of the subclass; returns the event's payload (JSON)."""

@@ -24,6 +24,7 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.text import clean
 from release_pipelines.features.approval.form import approval_form
 from release_pipelines.features.approval.triggers import ReleaseApprovalTrigger
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 
 Decision = Literal["approved", "rejected", "expired"]
+
+
+SUBJECT_LIMIT, BODY_LIMIT = 250, 20_000
+"""Maximum lengths of a question's subject and text, in characters: notes and evidence come from outside."""
 
 
 class AskingOperator(ApprovalOperator):
@@ -122,7 +127,8 @@ class AskingOperator(ApprovalOperator):
                 f"Name another one in `approvers` of {target.environment}."
             )
         self.assigned_users = [{"id": name, "name": name} for name in named] or None
-        self.subject, self.body = self.form(artifact, target, preflight)
+        subject, body = self.form(artifact, target, preflight)
+        self.subject, self.body = clean(subject, SUBJECT_LIMIT), clean(body, BODY_LIMIT, "middle")
         try:
             return super().execute(context)
         except TaskAwaitingInput:  # nobody would look for an abort, or at the version: a trigger waits instead

@@ -16,6 +16,7 @@ from release_pipelines.airflow.triggers import error_event, release_context, wit
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.text import storable
 
 if TYPE_CHECKING:
     from release_pipelines.core.ports.platform import Platform
@@ -103,4 +104,4 @@ class ReleaseApprovalTrigger(HITLTrigger):
         from release_pipelines.airflow.commands import commands_of
         from release_pipelines.core.progression.meanwhile import judge_meanwhile
 
-        return TriggerEvent(await judge_meanwhile(watch, commands_of(self.own["release"])))
+        return TriggerEvent(storable(await judge_meanwhile(watch, commands_of(self.own["release"]))))

@@ -48,6 +48,19 @@ class Backends:
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """Whether somebody follows a route as it stands now."""
+
+    accepted: bool
+    sentence: str = ""
+    """Why not; empty where nobody has said anything of this state of the route, or ever does."""
+    reason: str = ""
+    """The same, in the controller's one word."""
+    silent: bool = False
+    """Nobody has ever said anything of the route."""
+
+
+@dataclass(frozen=True)
 class RouteResource:
     """The kind of object that splits the traffic."""
 
@@ -87,6 +100,8 @@ class KubernetesRouter(Router, Protocol):
     resource: RouteResource
     also: tuple[RouteResource, ...] = ()
     """Other kinds of objects that it reads and writes in the same way, where there is one of the route's name."""
+    new_routes_let_in: bool = False
+    """A route that is made lets people in from outside."""
     previews_have_route: bool = False
     """A preview gets a route of its own, with another host: :meth:`preview_route`."""
 
@@ -112,6 +127,10 @@ class KubernetesRouter(Router, Protocol):
     async def refuse_unsupported(self, client: Client, target: Target, route: Object, traffic: Traffic) -> None:
         """Raise PlatformError when the controller behind the object is not known to do what ``traffic`` asks for."""
         return
+
+    def acceptance(self, route: Object) -> Acceptance:
+        """Whether somebody follows the object as it stands now."""
+        return Acceptance(True)
 
     def needs_stable_pin(self, backends: Backends, traffic: Traffic) -> bool:
         """Whether :meth:`spec` needs :attr:`Backends.stable_pin` to state the traffic."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, PREFIX, TRAFFIC, annotation
 from release_pipelines.adapters.kubernetes.client import Client, Object, Resource
-from release_pipelines.adapters.kubernetes.router import TRACK, Backends, KubernetesRouter, RouteResource
+from release_pipelines.adapters.kubernetes.router import TRACK, Acceptance, Backends, KubernetesRouter, RouteResource
+from release_pipelines.adapters.routers._gateways import GROUP, acceptance, single_gateway
 from release_pipelines.adapters.routers._rules import (
     cookie_pattern,
     entries,
@@ -24,7 +25,6 @@ from release_pipelines.core.model.track import BESIDE, Track
 from release_pipelines.core.model.traffic import Match, Traffic
 from release_pipelines.core.ports.router import Capability, Reserved
 
-GROUP = "gateway.networking.k8s.io"
 GRPC = "GRPCRoute"
 MIRROR = "RequestMirror"
 MIRROR_FEATURE = "HTTPRouteRequestMirror"
@@ -40,6 +40,7 @@ class GatewayApi(KubernetesRouter):
     dialect = "traefik_gateway_api"
     resource = RouteResource(GROUP, ("v1", "v1beta1"), "httproutes", "HTTPRoute")
     also = (RouteResource(GROUP, ("v1", "v1alpha2"), "grpcroutes", GRPC),)
+    new_routes_let_in = True
     previews_have_route = True
     reserved = Reserved(
         labels=(TRACK,),
@@ -102,7 +103,8 @@ class GatewayApi(KubernetesRouter):
         return {"rules": [*testers, *rules]}
 
     async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
-        gateway = await self._single_gateway(client, target)
+        kind = await self.resource.served(client, target.router.kind)
+        gateway = await single_gateway(client, target, kind.api, kind.kind)
         parent = {
             "group": GROUP,
             "kind": "Gateway",
@@ -110,6 +112,9 @@ class GatewayApi(KubernetesRouter):
             "namespace": gateway["metadata"]["namespace"],
         }
         return _route(name, backends, target.host, [parent], "stable")
+
+    def acceptance(self, route: Object) -> Acceptance:
+        return acceptance(route)
 
     def preview_route(self, name: str, route: Object, backends: Backends, host: str | None) -> Object:
         return _route(name, backends, host, route["spec"].get("parentRefs") or [], "preview")
@@ -153,22 +158,6 @@ class GatewayApi(KubernetesRouter):
         except Forbidden:  # an account of one namespace need not see classes
             return False
         return bool(parents)
-
-    async def _single_gateway(self, client: Client, target: Target) -> Object:
-        """The Gateway that a new HTTPRoute is for: the only one of the namespace, else the only one of the cluster.
-
-        :raises PlatformError: when there is none, or more than one.
-        """
-        route = await self.resource.served(client, target.router.kind)
-        gateways = Resource(route.api, "gateways", "Gateway")
-        candidates = await client.find(gateways, target.namespace) or await client.find(gateways, None)
-        if len(candidates) != 1:
-            names = ", ".join(f"{it['metadata']['namespace']}/{it['metadata']['name']}" for it in candidates)
-            raise PlatformError(
-                f"HTTPRoute {target.router.route or target.app} does not exist, and one Gateway is expected to make it for; "
-                f"found {names or 'none'}. Make the HTTPRoute, with the Gateway as its parent."
-            )
-        return candidates[0]
 
     def _shares(self, rule: Object, backends: Backends) -> dict[Track, int]:
         tracks: tuple[Track, ...] = ("stable", *BESIDE)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, SERVICES
-from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, ownership
+from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, ownership, standing
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
-from release_pipelines.adapters.platforms.kubernetes.routing import find_route
+from release_pipelines.adapters.platforms.kubernetes.routing import find_route, route_resource
 from release_pipelines.adapters.platforms.kubernetes.state import read_state, route_of, track_status
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.errors import Forbidden, PlatformError
 from release_pipelines.core.model.observation import Answer, Observed, Usage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
@@ -21,7 +22,9 @@ class KubernetesProbes(Cluster, Probes):
 
     async def check(self, target: Target) -> None:
         """Raise with one sentence unless namespace, router and all needed rights are there."""
-        kind, _ = await find_route(self.client, target)
+        kind, route = await route_resource(self.client, target), None
+        with suppress(Forbidden):  # is said below, with all other rights that are missing
+            kind, route = await find_route(self.client, target)
         await access.check(
             self.client,
             target,
@@ -34,6 +37,9 @@ class KubernetesProbes(Cluster, Probes):
         )
         stable = await self.client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target))
         ownership.refuse_other_track(stable, target)
+        await standing.refuse_other_workload(self.client, target)
+        await standing.refuse_other_route(self.client, target)
+        await standing.refuse_unusable_route(self.client, target, route)
         leases.refuse_foreign(await self.client.get(LEASES, target.namespace, leases.lease_name(target)), target)
 
     async def observe(self, target: Target) -> Observed:

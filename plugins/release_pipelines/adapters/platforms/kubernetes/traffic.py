@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from release_pipelines.adapters.kubernetes.annotations import marks
-from release_pipelines.adapters.kubernetes.client import SERVICES, Object
-from release_pipelines.adapters.kubernetes.router import applies, route_patch
-from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, preview
+from release_pipelines.adapters.kubernetes.client import SERVICES, Object, Resource
+from release_pipelines.adapters.kubernetes.router import Acceptance, applies, route_patch
+from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, preview, standing
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import router_of
 from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state, stable_pin
 from release_pipelines.adapters.platforms.kubernetes.writes import Writer
+from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.guard import refuse_unready
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.ports.platform import TrafficSplit
+
+LOOK_SECONDS = 0.1
+"""Pause between two looks whether a controller has accepted a route, in seconds."""
 
 
 class KubernetesTraffic(Cluster, TrafficSplit):
@@ -45,15 +52,20 @@ class KubernetesTraffic(Cluster, TrafficSplit):
 
         await refuse_unready(target, traffic, current, is_ready)
         if route is None:
+            if not traffic.same(ALL_TO_STABLE):  # the way back is never refused for it
+                await standing.refuse_other_route(self.client, target)
             body = await router.new_route(self.client, target, manifests.route_name(target), choice)
             body["metadata"]["annotations"] = marks(traffic, note, fence, target.app)
             body["spec"].update(router.spec(body, choice, traffic))
-            await Writer(self.client, target, fence).create(kind, body)
+            made = await Writer(self.client, target, fence).create(kind, body)
+            await self._accepted(target, kind, made)
             return True
         patch = route_patch(route, router, choice, traffic, note, fence, state.lease)
         changed = not applies(patch, route)
         if changed:
-            await self.client.patch(kind, target.namespace, manifests.route_name(target), patch)
+            written = await self.client.patch(kind, target.namespace, manifests.route_name(target), patch)
+            if not traffic.same(ALL_TO_STABLE):  # the way back waits for nobody
+                await self._accepted(target, kind, written, before=route)
         if "preview" in state.tracks and not _ready(state.tracks["preview"]):
             await preview.close_route(self.client, target, fence)
         return changed
@@ -80,6 +92,23 @@ class KubernetesTraffic(Cluster, TrafficSplit):
                 selector = {**dict.fromkeys(picked), **wanted}
                 await Writer(self.client, target, fence).patch(SERVICES, service, {"spec": {"selector": selector}})
         return bool(own)
+
+    async def _accepted(self, target: Target, kind: Resource, written: Object, before: Object | None = None) -> None:
+        """Wait until a controller has accepted the route as it was written, where it says so at all.
+
+        :raises PlatformError: when it refuses it, with its reason.
+        """
+        router, deadline = router_of(target), time.monotonic() + router_of(target).settles_within
+        was = router.acceptance(before) if before else Acceptance(False)
+        if before and was.silent:
+            return  # a controller that writes no status
+        while not (said := router.acceptance(written)).accepted:
+            if time.monotonic() > deadline:
+                if said.sentence and not said.reason == was.reason == standing.NOT_THERE:
+                    raise PlatformError(said.sentence)
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+            written = await self.client.get(kind, target.namespace, written["metadata"]["name"]) or written
 
 
 def _ready(deployment: Object | None) -> int:

@@ -16,7 +16,15 @@ from release_pipelines.adapters.kubernetes.client import (
     Resource,
 )
 from release_pipelines.adapters.kubernetes.router import Backends, applies
-from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, ownership, preview, readiness
+from release_pipelines.adapters.platforms.kubernetes import (
+    access,
+    leases,
+    manifests,
+    ownership,
+    preview,
+    readiness,
+    standing,
+)
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import router_of
 from release_pipelines.adapters.platforms.kubernetes.state import (
@@ -117,6 +125,8 @@ class KubernetesWorkloads(Cluster, Workloads):
         ownership.refuse_other_track(stable, target)
         leases.refuse_older(stable, target, fence)
         if stable is None:
+            await standing.refuse_other_workload(self.client, target)
+            await standing.refuse_other_route(self.client, target)
             body = manifests.stable_deployment(target, artifact, replicas, secret, now)
             stable = await writer.create(DEPLOYMENTS, body, keep=True)
             await self._stable_service(writer, stable)

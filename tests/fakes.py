@@ -224,10 +224,13 @@ class FakePlatform:
             raise PlatformError(f"{track} has no ready replica to ask.")
         return Answer(status=200, version=status.version)
 
-    async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
+    async def take_lease(
+        self, target: Target, holder: str, ttl: float, *, force: bool = False, expired: Lease | None = None
+    ) -> Lease:
         self._called("take_lease")
         held, now = self.world.lease, time.time()
-        if held and held.holder != holder and held.expires_at > now and not force:
+        over = held and (held.expires_at <= now if held.seconds is None else held == expired)
+        if held and held.holder != holder and not over and not force:
             raise LeaseHeld(f"{target.app} in {target.environment} is being changed by {held.holder}.")
         if held is None or held.holder != holder:
             self.world.fence += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from release_pipelines.adapters.history import History
+    from release_pipelines.airflow.hooks.platform import PlatformHook
 
 V = TypeVar("V", bound=Value)
 
@@ -192,6 +194,17 @@ def checked_lease(observed: Observed, lease: Lease, target: Target) -> Observed:
         holder = f"{observed.lease.holder} holds it" if observed.lease else "nobody holds it"
         raise FenceLost(f"The lease of {target.app} in {target.environment} is not this release's any more: {holder}.")
     return observed
+
+
+def known_expired(watched: dict[str, Any] | None) -> dict[str, Any]:
+    """Arguments of ``take_lease`` for a lease that :class:`~release_pipelines.airflow.triggers.LeaseFreeTrigger` saw expire."""
+    return {"expired": Lease.model_validate(watched)} if watched else {}
+
+
+def looks_expired(hook: PlatformHook, target: Target) -> bool:
+    """Whether somebody else's lease says that it has expired: then watching it tells whether its holder's clock is wrong."""
+    lease = hook.call(lambda platform: platform.observe(target)).lease
+    return lease is not None and lease.expires_at <= time.time()
 
 
 def history_of(context: Context, release: str, artifact: Artifact) -> History:

@@ -203,7 +203,7 @@ class LeaseFreeTrigger(PlatformTrigger):
 
     :param target: the app in its environment.
 
-    Event: ``{"free": true}``.
+    Event: ``{"free": true}``; with the lease as ``expired``, where watching it has shown that nobody renews it.
     """
 
     async def watch(self, platform: Platform) -> dict[str, Any]:

@@ -80,10 +80,14 @@ class TrafficSplit(Protocol):
 class Leases(Protocol):
     """Leases of an app in an environment (R2)."""
 
-    async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
+    async def take_lease(
+        self, target: Target, holder: str, ttl: float, *, force: bool = False, expired: Lease | None = None
+    ) -> Lease:
         """Take the lease, with a new fence, which also is put on the route. Idempotent for the same holder.
 
         Raises :class:`LeaseHeld` while somebody else's lease has not expired, unless ``force`` (a rollback takes precedence).
+        ``expired`` is given only where leases have :attr:`Lease.seconds`: one that the caller has watched for so long. It is
+        taken if it has still not changed.
         """
 
     async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:

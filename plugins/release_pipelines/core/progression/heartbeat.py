@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 from release_pipelines.core.errors import FenceLost, PlatformError
+from release_pipelines.core.expiry import LeaseWatch
+from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import CommandState
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed
@@ -135,13 +137,15 @@ class Heartbeat:
 async def wait_for_lease(platform: Platform, target: Target) -> dict[str, Any]:
     """Wait until nobody holds the lease, or the holder let it expire.
 
-    :return: the event: ``{"free": true}``.
+    :return: the event: ``{"free": true}``, with the lease as ``expired`` where watching it has shown that nobody renews it.
     """
-    logged = None
+    logged, watch = None, LeaseWatch()
     while True:
         lease = (await insist(lambda: platform.observe(target))).lease
-        if lease is None or lease.expires_at <= time.time():
+        if lease is None:
             return {"free": True}
+        if watch.over(lease):
+            return {"free": True} if lease.seconds is None else {"free": True, "expired": to_json(lease)}
         if lease.holder != logged:
             logged = lease.holder
             log.info("Waiting for %s, which holds %s in %s.", logged, target.app, target.environment)

@@ -20,10 +20,12 @@ from release_pipelines.airflow.operator import (
     explained,
     history_of,
     is_blank,
+    known_expired,
+    looks_expired,
 )
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, longest, settle
 from release_pipelines.airflow.stable import known_stable
-from release_pipelines.airflow.triggers import RolloutTrigger
+from release_pipelines.airflow.triggers import LeaseFreeTrigger, RolloutTrigger
 from release_pipelines.core.errors import LeaseHeld, PlatformError
 from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
@@ -304,6 +306,7 @@ class RollBackUpdateOperator(RollingUpdateOperator):
         super().__init__(artifact=None, lease=None, **kwargs)
         self.deployment = deployment
         self.image = image
+        self.expired: dict[str, Any] | None = None
 
     def work(self, context: Context) -> dict[str, Any]:
         if is_blank(self.deployment):
@@ -341,10 +344,19 @@ class RollBackUpdateOperator(RollingUpdateOperator):
 
     def _take(self, target: Target) -> None:
         ttl = longest(target, target.workload.replicas)
+        hook, watched = PlatformHook(target), known_expired(self.expired)
         try:
-            self.lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, ttl))
+            self.lease = hook.call(lambda platform: platform.take_lease(target, self.release, ttl, **watched))
         except LeaseHeld as error:
+            if looks_expired(hook, target):
+                self.log.info("%s Watching whether it is.", error)
+                self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="resume")
             raise AirflowSkipException(f"{error} What it deploys there stays.") from None
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """Nobody renews the lease: take it."""
+        self.expired = event.get("expired")
+        return self.execute(context)
 
     @contextmanager
     def _lease_freed_on_failure(self, target: Target) -> Iterator[None]:

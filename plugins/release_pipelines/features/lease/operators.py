@@ -11,7 +11,16 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.operator import RUN, ReleaseOperator, abort_watch, as_value, explained, is_blank
+from release_pipelines.airflow.operator import (
+    RUN,
+    ReleaseOperator,
+    abort_watch,
+    as_value,
+    explained,
+    is_blank,
+    known_expired,
+    looks_expired,
+)
 from release_pipelines.airflow.rollouts import longest
 from release_pipelines.airflow.triggers import LeaseFreeTrigger, PlatformTrigger, RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
@@ -64,14 +73,16 @@ class TakeLeaseOperator(ReleaseOperator):
         self.ttl = ttl
         self.when_busy = when_busy
         self.approved = approved
+        self.expired: dict[str, Any] | None = None
 
     def work(self, context: Context) -> dict[str, Any]:
         target = as_value(Target, self.target, "target")
         self._check_approval()
+        hook, watched = PlatformHook(target), known_expired(self.expired)
         try:
-            lease = PlatformHook(target).call(lambda platform: platform.take_lease(target, self.release, self.ttl))
+            lease = hook.call(lambda platform: platform.take_lease(target, self.release, self.ttl, **watched))
         except LeaseHeld as error:
-            if self.when_busy == "refuse":
+            if self.when_busy == "refuse" and not looks_expired(hook, target):
                 raise
             self.log.info("%s Waiting until it is free.", error)
             self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="resume")
@@ -82,6 +93,7 @@ class TakeLeaseOperator(ReleaseOperator):
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """The lease was free a moment ago: try again."""
+        self.expired = event.get("expired")
         return self.execute(context)
 
     def _check_approval(self) -> None:

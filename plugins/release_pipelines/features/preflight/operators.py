@@ -46,6 +46,7 @@ class PreflightOperator(ReleaseOperator):
     def __init__(self, *, spec: ReleaseSpec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec = spec
+        self.was_free = False
 
     def work(self, context: Context) -> dict[str, Any]:
         from release_pipelines.core.progression.measuring import check_metrics
@@ -136,7 +137,8 @@ class PreflightOperator(ReleaseOperator):
         import time
 
         lease = observed.lease
-        if lease is None or lease.holder in ("", release) or lease.expires_at <= time.time():
+        free = self.was_free or lease is None or lease.expires_at <= time.time()
+        if free or lease is None or lease.holder in ("", release):
             return
         busy = f"{target.app} in {target.environment} is being changed by {lease.holder}."
         if self.spec.app.when_busy == "refuse":
@@ -145,7 +147,8 @@ class PreflightOperator(ReleaseOperator):
         self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="free")
 
     def free(self, context: Context, event: dict[str, Any]) -> Any:
-        """The other release has ended: look again."""
+        """The other release has ended: look again. Whether the lease is free is judged once more by who takes it."""
+        self.was_free = True
         return self.execute(context)
 
     def _ask_features(self, urgent: str) -> None:

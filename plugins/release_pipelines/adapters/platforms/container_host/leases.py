@@ -11,8 +11,10 @@ from release_pipelines.core.ports.platform import Leases
 class HostLeases(Host, Leases):
     """Takes, renews and gives back leases."""
 
-    async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
-        """Become the one writer."""
+    async def take_lease(
+        self, target: Target, holder: str, ttl: float, *, force: bool = False, expired: Lease | None = None
+    ) -> Lease:
+        """Become the one writer. The store's clock alone writes and judges all ends."""
         return await self._state.take(target, holder, ttl, force)
 
     async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
+from functools import cached_property
 
 from release_pipelines.adapters.kubernetes.annotations import FENCE, annotation, fence_marks, fence_of
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, Client, Object
@@ -13,6 +15,7 @@ from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.evidence import unix
 from release_pipelines.adapters.platforms.kubernetes.manifests import lease_time, route_name
 from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformUnavailable
+from release_pipelines.core.expiry import LeaseWatch
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.platform import Leases
@@ -30,7 +33,8 @@ def lease_of(obj: Object | None) -> Lease | None:
         return None
     spec = obj["spec"]
     expires_at = unix(spec.get("renewTime")) + spec.get("leaseDurationSeconds", 0)
-    return Lease(holder=holder, fence=fence_of(obj), expires_at=expires_at)
+    seconds = float(spec.get("leaseDurationSeconds", 0))
+    return Lease(holder=holder, fence=fence_of(obj), expires_at=expires_at, seconds=seconds)
 
 
 def refuse_older(obj: Object | None, target: Target, fence: int, lease: Object | None = None) -> None:
@@ -82,21 +86,22 @@ async def take(
     target: Target,
     holder: str,
     ttl: float,
-    force: bool,
+    free: Callable[[Lease], bool],
     marked: list[Object],
     current: Object | None,
 ) -> Lease:
     """One attempt to become the one writer; raises ``Conflict`` when somebody else was quicker.
 
+    :param free: whether somebody else's lease may be taken.
     :param marked: the objects that bear the fence.
     :param current: the app's Lease.
     """
     refuse_foreign(current, target)
     current_lease = lease_of(current)
-    if current_lease and current_lease.holder != holder and current_lease.expires_at > time.time() and not force:
+    if current_lease and current_lease.holder != holder and not free(current_lease):
         raise LeaseHeld(
-            f"{target.app} in {target.environment} is held by {current_lease.holder} "
-            f"for another {current_lease.expires_at - time.time():.0f} s."
+            f"{target.app} in {target.environment} is held by {current_lease.holder}, until it has not been renewed for "
+            f"{current_lease.seconds:.0f} s."
         )
     known = max(
         fence_of(it, target.app, current) for it in [current, *marked]
@@ -139,9 +144,18 @@ async def give_back(client: Client, target: Target, lease: Lease) -> bool:
 class KubernetesLeases(Cluster, Leases):
     """Takes, renews and gives back leases: the object ``release-<app>``."""
 
-    async def take_lease(self, target: Target, holder: str, ttl: float, *, force: bool = False) -> Lease:
+    @cached_property
+    def _watch(self) -> LeaseWatch:
+        return LeaseWatch()
+
+    async def take_lease(
+        self, target: Target, holder: str, ttl: float, *, force: bool = False, expired: Lease | None = None
+    ) -> Lease:
         """Become the one writer; ``ttl`` is rounded up to whole seconds."""
         before: Object | None = None
+
+        def free(current: Lease) -> bool:
+            return self._watch.over(current) or force or current == expired
 
         async def attempt() -> Lease:
             nonlocal before
@@ -149,7 +163,7 @@ class KubernetesLeases(Cluster, Leases):
                 ownership.marked(self.client, target),
                 self.client.get(LEASES, target.namespace, lease_name(target)),
             )
-            return await take(self.client, target, holder, ttl, force, [it.body for it in found], before)
+            return await take(self.client, target, holder, ttl, free, [it.body for it in found], before)
 
         async def mark() -> None:
             for kind, body in await ownership.marked(self.client, target):

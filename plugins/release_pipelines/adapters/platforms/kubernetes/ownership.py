@@ -81,13 +81,14 @@ async def find_tracks(client: Client, target: Target, tracks: tuple[Track, ...] 
 
 
 async def marked(client: Client, target: Target) -> list[Found]:
-    """What there is of the app that a release writes: stable's Deployment, its route, and what was made for tracks."""
+    """What there is of the app that a release writes: stable's Deployment, what was made for tracks, and at last the route."""
     kind, route = await find_route(client, target)
     stable, beside = await asyncio.gather(
         client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target)), find_tracks(client, target)
     )
-    found = [Found(it, body) for it, body in ((DEPLOYMENTS, stable), (kind, route)) if body is not None]
-    return found + [it for track, it in beside if is_own(it, target, track)]
+    found = [Found(DEPLOYMENTS, stable)] if stable else []
+    found += [it for track, it in beside if is_own(it, target, track)]
+    return [*found, Found(kind, route)] if route else found
 
 
 def release_tracks(target: Target) -> tuple[Track, ...]:

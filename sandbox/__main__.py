@@ -1,4 +1,4 @@
-"""``python -m sandbox up|down|status|reset|demo|release``."""
+"""``python -m sandbox up|down|status|reset|demo|release|watch``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from sandbox import stack
+from sandbox import stack, watch
 from sandbox.settings import SandboxError, environment
 
 
@@ -18,6 +18,7 @@ def main() -> int:
     commands.add_parser("down", help="stop everything and remove what it left")
     commands.add_parser("status", help="say what runs")
     commands.add_parser("reset", help="forget all releases, images and containers of the sample app")
+    commands.add_parser("watch", help="start again what ends; `up` starts this")
     demo = commands.add_parser("demo", help="start everything, release three versions, show what happened")
     demo.add_argument("--context", default="", help="kubectl context: release to this cluster instead of containers")
     demo.add_argument("--registry", default="", help="registry that this machine and the cluster both reach")
@@ -36,7 +37,7 @@ def main() -> int:
             if arguments.command == "demo":
                 return show.demo(arguments.strategy, arguments.context, arguments.registry)
             return show.release(arguments.app, arguments.version)
-        {"up": stack.up, "down": stack.down, "reset": stack.empty}[arguments.command]()
+        {"up": stack.up, "down": stack.down, "reset": stack.empty, "watch": watch.run}[arguments.command]()
     except SandboxError as error:
         print(error, file=sys.stderr)
         return 1

@@ -102,10 +102,9 @@ def start() -> str:
         (networks / "podman.json").write_text(json.dumps(NETWORK))
         (DIRECTORY / "containers.conf").write_text(CONTAINERS_CONF)
         (DIRECTORY / "registries.conf").write_text(REGISTRIES_CONF)
-        SOCKET.unlink(missing_ok=True)
         # The runtime leaves files where it runs.
         service = [*_podman(), "system", "service", "-t", "0", f"unix://{SOCKET}"]
-        processes.start("engine", service, _podman_env(), cwd=DIRECTORY)
+        processes.start("engine", service, _podman_env(), cwd=DIRECTORY, stale=SOCKET)
     processes.wait_until(lambda: _pings(f"unix://{SOCKET}"), "engine", timeout=30)
     return f"unix://{SOCKET}"
 

@@ -20,17 +20,20 @@ from sandbox.settings import (
     PROMETHEUS,
     RATE,
     REGISTRY,
+    ROOT,
     STATE,
     STORE_PORT,
     STORE_URL,
     TRAEFIK_API,
     TRAFFIC_STATE,
+    VENV_BIN,
     WEB,
     SandboxError,
     environment,
 )
 
 METRICS = f"{TRAEFIK_API}/metrics"
+HOST_KEEPER = "host-keeper"
 DATABASES = ("airflow", "releases")
 
 
@@ -153,6 +156,15 @@ def _job(url: str, seconds: int) -> str:
     every = f"scrape_interval: {seconds}s, scrape_timeout: {seconds}s"
     where = f"metrics_path: {parts.path}, static_configs: [{{targets: ['{parts.netloc}']}}]"
     return f"  - {{job_name: '{url}', {every}, {where}}}\n"
+
+
+# --- the apps' containers --------------------------------------------------------------------------------------
+
+
+def start_host_keeper(engine_url: str) -> None:
+    """Start what brings replicas back that are gone, with Airflow or without."""
+    command = [VENV_BIN / "release", "watch-host", "--engine", engine_url, "--store", STORE_URL]
+    processes.start(HOST_KEEPER, command, {"PYTHONPATH": str(ROOT / "plugins")})
 
 
 # --- traffic --------------------------------------------------------------------------------------------------

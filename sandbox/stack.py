@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sandbox import airflow, cluster, engine, processes, sample, services
+from sandbox import airflow, cluster, engine, processes, sample, services, watch
 from sandbox.settings import AIRFLOW, PROMETHEUS, ROOT, STATE, TRAEFIK_API, SandboxError
 
 KEPT = {"cache", "tools", "lock"}
@@ -41,16 +42,19 @@ def up(place: cluster.Cluster | None = None, apps: Path | None = None) -> None:
     services.start_all()
     if place:
         place.start()
+    services.start_host_keeper(engine_url)
     sample.make()
     services.keep_traffic(place.entry if place else None)
     print("Airflow")
     extra = {"RELEASE_PIPELINES_APPS": str(apps)} if apps else {}
     airflow.start(airflow.variables(engine_url, image, (place.variables() if place else {}) | extra))
+    processes.start(watch.NAME, [sys.executable, "-m", "sandbox", "watch"])
     print(f"Everything runs. Airflow: {AIRFLOW}")
 
 
 def down() -> None:
     """End everything that was started, and remove what it left."""
+    processes.stop(watch.NAME, services.HOST_KEEPER)  # they would bring back what ends
     with suppress(SandboxError):  # no engine, no containers
         engine.remove_app_containers(engine.url())
     try:
@@ -72,8 +76,8 @@ def down() -> None:
 def empty(place: cluster.Cluster | None = None) -> None:
     """No releases, no images, no app: as after the first start, but with everything running."""
     airflow.forget_runs()
+    services.empty_store()  # first: what stands there is brought back
     engine.remove_app_containers(engine.url())
-    services.empty_store()
     services.empty_history()
     services.empty_registry()
     if place:
@@ -87,7 +91,9 @@ def status() -> bool:
     names = processes.names()
     for name in names:
         process = processes.find(name)
-        print(f"{name:24}{f'pid {process.pid}' if process else 'has ended: ' + str(processes.LOG / f'{name}.log')}")
+        state = f"pid {process.pid}" if process else f"has ended: {processes.LOG / f'{name}.log'}"
+        times = processes.restarts(name)
+        print(f"{name:24}{state}{f'   restarted {times} times' if times > 1 else '   restarted once' if times else ''}")
     if not names:
         print("Nothing runs. `make demo` starts everything.")
     else:

@@ -64,11 +64,13 @@ class Stack:
     proxy_api: str = ""
     metrics: str = ""
     engine_folder: Path | None = None
+    engine: subprocess.Popen[bytes] | None = None
+    engine_command: tuple[list[str], dict[str, str]] = field(default_factory=lambda: ([], {}))
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, name: str, command: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start a process; what it says goes into a file of its name."""
-        with (self.folder / f"{name}.log").open("wb") as log:
+        with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, env={**os.environ, **(env or {})}
             )
@@ -127,9 +129,24 @@ def start_engine(stack: Stack) -> None:
         "CONTAINERS_CONF": str(folder / "containers.conf"),
         "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
     }
-    stack.start("engine", [*podman, "system", "service", "-t", "0", address], env)
+    command = [*podman, "system", "service", "-t", "0", address]
+    stack.engine, stack.engine_command = stack.start("engine", command, env), (command, env)
     stack.engine_url = address
     wait_until((folder / "podman.sock").exists, "podman")
+
+
+def restart_engine(stack: Stack) -> None:
+    """Kill the engine's service, and start it again."""
+    if stack.engine is None:
+        return  # given, and somebody else's
+    stack.engine.kill()
+    stack.engine.wait()
+    stack.processes.remove(stack.engine)
+    socket_file = Path(stack.engine_url.removeprefix("unix://"))
+    socket_file.unlink()
+    command, env = stack.engine_command
+    stack.engine = stack.start("engine", command, env)
+    wait_until(socket_file.exists, "podman")
 
 
 def stop_engine(stack: Stack) -> None:

@@ -21,12 +21,14 @@ from release_pipelines.cli.terminal import (
     print_table,
     times,
 )
+from release_pipelines.cli.watch_host import add_watch_host
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import Command, Release, ReleaseDetail, Stability
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 add_commands(app)
+add_watch_host(app)
 
 
 def _version(wanted: bool) -> None:

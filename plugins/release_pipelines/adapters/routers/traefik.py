@@ -33,7 +33,7 @@ local function balancer(track) return services .. '-' .. track .. '/loadbalancer
 local function define(track, health)
   put(balancer(track) .. '/passhostheader', 'true')
   put(balancer(track) .. '/healthcheck/path', health)
-  put(balancer(track) .. '/healthcheck/interval', '1s')
+  put(balancer(track) .. '/healthcheck/interval', '500ms')
   put(balancer(track) .. '/healthcheck/timeout', '5s')
 end
 local function route(name, rule, service)

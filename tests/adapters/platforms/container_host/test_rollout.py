@@ -9,8 +9,20 @@ from hypothesis import strategies as st
 
 from release_pipelines.adapters.platforms.container_host.engine import NoSuchImage, pull_error, unframed
 from release_pipelines.adapters.platforms.container_host.engine import usage as usage_of
-from release_pipelines.adapters.platforms.container_host.replicas import memory_bytes
-from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want, broken, plan, settled, status
+from release_pipelines.adapters.platforms.container_host.keeper import pause_before, target_of
+from release_pipelines.adapters.platforms.container_host.replicas import container_body, memory_bytes
+from release_pipelines.adapters.platforms.container_host.rollout import (
+    Plan,
+    Replica,
+    Want,
+    broken,
+    plan,
+    served,
+    settled,
+    status,
+    upkeep,
+)
+from release_pipelines.adapters.platforms.container_host.state import KnownApp
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.stable import first_release
 
@@ -154,3 +166,80 @@ def test_replicas_of_which_the_store_knows_nothing_are_stable_all_the_same() -> 
     assert not first_release(Observed(tracks={"stable": seen}))
     assert status("canary", None, left).wanted == 0  # it is being retired
     assert status("stable", None, []).settled
+
+
+def exited(digest: str, number: int, code: int = 137, **more: object) -> Replica:
+    return replica(digest, number, state="exited", exit_code=code, **more)
+
+
+def test_a_replica_that_was_killed_starts_again_once_the_router_has_it_no_more() -> None:
+    killed, other = exited(NEW, 0, listed=True), replica(NEW, 1, listed=True)
+    goal = want(settled=True)
+    todo = plan(goal, [killed, other], 10.0)
+    assert not any((todo.create, todo.start, todo.leave, todo.stop))
+    assert served([killed.url, other.url], [killed, other], todo) == [other.url]  # type: ignore[list-item]
+    unlisted = replace(killed, listed=False)
+    todo = plan(goal, [unlisted, other], 10.0)
+    assert (todo.start, todo.create, todo.stop) == ([unlisted], [], [])
+
+
+def test_what_is_no_replica_of_the_track_leaves_the_routers_list() -> None:
+    there = replica(NEW, 1, listed=True)
+    assert served(["http://another-apps", "http://aa-1"], [there], Plan()) == ["http://aa-1"]
+    assert served(["http://aa-1"], [replace(there, state="restarting")], Plan()) == []
+    assert served(["http://aa-1"], [], Plan()) == []
+
+
+def test_a_killed_canary_is_replaced_while_others_of_it_are_ready_and_a_verdict_otherwise() -> None:  # R5
+    goal = want(settled=True)
+    others = replica(NEW, 1, listed=True)
+    assert not broken(goal, [exited(NEW, 0), others], "canary")
+    assert broken(goal, [exited(NEW, 0)], "canary")
+    assert broken(goal, [exited(NEW, 0, code=1), others], "canary")
+    assert broken(goal, [exited(NEW, 0, out_of_memory=True), others], "canary")
+
+
+def test_old_replicas_of_a_batch_start_again_after_the_machine_did() -> None:
+    half = want(2, share=50)
+    found = [exited(NEW, 0), exited(OLD, 0, code=1), exited(OLD, 1)]
+    todo = upkeep(half, "stable", found, 10.0, watched=False)
+    assert {it.id for it in todo.start} == {"aa-0", "bb-0"}
+    assert not any((todo.create, todo.stop, todo.leave))
+    running = [replica(NEW, 0, listed=True), replica(OLD, 0)]
+    assert upkeep(half, "stable", running, 10.0, watched=False).join == [running[1]]
+
+
+def test_upkeep_leaves_a_rollout_and_a_verdict_to_the_release() -> None:
+    crashed = exited(NEW, 0, code=1)
+    assert upkeep(want(), "canary", [crashed], 10.0, watched=True) == Plan()
+    todo = upkeep(want(settled=True), "canary", [crashed, replica(NEW, 1, listed=True)], 10.0, watched=True)
+    assert not any((todo.start, todo.create, todo.stop))
+    assert upkeep(want(settled=True), "canary", [crashed], 10.0, watched=False).start == [crashed]
+    assert upkeep(want(settled=True), "stable", [crashed], 10.0, watched=True).start == [crashed]
+    assert upkeep(want(settled=True), "canary", [], 10.0, watched=True).create == [0, 1]
+    assert upkeep(want(failure="it cannot be pulled"), "stable", [], 10.0, watched=False) == Plan()
+
+
+def test_a_replica_has_one_address_for_good_and_only_a_stable_that_had_worked_restarts_by_itself() -> None:
+    target = target_of(KnownApp("shop", "production", None, "traefik"))
+    for track, goal, policy in (
+        ("stable", want(settled=True), "unless-stopped"),
+        ("stable", want(), "no"),
+        ("canary", want(settled=True), "no"),
+    ):
+        body = container_body(target, track, goal, 0, "127.0.0.1", "127.0.0.1:20017")  # type: ignore[arg-type]
+        host = body["HostConfig"]
+        assert host["PortBindings"] == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "20017"}]}
+        assert body["Labels"]["release-pipelines.address"] == "127.0.0.1:20017"
+        assert host["RestartPolicy"]["Name"] == policy
+
+
+def test_what_ends_again_and_again_is_started_after_longer_pauses() -> None:
+    assert [pause_before(starts) for starts in (1, 2, 3, 9)] == [1.0, 2.0, 4.0, 10.0]
+
+
+def test_a_replica_runs_until_every_proxy_has_heard_that_it_left() -> None:  # R15
+    leaving = replica(OLD, 0, left_at=10.0)
+    found = [replica(NEW, number, listed=True) for number in range(2)] + [leaving]
+    assert upkeep(want(settled=True), "stable", found, 12.9, watched=False).stop == []
+    assert upkeep(want(settled=True), "stable", found, 13.0, watched=False).stop == [leaving]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
 
-from release_pipelines.adapters.platforms.container_host.state import State
+from release_pipelines.adapters.platforms.container_host import state as states
+from release_pipelines.adapters.platforms.container_host.state import KnownApp, State
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
@@ -75,3 +77,35 @@ async def test_a_good_version_of_another_app_is_no_way_back(state: State, fields
     route = (await state.look(SHOP)).route
     assert route is not None
     assert route.note.last_good is None
+
+
+async def test_an_address_is_one_apps_and_nobody_elses_for_a_while_after(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SHOP.model_copy(update={"app": "cart"})
+    first, second = wanted = [f"192.0.2.1:{number}" for number in (1, 2)]
+    assert await state.reserve(SHOP, wanted) == first
+    assert await state.reserve(other, wanted) == second
+    assert await state.reserve(other, wanted) is None
+    monkeypatch.setattr(states, "NEW_SECONDS", -1)
+    await state.free_addresses(SHOP, {first})
+    assert await state.reserve(other, wanted) is None
+    await state.free_addresses(SHOP, set())
+    assert await state.reserve(other, wanted) is None
+    await state.free_addresses(SHOP, {first})  # in use again: reserved for good
+    monkeypatch.setattr(states, "RESERVED_SECONDS", 0)
+    await state.free_addresses(SHOP, set())
+    assert await state.reserve(other, wanted) == first
+
+
+async def test_who_holds_no_lease_changes_servers_only_of_what_shall_run(state: State, fields: Any) -> None:
+    fence = await written(state)
+    want = {"digest": "d", "version": "1", "image": "i", "replicas": 1, "progress_at": 0.0}
+    await state.want(SHOP, "stable", want, fence, restore=False, engine="unix:///engine.sock")
+    known = (await state.look(SHOP)).wants["stable"]
+    await state.serve(SHOP, "stable", replace(known, digest="another"), [], ["http://1"], [], None)
+    assert (await state.look(SHOP)).servers["stable"] == []
+    await state.serve(SHOP, "stable", known, [], ["http://1"], [], None)
+    await state.serve(SHOP, "stable", known, [], ["http://2"], [], None)
+    assert (await state.look(SHOP)).servers["stable"] == ["http://1"]
+    assert await state.apps() == [KnownApp("shop", "production", "unix:///engine.sock", "traefik")]

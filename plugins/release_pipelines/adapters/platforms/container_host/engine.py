@@ -132,8 +132,9 @@ class Engine:
             raise PlatformUnavailable(f"The container engine at {self.url} is not well: {error}") from error
 
     async def containers(self, labels: dict[str, str]) -> list[Container]:
-        """All containers that carry ``labels``, running or not."""
-        filters = quote(json.dumps({"label": [f"{key}={value}" for key, value in labels.items()]}))
+        """All containers that carry ``labels``, running or not; an empty value stands for any."""
+        wanted = [f"{key}={value}" if value else key for key, value in labels.items()]
+        filters = quote(json.dumps({"label": wanted}))
         try:
             containers = await self._json("GET", f"/containers/json?all=true&filters={filters}")
         except EngineRefusal as error:
@@ -195,6 +196,11 @@ class Engine:
         """Start a container; nothing if it runs."""
         async with self._answer("POST", f"/containers/{name}/start"):
             pass
+
+    async def restart_by_itself(self, name: str, policy: dict[str, Any]) -> None:
+        """Change whether the engine starts a container again; nothing where it cannot change that (Podman before 5)."""
+        with suppress(EngineRefusal):
+            await self._json("POST", f"/containers/{name}/update", json={"RestartPolicy": policy})
 
     async def stop(self, name: str) -> None:
         """Send SIGTERM and wait, at most :data:`STOP_SECONDS`; nothing if it has ended or is gone."""

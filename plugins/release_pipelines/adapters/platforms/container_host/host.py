@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from types import TracebackType
 from typing import TypeVar
 
 from release_pipelines.adapters.platforms.container_host import rollout
-from release_pipelines.adapters.platforms.container_host.engine import Container, Engine
-from release_pipelines.adapters.platforms.container_host.replicas import LABEL, SERVING_TRIES, Prober, workload_of
+from release_pipelines.adapters.platforms.container_host.engine import Container, Engine, EngineRefusal
+from release_pipelines.adapters.platforms.container_host.replicas import (
+    LABEL,
+    NOT_SERVING,
+    SERVING_TRIES,
+    Prober,
+    workload_of,
+)
 from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
 from release_pipelines.adapters.platforms.container_host.state import TRACKS, AppState, State
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.target import Target, Workload
 from release_pipelines.core.model.track import Track
 
+log = logging.getLogger(__name__)
 H = TypeVar("H", bound="Host")
 
 LOG_LINES = 5
@@ -35,6 +43,7 @@ class Host:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pull_trouble: dict[str, str] = {}
         self._prober = Prober()
+        self._told: dict[str, str] = {}
 
     async def __aenter__(self: H) -> H:
         return self
@@ -50,6 +59,12 @@ class Host:
         await self._engine.close()
         await self._state.close()
 
+    def _tell(self, what: str, trouble: str | None) -> None:
+        """Log what is in the way, once as long as it stays the same; None: nothing is."""
+        if trouble and self._told.get(what) != trouble:
+            log.warning("%s", trouble)
+        self._told[what] = trouble or ""
+
     async def _containers(self, target: Target) -> list[Container]:
         return await self._engine.containers({f"{LABEL}app": target.app, f"{LABEL}environment": target.environment})
 
@@ -59,7 +74,7 @@ class Host:
         for container in containers:
             track = container.labels.get(f"{LABEL}track")
             if track in by_track:
-                by_track[track].append(self._replica(target, container, state))
+                by_track[track].append(self._replica(target, track, container, state))
         probed = await asyncio.gather(
             *(
                 self._probed(workload_of(target, state.wants.get(track)), r)
@@ -73,10 +88,11 @@ class Host:
             for track, replicas in by_track.items()
         }
 
-    def _replica(self, target: Target, container: Container, state: AppState) -> Replica:
+    def _replica(self, target: Target, track: Track, container: Container, state: AppState) -> Replica:
         # An earlier configuration may have had another port; a replica publishes one.
         port = container.ports.get(target.workload.port) or next(iter(container.ports.values()), None)
-        url = f"http://{self._engine.address}:{port}" if port else None
+        address = container.labels.get(f"{LABEL}address") or (f"{self._engine.address}:{port}" if port else None)
+        url = f"http://{address}" if address else None
         return Replica(
             id=container.id,
             name=container.name,
@@ -84,7 +100,7 @@ class Host:
             number=int(container.labels.get(f"{LABEL}replica", 0)),
             state=container.state,
             url=url,
-            listed=any(url in urls for urls in state.servers.values()),
+            listed=url in state.servers[track],
             left_at=state.left.get(container.id),
             version=container.labels.get(f"{LABEL}version", ""),
             image=container.image.partition("@")[0] if "@" in container.image else None,
@@ -92,10 +108,27 @@ class Host:
         )
 
     async def _probed(self, workload: Workload, replica: Replica) -> Replica:
+        if replica.ended:
+            return await self._explained(replica)
         if replica.state != "running" or replica.left_at is not None:
             return replica
         tries = SERVING_TRIES if replica.listed else 1
-        return replace(replica, trouble=await self._prober.trouble(replica.url, workload, tries))
+        trouble = await self._prober.trouble(replica.url, workload, tries)
+        if replica.listed and trouble and trouble.startswith(NOT_SERVING):
+            return await self._explained(replace(replica, trouble=trouble))  # Podman's list may be behind
+        return replace(replica, trouble=trouble)
+
+    async def _explained(self, replica: Replica) -> Replica:
+        """The replica, with how it ended."""
+        try:
+            state = (await self._engine.inspect(replica.id)).get("State") or {}
+        except EngineRefusal:  # it is being removed
+            return replica
+        if not state or state.get("Running"):
+            return replica
+        killed_for_memory = bool(state.get("OOMKilled"))
+        ended = replica if replica.ended else replace(replica, state="exited")
+        return replace(ended, exit_code=state.get("ExitCode"), out_of_memory=killed_for_memory)
 
     async def _status(self, target: Target, track: Track, state: AppState, replicas: list[Replica]) -> TrackStatus:
         want = state.wants.get(track)

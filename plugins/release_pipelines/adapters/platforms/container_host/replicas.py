@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.adapters.platforms.container_host.rollout import Want
@@ -18,26 +19,51 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 3.0
 SERVING_TRIES = 2
 """So often a replica that serves is asked when it takes too long to answer: a busy one is no dead one."""
+NOT_SERVING = "does not serve port"
 LABEL = "release-pipelines."
+PORTS = range(20_000, 30_000)
+"""Ports of the host that replicas get: those that systems give to outgoing connections are above."""
+PORTS_TRIED = 50
+NO_RESTART: dict[str, Any] = {"Name": "no"}
+RESTART: dict[str, Any] = {"Name": "unless-stopped"}
+"""For a stable that was ready once. A new version that ends is a verdict, and would be hidden by a restart."""
 
 
-def container_body(target: Target, track: Track, want: Want, number: int, publish_on: str) -> dict[str, Any]:
-    """What the engine is told of one replica; ``publish_on`` is the host's address for its port."""
+def some_ports() -> list[int]:
+    """Ports to try, in no order: others on the machine may use the same ones."""
+    return random.sample(PORTS, PORTS_TRIED)
+
+
+def container_body(
+    target: Target, track: Track, want: Want, number: int, publish_on: str, address: str
+) -> dict[str, Any]:
+    """What the engine is told of one replica.
+
+    :param publish_on: the host's address for its port.
+    :param address: ``host:port`` where the router reaches it; it has the same one after every start.
+    """
     workload = workload_of(target, want)
     port = f"{workload.port}/tcp"
     labels = {"app": target.app, "environment": target.environment, "track": track, "digest": want.digest}
-    labels |= {"version": want.version, "replica": str(number)}
+    labels |= {"version": want.version, "replica": str(number), "address": address}
+    own_port = address.rpartition(":")[2]
     return {
         "Image": want.reference,
         "Env": [f"{key}={value}" for key, value in {**workload.env, "PORT": str(workload.port)}.items()],
         "Labels": {f"{LABEL}{key}": value for key, value in labels.items()},
         "ExposedPorts": {port: {}},
         "HostConfig": {
-            "PortBindings": {port: [{"HostIp": publish_on, "HostPort": ""}]},
+            "PortBindings": {port: [{"HostIp": publish_on, "HostPort": own_port}]},
+            "RestartPolicy": RESTART if restarts(track, want) else NO_RESTART,
             "NanoCpus": round((workload.cpu or 0) * 1e9),
             "Memory": memory_bytes(workload.memory),
         },
     }
+
+
+def restarts(track: Track, want: Want) -> bool:
+    """Whether the engine itself shall start a replica again that has ended."""
+    return track == "stable" and want.settled
 
 
 def workload_of(target: Target, want: Want | None) -> Workload:
@@ -93,7 +119,7 @@ class Prober:
                 return await self.trouble(url, workload, tries - 1)
             return f"does not answer {workload.health} on port {workload.port} within {PROBE_SECONDS:g} s"
         except (aiohttp.ClientError, OSError):
-            return f"does not serve port {workload.port}"
+            return f"{NOT_SERVING} {workload.port}"
 
     async def any_ready(self, urls: list[str], workload: Workload) -> bool:
         """Whether one of the replicas that serve is ready; returns with the first that is."""

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.target import Update
 from release_pipelines.core.model.track import Track
 
+HEARD_SECONDS = 2.0
+"""Maximum time until the router has taken up a change, in seconds: Traefik as it is delivered does so every two seconds."""
 DRAIN_SECONDS = 1.0
-"""Time for which a replica keeps running after it left the router's list, in seconds: requests are still on their way."""
+"""Time for which a replica keeps running after the router sends it nothing more, in seconds: requests are still on their way."""
+LIVING = ("running", "paused")
+FRESH = ("created", "configured", "initialized")
+"""States of a container that has not run yet, or not since the machine was started."""
+STOPPED_FROM_OUTSIDE = (0, 137, 143)
+"""Exit codes of a process that was told to end or was killed: it says nothing about the version."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,19 @@ class Replica:
     """Repository of its image, where the engine says it."""
     created_at: float = 0.0
     """Unix time."""
+    exit_code: int | None = None
+    """Of a replica that has ended, where it was asked for."""
+    out_of_memory: bool = False
 
     @property
     def ended(self) -> bool:
         """Whether its process has ended."""
         return self.state in ("exited", "stopped", "dead", "removing")
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was ended by somebody else: a person, or the engine's or the machine's end."""
+        return self.ended and not self.out_of_memory and self.exit_code in STOPPED_FROM_OUTSIDE
 
     @property
     def ready(self) -> bool:
@@ -85,15 +100,23 @@ class Plan:
     join: list[Replica] = field(default_factory=list)
     leave: list[Replica] = field(default_factory=list)
     stop: list[Replica] = field(default_factory=list)
-    """Drained or ended: SIGTERM, then remove."""
+    """Drained, or ended and not needed: SIGTERM, then remove."""
 
 
-def plan(want: Want, replicas: list[Replica], now: float, surge: int = 1, unavailable: int = 0) -> Plan:
+def plan(
+    want: Want,
+    replicas: list[Replica],
+    now: float,
+    surge: int = 1,
+    unavailable: int = 0,
+    drain: float = DRAIN_SECONDS,
+) -> Plan:
     """The next step of a rolling update: ``surge`` more replicas than wanted at most, ``unavailable`` fewer ready at most.
 
     :param want: what shall run, and on how many replicas for now.
     :param replicas: what runs on the track, in any version.
     :param now: Unix time.
+    :param drain: seconds between leaving the router's list and SIGTERM.
     """
     new = [r for r in replicas if is_wanted(want, r) and r.left_at is None]
     old = [r for r in replicas if not is_wanted(want, r) and r.left_at is None]
@@ -104,22 +127,54 @@ def plan(want: Want, replicas: list[Replica], now: float, surge: int = 1, unavai
     joined = [r for r in new if r.ready and r.listed]
     serving = [r for r in staying if r.ready and r.listed]
     lame = sorted((r for r in staying if r not in serving), key=lambda r: r.listed)
-    too_many = max(0, len(staying) - (want.replicas - want.upto))
-    leave = [r for r in replicas if r.ended and r.listed]
+    shall_stay = want.replicas - want.upto
+    too_many = max(0, len(staying) - shall_stay)
+    ended = [r for r in old if r.ended]
+    needed, useless = ended[: max(0, shall_stay - len(staying))], ended[max(0, shall_stay - len(staying)) :]
+    leave = [r for r in useless if r.listed]
     if too_many and lame and (joined or not lame[0].listed or (missing and room <= 0)):
         leave.append(lame[0])
     else:
         spare = len(joined) + len(serving) - (want.replicas - unavailable)
         leave += serving[: max(0, min(too_many, spare))]
-    drained = [r for r in replicas if r.left_at is not None and now - r.left_at >= DRAIN_SECONDS]
-    over = [r for r in replicas if r.ended and not r.listed and (r in old or want.settled)]
+    # An ended replica starts where it stood: at its own address, and not before the router has stopped sending to it.
+    again = [r for r in new if r.ended and not r.listed and (want.settled or r.killed)]
+    again += [r for r in needed if not r.listed]
+    back = [r for r in staying if r.ready and not r.listed][: max(0, shall_stay - len(serving))]
+    drained = [r for r in replicas if r.left_at is not None and now - r.left_at >= drain]
     return Plan(
         create=missing[: max(0, room)],
-        start=[r for r in new if r.state in ("created", "configured", "initialized")],
-        join=[r for r in new if r.ready and not r.listed],
+        start=[
+            *(r for r in new if r.state in FRESH),
+            *(r for r in staying if r.state in FRESH and not too_many),
+            *again,
+        ],
+        join=[*(r for r in new if r.ready and not r.listed), *(r for r in back if r not in leave)],
         leave=leave,
-        stop=[*drained, *(r for r in over if r not in drained)],
+        stop=[*drained, *(r for r in useless if not r.listed)],
     )
+
+
+def upkeep(want: Want, track: Track, replicas: list[Replica], now: float, *, watched: bool) -> Plan:
+    """What brings back replicas that are gone, without rolling anything out.
+
+    :param watched: a release changes and judges the app: it rolls out itself, and a new version that ends by itself is its verdict.
+    """
+    if want.failure or (watched and not want.settled):
+        return Plan()
+    todo = plan(want, replicas, now, drain=HEARD_SECONDS + DRAIN_SECONDS)
+    if not want.settled:
+        ended = [r for r in replicas if is_wanted(want, r) and r.ended and not r.listed and r.left_at is None]
+        return Plan(start=[*(r for r in todo.start if r not in ended), *ended], join=todo.join)
+    if not watched or track == "stable":
+        return todo
+    return replace(todo, start=[r for r in todo.start if r.killed or not r.ended])
+
+
+def served(servers: list[str], replicas: list[Replica], todo: Plan) -> list[str]:
+    """The router's list as it shall be: without what is gone or leaves, with what joins."""
+    staying = {r.url for r in replicas if r.state in LIVING and r.left_at is None and r not in todo.leave}
+    return [url for url in servers if url in staying] + [r.url for r in todo.join if r.url and r.url not in servers]
 
 
 def room_for(replicas: int, update: Update | None) -> tuple[int, int]:
@@ -154,11 +209,14 @@ def updated(want: Want, replicas: list[Replica]) -> int:
 def broken(want: Want, replicas: list[Replica], track: Track) -> list[Replica]:
     """Replicas of the wanted version that have ended, and should not have.
 
-    One that ends later on a stable that was settled is replaced instead; on a canary it is a verdict.
+    One that ends later on a stable that was settled is replaced instead; on a canary it is a verdict. One that was killed is
+    replaced as long as others of the version are ready.
     """
     if want.settled and track == "stable":
         return []
-    return [r for r in replicas if is_wanted(want, r) and r.ended and r.left_at is None]
+    some_ready = any(is_wanted(want, r) and r.ready for r in replicas)
+    ended = [r for r in replicas if is_wanted(want, r) and r.ended and r.left_at is None]
+    return [r for r in ended if not (some_ready and r.killed)]
 
 
 def late(want: Want, now: float, ready_timeout: float) -> bool:

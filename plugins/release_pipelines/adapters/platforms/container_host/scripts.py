@@ -1,9 +1,9 @@
 """Every change of the state as one Lua script: it happens at once or not at all, and only for the holder of the lease.
 
 ``KEYS[1]`` is the hash of one app in one environment, ``ARGV[1]`` the writer's fence. Fields of the hash: ``fence`` (the
-counter), ``holder`` and ``expires_at`` (the lease), ``want:<track>``, ``left:<container>``, ``note``, ``written``,
-``written_at``, and ``config:<digest>`` of the last few digests of stable, in the order of ``configs``. What the router reads are
-keys of its own: its part of a script (:func:`routed`) knows them.
+counter), ``holder`` and ``expires_at`` (the lease), ``want:<track>``, ``left:<container>``, ``engine`` and ``router`` (what the app was deployed with),
+``note``, ``written``, ``written_at``, and ``config:<digest>`` of the last few digests of stable, in the order of ``configs``. What
+the router reads are keys of its own: its part of a script (:func:`routed`) knows them.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ if ARGV[4] == '1' then
   local config = redis.call('HGET', key, kept)
   if config then wanted.workload = cjson.decode(config) end
 end
+if ARGV[5] ~= '' then redis.call('HSET', key, 'engine', ARGV[5], 'router', ARGV[6]) end
 local same = was.digest == wanted.digest and was.image == wanted.image and was.replicas == wanted.replicas
 if same and was.version == wanted.version and was.share == wanted.share and not was.failure then return {'ok', '0'} end
 wanted.progress_at = now
@@ -90,7 +91,8 @@ end
 return {'ok', '1'}
 """
 )
-"""``ARGV``: track, what it shall run as JSON, 1 to take the configuration that this digest had on stable last.
+"""``ARGV``: track, what it shall run as JSON, 1 to take the configuration that this digest had on stable last, the engine, the
+router's kind.
 
 A track that failed gets another try."""
 
@@ -125,6 +127,15 @@ end
 return {'ok', '1'}
 """
 """``ARGV`` from 3 on: track, health path, servers as they were read, servers to be, containers that leave."""
+
+KEEP = (
+    """
+local wanted = redis.call('HGET', key, 'want:' .. ARGV[3])
+if (wanted and cjson.decode(wanted).digest or '') ~= ARGV[8] then return {'ok', '0'} end
+"""
+    + SERVE
+)
+"""The same by who holds no lease, as long as the track shall still run the digest that is the last of ``ARGV``."""
 
 SPLIT = """
 local changed = router.split(cjson.decode(ARGV[3]))
@@ -162,3 +173,45 @@ for _, track in ipairs(at.tracks) do state.servers[track] = table.concat(router.
 return cjson.encode(state)
 """
 """Reads only; the first of ``ARGV`` is empty."""
+
+RESERVE = (
+    CLOCK
+    + """
+local ports = ARGV[1]
+for address in string.gmatch(ARGV[3], '%S+') do
+  local was = cjson.decode(redis.call('HGET', ports, address) or '{}')
+  if not was.by or (was['until'] and was['until'] < now) then
+    redis.call('HSET', ports, address, cjson.encode({by = ARGV[2], at = now}))
+    return {'ok', address}
+  end
+end
+return {'ok', ''}
+"""
+)
+"""``ARGV``: key of the addresses, who wants one, addresses to try."""
+
+FREE = (
+    CLOCK
+    + """
+local ports, used = ARGV[1], {}
+for address in string.gmatch(ARGV[3], '%S+') do
+  used[address] = true
+  redis.call('HSETNX', ports, address, cjson.encode({by = ARGV[2], at = now}))
+end
+local flat = redis.call('HGETALL', ports)
+for i = 1, #flat, 2 do
+  local address, it = flat[i], cjson.decode(flat[i + 1])
+  if it['until'] and it['until'] < now then
+    redis.call('HDEL', ports, address)
+  elseif it.by == ARGV[2] and used[address] and it['until'] then
+    redis.call('HSET', ports, address, cjson.encode({by = it.by, at = it.at}))
+  elseif it.by == ARGV[2] and not used[address] and not it['until'] and now - it.at > tonumber(ARGV[4]) then
+    it['until'] = now + tonumber(ARGV[5])
+    redis.call('HSET', ports, address, cjson.encode(it))
+  end
+end
+return {'ok', '1'}
+"""
+)
+"""``ARGV``: key of the addresses, whose they are, those in use, seconds in which a new one is left alone, seconds for which one
+that is not used any more stays reserved."""

@@ -28,6 +28,13 @@ from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.core.ports.router import Router, router_of
 
 TRACKS: tuple[Track, ...] = get_args(Track)
+KEYS = "release-pipelines/"
+ADDRESSES = f"{KEYS}addresses"
+"""Hash of all addresses of replicas: ``host:port`` → whose it is, and until when it stays reserved."""
+NEW_SECONDS = 60.0
+"""An address whose replica is not there yet is left alone for so long, in seconds."""
+RESERVED_SECONDS = 600.0
+"""An address that nobody uses any more is given to nobody else for so long, in seconds: a proxy may have it still."""
 
 
 class StoreRouter(Router, Protocol):
@@ -57,7 +64,18 @@ def _router(target: Target) -> StoreRouter:
 
 
 def _key(target: Target) -> str:
-    return f"release-pipelines/{target.app}/{target.environment}"
+    return f"{KEYS}{target.app}/{target.environment}"
+
+
+@dataclass(frozen=True)
+class KnownApp:
+    """One app in one environment, as the store knows it."""
+
+    app: str
+    environment: str
+    engine: str | None
+    """Address of its container engine; None: deployed by an earlier version of this package."""
+    router: str
 
 
 @dataclass(frozen=True)
@@ -193,9 +211,36 @@ class State:
             return False
         return True
 
-    async def want(self, target: Target, track: Track, want: dict[str, Any], fence: int, *, restore: bool) -> bool:
-        """Write what a track shall run; returns whether that is news, or another try after a failure."""
-        return await self._run(scripts.WANT, target, fence, track, json.dumps(want), int(restore)) == ["1"]
+    async def want(
+        self, target: Target, track: Track, want: dict[str, Any], fence: int, *, restore: bool, engine: str = ""
+    ) -> bool:
+        """Write what a track shall run; returns whether that is news, or another try after a failure.
+
+        :param engine: address of the engine that runs it.
+        """
+        arguments = (track, json.dumps(want), int(restore), engine, target.router.kind)
+        return await self._run(scripts.WANT, target, fence, *arguments) == ["1"]
+
+    async def apps(self) -> list[KnownApp]:
+        """All apps that were deployed, by name."""
+        async with self._connected() as client:
+            keys = sorted({key async for key in client.scan_iter(f"{KEYS}*/*", count=1000)})
+            found = []
+            for key in keys:
+                app, environment = key.removeprefix(KEYS).split("/", 1)
+                engine, router = await client.hmget(key, "engine", "router")
+                found.append(KnownApp(app, environment, engine, router or "traefik"))
+            return found
+
+    async def reserve(self, target: Target, addresses: list[str]) -> str | None:
+        """The first of the addresses that nobody has, or had a moment ago; None: there is none among them."""
+        (address,) = await self._run(scripts.RESERVE, target, ADDRESSES, _key(target), " ".join(addresses))
+        return address or None
+
+    async def free_addresses(self, target: Target, used: set[str]) -> None:
+        """Say which addresses the app uses; its others can be given to others after a while."""
+        arguments = (ADDRESSES, _key(target), " ".join(used), NEW_SECONDS, RESERVED_SECONDS)
+        await self._run(scripts.FREE, target, *arguments)
 
     async def give_address(self, target: Target, track: Track, host: str, fence: int) -> None:
         """Let the router send requests for ``host`` to the track, past the weights."""
@@ -207,12 +252,28 @@ class State:
         await self._run(scripts.NOTE_WANT, target, fence, track, want.digest, json.dumps(news))
 
     async def serve(
-        self, target: Target, track: Track, before: list[str], after: list[str], leaving: list[Replica], fence: int
+        self,
+        target: Target,
+        track: Track,
+        want: Want | None,
+        before: list[str],
+        after: list[str],
+        leaving: list[Replica],
+        fence: int | None,
     ) -> None:
-        """Change the track's servers from ``before`` to ``after``; nothing if somebody else changed them meanwhile."""
+        """Change the track's servers from ``before`` to ``after``; nothing if somebody else changed them meanwhile.
+
+        :param want: what the track shall run. Whoever has no lease (``fence`` None) changes nothing when it shall run something else.
+        """
+        health = want.workload.get("health", "") if want and want.workload else target.workload.health
         leaving_ids = " ".join(replica.id for replica in leaving)
-        servers = (target.workload.health, " ".join(before), " ".join(after))
-        await self._routed(scripts.SERVE, target, fence, track, *servers, leaving_ids)
+        servers = (track, health, " ".join(before), " ".join(after), leaving_ids)
+        if fence is not None:
+            await self._routed(scripts.SERVE, target, fence, *servers)
+            return
+        router = _router(target)
+        script = scripts.routed(router.script, scripts.KEEP, fenced=False)
+        await self._run(script, target, "", json.dumps(router.place(target)), *servers, want.digest if want else "")
 
     async def forget(self, target: Target, container: str) -> None:
         """Drop the mark of a container that is gone, by id."""

@@ -9,8 +9,14 @@ from functools import partial
 from release_pipelines.adapters.platforms.container_host import rollout
 from release_pipelines.adapters.platforms.container_host.engine import Container, EngineRefusal
 from release_pipelines.adapters.platforms.container_host.host import Host
-from release_pipelines.adapters.platforms.container_host.replicas import LABEL, container_body
-from release_pipelines.adapters.platforms.container_host.rollout import DRAIN_SECONDS, Plan, Replica, Want
+from release_pipelines.adapters.platforms.container_host.replicas import LABEL, RESTART, container_body, some_ports
+from release_pipelines.adapters.platforms.container_host.rollout import (
+    DRAIN_SECONDS,
+    HEARD_SECONDS,
+    Plan,
+    Replica,
+    Want,
+)
 from release_pipelines.adapters.platforms.container_host.state import AppState, fence_lost
 from release_pipelines.core.errors import PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
@@ -43,7 +49,7 @@ class HostWorkloads(Host, Workloads):
             "share": share,
             "workload": target.workload.model_dump(mode="json"),
         }
-        changed = await self._state.want(target, track, want, fence, restore=restore)
+        changed = await self._state.want(target, track, want, fence, restore=restore, engine=self._engine.url)
         if track == "preview" and target.preview_host:
             await self._state.give_address(target, track, target.preview_host, fence)
         if changed:
@@ -58,6 +64,10 @@ class HostWorkloads(Host, Workloads):
         self._fenced(target, state, fence)
         for removed in state.left.keys() - {it.id for track_replicas in by_track.values() for it in track_replicas}:
             await self._state.forget(target, removed)  # whoever removed it was killed before it could say so
+        servers = state.servers[track]
+        if rollout.served(servers, replicas, Plan()) != servers:
+            await self._serve(target, track, want, servers, replicas, Plan(), fence)
+            servers = rollout.served(servers, replicas, Plan())
         if want is None:
             return status
         if status.failure:
@@ -67,29 +77,88 @@ class HostWorkloads(Host, Workloads):
         if status.settled:
             if not want.settled:
                 await self._state.note_want(target, track, want, fence, settled=True)
+                await self._free_addresses(target, state, by_track)
+                if track == "stable":
+                    await asyncio.gather(*(self._engine.restart_by_itself(it.id, RESTART) for it in replicas))
             return status
-        todo = rollout.plan(want, replicas, state.now, *rollout.room_for(want.replicas, target.update))
+        room = rollout.room_for(want.replicas, target.update)
+        todo = rollout.plan(want, replicas, state.now, *room, drain=HEARD_SECONDS + DRAIN_SECONDS)
         try:
             pulling = await self._start(target, track, want, todo)
         except EngineRefusal as error:
             failure = f"{want.version} cannot be started: {error}"
             await self._state.note_want(target, track, want, fence, failure=failure)
             return status.model_copy(update={"failure": failure, "waiting": None})
-        if todo.join or todo.leave:
-            servers = state.servers[track]
-            gone = {replica.url for replica in todo.leave}
-            after = [url for url in servers if url not in gone] + [r.url for r in todo.join if r.url]
-            await self._state.serve(target, track, servers, after, todo.leave, fence)
+        await self._serve(target, track, want, servers, replicas, todo, fence)
         for replica in todo.stop:
             self._in_background(f"end {replica.id}", partial(self._end, target, replica))
         return status.model_copy(update={"waiting": pulling}) if pulling else status
+
+    async def keep(self, target: Target, fence: int | None) -> bool:
+        """Bring back what is gone, and take it off the router's list; roll nothing out. Returns whether all stands.
+
+        :param fence: of the release that watches; None: whoever keeps the host, whether or not there is a release.
+        """
+        state, by_track = await self._look(target)
+        if fence is not None:
+            self._fenced(target, state, fence)
+        watched = state.lease is not None and state.lease.expires_at > state.now
+        todos = {
+            track: rollout.upkeep(want, track, by_track[track], state.now, watched=watched)
+            for track, want in state.wants.items()
+        }
+        for track, replicas in by_track.items():  # before anything is started: that takes a while
+            want, todo = state.wants.get(track), todos.get(track, Plan())
+            await self._serve(target, track, want, state.servers[track], replicas, todo, fence)
+        whole = True
+        for track, todo in todos.items():
+            want, replicas = state.wants[track], by_track[track]
+            for replica in todo.stop:
+                self._in_background(f"end {replica.id}", partial(self._end, target, replica))
+            waiting = None
+            if (todo.create or todo.start) and await self._still_wanted(target, track, want):
+                try:
+                    waiting = await self._start(target, track, want, todo)
+                except EngineRefusal as error:
+                    waiting = f"{want.version} cannot be started: {error}"
+            name = f"{track} of {target.app} in {target.environment}"
+            self._tell(name, f"{name}: {waiting}" if waiting else None)
+            whole = whole and rollout.settled(want, replicas) and not waiting
+        if whole:
+            await self._free_addresses(target, state, by_track)
+        return whole
+
+    async def _still_wanted(self, target: Target, track: Track, want: Want) -> bool:
+        """Whether a release has not begun to retire or replace meanwhile what seemed to be gone."""
+        now = (await self._state.look(target)).wants.get(track)
+        return now is not None and (now.digest, now.replicas) == (want.digest, want.replicas)
+
+    async def _serve(
+        self,
+        target: Target,
+        track: Track,
+        want: Want | None,
+        servers: list[str],
+        replicas: list[Replica],
+        todo: Plan,
+        fence: int | None,
+    ) -> None:
+        after = rollout.served(servers, replicas, todo)
+        if after != servers:
+            await self._state.serve(target, track, want, servers, after, todo.leave, fence)
+
+    async def _free_addresses(self, target: Target, state: AppState, by_track: dict[Track, list[Replica]]) -> None:
+        """Addresses that neither a replica nor the router has any more can be another's, after a while."""
+        urls = {it.url for replicas in by_track.values() for it in replicas if it.url}
+        urls |= {url for servers in state.servers.values() for url in servers}
+        await self._state.free_addresses(target, {url.removeprefix("http://") for url in urls})
 
     async def retire(self, target: Target, track: Track, fence: int) -> bool:
         """Remove a track without traffic, once what was on its way to it has been answered."""
         there, since = await self._state.retire(target, track, fence)
         replicas = [r for r in await self._containers(target) if r.labels.get(f"{LABEL}track") == track]
         if replicas:
-            await asyncio.sleep(max(0.0, DRAIN_SECONDS - since))
+            await asyncio.sleep(max(0.0, HEARD_SECONDS + DRAIN_SECONDS - since))
             await asyncio.gather(*(self._end(target, container) for container in replicas))
         return there or bool(replicas)
 
@@ -107,10 +176,11 @@ class HostWorkloads(Host, Workloads):
                 return pulling
             for number in todo.create:
                 name = f"{target.app}-{target.environment}-{track}-{want.digest[7:19]}-{number}"
-                body = container_body(target, track, want, number, self._engine.publish_on)
+                address = await self._address(target)
+                body = container_body(target, track, want, number, self._engine.publish_on, address)
                 if await self._engine.create(name, body):  # else another watcher was faster, and starts it
                     names.append(name)
-        for name in names:
+        for name in filter(self._may_start, names):
             try:
                 await self._engine.start(name)
             except EngineRefusal as error:
@@ -119,6 +189,17 @@ class HostWorkloads(Host, Workloads):
                     raise
                 return f"The host port that was chosen for {name} is taken; another one is tried."
         return None
+
+    def _may_start(self, name: str) -> bool:
+        """Whether a container may be started now."""
+        return True
+
+    async def _address(self, target: Target) -> str:
+        """An address that nobody else has: it stays the replica's own, whatever happens to the machine."""
+        address = await self._state.reserve(target, [f"{self._engine.address}:{port}" for port in some_ports()])
+        if address is None:
+            raise PlatformUnavailable(f"No port of {self._engine.address} is free for a replica of {target.app}.")
+        return address
 
     async def _image(self, reference: str) -> str | None:
         """What the image waits for; None when the engine has it. Raises NoSuchImage."""
@@ -154,7 +235,8 @@ class HostWorkloads(Host, Workloads):
         gone = {replica.url for replica in ended}
         servers = state.servers[track]
         if gone & set(servers):
-            await self._state.serve(target, track, servers, [url for url in servers if url not in gone], ended, fence)
+            after = [url for url in servers if url not in gone]
+            await self._state.serve(target, track, state.wants.get(track), servers, after, ended, fence)
         await asyncio.gather(*(self._end(target, replica) for replica in ended))
 
     async def _end(self, target: Target, replica: Replica | Container) -> None:

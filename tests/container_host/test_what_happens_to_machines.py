@@ -1,0 +1,227 @@
+"""What happens to machines: replicas come back, and nobody is sent to one that is gone. Each test has the host for itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+import pytest
+import redis.asyncio as redis
+
+from release_pipelines.adapters.platforms.container_host.keeper import Keeper
+from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
+from release_pipelines.core.model.artifact import Artifact
+from tests.container_host import stack as running
+from tests.container_host.docker_engine import NotToBeHad, docker_engine
+from tests.container_host.stack import Stack
+from tests.container_host.worlds import World, world_on
+
+Image = Callable[..., Artifact]
+BACK_SECONDS = 15.0
+GONE_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def kept(stack: Stack) -> AsyncIterator[None]:
+    """What `release watch-host` does, with or without Airflow."""
+    async with Keeper(stack.engine_url, stack.state_url) as keeper:
+        task = asyncio.create_task(keeper.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def released(world: World) -> AsyncIterator[None]:
+    """A release's heartbeat, as Airflow's triggerer runs it."""
+
+    async def beat() -> None:
+        while True:
+            await world.platform.renew_lease(world.target, world.lease, 60)
+            await asyncio.sleep(2)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def whole(world: World, **tracks: int) -> None:
+    """Wait until so many replicas of each track are ready again."""
+    async with asyncio.timeout(BACK_SECONDS):
+        while True:
+            observed = await world.platform.observe(world.target)
+            if all(observed.track(track).ready == ready for track, ready in tracks.items()):  # type: ignore[arg-type]
+                return
+            await asyncio.sleep(0.1)
+
+
+def main_processes(world: World, **labels: str) -> list[int]:
+    """Pids of the replicas' main processes."""
+    pids = []
+    for container in world.containers(**labels):
+        container.reload()
+        pids.append(int(container.attrs["State"]["Pid"]))
+    return [it for it in pids if it]
+
+
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+async def asked(world: World, seconds: float) -> tuple[Counter[str], Counter[int]]:
+    """Versions and statuses that new connections get for a while; the proxy itself always answers."""
+    versions, statuses, end = Counter[str](), Counter[int](), time.monotonic() + seconds
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+        while time.monotonic() < end:
+            async with session.get(world.stack.web, headers={"Host": str(world.target.host)}) as response:
+                statuses[response.status] += 1
+                versions[response.headers.get("X-App-Version", "none")] += 1
+            await asyncio.sleep(0.01)
+    return versions, statuses
+
+
+async def served_at_weight(world: World, image: Image, replicas: int = 2) -> None:
+    """Stable 1.0.0 and, with a part of the requests, canary 1.1.0."""
+    world.workload(replicas=replicas)
+    await world.deploy("stable", image("1.0.0"))
+    await world.split(0)
+    await world.deploy("canary", image("1.1.0"), replicas=replicas)
+    await world.split(30)
+    await world.serves("1.0.0", share=0.5)
+
+
+async def addresses(world: World) -> set[str]:
+    """Addresses of the app that the proxy is told of."""
+    async with redis.Redis.from_url(world.stack.state_url, decode_responses=True) as store:
+        pattern = f"traefik/http/services/{world.target.app}-production-*/loadbalancer/servers/*/url"
+        return {await store.get(key) async for key in store.scan_iter(pattern, count=1000)}
+
+
+@pytest.mark.parametrize("who", ["the keeper", "the release"])
+async def test_a_killed_or_removed_replica_leaves_the_list_and_comes_back(
+    world: World, image: Image, who: str
+) -> None:  # R5
+    await served_at_weight(world, image)
+    async with kept(world.stack) if who == "the keeper" else released(world):
+        before = await addresses(world)
+        assert len(before) == 4
+        await asyncio.to_thread(
+            kill, main_processes(world, track="stable")[:1] + main_processes(world, track="canary")[:1]
+        )
+        await asyncio.sleep(GONE_SECONDS)
+        _, statuses = await asked(world, 0.5)
+        assert set(statuses) == {200}
+        await whole(world, stable=2, canary=2)
+        assert await addresses(world) == before  # they started where they stood
+        await asyncio.to_thread(world.containers(track="stable")[0].remove, force=True)
+        await asyncio.to_thread(world.containers(track="canary")[0].remove, force=True)
+        await asyncio.sleep(GONE_SECONDS)
+        versions, statuses = await asked(world, 0.5)
+        assert set(statuses) == {200}
+        assert set(versions) <= {"1.0.0", "1.1.0"}
+        await whole(world, stable=2, canary=2)
+        assert len(await addresses(world) - before) == 2  # nobody gets an address that somebody may still send to
+
+
+async def test_with_no_replica_left_the_proxy_answers_503_and_all_come_back(world: World, image: Image) -> None:
+    world.workload(replicas=2)
+    await world.deploy("stable", image("1.0.0"))
+    await world.split(0)
+    await world.serves("1.0.0")
+    await asyncio.to_thread(kill, main_processes(world))
+    await asyncio.sleep(GONE_SECONDS)
+    versions, statuses = await asked(world, 0.3)
+    assert (set(versions), set(statuses)) == ({"none"}, {503})
+    async with kept(world.stack):
+        await whole(world, stable=2)
+    await world.serves("1.0.0")
+
+
+async def test_after_the_machine_all_apps_are_back_in_their_own_versions(stack: Stack, image: Image) -> None:
+    async with AsyncExitStack() as opened:
+        first, second = [await opened.enter_async_context(world_on(stack)) for _ in range(2)]
+        await served_at_weight(first, image)  # in a release
+        second.workload(replicas=2)
+        await second.deploy("stable", image("2.1.0", "errors"))
+        await second.split(0)
+        await second.serves("2.1.0")
+        await second.platform.give_back_lease(second.target, second.lease)
+        await asyncio.to_thread(kill, main_processes(first) + main_processes(second))
+        await asyncio.to_thread(running.restart_engine, stack)
+        watching = [asyncio.create_task(asked(world, BACK_SECONDS)) for world in (first, second)]
+        async with kept(stack):
+            await whole(first, stable=2, canary=2)
+            await whole(second, stable=2)
+        versions = [set((await it)[0]) - {"none"} for it in watching]
+        assert versions == [{"1.0.0", "1.1.0"}, {"2.1.0"}]
+
+
+async def test_replicas_of_an_earlier_version_of_this_package_are_kept_and_taken_over(
+    world: World, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from release_pipelines.adapters.platforms.container_host import workloads
+    from release_pipelines.adapters.platforms.container_host.replicas import container_body
+
+    def earlier(*arguments: object) -> dict[str, object]:
+        body = container_body(*arguments)  # type: ignore[arg-type]
+        del body["Labels"]["release-pipelines.address"], body["HostConfig"]["RestartPolicy"]
+        for [binding] in body["HostConfig"]["PortBindings"].values():
+            binding["HostPort"] = ""
+        return body
+
+    world.workload(replicas=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(workloads, "container_body", earlier)
+        await world.deploy("stable", image("1.0.0"))
+    async with redis.Redis.from_url(world.stack.state_url) as store:
+        await store.hdel(f"release-pipelines/{world.target.app}/production", "engine", "router")
+    await world.split(0)
+    await world.serves("1.0.0")
+    async with kept(world.stack):
+        await asyncio.to_thread(kill, main_processes(world))
+        await asyncio.sleep(GONE_SECONDS)
+        await whole(world, stable=2)
+        await world.serves("1.0.0")
+    async with ContainerHost(world.stack.engine_url, world.stack.state_url) as next_release:
+        await next_release.deploy(world.target, "stable", image("1.1.0"), None, world.lease.fence)
+    assert (await world.settle("stable")).settled
+    assert all("release-pipelines.address" in it.labels for it in world.containers())
+    assert len(world.containers()) == len(await addresses(world)) == 2
+
+
+async def test_docker_stopped_with_its_containers_and_started_again(stack: Stack, image: Image) -> None:
+    try:
+        opened = docker_engine(stack)
+        docker_stack, engine = await asyncio.to_thread(opened.__enter__)
+    except NotToBeHad as error:
+        pytest.skip(f"Not run: {error}")
+    try:
+        async with world_on(docker_stack) as world:
+            await served_at_weight(world, image)
+            before = await addresses(world)
+            await asyncio.to_thread(engine.stop)
+            await asyncio.sleep(GONE_SECONDS)
+            _, statuses = await asked(world, 0.3)
+            assert set(statuses) == {503}
+            await asyncio.to_thread(engine.start)
+            await whole(world, stable=2)  # the engine itself starts what has worked on stable
+            watching = asyncio.create_task(asked(world, 2))
+            async with kept(docker_stack):
+                await whole(world, stable=2, canary=2)
+            versions, _ = await watching
+            assert set(versions) <= {"1.0.0", "1.1.0", "none"}
+            assert await addresses(world) == before
+    finally:
+        await asyncio.to_thread(opened.__exit__, None, None, None)

@@ -141,6 +141,17 @@ def test_stable_is_told_apart_by_a_label_however_many_of_its_pods_are_ready() ->
     assert manifests.stable_pin(deployed(**OURS), [old, ours]) == (manifests.TRACK, "stable")
 
 
+def test_a_change_that_makes_no_other_pods_keeps_nobody_from_telling_them_apart() -> None:
+    annotated = deployed()
+    annotated["status"]["observedGeneration"] = 2
+    now = replica_set("shop/web:1.0.0", 2, pods=3)
+    now["spec"]["template"] = copy.deepcopy(annotated["spec"]["template"])
+    now["spec"]["template"]["metadata"]["labels"][manifests.HASH] = "h2"
+    assert manifests.stable_pin(annotated, [now]) == (manifests.HASH, "h2")
+    annotated["spec"]["template"]["spec"]["containers"][0]["image"] = "shop/web:1.1.0"
+    assert manifests.stable_pin(annotated, [now]) is None
+
+
 def test_in_a_rolling_update_stable_is_told_apart_by_what_all_of_its_pods_have() -> None:
     old, now = (replica_set(f"shop/web:{it}", it, pods=2, **OURS) for it in (1, 2))
     assert manifests.stable_pin(deployed(**OURS), [old, now]) == (manifests.TRACK, "stable")

@@ -10,6 +10,7 @@ from typing import Any
 
 from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation
 from release_pipelines.adapters.kubernetes.client import Object
+from release_pipelines.adapters.kubernetes.router import HASH
 from release_pipelines.core.text import one_line
 
 STATED_AT = PREFIX + "stated-at"
@@ -45,11 +46,23 @@ def seen_by_controller(deployment: Object) -> bool:
 
 def current_replica_set(deployment: Object, replica_sets: list[Object]) -> Object | None:
     """The ReplicaSet of the wanted template; None until the controller has made it."""
-    if not seen_by_controller(deployment):
-        return None
+    own = [it for it in replica_sets if owned_by(it, deployment)]
+    if not seen_by_controller(deployment):  # of an annotation or a scale, perhaps: these make no other ReplicaSet
+        return next((it for it in own if _has_template(it, deployment)), None)
     revision = annotation(deployment, REVISION)
-    own = (it for it in replica_sets if owned_by(it, deployment))
     return next((it for it in own if annotation(it, REVISION) == revision), None)
+
+
+def _has_template(replica_set: Object, deployment: Object) -> bool:
+    """Whether a ReplicaSet makes the pods that the Deployment wants."""
+
+    def parts(template: Object) -> list[Object]:
+        meta = template.get("metadata") or {}
+        labels = {key: value for key, value in (meta.get("labels") or {}).items() if key != HASH}
+        return [labels, meta.get("annotations") or {}, template["spec"]]
+
+    template = replica_set.get("spec", {}).get("template")
+    return template is not None and parts(template) == parts(deployment["spec"]["template"])
 
 
 def current_pods(evidence: RolloutEvidence) -> list[Object]:

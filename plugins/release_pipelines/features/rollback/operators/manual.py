@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 LEASE_SECONDS = 900.0
-"""Lifetime of a manual rollback's lease, in seconds: enough for a rolling update, since nothing renews it."""
+"""Lifetime of a manual rollback's lease, in seconds, since nothing renews it. A rolling update of many replicas has longer."""
 
 ROLLBACK_FACTS = "rollback"
 """XCom key of a manual rollback's facts: its id, version, requester, reason, target and environment. Pushed before it is in the
@@ -114,7 +114,9 @@ class ManualRollbackPlanOperator(ReleaseOperator):
         environment = spec.environment(target.environment)
         self._begin(context, release, target, bad, good, by, reason, environment)
 
-        lease = hook.call(lambda platform: platform.take_lease(target, release, LEASE_SECONDS, force=True))
+        rolled = observed.track("stable").wanted if plan.kind == "redeploy" else 0
+        seconds = max(LEASE_SECONDS, target.workload.ready_timeout * rolled)
+        lease = hook.call(lambda platform: platform.take_lease(target, release, seconds, force=True))
         try:
             observed = hook.call(lambda platform: platform.observe(target))  # nobody else writes from here on
             with suppress(PlatformError):

@@ -19,13 +19,22 @@ async def ask(target: Target, path: str) -> Answer | None:
     """
     import aiohttp
 
+    from release_pipelines.adapters.outbound import certificates, proxy_of, trusting
+
+    url, named = target.address(path), certificates()
     session = aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=TIMEOUT), connector=aiohttp.TCPConnector(force_close=True)
     )
     try:
         async with (
             session,
-            session.get(target.address(path), headers=host_header(target), allow_redirects=False) as response,
+            session.get(
+                url,
+                headers=host_header(target),
+                allow_redirects=False,
+                proxy=proxy_of(url),
+                ssl=trusting(named[1]) if named and url.startswith("https") else True,
+            ) as response,
         ):
             return Answer(status=response.status, version=response.headers.get(target.version_header))
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from release_pipelines.adapters.metrics.prometheus import PrometheusReader
-from release_pipelines.airflow.hooks.prometheus import PrometheusHook
+from release_pipelines.adapters.outbound import CERTIFICATES
+from release_pipelines.airflow.hooks.prometheus import PrometheusHook, base_url
 from release_pipelines.core.errors import MetricsUnavailable
 from tests.adapters.history.conftest import free_port
 
@@ -25,6 +29,7 @@ class Prometheus(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         server: Any = self.server
+        server.asked = [*getattr(server, "asked", []), (self.path, dict(self.headers))]
         self.send_response(server.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(server.body)))
@@ -53,7 +58,8 @@ def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, server:
 
     def asked() -> float | None:
         host = f"http://ann:hunter2@127.0.0.1:{getattr(server, 'port', server.server_port)}"
-        monkeypatch.setenv("AIRFLOW_CONN_METRICS", json.dumps({"conn_type": "prometheus", "host": host}))
+        settings = {"conn_type": "prometheus", "host": host, **getattr(server, "settings", {})}
+        monkeypatch.setenv("AIRFLOW_CONN_METRICS", json.dumps(settings))
         return PrometheusHook("metrics").query("up") if request.param == "operators" else asyncio.run(by_trigger())
 
     async def by_trigger() -> float | None:
@@ -174,3 +180,121 @@ def test_whatever_is_answered_to_a_range_is_an_error(server: Any, body: bytes) -
 
     with pytest.raises(MetricsUnavailable, match="answers with status 200, where numbers are expected"):
         asyncio.run(asks())
+
+
+def test_the_headers_of_the_connection_are_sent_beside_its_credentials(server: Any, ask: Ask) -> None:
+    says(server, "scalar", [1e9, "3"])
+    server.settings = {
+        "host": f"http://127.0.0.1:{server.server_port}",
+        "password": "s3cret",
+        "extra": json.dumps({"headers": {"X-Scope-OrgID": "team-a"}}),
+    }
+    assert ask() == 3
+    ((_, sent),) = server.asked
+    assert (sent["X-Scope-OrgID"], sent["Authorization"]) == ("team-a", "Bearer s3cret")
+
+
+def test_tenants_of_one_service_do_not_share_an_answer(server: Any) -> None:
+    says(server, "scalar", [1e9, "3"])
+    url = f"http://127.0.0.1:{server.server_port}"
+    readers = [PrometheusReader(url, {"X-Scope-OrgID": tenant}) for tenant in ("a", "b")]
+
+    async def both() -> None:
+        await asyncio.gather(*(reader.query("up", 1e9) for reader in readers))
+        await readers[0]._session().close()
+
+    asyncio.run(both())
+    assert {sent["X-Scope-OrgID"] for _, sent in server.asked} == {"a", "b"}
+
+
+def test_the_proxy_of_the_environment_is_used(server: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(server, "scalar", [1e9, "3"])
+    server.settings = {"host": "http://prometheus.invalid:9090", "password": "s3cret"}
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert ask() == 3
+    assert server.asked[0][0].startswith("http://prometheus.invalid:9090/api/v1/query")
+
+
+def test_what_the_environment_excepts_is_asked_past_its_proxy(
+    server: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(server, "scalar", [1e9, "3"])
+    for name, value in (("http_proxy", f"http://127.0.0.1:{free_port()}"), ("no_proxy", "127.0.0.0/8")):
+        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name.upper(), value)
+    assert ask() == 3
+
+
+def test_a_netrc_does_not_take_the_place_of_the_connections_credentials(
+    server: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    says(server, "scalar", [1e9, "3"])
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login other password other\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.settings = {"host": f"http://127.0.0.1:{server.server_port}", "password": "s3cret"}
+    assert ask() == 3
+    assert server.asked[0][1]["Authorization"] == "Bearer s3cret"
+
+
+@pytest.fixture
+def private(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The server behind TLS, and the file of the one who signed its certificate."""
+    for name in CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    certificate, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command, *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.settings = {"host": f"https://127.0.0.1:{server.server_port}"}
+    says(server, "scalar", [1e9, "3"])
+    return str(certificate)
+
+
+@pytest.mark.parametrize("how", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "verify", "off"])
+def test_a_private_authority_is_trusted_where_it_is_named(
+    server: Any, ask: Ask, private: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how in ("verify", "off"):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", ssl.get_default_verify_paths().openssl_cafile)
+        server.settings["extra"] = json.dumps({"verify": private if how == "verify" else False})
+    else:
+        monkeypatch.setenv(how, private)
+    assert ask() == 3
+
+
+def test_a_certificate_that_nobody_vouches_for_is_said(server: Any, ask: Ask, private: str) -> None:
+    with pytest.raises(MetricsUnavailable, match="its certificate is not trusted: `verify` in the connection's extra"):
+        ask()
+
+
+def test_a_file_of_certificates_that_is_not_there_is_said(server: Any, ask: Ask) -> None:
+    server.settings = {"extra": json.dumps({"verify": "/no/such.pem"})}
+    with pytest.raises(
+        MetricsUnavailable, match="`verify` of the connection `metrics` names /no/such.pem, which is not"
+    ):
+        ask()
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({"host": "http://prometheus.monitoring", "port": 9090}, "http://prometheus.monitoring:9090"),
+        ({"host": "https://prom.example.org/prometheus"}, "https://prom.example.org/prometheus"),
+        ({"host": "https://prom.example.org/a", "port": 8443}, "https://prom.example.org:8443/a"),
+        ({"host": "prom.example.org", "schema": "https"}, "https://prom.example.org"),
+        ({"host": "prom.example.org", "conn_type": "https"}, "https://prom.example.org"),
+        ({"host": "host", "port": 9090, "schema": "prometheus"}, "http://host:9090/prometheus"),
+        ({"host": "http://[fd00::1]", "port": 9090}, "http://[fd00::1]:9090"),
+        ({"host": "127.0.0.1", "port": 9090}, "http://127.0.0.1:9090"),
+    ],
+)
+def test_an_address_keeps_its_port_its_scheme_and_its_path(settings: dict[str, Any], url: str) -> None:
+    from airflow.sdk import Connection
+
+    assert base_url(Connection(conn_id="metrics", **{"conn_type": "prometheus", **settings})) == url

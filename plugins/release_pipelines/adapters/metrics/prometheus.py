@@ -8,9 +8,11 @@ import math
 import os
 import re
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.adapters.outbound import proxy_of, trusting
 from release_pipelines.core.errors import MetricsUnavailable
 from release_pipelines.core.text import one_line
 
@@ -68,17 +70,29 @@ def away(url: str, error: BaseException) -> MetricsUnavailable:
         if "Timeout" in type(at).__name__:
             why = f"no answer within {TIMEOUT:g} s"
             break
+        if isinstance(at, ssl.SSLCertVerificationError):
+            why = "its certificate is not trusted: `verify` in the connection's extra may name a file of certificates"
+            break
         if isinstance(at, socket.gaierror):
             why = "its host name is not known"
             break
         if isinstance(at, OSError) and at.errno:
             why = os.strerror(at.errno).lower()
             break
-        cause = at.__cause__ or at.__context__
+        cause = at.__cause__ or at.__context__ or next((it for it in at.args if isinstance(it, BaseException)), None)
         if cause is None:
             break
         at = cause
     return MetricsUnavailable(f"{shown(url)} does not answer: {why}")
+
+
+def _trusted(verify: bool | str) -> ssl.SSLContext | bool:
+    if not isinstance(verify, str):
+        return verify
+    try:
+        return trusting(verify)
+    except OSError:
+        raise MetricsUnavailable(f"{verify} is no file of certificates in PEM, as it is expected") from None
 
 
 class PrometheusReader:
@@ -90,6 +104,7 @@ class PrometheusReader:
     :param url: address of the service.
     :param request_headers: credentials, as headers.
     :param reread: the address and the credentials as they are now: they expire. None: there are no others.
+    :param verify: a file of trusted certificates; True: those of the system; False: any certificate will do.
     """
 
     _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
@@ -100,9 +115,12 @@ class PrometheusReader:
         url: str,
         request_headers: dict[str, str],
         reread: Callable[[], Awaitable[tuple[str, dict[str, str]]]] | None = None,
+        *,
+        verify: bool | str = True,
     ) -> None:
         self.url = url
         self.headers = request_headers
+        self.trusted = _trusted(verify)
         self._reread = reread
 
     def _session(self) -> aiohttp.ClientSession:
@@ -148,7 +166,8 @@ class PrometheusReader:
         return moments
 
     async def _shared(self, path: str, given: dict[str, str]) -> dict[str, Any]:
-        key = (self.url, path, *given.values())
+        # Tenants of one service differ by a header.
+        key = (self.url, path, *given.values(), *(text for pair in self.headers.items() for text in pair))
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(self._ask(path, given))
             self._asked[key].add_done_callback(lambda _: self._asked.pop(key, None))
@@ -177,7 +196,13 @@ class PrometheusReader:
         import aiohttp
 
         try:
-            async with self._session().post(f"{self.url}/api/v1/{path}", data=given, headers=self.headers) as response:
+            async with self._session().post(
+                f"{self.url}/api/v1/{path}",
+                data=given,
+                headers=self.headers,
+                ssl=self.trusted,
+                proxy=proxy_of(self.url),
+            ) as response:
                 return response.status, await response.read()
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise away(self.url, error) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
+from release_pipelines.adapters.outbound import certificates
 from release_pipelines.core.errors import MetricsUnavailable
 
 if TYPE_CHECKING:
@@ -18,15 +20,31 @@ if TYPE_CHECKING:
 
 
 def base_url(connection: Connection) -> str:
-    """The address in the connection: ``host`` may be a URL, or a name with ``schema`` and ``port`` beside it."""
-    host = (connection.host or "").rstrip("/")
-    if "://" not in host:
-        host = f"{connection.schema or 'http'}://{host}" + (f":{connection.port}" if connection.port else "")
-    return host
+    """The address in the connection: ``host`` may be a URL, or a name; ``schema`` and ``port`` add what it leaves out.
+
+    Airflow's own form of a connection as a URI puts the path into ``schema``, and ``https`` into the type.
+    """
+    host, port, more = (connection.host or "").rstrip("/"), connection.port, (connection.schema or "").strip("/")
+    scheme, separator, rest = host.partition("://")
+    if not separator:
+        scheme, rest = "https" if connection.conn_type == "https" else "http", host
+        if more in ("http", "https"):
+            scheme, more = more, ""
+        rest += f"/{more}" if more else ""
+    server, slash, path = rest.partition("/")
+    if port and not re.search(r":\d+$", server):
+        server += f":{port}"
+    return f"{scheme}://{server}{slash}{path}"
 
 
 def headers(connection: Connection) -> dict[str, str]:
-    """Bearer token (the connection's password without a login) or basic authentication."""
+    """Bearer token (the connection's password without a login) or basic authentication, and ``headers`` of its extra as they are:
+    the tenant of Mimir, Cortex or Thanos, say."""
+    more = connection.extra_dejson.get("headers") or {}
+    return {**_credentials(connection), **{str(name): str(value) for name, value in more.items()}}
+
+
+def _credentials(connection: Connection) -> dict[str, str]:
     if not connection.password:
         return {}
     if not connection.login:
@@ -37,11 +55,34 @@ def headers(connection: Connection) -> dict[str, str]:
     return {"Authorization": f"Basic {pair}"}
 
 
+def verify(connection: Connection) -> bool | str:
+    """How a certificate is checked: by ``verify`` of the connection's extra (a file of certificates, or false for not at all), else by
+    the file that the environment names, else by what the system trusts.
+
+    :raises MetricsUnavailable: when that file does not exist here.
+    """
+    asked = connection.extra_dejson.get("verify")
+    if isinstance(asked, str) and asked.strip().lower() in ("true", "false", ""):
+        asked = asked.strip().lower() != "false"
+    if asked is False:
+        return False
+    if isinstance(asked, str):
+        where, path = f"`verify` of the connection `{connection.conn_id}`", asked
+    elif named := certificates():
+        where, path = named
+    else:
+        return True
+    if not os.path.exists(path):
+        raise MetricsUnavailable(f"{where} names {path}, which is not here: a file of certificates is expected")
+    return path
+
+
 class PrometheusHook(BaseHook):
     """One-off reads in operators, by ``prometheus-api-client``.
 
     :param prometheus_conn_id: connection of type ``prometheus``: host is its URL; login and password for basic
-        authentication, the password alone for a bearer token.
+        authentication, the password alone for a bearer token; ``headers`` and ``verify`` in its extra. Operators and triggers reach
+        it alike: by the same headers, certificates and proxies (``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``).
     """
 
     conn_name_attr = "prometheus_conn_id"
@@ -56,14 +97,24 @@ class PrometheusHook(BaseHook):
     def get_conn(self) -> PrometheusConnect:
         """A client with a timeout; it has none by itself."""
         from prometheus_api_client import PrometheusConnect
+        from requests import Session
         from urllib3.util.retry import Retry
 
         from release_pipelines.adapters.metrics.prometheus import TIMEOUT
 
         connection = self.get_connection(self.prometheus_conn_id)
         # Tasks are tried again by Airflow; a retry here would only hide the answer behind "too many".
+        given, session = headers(connection), Session()
+        session.verify = verify(connection)
+        # A ~/.netrc would take the place of the connection's own credentials.
+        auth = (lambda request: request) if "Authorization" in given else None
         return PrometheusConnect(
-            url=base_url(connection), headers=headers(connection), timeout=TIMEOUT, retry=Retry(total=0)
+            url=base_url(connection),
+            headers=given,
+            timeout=TIMEOUT,
+            retry=Retry(total=0),
+            session=session,
+            auth=auth,
         )
 
     async def get_async_conn(self) -> PrometheusReader:
@@ -74,7 +125,8 @@ class PrometheusHook(BaseHook):
             connection = await self.aget_connection(self.prometheus_conn_id)
             return base_url(connection), headers(connection)
 
-        return PrometheusReader(*await read(), read)
+        connection = await self.aget_connection(self.prometheus_conn_id)
+        return PrometheusReader(base_url(connection), headers(connection), read, verify=verify(connection))
 
     def query(self, promql: str) -> float | None:
         """The query's one number now; None when the answer is empty or not finite.
@@ -82,7 +134,7 @@ class PrometheusHook(BaseHook):
         :raises MetricsUnavailable: when the service does not answer, or answers with an error.
         """
         from prometheus_api_client.exceptions import PrometheusApiClientException
-        from requests import JSONDecodeError, RequestException
+        from requests import JSONDecodeError
 
         from release_pipelines.adapters.metrics.prometheus import away, number, refused
 
@@ -95,7 +147,7 @@ class PrometheusHook(BaseHook):
             raise refused(client.url, status, content) from error
         except (JSONDecodeError, KeyError, TypeError) as error:
             raise refused(client.url, 200, b"") from error
-        except RequestException as error:
+        except OSError as error:  # every error of requests, and a file of certificates that holds none
             raise away(client.url, error) from error
 
     def check(self) -> None:

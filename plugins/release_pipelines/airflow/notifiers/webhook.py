@@ -43,5 +43,4 @@ class WebhookNotifier(ReleaseNotifier):
         await apost(request, self.connection)
 
     def _request(self, connection: Connection) -> httpx.Request:
-        more = connection.extra_dejson.get("headers") or {}
-        return request_of(self.notice, self.connection, base_url(connection), {**headers(connection), **more})
+        return request_of(self.notice, self.connection, base_url(connection), headers(connection))

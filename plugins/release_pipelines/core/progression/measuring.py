@@ -58,7 +58,13 @@ class Measurer:
         due = ticks(started_at, self.analysis.interval, until, self._taken_up_to)
         if not due:
             return
-        service = self._service = self._service or await self._open_metrics(self.target.prometheus_connection)
+        try:
+            service = self._service = self._service or await self._open_metrics(self.target.prometheus_connection)
+        except ReleaseError as error:
+            for metric in self.analysis.metrics:
+                self._keep([Sample(metric=metric.name, at=tick, error=str(error)) for tick in due])
+            self._taken_up_to = due[-1]
+            return
         await asyncio.gather(
             *(self._take(metric, platform, service, started_at, due) for metric in self.analysis.metrics)
         )
@@ -85,8 +91,11 @@ class Measurer:
             samples = await source_of(metric).samples(measuring, missing)
         except ReleaseError as error:
             samples = [Sample(metric=metric.name, at=tick, error=str(error)) for tick in missing]
+        self._keep(samples)
+
+    def _keep(self, samples: Iterable[Sample]) -> None:
         for sample in samples:
-            self._samples[metric.name, sample.at] = sample
+            self._samples[sample.metric, sample.at] = sample
 
 
 async def check_metrics(target: Target, metrics: Iterable[Metric], platform: Platform) -> None:

@@ -239,6 +239,24 @@ def test_without_a_proxy_ready_made_request_metrics_are_refused(project):
     )
 
 
+BY_SELECTOR = "strategy: {blue_green: {switch: selector}}\n"
+
+
+def test_a_switch_by_the_services_selector_has_no_proxy_that_counts_its_requests(project):
+    project.environment("production", REPLICAS.replace("replicas", "gateway_api"))
+    assert "with router `replicas` (production) no proxy counts requests" in mistake(project, BY_SELECTOR)
+    project.app(BY_SELECTOR + OWN)
+    assert release_specs(project.apps, project.config)
+
+
+def test_requests_may_be_counted_by_what_the_environment_names(project):
+    project.environment(
+        "production", "platform: kubernetes\nrouter: {kind: replicas, dialect: linkerd}\napprovers: [bob]\n"
+    )
+    project.app("workloads: [{replicas: 9}]\nstrategy: {canary: {steps: [{weight: 10, hold: 1m}]}}")
+    assert release_specs(project.apps, project.config)
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [

@@ -27,4 +27,6 @@ def trusting(path: str) -> ssl.SSLContext:
 
     :raises OSError: where there are none.
     """
-    return ssl.create_default_context(**{"capath" if os.path.isdir(path) else "cafile": path})
+    if os.path.isdir(path):
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)

@@ -41,3 +41,7 @@ class LeaseHeld(PlatformError):
 
 class MetricsUnavailable(ReleaseError):
     """The metrics service did not answer, or answered with an error. Says nothing about the app."""
+
+
+class BadQuery(MetricsUnavailable):
+    """The metrics service has found the query itself wrong: asked again it gives no number either."""

@@ -6,19 +6,28 @@ import asyncio
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Literal
 
-from release_pipelines.core.errors import MetricsUnavailable
+from release_pipelines.core.errors import BadQuery, MetricsUnavailable
 from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.measurement import MetricQuery, Sample
 from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.judge import JUDGES
-from release_pipelines.core.ports.metrics import Measuring, MetricSource, MetricsService, Place
+from release_pipelines.core.ports.metrics import Lack, Measuring, MetricSource, MetricsService, Place
 
 PLACEHOLDERS = ("app", "track", "namespace", "environment", "window")
 
+SCRAPES = 2.2
+"""Scrapes that a window has to span, so that two of them are in it whatever the moment."""
+LOOK_BACK = 300.0
+"""Seconds of data that show how often they are scraped."""
+
+_MATCHERS = r"""\{(?:[^{}"']|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')*\}"""
+_SELECTOR = re.compile(rf"(?P<selector>[a-zA-Z_:][\w:]*(?:\s*{_MATCHERS})?|{_MATCHERS})\s*\[\s*(?P<range>\w+)\s*\]")
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
@@ -60,7 +69,11 @@ def sample_of(metric: Metric, at: float, bad: float | None, total: float | None,
 
 
 class PromQLSource(MetricSource):
-    """A source that asks one query for each number, over the analysis' window."""
+    """A source that asks one query for each number, over the analysis' window.
+
+    A window in which there is one scrape has no growth in it. So one is never shorter than two scrapes take, as the data show it; and
+    where every event has to be counted once, a measurement waits for that long, and those in between have no number.
+    """
 
     def query(self, target: Target, metric: Metric, track: Track, window: float) -> MetricQuery:
         """What to ask about one metric on one track.
@@ -71,11 +84,77 @@ class PromQLSource(MetricSource):
         raise NotImplementedError
 
     async def samples(self, measuring: Measuring, due: list[float]) -> list[Sample]:
-        return list(await asyncio.gather(*(self._sample(measuring, tick) for tick in due)))
+        windows = [await self._window(measuring, tick) for tick in due]
+        return list(await asyncio.gather(*map(partial(self._sample, measuring), due, windows)))
 
-    async def _sample(self, measuring: Measuring, tick: float) -> Sample:
+    async def lacks(self, measuring: Measuring) -> list[Lack]:
+        every = await self._scraped_every(measuring, "stable", measuring.started_at)
+        needed = self.time_needed(measuring, every) if every else 0
+        if needed <= measuring.longest:
+            return []
+        metric, patience = measuring.metric, measuring.analysis.patience + needed - measuring.longest
+        return [
+            Lack(
+                f"Metric {metric.name} is scraped every {every:.0f} s: a step needs {needed:.0f} s to measure it and ends after "
+                f"{measuring.longest:g} s, so `patience: {math.ceil(patience)}s` in its analysis is expected, or shorter scrapes.",
+                certain=True,
+            )
+        ]
+
+    def time_needed(self, measuring: Measuring, every: float) -> float:
+        """How long a stage takes until there is a number, in seconds.
+
+        :param every: seconds between two scrapes.
+        """
+        if not _once(measuring):
+            return SCRAPES * every
+        interval = measuring.analysis.interval
+        return math.ceil(max(interval, SCRAPES * every) / interval) * interval
+
+    async def _window(self, measuring: Measuring, tick: float) -> float:
+        """Seconds that the measurement at ``tick`` looks back, never past the stage's start; 0: there is none at this tick."""
+        analysis, memory = measuring.analysis, measuring.memory
+        needed = SCRAPES * (await self._known_scrapes(measuring, tick) or 0)
+        window = window_at(analysis, measuring.started_at, tick, shortest=needed)
+        if not _once(measuring):
+            return window
+        since = tick - memory.get("counted", measuring.started_at)
+        if needed <= analysis.interval:
+            window = min(window, analysis.interval)
+        elif since < needed:
+            return 0.0
+        else:
+            window = since
+        memory["counted"] = tick
+        return window
+
+    async def _known_scrapes(self, measuring: Measuring, tick: float) -> float | None:
+        """Seconds between two scrapes, found once a stage: from stable's data at its start, else from the track's own at a tick."""
+        memory = measuring.memory
+        if "scraped_every" not in memory:
+            asked: list[tuple[Track, float]] = [(measuring.track, tick)]
+            if "counted" not in memory:
+                asked.insert(0, ("stable", measuring.started_at))
+            with suppress(MetricsUnavailable):
+                for track, at in asked:
+                    if every := await self._scraped_every(measuring, track, at):
+                        memory["scraped_every"] = every
+                        break
+        return memory.get("scraped_every")
+
+    async def _scraped_every(self, measuring: Measuring, track: Track, at: float) -> float | None:
+        query = self.query(measuring.target, measuring.metric, track, measuring.analysis.window)
+        texts = [it for it in (query.bad, query.total, query.value) if it]
+        selectors = list(dict.fromkeys(it for text in texts for it in ranged(text, measuring.analysis.window)))
+        if not selectors:
+            return None
+        every = await measuring.service.query(scrape_interval(selectors), at)
+        return every if every and every <= LOOK_BACK / 2 else None
+
+    async def _sample(self, measuring: Measuring, tick: float, window: float) -> Sample:
         target, metric, service, beside = measuring.target, measuring.metric, measuring.service, measuring.beside
-        window = _window(measuring, tick)
+        if not window:
+            return Sample(metric=metric.name, at=tick)
         try:
             bad, total, value = await _ask(service, self.query(target, metric, measuring.track, window), tick)
             sample = sample_of(metric, tick, bad, total, value)
@@ -88,17 +167,37 @@ class PromQLSource(MetricSource):
         return sample
 
 
-def window_at(analysis: Analysis, started_at: float, tick: float) -> float:
-    """How many seconds the measurement at ``tick`` looks back: never past the stage's start."""
-    return max(0.0, min(analysis.window, tick - started_at))
+def ranged(promql: str, window: float) -> list[str]:
+    """The selectors in a query whose range is that window, in seconds."""
+    return [it["selector"] for it in _SELECTOR.finditer(promql) if it["range"] == duration(window)]
 
 
-def _window(measuring: Measuring, tick: float) -> float:
-    analysis = measuring.analysis
-    window = window_at(analysis, measuring.started_at, tick)
-    if measuring.metric.counts and JUDGES.get(analysis.judge).counts_once(compared=measuring.beside is not None):
-        window = min(window, analysis.interval)
-    return window
+def scrape_interval(selectors: Sequence[str]) -> str:
+    """PromQL for the seconds between two scrapes of what these selectors select.
+
+    By the timestamps, which is right for a series that is young, and by their number, which is right for scrapes that follow each other
+    fast: the smaller is the better one.
+    """
+    seconds = duration(LOOK_BACK)
+    stamps = [f"timestamp({it})" for it in selectors]
+    ages = [f"({it} - min_over_time({it}[{seconds}:5s])) / changes({it}[{seconds}:5s])" for it in stamps]
+    numbers = [f"count_over_time({it}[{seconds}])" for it in selectors]
+    by_age, by_number = f"min({' or '.join(ages)})", f"{LOOK_BACK:g} / (max({' or '.join(numbers)}) - 1)"
+    return f"({by_age} < {by_number}) or {by_number}"
+
+
+def window_at(analysis: Analysis, started_at: float, tick: float, *, shortest: float = 0.0) -> float:
+    """How many seconds the measurement at ``tick`` looks back: never past the stage's start.
+
+    :param shortest: seconds that it has to look back where the stage is old enough.
+    """
+    return max(0.0, min(max(analysis.window, shortest), tick - started_at))
+
+
+def _once(measuring: Measuring) -> bool:
+    """Whether every event belongs to one measurement only."""
+    judge = JUDGES.get(measuring.analysis.judge)
+    return measuring.metric.counts and judge.counts_once(compared=measuring.beside is not None)
 
 
 async def _ask(service: MetricsService, query: MetricQuery, tick: float) -> tuple[float | None, ...]:
@@ -127,6 +226,31 @@ class OwnPromQL(PromQLSource):
             for name in unknown_placeholders(getattr(metric, key) or ""):
                 known = ", ".join(f"{{{{ {it} }}}}" for it in PLACEHOLDERS)
                 yield f"{where}.{key}", f"{{{{ {name} }}}}", f"one of {known}"
+
+    async def lacks(self, measuring: Measuring) -> list[Lack]:
+        metric, lacks = measuring.metric, await super().lacks(measuring)
+        for key in ("bad", "total", "query"):
+            try:
+                if getattr(metric, key) is None or await self._number(measuring, key) is not None:
+                    continue
+            except BadQuery as error:
+                lacks.append(Lack(f"Metric {metric.name}: `{key}` cannot be measured: {error}.", certain=True))
+                continue
+            mends = "where that means that nothing was bad, `or vector(0)` behind it says so"
+            if key != "bad":
+                mends = "unless it comes with traffic or with the new version, matchers that fit stable's series are expected"
+            lacks.append(Lack(f"Metric {metric.name}: `{key}` gives no number for stable; {mends}.", certain=False))
+        return lacks
+
+    async def _number(self, measuring: Measuring, key: str) -> float | None:
+        """One of its numbers of stable, over the last hour if the window has none."""
+        for window in (measuring.analysis.window, 3600.0):
+            query = self.query(measuring.target, measuring.metric, "stable", window)
+            text: str = (query.value if key == "query" else getattr(query, key)) or ""
+            number = await measuring.service.query(text, measuring.started_at)
+            if number is not None:
+                return number
+        return None
 
     def query(self, target: Target, metric: Metric, track: Track, window: float) -> MetricQuery:
         values = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from release_pipelines.core.model.analysis import Analysis, Metric
@@ -51,3 +52,8 @@ def count(value: float | None) -> str:
 def utc(at: float) -> str:
     """A Unix time in seconds as people read it: UTC, to the second."""
     return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def either(words: Sequence[str]) -> str:
+    """``a``, ``a or b``, ``a, b or c``."""
+    return " or ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.mistake import Mistake
+from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.metrics import source_of
 from release_pipelines.core.ports.strategy import StrategyPlace
@@ -77,16 +78,36 @@ def _analysis(where: str, analysis: Analysis, app: AppSpec, environments: list[E
             f"{analysis.window:g} s",
             f"at least the interval ({analysis.interval:g} s): events in between would never be judged",
         )
+    places = environments
+    if analysis.on_inconclusive != "continue":  # else it decides nothing by what cannot be measured
+        places = [*environments[:-1], _place(app, environments[-1])]
     for n, metric in enumerate(analysis.metrics):
         here = f"{where}.metrics[{n}]"
         yield from _options(here, metric)
-        yield from source_of(metric).mistakes(here, metric, environments)
+        yield from source_of(metric).mistakes(here, metric, places)
     if not any(metric.critical for metric in relaxed(analysis, app).metrics):
         yield (
             f"{where}.metrics",
             "only CPU or memory, without limits",
             "a metric that can decide, or `cpu` and `memory` limits in `workloads`",
         )
+
+
+def _place(app: AppSpec, environment: EnvironmentSpec) -> EnvironmentSpec:
+    """The environment with the router that the strategy makes of its own: a Service's selector, say."""
+    target = Target(
+        app=app.name,
+        environment=environment.name,
+        platform=environment.platform,
+        platform_connection="",
+        registry_connection="",
+        prometheus_connection="",
+        workload=app.workloads[0],
+        router=environment.router,
+        url="",
+    )
+    router = app.strategy.strategy.adapt(app.strategy.chosen, target).router
+    return environment.model_copy(update={"router": router})
 
 
 def _options(where: str, metric: Metric) -> Iterator[Mistake]:

@@ -276,7 +276,7 @@ def test_a_certificate_that_nobody_vouches_for_is_said(server: Any, ask: Ask, pr
 def test_a_file_of_certificates_that_is_not_there_is_said(server: Any, ask: Ask) -> None:
     server.settings = {"extra": json.dumps({"verify": "/no/such.pem"})}
     with pytest.raises(
-        MetricsUnavailable, match="`verify` of the connection `metrics` names /no/such.pem, which is not"
+        MetricsUnavailable, match=r"`verify` of the connection `metrics` names /no/such\.pem, which is not"
     ):
         ask()
 

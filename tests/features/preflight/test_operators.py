@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 from release_pipelines.airflow import stable
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
@@ -81,3 +82,43 @@ def test_a_stable_that_is_not_ready_is_no_first_release(
         preflight(tmp_path)
     world.breaks("stable", "a crash loop")
     assert preflight(tmp_path, urgent_reason="the shop is down")["way_back"] == "first release: there is none"
+
+
+@pytest.fixture
+def metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prometheus, and somebody who can be told."""
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": "http://127.0.0.1:1"}))
+    for name in ("METRICS", "PROMETHEUS"):
+        monkeypatch.setenv(
+            f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "prometheus", "host": "http://127.0.0.1:1"})
+        )
+
+
+def said(monkeypatch: pytest.MonkeyPatch, number: float | None) -> None:
+    async def query(self: Any, promql: str, at: float) -> float | None:
+        return number
+
+    monkeypatch.setattr(PrometheusReader, "query", query)
+
+
+@pytest.mark.usefixtures("metrics")
+def test_metrics_that_can_never_be_measured_stop_a_release_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(monkeypatch, None)
+    with pytest.raises(AirflowFailException, match="Prometheus has no traefik_service_requests_total of stable"):
+        preflight(tmp_path)
+    assert preflight(tmp_path, urgent_reason="the shop is down")["version"] == "1.1.0"
+
+
+@pytest.mark.usefixtures("metrics")
+def test_metrics_that_are_there_of_stable_are_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said(monkeypatch, 1.0)
+    assert preflight(tmp_path)["version"] == "1.1.0"
+
+
+@pytest.mark.usefixtures("metrics")
+def test_without_a_stable_nobody_asks_for_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said(monkeypatch, None)
+    monkeypatch.setattr(hook, "_build", lambda *_: World().platform())
+    assert preflight(tmp_path)["version"] == "1.1.0"

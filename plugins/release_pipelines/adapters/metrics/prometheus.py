@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.adapters.outbound import proxy_of, trusting
-from release_pipelines.core.errors import MetricsUnavailable
+from release_pipelines.core.errors import BadQuery, MetricsUnavailable
 from release_pipelines.core.text import one_line
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def number(answer: Any) -> float | None:
         elif len(result) == 1:
             value = float(result[0]["value"][1])
         else:
-            raise MetricsUnavailable(
+            raise BadQuery(
                 f"one number is expected, the query gives {len(result)} series: aggregate it, for example with sum()"
             )
     except (KeyError, ValueError):
-        raise MetricsUnavailable(
+        raise BadQuery(
             "one number is expected, the query gives text or a range: use a function like increase() over it"
         ) from None
     return value if math.isfinite(value) else None
@@ -57,10 +57,12 @@ def number(answer: Any) -> float | None:
 def refused(url: str, status: int, content: bytes | str) -> MetricsUnavailable:
     """The error behind an answer that is no success: Prometheus' own words where it says any."""
     try:
-        said = json.loads(content)["error"]
+        answer = json.loads(content)
+        said = answer["error"]
     except (ValueError, KeyError, TypeError):
         return MetricsUnavailable(f"{shown(url)} answers with status {status}, where numbers are expected")
-    return MetricsUnavailable(f"{shown(url)} cannot answer the query: {one_line(said)}")
+    kind = BadQuery if answer.get("errorType") in ("bad_data", "execution") else MetricsUnavailable
+    return kind(f"{shown(url)} cannot answer the query: {one_line(said)}")
 
 
 def away(url: str, error: BaseException) -> MetricsUnavailable:
@@ -136,6 +138,12 @@ class PrometheusReader:
                 timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
             )
         return session
+
+    async def close(self) -> None:
+        """Close this event loop's connections, where nobody will ask again."""
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.close()
 
     async def query(self, promql: str, at: float) -> float | None:
         """The query's one number at Unix time ``at``; None when the answer is empty or not finite.

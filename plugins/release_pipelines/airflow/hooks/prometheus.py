@@ -128,6 +128,13 @@ class PrometheusHook(BaseHook):
         connection = await self.aget_connection(self.prometheus_conn_id)
         return PrometheusReader(base_url(connection), headers(connection), read, verify=verify(connection))
 
+    def reader(self) -> PrometheusReader:
+        """The same client, for operators that ask on a loop of their own."""
+        from release_pipelines.adapters.metrics.prometheus import PrometheusReader
+
+        connection = self.get_connection(self.prometheus_conn_id)
+        return PrometheusReader(base_url(connection), headers(connection), verify(connection))
+
     def query(self, promql: str) -> float | None:
         """The query's one number now; None when the answer is empty or not finite.
 

@@ -12,6 +12,7 @@ from release_pipelines.core.model.units import (
     DnsName,
     Duration,
 )
+from release_pipelines.core.ports.metrics import METRIC_DIALECTS
 from release_pipelines.core.ports.platform import PLATFORMS
 from release_pipelines.core.ports.router import ROUTERS
 
@@ -51,6 +52,9 @@ class RouterSettings(Value):
     kind: Annotated[str, Choice(ROUTERS)] = "traefik"
     route: str | None = Field(
         None, description="Name of the HTTPRoute, GRPCRoute, VirtualService or Service; default: the app's name"
+    )
+    dialect: Annotated[str, Choice(METRIC_DIALECTS)] | None = Field(
+        None, description="Whose metrics count the requests; default: those of the router's own data plane"
     )
     metrics_selector: str | None = Field(
         None, description='Extra PromQL label matchers for the router\'s metrics, like `cluster="eu"`'

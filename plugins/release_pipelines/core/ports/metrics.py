@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -55,6 +56,7 @@ class Measuring:
     :param beside: what it is compared with; None: nothing.
     :param started_at: Unix time in seconds at which the stage's traffic was accepted.
     :param memory: the source's own, from one call to the next in this stage; empty after a restart.
+    :param longest: seconds that such a stage may take, with its patience.
     """
 
     target: Target
@@ -66,6 +68,7 @@ class Measuring:
     platform: Platform
     service: MetricsService
     memory: dict[Any, Any] = field(default_factory=dict)
+    longest: float = math.inf
 
 
 @runtime_checkable
@@ -109,6 +112,13 @@ class MetricSource(Protocol):
         """
         return
 
+    async def lacks(self, measuring: Measuring) -> list[Lack]:
+        """What stands in the way of measuring it, as the numbers of a stable with traffic show it.
+
+        :param measuring: with stable as its track, and now as its start.
+        """
+        return []
+
     async def samples(self, measuring: Measuring, due: list[float]) -> list[Sample]:
         """One sample for each of these moments (Unix times in seconds, in order).
 
@@ -118,30 +128,73 @@ class MetricSource(Protocol):
 
 
 @dataclass(frozen=True)
+class Lack:
+    """Why a metric cannot be measured, as a look at stable has shown.
+
+    :param sentence: what is missing, and which key mends it.
+    :param certain: it can never be measured so; else the numbers may only come with traffic.
+    """
+
+    sentence: str
+    certain: bool
+
+
+@dataclass(frozen=True)
 class RequestMetrics:
     """How a data plane names the requests to one track.
 
     :param labels: matchers of that track, like ``service="shop-production-canary@redis"``.
     :param counter: name of the counter of all requests.
     :param failed: matcher of failed ones.
-    :param histogram: name of the histogram of their durations, without ``_bucket`` and ``_count``.
+    :param histogram: name of the histogram of their durations, without ``_bucket`` and ``_count``; empty: it has none.
     :param per_second: what a second is in that histogram.
+    :param also_failed: matchers of more failed ones; a request fits one of them and ``failed`` at most.
+    :param given_up: name of the counter of requests that got no answer, where ``counter`` does not count them; empty: it does.
+    :param elsewhere: matchers that stand in place of ``labels`` where Prometheus was set up in another way.
+    :param alive: a metric that the data plane has before the first request.
     """
 
     labels: tuple[str, ...]
     counter: str
     failed: str
-    histogram: str
+    histogram: str = ""
     per_second: float = 1
+    also_failed: tuple[str, ...] = ()
+    given_up: str = ""
+    elsewhere: tuple[tuple[str, ...], ...] = ()
+    alive: str = ""
 
     def selector(self, name: str, *more: str) -> str:
         """The series of that name, with more matchers."""
         return f"{name}{{{','.join([*self.labels, *more])}}}"
 
+    def selectors(self, name: str, *more: str) -> list[str]:
+        """The same, wherever the labels are."""
+        return [f"{name}{{{','.join([*labels, *more])}}}" for labels in (self.labels, *self.elsewhere)]
+
+    @property
+    def all_requests(self) -> list[str]:
+        """Selectors that have every request once."""
+        return [*self.selectors(self.counter), *(self.selectors(self.given_up) if self.given_up else [])]
+
+    @property
+    def failed_requests(self) -> list[str]:
+        """Selectors that have every failed request once."""
+        answered = [it for failed in (self.failed, *self.also_failed) for it in self.selectors(self.counter, failed)]
+        return [*answered, *(self.selectors(self.given_up) if self.given_up else [])]
+
+    def with_labels(self, more: str) -> RequestMetrics:
+        """The same, with a matcher more everywhere."""
+        return replace(self, labels=(*self.labels, more), elsewhere=tuple((*labels, more) for labels in self.elsewhere))
+
 
 @runtime_checkable
 class MetricDialect(Protocol):
-    """Knows the names of one data plane's metrics."""
+    """Knows the names of one data plane's metrics.
+
+    One that has ``counts_pods = True`` tells tracks by their pods, and so also where one Service has the pods of all of them; one with
+    ``has_durations = False`` has no histogram of them.
+    """
 
     def requests(self, target: Target, track: Track) -> RequestMetrics:
         """What it counts of a track's requests."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from release_pipelines.core.errors import ReleaseError
 from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.ports.metrics import Measuring, MetricsService, OpenMetrics, source_of
+from release_pipelines.core.ports.metrics import Lack, Measuring, MetricsService, OpenMetrics, source_of
 from release_pipelines.core.ports.platform import Platform
 
 
@@ -105,6 +107,42 @@ async def check_metrics(target: Target, metrics: Iterable[Metric], platform: Pla
     """
     for metric in metrics:
         await source_of(metric).check(target, metric, platform)
+
+
+async def look_at_stable(
+    target: Target, stages: Iterable[Stage], platform: Platform, service: MetricsService, now: float
+) -> list[Lack]:
+    """What stands in the way of judging these stages, as the numbers of a stable with traffic show it.
+
+    A lack that keeps nothing from being decided is not certain.
+
+    :param now: Unix time in seconds.
+    """
+    shortest: dict[tuple[str, str], tuple[Metric, Analysis, float]] = {}
+    for stage in stages:
+        longest = stage.hold.max + stage.analysis.patience
+        for metric in stage.analysis.metrics:
+            key = (metric.model_dump_json(), stage.analysis.model_dump_json())
+            if source_of(metric).measurable(metric, target.workload):
+                known = shortest.get(key, (metric, stage.analysis, math.inf))[2]
+                shortest[key] = (metric, stage.analysis, min(known, longest))
+    lacks: dict[str, Lack] = {}
+    for metric, analysis, longest in shortest.values():
+        decides = metric.critical and analysis.on_inconclusive != "continue"
+        measuring = Measuring(
+            target=target,
+            metric=metric,
+            track="stable",
+            beside=None,
+            analysis=analysis,
+            started_at=now,
+            platform=platform,
+            service=service,
+            longest=longest,
+        )
+        for lack in await source_of(metric).lacks(measuring):
+            lacks.setdefault(lack.sentence, replace(lack, certain=lack.certain and decides))
+    return list(lacks.values())
 
 
 def ticks(started_at: float, interval: float, now: float, after: float = -math.inf) -> list[float]:

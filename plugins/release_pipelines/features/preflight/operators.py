@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
@@ -12,9 +12,11 @@ from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.airflow.operator import RELEASE_ID, ReleaseOperator, release_id
 from release_pipelines.airflow.stable import known_stable
 from release_pipelines.airflow.triggers import LeaseFreeTrigger
+from release_pipelines.core.errors import ReleaseError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.stable import first_release
 from release_pipelines.core.versions import version_fits
@@ -22,11 +24,14 @@ from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import FEATURES
 from release_pipelines.spec.frozen import freeze
 from release_pipelines.spec.release import ReleaseSpec
-from release_pipelines.spec.stages import metrics_of
+from release_pipelines.spec.stages import metrics_of, stages
 from release_pipelines.spec.target import target as target_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from release_pipelines.core.ports.metrics import Lack
+    from release_pipelines.core.ports.platform import Platform
 
 PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
 
@@ -96,6 +101,8 @@ class PreflightOperator(ReleaseOperator):
             and stable.ready > 0
             and observed.weight("stable") == 100
         )
+        if not no_op:
+            self._ask_metrics(production, observed, release, urgent)
         way_back = (
             "first release: there is none" if first_release(observed) else f"{stable.named} keeps running on stable"
         )
@@ -165,6 +172,35 @@ class PreflightOperator(ReleaseOperator):
         if not urgent:
             raise AirflowFailException(f"{sentence} To release all the same give `urgent_reason`.")
         self.log.warning("%s Going on, because: %s", sentence, urgent)
+
+    def _ask_metrics(self, target: Target, observed: Observed, release: str, urgent: str) -> None:
+        """Ask for every metric of stable: what can never be measured ends every release with the way back (R3)."""
+        import time
+
+        from release_pipelines.core.progression.measuring import look_at_stable
+
+        if not observed.track("stable").ready:
+            return  # nothing has been counted of anything yet
+
+        async def look(platform: Platform) -> list[Lack]:
+            try:
+                return await look_at_stable(target, judged, platform, reader, time.time())
+            finally:
+                await reader.close()
+
+        judged = [it for it in stages(self.spec) if isinstance(it, Stage)]
+        try:
+            reader = PrometheusHook(target.prometheus_connection).reader()
+            lacks = PlatformHook(target).call(look)
+        except (AirflowNotFoundException, ReleaseError) as error:
+            self.log.warning("Nobody could look at the metrics of stable: %s", error)
+            return
+        for lack in lacks:
+            if lack.certain:
+                self._go_on_if_urgent(lack.sentence, urgent)
+            else:
+                self.log.warning("%s", lack.sentence)
+                HistoryHook().history().record_event(release, "checked", lack.sentence)
 
     def _check_stable(self, target: Target, observed: Observed, urgent: str) -> None:
         stable = observed.track("stable")

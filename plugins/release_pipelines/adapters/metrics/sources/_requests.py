@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from release_pipelines.adapters.metrics.sources._counters import Counter, counted
 from release_pipelines.core.model.analysis import Metric
@@ -19,7 +18,7 @@ from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.target import RouterSettings, Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.judge import JUDGES
-from release_pipelines.core.ports.metrics import METRIC_DIALECTS, Measuring, MetricDialect, Place, RequestMetrics
+from release_pipelines.core.ports.metrics import METRIC_DIALECTS, Lack, Measuring, MetricDialect, Place, RequestMetrics
 from release_pipelines.core.ports.router import router_of
 from release_pipelines.core.promql import PromQLSource, duration, sample_of
 
@@ -43,14 +42,34 @@ class Requests(PromQLSource):
         return True
 
     def mistakes(self, where: str, metric: Metric, places: Sequence[Place]) -> Iterator[Mistake]:
-        uncounted = [place for place in places if dialect_of(place.router) is None]
-        if uncounted:
-            yield (
-                f"{where}.source",
-                f"`{metric.source}`",
-                f"PromQL of your own (`bad` and `total`): with router `{uncounted[0].router.kind}` ({uncounted[0].name}) "
-                "no proxy counts requests",
-            )
+        for place in places:
+            if reason := self._uncounted(place.router):
+                expected = (
+                    f"PromQL of your own (`bad` and `total`): with router `{place.router.kind}` ({place.name}) {reason}"
+                )
+                yield f"{where}.source", f"`{metric.source}`", expected
+                return
+
+    def _uncounted(self, settings: RouterSettings) -> str | None:
+        """Why such a router's requests are not counted by track."""
+        dialect = dialect_of(settings)
+        if dialect is None:
+            by_pod = " or ".join(f"`{name}`" for name, it in METRIC_DIALECTS.usable() if counts_pods(it))
+            return f"no proxy counts requests; `router.dialect` may name what counts them by pod: {by_pod}"
+        if router_of(settings).pods_make_weight and not counts_pods(dialect):
+            return f"one Service has the pods of both versions, which `{settings.dialect}` does not tell apart"
+        return None
+
+    async def lacks(self, measuring: Measuring) -> list[Lack]:
+        from release_pipelines.adapters.metrics.sources._stable import lack_of_requests
+
+        lack = await lack_of_requests(measuring)
+        return [lack] if lack else await super().lacks(measuring)
+
+    def time_needed(self, measuring: Measuring, every: float) -> float:
+        if JUDGES.get(measuring.analysis.judge).exact_counts:  # raw counters grow with every scrape
+            return every + measuring.analysis.interval
+        return super().time_needed(measuring, every)
 
     def query(self, target: Target, metric: Metric, track: Track, window: float) -> MetricQuery:
         requests = requests_to(target, track)
@@ -105,15 +124,25 @@ def requests_to(target: Target, track: Track) -> RequestMetrics | None:
     if dialect is None:
         return None
     requests, more = dialect.requests(target, track), target.router.metrics_selector
-    return replace(requests, labels=(*requests.labels, more)) if more else requests
+    return requests.with_labels(more) if more else requests
 
 
 def dialect_of(settings: RouterSettings) -> MetricDialect | None:
-    """How the metrics of a router's data plane are named; None: it counts no requests."""
-    dialect = router_of(settings).dialect
+    """How requests are counted: by the dialect that the environment names, else by the router's; None: nobody counts them."""
+    dialect = settings.dialect or router_of(settings).dialect
     return METRIC_DIALECTS.get(dialect) if isinstance(dialect, str) else dialect
 
 
-def increase(selector: str, window: str) -> str:
+def counts_pods(dialect: MetricDialect) -> bool:
+    """Whether it tells tracks by their pods."""
+    return bool(getattr(dialect, "counts_pods", False))
+
+
+def union(selectors: list[str]) -> str:
+    """All series of these selectors; no two of them have a series in common."""
+    return " or ".join(selectors)
+
+
+def increase(selectors: list[str], window: str) -> str:
     """Events in a window."""
-    return f"sum(increase({selector}[{window}]))"
+    return f"sum({union([f'increase({it}[{window}])' for it in selectors])})"

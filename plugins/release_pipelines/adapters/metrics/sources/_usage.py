@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
-from release_pipelines.adapters.metrics.services import track_service
+from release_pipelines.adapters.metrics.services import track_pods
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.measurement import MetricQuery, Sample
 from release_pipelines.core.model.target import Target, Workload
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.judge import JUDGES
-from release_pipelines.core.ports.metrics import Measuring
+from release_pipelines.core.ports.metrics import Lack, Measuring
 from release_pipelines.core.promql import PromQLSource, matcher, sample_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class UsageSource(PromQLSource):
-    """Asks the platform itself, and where that does not know cAdvisor's metrics."""
+    """Asks the platform itself, and where that does not know cAdvisor's metrics of the app's own container."""
+
+    series: ClassVar[str]
+    """Name of cAdvisor's metric."""
 
     @abstractmethod
     def share(self, usage: Usage) -> float | None:
@@ -53,23 +57,51 @@ class UsageSource(PromQLSource):
     async def samples(self, measuring: Measuring, due: list[float]) -> list[Sample]:
         return list(await asyncio.gather(*(self._used(measuring, tick) for tick in due)))
 
+    async def lacks(self, measuring: Measuring) -> list[Lack]:
+        metric, target = measuring.metric, measuring.target
+        if not self.limited(target.workload) or await measuring.platform.usage(target, "stable") is not None:
+            return []
+        measuring = await _of_the_app(measuring)
+        labels = _containers(measuring.target, "stable")
+        if await measuring.service.query(f"count(last_over_time({self.series}{labels}[5m]))", measuring.started_at):
+            return await super().lacks(measuring)
+        container = measuring.target.workload.container or measuring.target.workload.name
+        return [
+            Lack(
+                f"Metric {metric.name}: Prometheus has no {self.series} of container {container} of stable in "
+                f"{target.environment}: a scrape of the kubelets (cAdvisor) is expected, or no `{metric.source}` in the analysis.",
+                certain=True,
+            )
+        ]
+
     async def _used(self, measuring: Measuring, tick: float) -> Sample:
         platform, target, metric = measuring.platform, measuring.target, measuring.metric
         compared = measuring.beside if JUDGES.get(measuring.analysis.judge).compares else None
         try:
             usage = await platform.usage(target, measuring.track)
             other = await platform.usage(target, compared) if compared else None
+            if usage is None:
+                measuring = await _of_the_app(measuring)
+                return await self._sample(measuring, tick, await self._window(measuring, tick))
         except PlatformError as error:  # a replica that has just gone, or an engine that is away: no measurement
             return Sample(metric=metric.name, at=tick, error=str(error))
-        if usage is None:
-            return await self._sample(measuring, tick)
         sample = sample_of(metric, tick, None, None, self.share(usage))
         return sample.model_copy(update={"stable_bad": self.share(other), "stable_total": 1.0}) if other else sample
 
 
+async def _of_the_app(measuring: Measuring) -> Measuring:
+    """The same, with the app's container by its name: sidecars have limits of their own."""
+    named = getattr(measuring.platform, "container", None)  # a platform of others may not know it
+    if measuring.target.workload.container or named is None:
+        return measuring
+    if "container" not in measuring.memory:
+        measuring.memory["container"] = await named(measuring.target)
+    workload = measuring.target.workload.model_copy(update={"container": measuring.memory["container"]})
+    return replace(measuring, target=measuring.target.model_copy(update={"workload": workload}))
+
+
 def _containers(target: Target, track: Track) -> str:
-    name = target.workload.container
-    container = matcher("container", name) if name else 'container!="",container!="POD"'
-    # A Deployment's pods: its name, the pod template's hash, five letters. Neither of the last two has a dash.
-    pods = f'pod=~"{track_service(target, track)}-[a-z0-9]+-[a-z0-9]{{5}}"'
-    return f"{{{matcher('namespace', target.namespace)},{pods},{container}}}"
+    """Matchers of the app's own containers in a track's pods."""
+    container = target.workload.container or target.workload.name or target.app
+    pods = f'pod=~"{track_pods(target, track)}"'
+    return f"{{{matcher('namespace', target.namespace)},{pods},{matcher('container', container)}}}"

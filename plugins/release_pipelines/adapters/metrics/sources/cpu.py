@@ -12,6 +12,8 @@ from release_pipelines.core.promql import duration
 class Cpu(UsageSource):
     """Cores that are used, averaged over the window."""
 
+    series = "container_cpu_usage_seconds_total"
+
     def label(self, metric: Metric) -> str:
         return "CPU"
 
@@ -22,7 +24,7 @@ class Cpu(UsageSource):
         return workload.cpu is not None
 
     def promql(self, workload: Workload, labels: str, window: float) -> str:
-        used = f"sum by (pod, container) (rate(container_cpu_usage_seconds_total{labels}[{duration(window)}]))"
+        used = f"sum by (pod, container) (rate({self.series}{labels}[{duration(window)}]))"
         return f"max({used}) / {workload.cpu:.12g}"
 
 

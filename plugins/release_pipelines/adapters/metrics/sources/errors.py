@@ -1,9 +1,9 @@
-"""Requests that failed: what the data plane answered with 5xx."""
+"""Requests that failed: 5xx, a gRPC status that is the server's fault, and clients that gave up, where the data plane tells them."""
 
 from __future__ import annotations
 
 from release_pipelines.adapters.metrics.sources._counters import Counter
-from release_pipelines.adapters.metrics.sources._requests import Requests, increase
+from release_pipelines.adapters.metrics.sources._requests import Requests, increase, union
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.ports.metrics import RequestMetrics
 
@@ -15,15 +15,14 @@ class Errors(Requests):
         return "error rate"
 
     def counter(self, requests: RequestMetrics, metric: Metric) -> Counter:
-        failed = requests.selector(requests.counter, requests.failed)
-        return Counter(requests.selector(requests.counter), failed, part_is_good=False)
+        return Counter(union(requests.all_requests), union(requests.failed_requests), part_is_good=False)
 
     def bad(self, requests: RequestMetrics, metric: Metric, window: str) -> str:
-        # No 5xx means no series.
-        return f"{increase(requests.selector(requests.counter, requests.failed), window)} or vector(0)"
+        # No failed request means no series.
+        return f"{increase(requests.failed_requests, window)} or vector(0)"
 
     def total(self, requests: RequestMetrics, window: str) -> str:
-        return increase(requests.selector(requests.counter), window)
+        return increase(requests.all_requests, window)
 
 
 METRIC_SOURCE = Errors()

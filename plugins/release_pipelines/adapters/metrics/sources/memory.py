@@ -13,6 +13,8 @@ _UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 class Memory(UsageSource):
     """Bytes that are in use now, without what could be dropped at once."""
 
+    series = "container_memory_working_set_bytes"
+
     def label(self, metric: Metric) -> str:
         return "memory"
 
@@ -23,7 +25,7 @@ class Memory(UsageSource):
         return workload.memory is not None
 
     def promql(self, workload: Workload, labels: str, window: float) -> str:
-        return f"max(container_memory_working_set_bytes{labels}) / {memory_bytes(workload.memory or '')}"
+        return f"max({self.series}{labels}) / {memory_bytes(workload.memory or '')}"
 
 
 METRIC_SOURCE = Memory()

@@ -58,6 +58,11 @@ class KubernetesProbes(Cluster, Probes):
         """None: Prometheus has it from the kubelets."""
         return None
 
+    async def container(self, target: Target) -> str:
+        """Name of the app's container, as stable's Deployment has it: other containers of a pod are none of the app's."""
+        stable = await self.client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target))
+        return manifests.container_name(target, stable)
+
     async def ask(self, target: Target, track: Track, path: str) -> Answer:
         """GET ``path`` through the API server from the track's own Service."""
         name = manifests.service_name(target) if track == "stable" else manifests.deployment_name(target, track)

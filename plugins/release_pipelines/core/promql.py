@@ -71,8 +71,8 @@ def sample_of(metric: Metric, at: float, bad: float | None, total: float | None,
 class PromQLSource(MetricSource):
     """A source that asks one query for each number, over the analysis' window.
 
-    A window in which there is one scrape has no growth in it. So one is never shorter than two scrapes take, as the data show it; and
-    where every event has to be counted once, a measurement waits for that long, and those in between have no number.
+    A window in which there is one scrape has no growth in it. Where that is seen, windows are as long as two scrapes take, as the data show
+    it; and where every event has to be counted once, a measurement waits for that long, and those in between have no number.
     """
 
     def query(self, target: Target, metric: Metric, track: Track, window: float) -> MetricQuery:
@@ -84,8 +84,13 @@ class PromQLSource(MetricSource):
         raise NotImplementedError
 
     async def samples(self, measuring: Measuring, due: list[float]) -> list[Sample]:
-        windows = [await self._window(measuring, tick) for tick in due]
-        return list(await asyncio.gather(*map(partial(self._sample, measuring), due, windows)))
+        found: list[Sample] = []
+        if "scraped_every" not in measuring.memory:
+            found = list(await asyncio.gather(*(self._sample(measuring, it, _window(measuring, it)) for it in due)))
+            found = await self._until_scrapes_are_known(measuring, found)
+        left = due[len(found) :]
+        windows = [_window(measuring, tick) for tick in left]
+        return [*found, *await asyncio.gather(*map(partial(self._sample, measuring), left, windows))]
 
     async def lacks(self, measuring: Measuring) -> list[Lack]:
         every = await self._scraped_every(measuring, "stable", measuring.started_at)
@@ -111,36 +116,18 @@ class PromQLSource(MetricSource):
         interval = measuring.analysis.interval
         return math.ceil(max(interval, SCRAPES * every) / interval) * interval
 
-    async def _window(self, measuring: Measuring, tick: float) -> float:
-        """Seconds that the measurement at ``tick`` looks back, never past the stage's start; 0: there is none at this tick."""
-        analysis, memory = measuring.analysis, measuring.memory
-        needed = SCRAPES * (await self._known_scrapes(measuring, tick) or 0)
-        window = window_at(analysis, measuring.started_at, tick, shortest=needed)
-        if not _once(measuring):
-            return window
-        since = tick - memory.get("counted", measuring.started_at)
-        if needed <= analysis.interval:
-            window = min(window, analysis.interval)
-        elif since < needed:
-            return 0.0
-        else:
-            window = since
-        memory["counted"] = tick
-        return window
-
-    async def _known_scrapes(self, measuring: Measuring, tick: float) -> float | None:
-        """Seconds between two scrapes, found once a stage: from stable's data at its start, else from the track's own at a tick."""
-        memory = measuring.memory
-        if "scraped_every" not in memory:
-            asked: list[tuple[Track, float]] = [(measuring.track, tick)]
-            if "counted" not in memory:
-                asked.insert(0, ("stable", measuring.started_at))
+    async def _until_scrapes_are_known(self, measuring: Measuring, samples: list[Sample]) -> list[Sample]:
+        """The samples before the first one that has no number because its window is too short, if there is one."""
+        for n, sample in enumerate(samples):
+            empty = sample.error is None and (sample.total if measuring.metric.counts else sample.value) is None
             with suppress(MetricsUnavailable):
-                for track, at in asked:
-                    if every := await self._scraped_every(measuring, track, at):
-                        memory["scraped_every"] = every
-                        break
-        return memory.get("scraped_every")
+                for track in dict.fromkeys(("stable", measuring.track)) if empty else ():
+                    if every := await self._scraped_every(measuring, track, sample.at):
+                        measuring.memory["scraped_every"] = every
+                        return samples[:n]
+            if not empty:
+                measuring.memory["counted"] = sample.at
+        return samples
 
     async def _scraped_every(self, measuring: Measuring, track: Track, at: float) -> float | None:
         query = self.query(measuring.target, measuring.metric, track, measuring.analysis.window)
@@ -165,6 +152,25 @@ class PromQLSource(MetricSource):
         except MetricsUnavailable as error:
             return Sample(metric=metric.name, at=tick, error=str(error))
         return sample
+
+
+def _window(measuring: Measuring, tick: float) -> float:
+    """Seconds that the measurement at ``tick`` looks back, never past the stage's start; 0: there is none at this tick.
+
+    ``memory`` has the seconds between two scrapes where they are known, and up to which tick events are counted.
+    """
+    analysis, memory = measuring.analysis, measuring.memory
+    needed = SCRAPES * memory.get("scraped_every", 0.0)
+    window = window_at(analysis, measuring.started_at, tick, shortest=needed)
+    if not _once(measuring):
+        return window
+    if needed <= analysis.interval:
+        return min(window, analysis.interval)
+    since: float = tick - memory.get("counted", measuring.started_at)
+    if since < needed:
+        return 0.0
+    memory["counted"] = tick
+    return since
 
 
 def ranged(promql: str, window: float) -> list[str]:

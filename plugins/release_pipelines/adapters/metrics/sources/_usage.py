@@ -82,7 +82,7 @@ class UsageSource(PromQLSource):
             other = await platform.usage(target, compared) if compared else None
             if usage is None:
                 measuring = await _of_the_app(measuring)
-                return await self._sample(measuring, tick, await self._window(measuring, tick))
+                return (await super().samples(measuring, [tick]))[0]
         except PlatformError as error:  # a replica that has just gone, or an engine that is away: no measurement
             return Sample(metric=metric.name, at=tick, error=str(error))
         sample = sample_of(metric, tick, None, None, self.share(usage))

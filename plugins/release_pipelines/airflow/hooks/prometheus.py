@@ -133,7 +133,7 @@ class PrometheusHook(BaseHook):
         from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 
         connection = self.get_connection(self.prometheus_conn_id)
-        return PrometheusReader(base_url(connection), headers(connection), verify(connection))
+        return PrometheusReader(base_url(connection), headers(connection), verify=verify(connection))
 
     def query(self, promql: str) -> float | None:
         """The query's one number now; None when the answer is empty or not finite.

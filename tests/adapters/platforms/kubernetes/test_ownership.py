@@ -16,12 +16,12 @@ from release_pipelines.adapters.kubernetes.client import (
     Object,
     Resource,
 )
-from release_pipelines.adapters.platforms.kubernetes import manifests, ownership
+from release_pipelines.adapters.platforms.kubernetes import manifests, ownership, standing
 from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.route import RouteNote
-from release_pipelines.core.model.target import RouterSettings, Target, Workload
+from release_pipelines.core.model.target import RouterSettings, Target, Update, Workload
 from release_pipelines.core.model.track import BESIDE
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes
@@ -110,6 +110,18 @@ async def test_a_name_that_the_release_does_not_need_is_free(client: MemoryClien
     client.add(ROUTES, route("shop-preview", "shop-preview"))
     app = target()
     await ownership.refuse_strangers(platform.client, app, ownership.release_tracks(app), secret=False)
+    client.add(DEPLOYMENTS, deployment("shop-canary"))
+    assert ownership.release_tracks(target(update=Update())) == ()
+
+
+async def test_a_teams_own_service_that_the_apps_route_names_is_no_track(
+    client: MemoryClient, platform: Kubernetes
+) -> None:
+    client.add(SERVICES, service("shop-preview", "shop-preview"))
+    split = route("shop", "shop")
+    split["spec"]["rules"].append({"backendRefs": [{"name": "shop-preview", "port": 8080}]})
+    assert standing.named_tracks(target(), split) == {"preview"}
+    assert standing.named_tracks(target(), route("shop", "shop")) == set()
 
 
 async def test_several_are_named_in_one_sentence(client: MemoryClient, platform: Kubernetes) -> None:

@@ -95,6 +95,8 @@ def release_tracks(target: Target) -> tuple[Track, ...]:
     """Tracks beside stable that a release of the app may make."""
     if target.preview:
         return ("preview",)
+    if target.update is not None:  # a rolling release is on stable itself
+        return ()
     return ("canary", "baseline") if "baseline" in router_of(target).capabilities else ("canary",)
 
 

@@ -13,7 +13,7 @@ from release_pipelines.adapters.platforms.kubernetes.state import read_state, ro
 from release_pipelines.core.errors import Forbidden, PlatformError
 from release_pipelines.core.model.observation import Answer, Observed, Usage
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.track import BESIDE, Track
 from release_pipelines.core.ports.platform import Probes
 
 
@@ -32,9 +32,9 @@ class KubernetesProbes(Cluster, Probes):
             secrets=self.registry_auth is not None,
             preview=target.preview,
         )
-        await ownership.refuse_strangers(
-            self.client, target, ownership.release_tracks(target), secret=self.registry_auth is not None
-        )
+        needed = set(ownership.release_tracks(target)) | standing.named_tracks(target, route)
+        tracks = tuple(it for it in BESIDE if it in needed)
+        await ownership.refuse_strangers(self.client, target, tracks, secret=self.registry_auth is not None)
         stable = await self.client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target))
         ownership.refuse_other_track(stable, target)
         await standing.refuse_other_workload(self.client, target)

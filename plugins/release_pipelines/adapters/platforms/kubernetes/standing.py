@@ -23,7 +23,7 @@ from release_pipelines.adapters.platforms.kubernetes.readiness import DIGEST, ST
 from release_pipelines.adapters.platforms.kubernetes.routing import find_route, router_of
 from release_pipelines.core.errors import Forbidden, PlatformError
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.model.track import BESIDE
+from release_pipelines.core.model.track import BESIDE, Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 
 STATEFUL_SETS = Resource("apps/v1", "statefulsets", "StatefulSet")
@@ -195,6 +195,12 @@ async def routes_to(client: Client, target: Target, service: str) -> list[str]:
         if any(sent == (target.namespace, service) for sent in sent_to(it.get("spec"), space))
         and not (kind.endswith("Route") and ownership.is_preview_route(it, target))
     ]
+
+
+def named_tracks(target: Target, route: Object | None) -> set[Track]:
+    """Tracks beside stable whose Services the app's route names: what it sends there would be taken for a release's."""
+    named = set(sent_to((route or {}).get("spec"), target.namespace))
+    return {it for it in BESIDE if (target.namespace, manifests.deployment_name(target, it)) in named}
 
 
 def sent_to(part: Any, namespace: str) -> Iterator[tuple[str, str]]:

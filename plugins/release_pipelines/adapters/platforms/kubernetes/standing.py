@@ -164,7 +164,10 @@ async def refuse_other_route(client: Client, target: Target) -> None:
 
 
 async def refuse_unusable_route(client: Client, target: Target, route: Object | None) -> None:
-    """Raise when the app's route could not be split, nobody follows it, or none can be made."""
+    """Raise when the app's route could not be split, or none can be made.
+
+    What its controller says of it is judged where it is written: a status may be behind a route that serves by now.
+    """
     router, stable = router_of(target), manifests.stable_name(target)
     if router.pods_make_weight:
         return
@@ -172,9 +175,6 @@ async def refuse_unusable_route(client: Client, target: Target, route: Object | 
     if route is None:
         await router.new_route(client, target, manifests.route_name(target), alone)
         return
-    said = router.acceptance(route)
-    if said.sentence and said.reason != NOT_THERE:  # a first release makes what is not there
-        raise PlatformError(said.sentence)
     router.spec(route, alone, ALL_TO_STABLE)
 
 

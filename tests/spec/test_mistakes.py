@@ -19,7 +19,7 @@ MISTAKES = {
     "an unknown key names its close match": (
         "strategy: {canary: {stepz: []}}",
         "storefront.yaml: strategy.canary.stepz: found an unknown key, expected one of steps, bake, replicas, "
-        "affinity, return_weights, retire_after, auto_rollback, on_drift; did you mean `steps`?",
+        "affinity, return_weights, return_hold, retire_after, auto_rollback, on_drift; did you mean `steps`?",
     ),
     "an unknown key at the top": ("ownr: me", "storefront.yaml: ownr: found an unknown key, expected one of"),
     "a wrong type": ("workloads: [{replicas: many}]", "workloads[0].replicas: found `many`, expected a whole number"),

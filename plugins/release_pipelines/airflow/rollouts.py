@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
@@ -31,19 +32,32 @@ def longest(target: Target, replicas: int) -> float:
 
 
 async def settle(
-    platform: Platform, target: Target, track: Track, fence: int, seconds: float, look: Callable[[], None] | None = None
+    platform: Platform,
+    target: Target,
+    track: Track,
+    fence: int,
+    seconds: float,
+    look: Callable[[], None] | None = None,
+    *,
+    artifact: Artifact | None = None,
+    restore: bool = False,
 ) -> TrackStatus:
     """Advance a track until it is settled, cannot get there, or ``seconds`` have passed.
 
     :param seconds: maximum wait, in seconds.
     :param look: called about once a second, in another thread; an exception that it raises ends the wait.
+    :param artifact: what was stated on the track, and is stated again when somebody else changes it (R14).
+    :param restore: whether it was stated with the configuration that it ran with (R8).
     """
+    from release_pipelines.core.progression.rollout import Rollout
+
+    rollout = Rollout(platform, target, track, fence, artifact, restore=restore)
     end, looked = time.monotonic() + seconds, 0.0
     while True:
         if look is not None and time.monotonic() - looked >= COMMAND_SECONDS:
             await asyncio.to_thread(look)
             looked = time.monotonic()
-        status = await platform.advance(target, track, fence)
+        status = await rollout.advance()
         if status.settled or status.failure or time.monotonic() > end:
             return status
         await asyncio.sleep(LOOK_SECONDS)

@@ -137,25 +137,40 @@ class RolloutTrigger(PlatformTrigger):
     :param track: the track.
     :param fence: the fence of the release's lease.
     :param release: the release's id, if a person may abort it meanwhile; None for a rollback, which cannot be aborted.
+    :param artifact: what was stated on the track, and is stated again when somebody else changes it (R14).
+    :param restore: whether it was stated with the configuration that it ran with (R8).
 
     Event: ``{"status": TrackStatus}``; its ``failure`` is a sentence when the rollout cannot succeed. Or
     ``{"aborted": {"by", "reason"}}``.
     """
 
     def __init__(
-        self, *, target: dict[str, Any], track: Track, fence: int, release: str | None = None, **more: Any
+        self,
+        *,
+        target: dict[str, Any],
+        track: Track,
+        fence: int,
+        release: str | None = None,
+        artifact: dict[str, Any] | None = None,
+        restore: bool = False,
+        **more: Any,
     ) -> None:
-        super().__init__(target=target, track=track, fence=fence, release=release, **more)
+        super().__init__(
+            target=target, track=track, fence=fence, release=release, artifact=artifact, restore=restore, **more
+        )
         self.track: Track = track
         self.fence = fence
         self.release = release
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
         from release_pipelines.airflow.commands import commands_of
-        from release_pipelines.core.progression.rollout import roll_out
+        from release_pipelines.core.progression.rollout import Rollout, roll_out
 
         commands = commands_of(self.release) if self.release is not None else None
-        return await roll_out(platform, self.target, self.track, self.fence, commands)
+        stated, restore = self.arguments["artifact"], self.arguments["restore"]
+        artifact = Artifact.model_validate(stated) if stated else None
+        rollout = Rollout(platform, self.target, self.track, self.fence, artifact, restore=restore)
+        return await roll_out(rollout, commands)
 
 
 class WatchTrigger(PlatformTrigger):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.traffic import share_with
 from release_pipelines.core.ports.router import router_of
 
 
@@ -85,3 +86,34 @@ def nearest_weight(stable: int, weight: int) -> float:
     ideal = stable * weight / (100 - weight)
     shares = [100 * pods / (stable + pods) for pods in {max(1, int(ideal)), int(ideal) + 1}]
     return min(shares, key=lambda share: abs(share - weight))
+
+
+def weights_of_pods(target: Target, weights: list[int], stable: int, beside: int) -> list[int]:
+    """The weights between 0 and 100 that are possible while no replica comes or goes.
+
+    All of them; or where pods alone split the traffic, the one that these numbers of pods make.
+
+    :param weights: those that are wanted.
+    :param stable: pods of stable.
+    :param beside: pods of the track beside it.
+    """
+    if not router_of(target.router).pods_make_weight:
+        return weights
+    made = round(share(stable, beside))
+    return [made] if weights and 0 < made < 100 else []
+
+
+def fitted(stage: Stage, target: Target, stable_replicas: int) -> Stage:
+    """The stage with a weight that whole pods beside so many stable ones make, where pods alone split the traffic.
+
+    Their number may not be the file's: an autoscaler, or a person, has changed it.
+    """
+    weight = stage.weight
+    if stage.traffic is None or not 0 < weight < 100 or not router_of(target.router).pods_make_weight:
+        return stage
+    try:
+        pods_for_weight(stable_replicas, weight)
+    except ValueError:
+        made = round(nearest_weight(stable_replicas, weight))
+        return stage.model_copy(update={"traffic": share_with(stage.track, made)})
+    return stage

@@ -69,6 +69,12 @@ def _time(where: str, analysis: Analysis, hold: float) -> Iterator[Mistake]:
             f"{analysis.min_measurements} every {analysis.interval:g} s",
             f"so many that fit into the shortest hold with its patience ({longest:g} s)",
         )
+    elif analysis.warm_up + needed > longest:
+        yield (
+            f"{where}.warm_up",
+            f"{analysis.warm_up:g} s",
+            f"less, so that something is measured within the shortest hold with its patience ({longest:g} s)",
+        )
 
 
 def _analysis(where: str, analysis: Analysis, app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mistake]:

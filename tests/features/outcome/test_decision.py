@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.features.outcome.decision import Facts, outcome_of, speaks_against
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.route import Route, RouteNote
+from release_pipelines.core.model.traffic import share_with
+from release_pipelines.features.outcome.decision import Facts, outcome_of, speaks_against, undone
 
 DONE = {"complete": "success", "approval": "success", "deploy": "success", "plan": "skipped"}
 
@@ -100,3 +104,44 @@ def test_only_what_a_version_did_itself_speaks_against_it(given: dict[str, Any],
 
 def test_a_version_that_was_released_has_nothing_that_speaks_against_it() -> None:
     assert speaks_against(facts(), "released") is None
+
+
+def promoted(stable: TrackStatus, weight: int = 0, holder: str | None = None, release: str = "r") -> Observed:
+    traffic = share_with("canary", weight)
+    route = Route(traffic=traffic, note=RouteNote(release=release, done=True), changed_by="helm" if weight else None)
+    lease = Lease(holder=holder, fence=2, expires_at=9e9) if holder else None
+    return Observed(tracks={"stable": stable}, route=route, lease=lease)
+
+
+NEW_ON_STABLE = TrackStatus(track="stable", digest="sha256:new", version="1.1.0", wanted=2, ready=2, updated=2)
+OLD_ON_STABLE = NEW_ON_STABLE.model_copy(update={"digest": "sha256:old", "version": "1.0.0", "changed_by": "argocd"})
+
+
+def test_what_serves_instead_of_a_promoted_version_is_seen_at_the_end() -> None:  # R9
+    assert undone(promoted(NEW_ON_STABLE), "r", "sha256:new") is None
+    assert undone(promoted(OLD_ON_STABLE), "r", "sha256:new") == "argocd put 1.0.0 on stable, which serves now"
+    assert undone(promoted(NEW_ON_STABLE, weight=40), "r", "sha256:new") == "helm left stable with 60 % of the traffic"
+
+
+def test_what_a_later_release_has_put_there_is_its_own() -> None:
+    assert undone(promoted(OLD_ON_STABLE, holder="another"), "r", "sha256:new") is None
+    assert undone(promoted(OLD_ON_STABLE, release="another"), "r", "sha256:new") is None
+
+
+def test_a_release_whose_version_was_replaced_after_its_promotion_is_not_called_released() -> None:  # R9
+    done = facts(
+        states={"complete": "success", "deploy": "success"}, undone="argocd put 1.0.0 on stable, which serves now"
+    )
+    assert outcome_of(done) == (
+        "superseded",
+        "Superseded 1.1.0: it was promoted, and then argocd put 1.0.0 on stable, which serves now.",
+    )
+
+
+def test_a_release_whose_end_nobody_could_look_at_says_so() -> None:
+    done = facts(states={"complete": "success", "deploy": "success"}, not_checked="Kubernetes does not answer.")
+    assert outcome_of(done) == (
+        "released",
+        "Released 1.1.0: it serves all traffic in production and held. What serves was not checked at the end: "
+        "Kubernetes does not answer.",
+    )

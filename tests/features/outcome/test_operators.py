@@ -17,7 +17,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.measurement import Sample
-from release_pipelines.core.model.route import Route
+from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
 from release_pipelines.core.model.verdict import MetricVerdict, Verdict
 from release_pipelines.features.notify import operators as notify
@@ -403,3 +403,17 @@ def test_a_persons_rollback_that_failed_calls_a_person(world: World, receiver: R
     assert told["what_to_do"][1] == (
         "All of the traffic reaches ready replicas of canary (1.1.0): there is time to look."
     )
+
+
+def test_what_serves_is_looked_at_before_a_release_is_called_released(world: World, tmp_path: Path) -> None:  # R9
+    history = begun()
+    history.promoted(RELEASE)
+    ended = dict.fromkeys(("rollback.plan", "rollback.switch", "rollback.verify"), "skipped")
+    run = rolled_back(complete="success", production__step_10="success", **ended)
+    world.route = Route(traffic=ALL_TO_STABLE, note=RouteNote(release=RELEASE, step="promoted", done=True))
+    assert world.tracks["stable"].digest == GOOD  # somebody has put the old version back
+    ends(tmp_path, run)
+    assert (run.pushed["outcome"], history.release(RELEASE).outcome) == ("superseded", "superseded")
+    assert "somebody put 1.0.0 on stable, which serves now" in (run.red or "")
+    world.runs("stable", artifact())
+    assert ends(tmp_path, run).pushed["outcome"] == "released"

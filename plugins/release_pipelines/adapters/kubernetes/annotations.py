@@ -194,6 +194,18 @@ def _read(model: type[S], route: Object, app: str, key: str) -> S | None:
     )
 
 
+def image_changed_by(deployment: Object, container: str) -> str | None:
+    """Who wrote the container's image last, when it was not this package (R14); None: it was, or that is not known."""
+    path = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{container}"}}', "f:image")
+    writers = [it for it in deployment["metadata"].get("managedFields") or [] if _has(it.get("fieldsV1") or {}, path)]
+    newest = max(writers, key=lambda it: str(it.get("time") or ""), default=None)
+    return None if newest is None or newest.get("manager") in (None, MANAGER) else str(newest["manager"])
+
+
+def _has(fields: Object, path: tuple[str, ...]) -> bool:
+    return not path or (path[0] in fields and _has(fields[path[0]], path[1:]))
+
+
 def changed_by(route: Object, current: Traffic, app: str = "", lease: Object | None = None) -> str | None:
     """Who wrote the route last, when its traffic is not what we wrote (R14).
 

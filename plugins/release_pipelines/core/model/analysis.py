@@ -110,6 +110,9 @@ class Analysis(Value):
     kayenta: KayentaSettings = Field(default_factory=KayentaSettings)
     interval: Duration = Field(10, gt=0, description="Time between two measurements")
     window: Duration = Field(30, gt=0, description="How far each measurement looks back; never past the step's start")
+    warm_up: Duration = Field(
+        0, description="What happens so soon after a step begins is not measured: new replicas have cold caches"
+    )
     min_measurements: int = Field(1, ge=1, description="So many must pass before a step can pass")
     error_limit: int = Field(5, ge=0, description="Consecutive errors of the metrics service that are tolerated")
     patience: Duration = Field(60, description="How long an inconclusive step waits beyond its hold")

@@ -24,4 +24,7 @@ class Deployment(Stored):
     good: Artifact | None = Field(
         None, description="What a rollback of stable goes back to, as known before the change"
     )
+    stable_replicas: int | None = Field(
+        None, description="Replicas that stable had before the change: the measure of all capacity in this release"
+    )
     changed: bool = True

@@ -46,3 +46,12 @@ class Hold(Value):
 def ten_minutes() -> Hold:
     """The default bake."""
     return Hold(min=600, max=600)
+
+
+RETURN_SECONDS = 15.0
+"""Longest time that stable is watched after each weight of its way back, in seconds, where a team says nothing."""
+
+
+def return_hold(wanted: float | None, bake: Hold) -> float:
+    """Seconds that stable is watched after each weight of its way back: as wanted, or as fits the bake before it."""
+    return min(RETURN_SECONDS, bake.min / 4) if wanted is None else wanted

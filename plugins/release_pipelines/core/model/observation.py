@@ -28,6 +28,18 @@ class TrackStatus(Stored):
         None, description="R7: cannot become ready; a sentence with the event and the last log lines"
     )
     waiting: Sentence | None = Field(None, description="Not ready yet: what it waits for")
+    changed_by: str | None = Field(
+        None, description="Who said last what is wanted, when it was not this package and that is known"
+    )
+
+    def runs(self, digest: str) -> bool:
+        """Whether the digest is wanted, and no ready replica runs another one."""
+        return self.digest == digest and 0 < self.ready <= self.updated
+
+    @property
+    def full(self) -> bool:
+        """Whether as many replicas are ready as are wanted."""
+        return self.ready >= max(1, self.wanted)
 
     @property
     def named(self) -> str:

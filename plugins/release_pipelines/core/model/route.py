@@ -13,6 +13,9 @@ from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.core.model.verdict import Verdict
 
 S = TypeVar("S", bound=Stored)
+NOT_TAKEN = "not_taken"
+"""The step of a promotion that has ended because stable did not take the version: a healthy track beside it keeps the traffic."""
+
 
 NOTE_VERSION = 2
 """Version of what keys of a note mean; one that only has more of them keeps it."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from release_pipelines.core.model.base import Value
     from release_pipelines.core.model.hold import Hold
     from release_pipelines.core.model.mistake import Mistake
-    from release_pipelines.core.model.stage import StageKind
+    from release_pipelines.core.model.stage import OnDrift, StageKind
     from release_pipelines.core.model.target import RouterSettings, Target
 
 
@@ -26,11 +26,15 @@ class Promotion:
         itself.
     :param keep_old: seconds that the old version keeps running on stable before it is changed.
     :param retire_after: time for which the judged track keeps running after it lost its traffic, in seconds (R15).
+    :param return_hold: seconds that stable is watched after each of these weights.
+    :param on_drift: what to do when somebody else puts something else on stable meanwhile (R14).
     """
 
     return_weights: list[int] = field(default_factory=list)
     keep_old: float = 0.0
     retire_after: float = 0.0
+    return_hold: float = 0.0
+    on_drift: OnDrift = "reassert"
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import NamedTuple
 
+from release_pipelines.core.errors import PlatformUnavailable
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS
+from release_pipelines.core.progression.missing import lacking
 from release_pipelines.core.progression.waiting import insist
 from release_pipelines.core.progression.watch import StageWatch
+
+log = logging.getLogger(__name__)
 
 READY_LOOK_SECONDS = 0.5
 """Pause between two looks at replicas that are not ready yet, in seconds."""
@@ -33,6 +39,7 @@ class Capacity:
         self.context = watch.context
         self.stage = watch.stage
         self.replicas = replicas
+        self._stable_lacks_since: float | None = None
 
     async def provide(self, *, serving: bool) -> NotReady | None:
         """Wait until all tracks are ready and nobody has paused the release; None: they are.
@@ -49,7 +56,9 @@ class Capacity:
             if advancing is not (state.pause is None):
                 advancing = state.pause is None
                 await (self._state_tracks() if advancing else self._stop_rolling())
-            settled, failure = await self._advance(serving=serving)
+            settled, failure = await self._advance(serving=serving, stated=advancing)
+            failure = failure or await self._stable_lacks(serving=serving)
+            settled = settled and self._stable_lacks_since is None
             if failure:
                 return NotReady(failure=failure)
             if settled and advancing:  # the platform may have been away for long
@@ -88,14 +97,48 @@ class Capacity:
         baseline: list[Track] = ["baseline"] if self.watch.traffic.weight("baseline") else []
         return [self.stage.track, *baseline]
 
-    async def _advance(self, *, serving: bool) -> tuple[bool, str | None]:
-        """Whether all tracks are settled, and why one cannot become so."""
+    async def _advance(self, *, serving: bool, stated: bool) -> tuple[bool, str | None]:
+        """Whether all tracks are settled, and why one cannot become so.
+
+        :param stated: whether the version is meant to be there now: what else is on stable was put there by somebody else.
+        """
         context, all_settled = self.context, True
         for track in self._tracks():
             status = await insist(lambda: context.platform.advance(context.target, track, context.fence))  # noqa: B023
             if status.failure:
                 return False, status.failure
+            if track == "stable" and stated and status.digest != context.artifact.digest:
+                if given_up := await self.watch.state_again(status):
+                    return False, given_up
+                all_settled = False
             if serving and not status.ready and track == self.stage.track != "stable":
                 return False, f"no replica of {context.artifact.version} is ready any more"
             all_settled = all_settled and status.settled
         return all_settled, None
+
+    async def _stable_lacks(self, *, serving: bool) -> str | None:
+        """R5: a version beside stable gets no more traffic while stable lacks replicas: its way back is too weak.
+
+        A version that has traffic waits as long as it takes: it is safer where it is, and people are told. One that has none yet
+        waits for ``ready_timeout``; then this is why the stage cannot begin.
+        """
+        if self.stage.track == "stable":
+            return None
+        try:
+            stable, target = (await self.watch.observe()).track("stable"), self.context.target
+        except PlatformUnavailable as error:  # the router may answer in time all the same
+            log.warning("%s Looking again.", error)
+            return None
+        needed, now = lacking(stable, self.watch.stable_replicas), time.monotonic()
+        if stable.ready >= needed:
+            self._stable_lacks_since = None
+            return None
+        sentence = f"stable has {stable.ready} of {needed} replicas ready"
+        if self._stable_lacks_since is None:
+            self._stable_lacks_since = now
+            log.warning("%s gets no more traffic for now: %s.", self.stage.track, sentence)
+            self.watch.notes.append(f"No more traffic for the {self.stage.track} for now: {sentence}.")
+        waited = now - self._stable_lacks_since
+        if serving or waited < target.workload.ready_timeout:
+            return None
+        return f"{sentence}, for {waited:.0f} s: the {self.stage.track} gets no traffic that stable could not take back"

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from release_pipelines.core.model.command import Command, CommandState, given_by
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.core.progression.capacity import READY_LOOK_SECONDS
+from release_pipelines.core.progression.capacity import READY_LOOK_SECONDS, NotReady
 from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS
 from release_pipelines.core.progression.decision import Decision, passed_by
 from release_pipelines.core.progression.waiting import first_of
 from release_pipelines.core.progression.watch import LOOK_SECONDS, StageWatch
+
+
+class Begin(Protocol):
+    """Brings the version to its capacity, and gives it the stage's traffic."""
+
+    async def __call__(self, note: RouteNote, *, serving: bool) -> RouteNote | NotReady | Verdict: ...
 
 
 class HoldLoop:
@@ -22,13 +28,15 @@ class HoldLoop:
 
     :param watch: the stage.
     :param decision: carries out the verdict.
+    :param begin: begins the stage, with a clock of its own; also when somebody else has undone it.
     """
 
-    def __init__(self, watch: StageWatch, decision: Decision) -> None:
+    def __init__(self, watch: StageWatch, decision: Decision, begin: Begin) -> None:
         self.watch = watch
         self.stage = watch.stage
         self.commands = watch.context.commands
         self.decision = decision
+        self.begin = begin
 
     async def run(self, note: RouteNote) -> dict[str, Any]:
         """Run until the verdict is carried out; returns the event.
@@ -44,6 +52,15 @@ class HoldLoop:
             verdict = None
             if time.monotonic() - checked_at >= LOOK_SECONDS:
                 checked_at, verdict = time.monotonic(), await watch.check(note)
+            if verdict is None and watch.restated:
+                begun = await self.begin(note, serving=True)
+                if isinstance(begun, NotReady):
+                    return await self.decision.without_capacity(note, begun)
+                if isinstance(begun, Verdict):
+                    return watch.event(begun)
+                watch.begin_again()
+                note = begun
+                continue
             # A service that takes its time keeps no command waiting.
             verdict = verdict or await first_of(watch.check_switch(), self.commands.wait())
             command = early_end(note, state) if watch.switched else None

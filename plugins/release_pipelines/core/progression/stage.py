@@ -37,12 +37,15 @@ class StageProgression:
     :param context: the release.
     :param stage: the stage.
     :param replicas: replicas that the track needs for its traffic; ignored on stable, which keeps its own.
+    :param stable_replicas: replicas that stable had before the release; None: as many as are wanted there.
     """
 
-    def __init__(self, context: ReleaseContext, stage: Stage, replicas: int) -> None:
+    def __init__(
+        self, context: ReleaseContext, stage: Stage, replicas: int, stable_replicas: int | None = None
+    ) -> None:
         self.context = context
         self.stage = stage
-        self.watch = StageWatch(context, stage)
+        self.watch = StageWatch(context, stage, replicas, stable_replicas)
         self.capacity = Capacity(self.watch, replicas)
         self.decision = Decision(self.watch, self.capacity)
 
@@ -74,7 +77,7 @@ class StageProgression:
                 return self.watch.event(started)
             note = started
         try:
-            return await HoldLoop(self.watch, self.decision).run(note)
+            return await HoldLoop(self.watch, self.decision, self._begin).run(note)
         except FenceLost:  # by the release itself, when its heartbeat was the first to read an abort
             await commands.wait(HEARD_SECONDS)
             state = await commands.state()
@@ -97,7 +100,8 @@ class StageProgression:
     async def _repeat(self, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
         """The event of a verdict from before a restart, with the same measurements."""
         measurer = self.watch.measurer
-        await measurer.take(self.context.platform, note.started_at or verdict.decided_at, verdict.decided_at)
+        since = note.model_copy(update={"started_at": note.started_at or verdict.decided_at})
+        await measurer.take(self.context.platform, self.watch.measured_from(since), verdict.decided_at)
         abort = (await self.context.commands.state()).abort
         if is_abort_verdict(verdict, abort):
             await self.watch.restore_stable()

@@ -11,7 +11,7 @@ from typing import Any
 from release_pipelines.core.errors import FenceLost, Forbidden, PlatformError, PlatformUnavailable, TrafficStuck
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import Command
-from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.track import Track
@@ -23,6 +23,8 @@ from release_pipelines.core.progression import waiting
 from release_pipelines.core.progression.commands import abort_sentence, aborted_by
 from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.measuring import Measurer
+from release_pipelines.core.progression.missing import MissingReplicas
+from release_pipelines.core.progression.restating import Restating
 from release_pipelines.core.progression.waiting import first_of, insist
 from release_pipelines.core.progression.way_back import DIVERTED
 from release_pipelines.core.sentences import utc
@@ -43,20 +45,36 @@ class StageWatch:
 
     :param context: the release.
     :param stage: the stage.
+    :param replicas: replicas that the track needs for its traffic; None: as many as are wanted there.
+    :param stable_replicas: replicas that stable had before the release; None: as many as are wanted there.
     """
 
-    def __init__(self, context: ReleaseContext, stage: Stage) -> None:
+    def __init__(
+        self, context: ReleaseContext, stage: Stage, replicas: int | None = None, stable_replicas: int | None = None
+    ) -> None:
         self.context = context
         self.stage = stage
+        self.replicas = replicas
+        self.stable_replicas = stable_replicas
         self.traffic: Traffic = stage.traffic or ALL_TO_STABLE
-        self.measurer = Measurer(
-            context.target, stage.track, compared_with(stage), stage.analysis, context.open_metrics
-        )
+        self.measurer = self._measurer()
         self.notes: list[str] = []
+        self.restating = Restating(self._state_stable, context.artifact, stage.on_drift)
+        self.restated = False
+        """Somebody has put something else on stable, where the version is judged, and it was set again: not ready yet."""
+        self._missing = MissingReplicas()
         self.switched = False
         self._wrong_answer_since: float | None = None
         self._known: Any = None
         self._undecided: tuple[Any, ...] | None = None
+
+    def _measurer(self) -> Measurer:
+        stage, context = self.stage, self.context
+        return Measurer(context.target, stage.track, compared_with(stage), stage.analysis, context.open_metrics)
+
+    def begin_again(self) -> None:
+        """The stage begins anew: what was measured of something else says nothing."""
+        self.measurer, self._known, self._undecided, self.restated = self._measurer(), None, None, False
 
     # --- observing ------------------------------------------------------------------------------------------------
 
@@ -118,7 +136,9 @@ class StageWatch:
         if self.traffic.weight("baseline") and observed.track("baseline").ready == 0:
             return self.failed("no replica of the baseline, which it is compared with, is ready any more")
         if status.digest != artifact.digest:
-            return self.failed(f"the {track} runs {status.digest or 'nothing'}, not {artifact.digest}")
+            return await self._changed(status)
+        if missing := self._look_at_capacity(observed):
+            return self.failed(missing)
         if observed.route and self.owns(observed.route.note) and observed.route.traffic.same(self.traffic):
             return None
         sentence = drift(observed, self.traffic, track)
@@ -126,6 +146,38 @@ class StageWatch:
             return self.failed(sentence)
         await self._reassert(note, sentence)
         return None
+
+    async def _changed(self, status: TrackStatus) -> Verdict | None:
+        """Somebody else has changed what the track runs: set again where it is stable (R14), which a team's own tools write, too."""
+        if status.track != "stable":
+            return self.failed(
+                f"the {status.track} runs {status.digest or 'nothing'}, not {self.context.artifact.digest}"
+            )
+        return self.failed(given_up) if (given_up := await self.state_again(status)) else None
+
+    async def state_again(self, status: TrackStatus) -> str | None:
+        """State the version on stable again; a sentence without its full stop when that is given up."""
+        given_up, self.restated = await self.restating.again(status), True
+        self.notes += self.restating.notes[-1:] if given_up is None else []
+        return given_up
+
+    async def _state_stable(self) -> None:
+        context = self.context
+        await context.platform.deploy(
+            context.target, "stable", context.artifact, None, context.fence, share=self.stage.share
+        )
+
+    def _look_at_capacity(self, observed: Observed) -> str | None:
+        """How the version lacks replicas; what stable lacks is told. In a rolling release some are being replaced, as intended."""
+        if self.stage.track == "stable":
+            return None
+        if news := self._missing.news_of_stable(observed.track("stable"), self.stable_replicas):
+            self.notes.append(news)
+            log.warning(news)
+        status, weight = observed.track(self.stage.track), self.stage.weight
+        missing = self._missing.of(status, self.replicas or status.wanted)
+        share = f"{weight} % of the traffic" if weight else "the requests that go there"
+        return f"{missing}: too few for {share}" if missing else None
 
     async def _reassert(self, note: RouteNote, sentence: str) -> None:
         try:
@@ -162,12 +214,16 @@ class StageWatch:
         :param earliest: Unix time in seconds at which the hold may end; infinite: only a failing verdict ends it.
         :param latest: Unix time in seconds at which the hold ends.
         """
-        await self.measurer.take(self.context.platform, note.started_at or time.time(), time.time())
+        await self.measurer.take(self.context.platform, self.measured_from(note), time.time())
         return self._verdict(note, earliest, latest)
+
+    def measured_from(self, note: RouteNote) -> float:
+        """Unix time in seconds from which on the version is measured: new replicas may be cold before."""
+        return (note.started_at or time.time()) + self.stage.analysis.warm_up
 
     async def judge_now(self, note: RouteNote) -> Verdict:
         """The verdict if the hold ended now."""
-        take = self.measurer.take(self.context.platform, note.started_at or time.time(), time.time())
+        take = self.measurer.take(self.context.platform, self.measured_from(note), time.time())
         await first_of(take, asyncio.sleep(HURRY_SECONDS))
         verdict = self._verdict(note, -math.inf, -math.inf)
         assert verdict is not None  # noqa: S101 - a hold that is over always has a verdict
@@ -176,7 +232,7 @@ class StageWatch:
     def next_measurement_in(self, note: RouteNote) -> float:
         """Seconds until the next measurement is due."""
         now, interval = time.time(), self.stage.analysis.interval
-        return interval - (now - (note.started_at or now)) % interval + 0.01
+        return interval - (now - self.measured_from(note)) % interval + 0.01
 
     def _verdict(self, note: RouteNote, earliest: float, latest: float) -> Verdict | None:
         """None at once while nothing is new since it was None: a thousand triggers look once a second."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
-from release_pipelines.core.model.hold import Hold, ten_minutes
+from release_pipelines.core.model.hold import Hold, return_hold, ten_minutes
 from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.stage import OnDrift, Question, Stage, StageKind, StepApprovalSettings
 from release_pipelines.core.model.target import Target
@@ -86,7 +86,12 @@ class BlueGreen:
             )
 
     def promotion(self, settings: BlueGreenSettings) -> Promotion:
-        return Promotion(keep_old=settings.retire_after, retire_after=settings.retire_after)
+        return Promotion(
+            keep_old=settings.retire_after,
+            retire_after=settings.retire_after,
+            return_hold=return_hold(None, settings.bake),
+            on_drift=settings.on_drift,
+        )
 
     def adapt(self, settings: BlueGreenSettings, target: Target) -> Target:
         router = target.router

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from release_pipelines.core.capacity import TOLERANCE, nearest_weight
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
-from release_pipelines.core.model.hold import Hold, ten_minutes
+from release_pipelines.core.model.hold import Hold, return_hold, ten_minutes
 from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.model.stage import (
     Check,
@@ -93,6 +93,11 @@ class CanarySettings(Value):
     return_weights: list[int] = Field(
         default_factory=lambda: [50], description="Canary weights on the way back to stable during promotion"
     )
+    return_hold: Duration | None = Field(
+        None,
+        description="How long stable is watched, and judged beside the canary, after each of these weights and with all "
+        "traffic; default: a quarter of the bake, at most 15s",
+    )
     retire_after: Duration = Field(30, description="The old track keeps running so long after it lost its traffic")
     auto_rollback: bool = Field(True, description="false: a failing verdict returns traffic and waits for a person")
     on_drift: OnDrift = "reassert"
@@ -163,7 +168,12 @@ class Canary:
             yield from _pod_mistakes(where, settings, place)
 
     def promotion(self, settings: CanarySettings) -> Promotion:
-        return Promotion(settings.return_weights, retire_after=settings.retire_after)
+        return Promotion(
+            settings.return_weights,
+            retire_after=settings.retire_after,
+            return_hold=return_hold(settings.return_hold, settings.bake),
+            on_drift=settings.on_drift,
+        )
 
     def adapt(self, settings: CanarySettings, target: Target) -> Target:
         return target

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.core.capacity import capacity_of
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.templates import field, xcom
@@ -66,8 +65,7 @@ def _begin(task_id: str, scene: Scene) -> Any:
     track = track_of(scene.spec)
     if track == "canary":
         first = next(stage for stage in stages(scene.spec) if isinstance(stage, Stage))
-        replicas = capacity_of(first, scene.target, scene.target.workload.replicas)
-        return CanaryDeployOperator(task_id=task_id, replicas=replicas, **work)
+        return CanaryDeployOperator(task_id=task_id, stage=first, **work)
     beginning = PreviewDeployOperator if track == "preview" else RollingDeployOperator
     return beginning(task_id=task_id, **work)
 

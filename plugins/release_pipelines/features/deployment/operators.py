@@ -26,12 +26,14 @@ from release_pipelines.airflow.operator import (
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, longest, settle
 from release_pipelines.airflow.stable import known_stable
 from release_pipelines.airflow.triggers import LeaseFreeTrigger, RolloutTrigger
+from release_pipelines.core.capacity import capacity_of, fitted
 from release_pipelines.core.errors import LeaseHeld, PlatformError
 from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
+from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
@@ -107,7 +109,16 @@ class DeployOperator(ReleaseOperator):
 
         async def begin(platform: Platform) -> TrackStatus:
             await platform.deploy(target, track, artifact, replicas, lease.fence, restore=self.reverts)
-            return await settle(platform, target, track, lease.fence, WORKER_SECONDS, check_abort)
+            return await settle(
+                platform,
+                target,
+                track,
+                lease.fence,
+                WORKER_SECONDS,
+                check_abort,
+                artifact=artifact,
+                restore=self.reverts,
+            )
 
         self.log.info("%s: %s (%s) on %s.", target.environment, artifact.version, artifact.digest, track)
         status = hook.call(begin)
@@ -119,6 +130,8 @@ class DeployOperator(ReleaseOperator):
                 track=track,
                 fence=lease.fence,
                 release=None if self.reverts else self.release,
+                artifact=to_json(artifact),
+                restore=self.reverts,
             ),
             method_name="ready",
             kwargs={"deployment": to_json(deployment)},
@@ -145,6 +158,7 @@ class DeployOperator(ReleaseOperator):
             previous_image=stable.image,
             first=first_release(observed, artifact.digest),
             good=good_before(observed, artifact, recorded),
+            stable_replicas=stable.wanted or None,
             changed=observed.track(track).digest != artifact.digest,
         )
         context["ti"].xcom_push("deployment", to_json(deployment))
@@ -238,6 +252,8 @@ class CanaryDeployOperator(JudgedDeployOperator):
     """Start the new version beside the running one, without traffic.
 
     :param replicas: replicas the canary starts with.
+    :param stage: the first stage, a :class:`~release_pipelines.core.model.stage.Stage` or its dict: the canary starts with what
+        that needs beside the replicas that stable has, instead of ``replicas``.
 
     Other parameters, XCom and errors as :class:`JudgedDeployOperator`.
 
@@ -247,13 +263,18 @@ class CanaryDeployOperator(JudgedDeployOperator):
 
     track: Track = "canary"
 
-    def __init__(self, *, replicas: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *, replicas: int = 1, stage: Stage | dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.replicas = replicas
+        self.stage = stage
 
     def capacity(self, observed: Observed) -> int | None:
-        """As many as the parameter ``replicas`` says."""
-        return self.replicas
+        """As many as the first stage needs, or the parameter ``replicas`` says."""
+        if self.stage is None:
+            return self.replicas
+        target, stage = as_value(Target, self.target, "target"), as_value(Stage, self.stage, "stage")
+        stable = max(1, observed.track("stable").wanted)
+        return capacity_of(fitted(stage, target, stable), target, stable)
 
 
 class PreviewDeployOperator(JudgedDeployOperator):

@@ -227,7 +227,9 @@ class GiveBackLeaseOperator(ReleaseOperator):
             self.log.warning("The release was left unfinished: stable gets %s back.", good.version)
             hook.call(lambda platform: platform.deploy(target, "stable", good, None, lease.fence, restore=True))
             context["ti"].xcom_push("returned", good.version)
-            trigger = RolloutTrigger(target=to_json(target), track="stable", fence=lease.fence)
+            trigger = RolloutTrigger(
+                target=to_json(target), track="stable", fence=lease.fence, artifact=to_json(good), restore=True
+            )
             seconds = longest(target, observed.track("stable").wanted)
             self._defer_then_give_back(trigger, good.version, lease, seconds)
         return self._give_back(hook, target, lease, returned)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored, Value
+from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.model.task_state import touched
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
 
 WENT_WRONG: tuple[Outcome, ...] = ("rolled_back", "rollback_failed", "aborted")
 """Outcomes that say whether they speak against the version."""
@@ -28,7 +30,8 @@ class Facts(Value):
     ``states`` maps the names below to Airflow's task states: ``complete``, ``approval``, ``deploy`` (the first task that
     changes production), ``plan``, ``verify`` (of the rollback). ``failed_task`` and ``reason`` are those of the
     first task that failed. ``deployed``: something was put in production; ``promoted``: the history knows that it
-    held; ``rollback_reason``: why the rollback failed; ``taken_over``: who took the environment away from this release.
+    held; ``rollback_reason``: why the rollback failed; ``taken_over``: who took the environment away from this release;
+    ``undone``: what serves instead of the version, and who put it there; ``not_checked``: why nobody could look at what serves.
     """
 
     version: str
@@ -50,6 +53,8 @@ class Facts(Value):
     rollback_reason: str | None = None
     aborted: Abort | None = None
     taken_over: str | None = None
+    undone: str | None = None
+    not_checked: str | None = None
     hurried: list[str] = Field(default_factory=list, description="Who cut a hold short, in sentences")
 
 
@@ -62,11 +67,18 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
             return "no_op", f"{facts.version} already serves all traffic in {facts.production}; nothing was changed."
         if facts.stopped_at:
             return "no_op", f"{facts.version} was checked up to {facts.stopped_at} and stopped there, as asked."
+        if facts.promoted and facts.undone:
+            return "superseded", f"Superseded {facts.version}: it was promoted, and then {facts.undone}."
         if facts.promoted:
+            checked = (
+                f" What serves was not checked at the end: {facts.not_checked.rstrip('.')}."
+                if facts.not_checked
+                else ""
+            )
             hurried = "".join(f" {sentence.rstrip('.')}." for sentence in facts.hurried)
             return (
                 "released",
-                f"Released {facts.version}: it serves all traffic in {facts.production} and held.{hurried}",
+                f"Released {facts.version}: it serves all traffic in {facts.production} and held.{hurried}{checked}",
             )
         why = "it was marked as complete by hand, and was never promoted"
     if not touched(state("deploy")) or not facts.deployed:
@@ -98,6 +110,26 @@ def speaks_against(facts: Facts, outcome: Outcome) -> bool | None:
     if outcome == "aborted" or facts.aborted or facts.taken_over:
         return False
     return facts.judgement not in ("error", "inconclusive") and not facts.trouble and not facts.ended_outside
+
+
+def undone(observed: Observed, release: str, digest: str) -> str | None:
+    """What serves instead of the version that was promoted, and who did that, without a full stop; None: it serves (R9).
+
+    Once another release, or a rollback, has the environment, what serves is that one's.
+
+    :param observed: the state of the environment, when the release ends.
+    :param release: the release's id.
+    :param digest: what it promoted.
+    """
+    holder = observed.lease.holder if observed.lease else None
+    if observed.note.release != release or holder not in (None, "", release):
+        return None
+    stable, route = observed.track("stable"), observed.route
+    if stable.digest != digest:
+        return f"{stable.changed_by or 'somebody'} put {stable.named} on stable, which serves now"
+    if route and not route.traffic.same(ALL_TO_STABLE):
+        return f"{route.changed_by or 'somebody'} left stable with {route.traffic.weight('stable')} % of the traffic"
+    return None
 
 
 def _why(facts: Facts) -> str:

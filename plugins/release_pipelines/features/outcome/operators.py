@@ -9,8 +9,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.ending import explain_and_tell, noted
 from release_pipelines.airflow.hooks.history import HistoryHook, record
+from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, TROUBLE, ReleaseOperator
 from release_pipelines.airflow.task_states import task_states
+from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.outcome import INCIDENT, Outcome
 from release_pipelines.core.model.records import ReleaseDetail
@@ -18,7 +20,7 @@ from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.task_state import touched
 from release_pipelines.core.text import storable
-from release_pipelines.features.outcome.decision import Facts, outcome_of, speaks_against
+from release_pipelines.features.outcome.decision import Facts, outcome_of, speaks_against, undone
 from release_pipelines.spec.frozen import thaw
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import stages
@@ -57,7 +59,7 @@ class RecordOutcomeOperator(ReleaseOperator):
         if release:
             thaw(release)  # first: a history that is away must not keep an old specification in force
         promoted = self._promoted(context, release) if release else False
-        facts = self._facts(context, preflight, release, promoted)
+        facts = self._checked(context, self._facts(context, preflight, release, promoted), release)
         outcome, sentence = outcome_of(facts)
         if release:
             record(HistoryHook().history, "finish", release, outcome, sentence)
@@ -96,6 +98,19 @@ class RecordOutcomeOperator(ReleaseOperator):
         with noted("The history could not be asked whether the release was promoted"):
             return HistoryHook().history().release(release).promoted_at is not None
         return False
+
+    def _checked(self, context: Context, facts: Facts, release: str | None) -> Facts:
+        """The facts, with what serves now where the release seems to have come to its end: history must not say what is not so."""
+        deployed = self._pull(context, self.roles["deploy"], "deployment")
+        if release is None or deployed is None or outcome_of(facts)[0] != "released":
+            return facts
+        where = target(self.spec, self.production)
+        try:
+            observed = PlatformHook(where).call(lambda platform: platform.observe(where))
+        except PlatformError as error:
+            self.log.warning("What serves was not checked: %s", error)
+            return facts.model_copy(update={"not_checked": str(error)})
+        return facts.model_copy(update={"undone": undone(observed, release, deployed["digest"])})
 
     @staticmethod
     def _answer_late(release: str, outcome: Outcome) -> None:

@@ -29,6 +29,9 @@ def _promote(task_id: str, scene: Scene) -> Any:
         return_weights=how.return_weights,
         keep_old=how.keep_old,
         retire_after=how.retire_after,
+        return_hold=how.return_hold,
+        analysis=scene.spec.analysis,
+        on_drift=how.on_drift,
         **scene.work,
     )
 

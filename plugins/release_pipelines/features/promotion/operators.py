@@ -18,11 +18,13 @@ from release_pipelines.airflow.operator import (
     history_of,
     is_blank,
 )
+from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.stage import OnDrift
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.features.promotion.triggers import PromoteTrigger
@@ -43,9 +45,13 @@ class PromoteOperator(ReleaseOperator):
     :param keep_old: seconds that the old version keeps running on stable before it is changed, so that a rollback is one
         write during that time.
     :param retire_after: seconds that the judged track keeps running after it lost its traffic (R15).
+    :param return_hold: seconds that stable is watched after each of these weights.
+    :param analysis: how stable is judged meanwhile, an :class:`~release_pipelines.core.model.analysis.Analysis` or its dict: when
+        it gets worse, the track that held takes the traffic again. None: by its replicas only.
+    :param on_drift: ``reassert`` or ``abort``: what to do when somebody else puts something else on stable (R14).
     :return: ``{"promoted": true}``.
 
-    Fails when stable does not become ready with the new version: then all traffic stays on the healthy track. A person who
+    Fails when stable does not take the new version: then all traffic stays on the healthy track. A person who
     aborts fails it too, with XCom ``aborted``.
 
     Templated: ``artifact``, ``lease``, ``release``, ``deployment``.
@@ -65,6 +71,9 @@ class PromoteOperator(ReleaseOperator):
         return_weights: list[int] | None = None,
         keep_old: float = 0.0,
         retire_after: float = 30.0,
+        return_hold: float = 0.0,
+        analysis: Analysis | dict[str, Any] | None = None,
+        on_drift: OnDrift = "reassert",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -76,6 +85,9 @@ class PromoteOperator(ReleaseOperator):
         self.return_weights = [50] if return_weights is None else return_weights
         self.keep_old = keep_old
         self.retire_after = retire_after
+        self.return_hold = return_hold
+        self.analysis = analysis
+        self.on_drift: OnDrift = on_drift
 
     def work(self, context: Context) -> None:
         target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
@@ -83,7 +95,8 @@ class PromoteOperator(ReleaseOperator):
         observed = checked_lease(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
         track = judged_track(observed)
         deployment = None if is_blank(self.deployment) else as_value(Deployment, self.deployment, "deployment")
-        if observed.track(track).digest != artifact.digest:
+        judged_in_place = deployment is not None and deployment.track == "stable"  # then it is set again
+        if observed.track(track).digest != artifact.digest and not (track == "stable" and judged_in_place):
             raise AirflowFailException(
                 f"{observed.track(track).digest} runs on {track}, and {artifact.digest} was to be promoted: nothing was changed."
             )
@@ -98,6 +111,9 @@ class PromoteOperator(ReleaseOperator):
                 keep_old=self.keep_old,
                 retire_after=self.retire_after,
                 previous=to_json(deployment.good) if deployment and deployment.good else None,
+                return_hold=self.return_hold,
+                analysis=to_json(as_value(Analysis, self.analysis, "analysis")) if self.analysis else None,
+                on_drift=self.on_drift,
             ),
             method_name="promoted",
         )
@@ -105,12 +121,22 @@ class PromoteOperator(ReleaseOperator):
     def promoted(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """The promotion has ended."""
         with explained(context):
+            artifact, notes = as_value(Artifact, self.artifact, "artifact"), event.get("notes") or []
+            for note in notes:
+                environment = as_value(Target, self.target, "target").environment
+                record(
+                    lambda: history_of(context, self.release, artifact),
+                    "record_event",
+                    self.release,
+                    "drift",
+                    note,
+                    environment,
+                )
             checked_event(event)
             if event.get("failure"):
                 raise AirflowFailException(
-                    f"Stable did not become ready with the new version, the traffic stays where it held: {event['failure']}"
+                    f"Stable did not take the new version, the traffic stays where it held: {event['failure']}"
                 )
-            artifact = as_value(Artifact, self.artifact, "artifact")
             record(lambda: history_of(context, self.release, artifact), "promoted", self.release)
             return event
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.triggers import PlatformTrigger, release_context
+from release_pipelines.core.model.analysis import Analysis
+from release_pipelines.core.model.stage import OnDrift
 from release_pipelines.core.model.track import Track
 
 if TYPE_CHECKING:
@@ -25,10 +27,14 @@ class PromoteTrigger(PlatformTrigger):
     :param return_weights: falling weights of that track while its traffic goes to stable, in percent; 0 is added last.
     :param keep_old: seconds, from the end of the bake, that the old version keeps running on stable.
     :param retire_after: seconds that the track keeps running after it lost its traffic (R15).
+    :param return_hold: seconds that stable is watched after each of these weights.
+    :param analysis: how stable is judged meanwhile, an :class:`~release_pipelines.core.model.analysis.Analysis` as a dict; None:
+        by its replicas only.
+    :param on_drift: ``reassert`` or ``abort``: what to do when somebody else puts something else on stable (R14).
     :param previous: the old version, which stable gets back if a person aborts while stable is being changed.
 
-    Event: ``{"promoted": true}``; ``{"failure": sentence}``: stable did not become or stay ready, and the healthy track has the
-    traffic; ``{"aborted": {"by", "reason"}}``.
+    Event: ``{"promoted": true}``; ``{"failure": sentence}``: stable did not take the version or did not stay ready, and the
+    healthy track has the traffic; ``{"aborted": {"by", "reason"}}``. Each with ``notes`` where stable was set again.
     """
 
     def __init__(
@@ -43,6 +49,9 @@ class PromoteTrigger(PlatformTrigger):
         keep_old: float,
         retire_after: float,
         previous: dict[str, Any] | None = None,
+        return_hold: float = 0.0,
+        analysis: dict[str, Any] | None = None,
+        on_drift: OnDrift = "reassert",
         **more: Any,
     ) -> None:
         super().__init__(
@@ -55,6 +64,9 @@ class PromoteTrigger(PlatformTrigger):
             keep_old=keep_old,
             retire_after=retire_after,
             previous=previous,
+            return_hold=return_hold,
+            analysis=analysis,
+            on_drift=on_drift,
             **more,
         )
 
@@ -62,7 +74,14 @@ class PromoteTrigger(PlatformTrigger):
         from release_pipelines.core.progression.promotion import Promotion
 
         arguments = self.arguments
-        context = release_context(platform, arguments)
+        analysis = arguments["analysis"]
         return await Promotion(
-            context, arguments["track"], arguments["return_weights"], arguments["keep_old"], arguments["retire_after"]
+            release_context(platform, arguments),
+            arguments["track"],
+            arguments["return_weights"],
+            arguments["keep_old"],
+            arguments["retire_after"],
+            return_hold=arguments["return_hold"],
+            analysis=Analysis.model_validate(analysis) if analysis else None,
+            on_drift=arguments["on_drift"],
         ).run()

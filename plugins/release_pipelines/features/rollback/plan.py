@@ -7,6 +7,7 @@ from typing import Literal
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.route import NOT_TAKEN
 from release_pipelines.core.stable import runs
 
 
@@ -37,9 +38,17 @@ def plan_rollback(
         is ready (R18).
     """
     stable = observed.track("stable")
+    not_taken = observed.note.step == NOT_TAKEN
     serving = next((it for it in observed.beside if observed.weight(it) == 100 and observed.track(it).ready), None)
     noted_good = observed.route.note.last_good if observed.route else None
     good = next((it for it in (noted_good, recorded_good) if it is not None and it.digest != bad_digest), None)
+    healthy = serving is not None and observed.track(serving).digest == bad_digest
+    if not_taken and healthy and not decided:
+        return RollbackPlan(
+            kind="person",
+            sentence=f"stable did not take the version, and runs {stable.named}; "
+            f"the traffic stays on the healthy {serving}, and a person has to decide",
+        )
     if good and recorded_good and good.digest == recorded_good.digest:
         good = recorded_good  # by the repository that it ran from
     unknown = stable.digest is None and bad_digest is not None and runs(stable)
@@ -67,10 +76,10 @@ def plan_rollback(
             version=stable.version,
             sentence=f"all traffic back to {stable.named}, which still runs on stable",
         )
-    if serving and observed.track(serving).digest == bad_digest and not decided:
+    if healthy and not decided:
         return RollbackPlan(
             kind="person",
-            sentence=f"stable did not become ready with {stable.named}; "
+            sentence=f"stable did not take the version, and runs {stable.named}; "
             f"the traffic stays on the healthy {serving}, and a person has to decide",
         )
     if good is None:

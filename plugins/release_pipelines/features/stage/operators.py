@@ -18,7 +18,7 @@ from release_pipelines.airflow.operator import (
     explained,
     recorded_verdict,
 )
-from release_pipelines.core.capacity import capacity_of
+from release_pipelines.core.capacity import capacity_of, fitted
 from release_pipelines.core.errors import TrafficStuck
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
@@ -26,6 +26,7 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import share_with
@@ -94,6 +95,8 @@ class StageOperator(ReleaseOperator):
         target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
         artifact = as_value(Artifact, self.artifact, "artifact")
         observed = checked_lease(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
+        stable = stable_replicas(observed, deployment)
+        stage = fitted(stage, target, stable)
         self.defer(
             trigger=StageTrigger(
                 target=to_json(target),
@@ -101,9 +104,10 @@ class StageOperator(ReleaseOperator):
                 artifact=to_json(artifact),
                 fence=lease.fence,
                 stage=to_json(stage),
-                replicas=capacity_of(stage, target, max(1, observed.track("stable").wanted)),
+                replicas=capacity_of(stage, target, stable),
                 previous=to_json(deployment.good) if deployment.good else None,
                 calls_people=calls_people,
+                stable_replicas=deployment.stable_replicas,
             ),
             method_name="decided",
         )
@@ -129,6 +133,11 @@ class StageOperator(ReleaseOperator):
         from release_pipelines.core.verdicts import action
 
         return action(as_value(Stage, self.stage, "stage").analysis, verdict) == "go_on"
+
+
+def stable_replicas(observed: Observed, deployment: Deployment) -> int:
+    """Replicas of stable, by which capacity is measured: as before the release, or more where its load has grown since."""
+    return max(1, observed.track("stable").wanted, deployment.stable_replicas or 0)
 
 
 class CanaryStepOperator(StageOperator):

@@ -24,6 +24,7 @@ class StageTrigger(PlatformTrigger):
     :param replicas: replicas that the track needs for its traffic; ignored on stable, which keeps its own.
     :param previous: the old version: stable gets it back where the new one is put on stable itself, and a baseline runs it.
     :param calls_people: a way back that does not get through for some seconds ends this, so that the task can call people.
+    :param stable_replicas: replicas that stable had before the release; None: as many as are wanted there.
 
     Event: ``{"verdict": Verdict, "samples": [Sample], "notes": [sentence], "aborted": {"by", "reason"} or null}``, or
     ``{"error", "kind": "TrafficStuck"}``, or ``{"hurried": who}`` for a stage that a person's `promote` made needless.
@@ -40,6 +41,7 @@ class StageTrigger(PlatformTrigger):
         replicas: int,
         previous: dict[str, Any] | None = None,
         calls_people: bool = False,
+        stable_replicas: int | None = None,
         **more: Any,
     ) -> None:
         super().__init__(
@@ -51,6 +53,7 @@ class StageTrigger(PlatformTrigger):
             replicas=replicas,
             previous=previous,
             calls_people=calls_people,
+            stable_replicas=stable_replicas,
             **more,
         )
 
@@ -59,4 +62,5 @@ class StageTrigger(PlatformTrigger):
 
         stage = Stage.model_validate(self.arguments["stage"])
         context = release_context(platform, self.arguments)
-        return await StageProgression(context, stage, self.arguments["replicas"]).run()
+        replicas, before = self.arguments["replicas"], self.arguments["stable_replicas"]
+        return await StageProgression(context, stage, replicas, before).run()

@@ -17,6 +17,7 @@ from release_pipelines.adapters.kubernetes.client import (
     Client,
     Resource,
 )
+from release_pipelines.adapters.platforms.kubernetes import autoscaling, manifests
 from release_pipelines.core.errors import Forbidden, PlatformError
 from release_pipelines.core.model.target import Target
 
@@ -43,6 +44,7 @@ async def check(client: Client, target: Target, route: Resource, *, secrets: boo
         (EVENTS, "", ("list",)),
         (Resource("autoscaling/v1", "horizontalpodautoscalers", ""), "", ("list",)),
     ]
+    needed += await _of_autoscaler(client, target)
     if route != SERVICES:
         needed.append((route, "", change))
     if preview:  # a blue-green release asks its preview, and may give it a route of its own
@@ -63,6 +65,20 @@ async def check(client: Client, target: Target, route: Resource, *, secrets: boo
         raise Forbidden(f"The connection's account may not do this in namespace {target.namespace}: {listed}.")
 
 
+async def _of_autoscaler(client: Client, target: Target) -> list[tuple[Resource, str, tuple[str, ...]]]:
+    """What stable's autoscaler needs, where there is one: its minimum is raised, and a track gets one of its own."""
+    try:
+        scaler = await autoscaling.scaler_of(client, target.namespace, manifests.stable_name(target))
+    except Forbidden:
+        return []  # that it may not list them is said anyway
+    if scaler is None:
+        return []
+    needed: list[tuple[Resource, str, tuple[str, ...]]] = [(scaler.resource, "", ("get", "patch"))]
+    if not scaler.scaled_object:
+        needed = [(scaler.resource, "", ("create", "patch", "delete"))]
+    return needed
+
+
 async def _allowed(client: Client, namespace: str, resource: Resource, sub: str, verb: str) -> bool:
     attributes = {
         "namespace": namespace,
@@ -77,10 +93,4 @@ async def _allowed(client: Client, namespace: str, resource: Resource, sub: str,
 
 async def autoscaled(client: Client, target: Target, deployment: str) -> bool:
     """Whether an autoscaler owns the Deployment's number of replicas (R16)."""
-    served = await client.versions("autoscaling")
-    version = next((it for it in ("v2", "v2beta2", "v1") if it in served), "v1")
-    scalers = await client.find(
-        Resource(f"autoscaling/{version}", "horizontalpodautoscalers", "HorizontalPodAutoscaler"), target.namespace
-    )
-    references = [it["spec"]["scaleTargetRef"] for it in scalers]
-    return any((it.get("kind"), it.get("name")) == ("Deployment", deployment) for it in references)
+    return await autoscaling.scaler_of(client, target.namespace, deployment) is not None

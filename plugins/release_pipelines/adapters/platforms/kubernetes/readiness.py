@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation
+from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation, image_changed_by
 from release_pipelines.adapters.kubernetes.client import Object
 from release_pipelines.adapters.platforms.kubernetes.evidence import (
     REVISION,
@@ -104,6 +104,7 @@ def status(evidence: RolloutEvidence, track: Track, problem: Trouble | None, log
         settled=there,
         failure=_with_log(problem.sentence, log) if problem else None,
         waiting=None if done(evidence) or problem else waiting(evidence),
+        changed_by=image_changed_by(deployment, evidence.container),
     )
 
 

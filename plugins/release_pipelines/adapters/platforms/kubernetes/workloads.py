@@ -18,6 +18,7 @@ from release_pipelines.adapters.kubernetes.client import (
 from release_pipelines.adapters.kubernetes.router import Backends, applies
 from release_pipelines.adapters.platforms.kubernetes import (
     access,
+    autoscaling,
     leases,
     manifests,
     ownership,
@@ -176,13 +177,15 @@ class KubernetesWorkloads(Cluster, Workloads):
         if stable is None:
             raise PlatformError(f"Deployment {manifests.stable_name(target)} in {target.namespace} does not exist: "
                                 f"the {track} is a copy of it.")  # fmt: skip
+        shared = router_of(target).pods_make_weight
+        scaler = await autoscaling.keep_capacity(self.client, target, stable, fence)
+        own = scaler if track in autoscaling.WITH_OWN and not shared else None
         count = replicas or (current or {}).get("spec", {}).get("replicas") or target.workload.replicas
         if current and readiness.image_of(current, manifests.container_name(target, current)) == artifact.reference:
             await self._undivert(writer, track)
-            return await self._scale(writer, current, count)
+            return await self._scale(writer, current, count, own)
         await self._state_secret(target)
         service = await self._stable_service(writer, stable)
-        shared = router_of(target).pods_make_weight
         selectors = [service["spec"].get("selector") or {}, stable["spec"]["selector"].get("matchLabels") or {}]
         secret = self.registry_auth is not None
         body = manifests.beside_deployment(
@@ -196,9 +199,10 @@ class KubernetesWorkloads(Cluster, Workloads):
         else:
             await self._undivert(writer, track)
         if current is None:
-            await writer.create(DEPLOYMENTS, body)
+            made = await writer.create(DEPLOYMENTS, body)
         else:
-            await writer.replace(DEPLOYMENTS, current, body)
+            made = await writer.replace(DEPLOYMENTS, current, body)
+        await autoscaling.scale_track(self.client, target, own, made, count)
         return True
 
     async def _undivert(self, writer: Writer, track: Track) -> None:
@@ -210,8 +214,11 @@ class KubernetesWorkloads(Cluster, Workloads):
             selector = {**dict.fromkeys(service["spec"].get("selector") or {}), **own}
             await writer.patch(SERVICES, service, {"spec": {"selector": selector}})
 
-    async def _scale(self, writer: Writer, current: Object, count: int) -> bool:
-        if current["spec"].get("replicas") == count:
+    async def _scale(self, writer: Writer, current: Object, count: int, scaler: autoscaling.Scaler | None) -> bool:
+        """Give the track so many replicas, or more where its own autoscaler says so."""
+        follows_load = await autoscaling.scale_track(self.client, writer.target, scaler, current, count)
+        now = current["spec"].get("replicas", 1)
+        if now == count or (follows_load and now > count):
             return False
         stated = {"annotations": {readiness.STATED_AT: f"{time.time():.3f}"}}
         await writer.patch(DEPLOYMENTS, current, {"metadata": stated, "spec": {"replicas": count}})
@@ -246,6 +253,7 @@ class KubernetesWorkloads(Cluster, Workloads):
             )
         writer = Writer(self.client, target, fence)
         removed = [await preview.close_route(self.client, target, fence) if track == "preview" else False]
+        removed.append(await autoscaling.unscale_track(self.client, target, track))
         if router_of(target).pods_make_weight:
             removed.append(await self._withdraw(writer, track))
             if set(state.beside) <= {track}:
@@ -255,6 +263,8 @@ class KubernetesWorkloads(Cluster, Workloads):
             SERVICES,
         ):  # the Deployment first: it bears the fence, also where a release made no Service
             removed.append(await self._remove(writer, kind, track))
+        if set(state.beside) <= {track}:  # the release has ended, in whatever way
+            removed.append(await autoscaling.release_capacity(self.client, target))
         return any(removed)
 
     async def _remove(self, writer: Writer, kind: Resource, track: Track) -> bool:

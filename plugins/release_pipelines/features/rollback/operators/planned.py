@@ -18,7 +18,7 @@ from release_pipelines.airflow.operator import RUN, TAKEN_OVER, ReleaseOperator,
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, longest, settle
 from release_pipelines.airflow.smoke_test import smoke_test
 from release_pipelines.airflow.triggers import RetireTrigger, RolloutTrigger
-from release_pipelines.core.errors import FenceLost, LeaseHeld
+from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError
 from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import Stored, to_json
 from release_pipelines.core.model.deployment import Deployment
@@ -217,12 +217,26 @@ class RollbackPrepareOperator(PlannedOperator):
 
         async def redeploy(platform: Platform) -> TrackStatus:
             await platform.deploy(planned.target, "stable", good, None, planned.lease.fence, restore=True)
-            return await settle(platform, planned.target, "stable", planned.lease.fence, WORKER_SECONDS)
+            return await settle(
+                platform,
+                planned.target,
+                "stable",
+                planned.lease.fence,
+                WORKER_SECONDS,
+                artifact=good,
+                restore=True,
+            )
 
         status = PlatformHook(planned.target).call(redeploy)
         if not status.settled and not status.failure:
             self.defer(
-                trigger=RolloutTrigger(target=to_json(planned.target), track="stable", fence=planned.lease.fence),
+                trigger=RolloutTrigger(
+                    target=to_json(planned.target),
+                    track="stable",
+                    fence=planned.lease.fence,
+                    artifact=to_json(good),
+                    restore=True,
+                ),
                 method_name="ready",
                 timeout=timedelta(seconds=longest(planned.target, status.wanted)),
             )
@@ -274,6 +288,8 @@ class RollbackSwitchOperator(PlannedOperator):
 class RollbackVerifyOperator(PlannedOperator):
     """Check the running system: the weights at the router, the replicas, and an answer through the proxy.
 
+    A version that somebody else has put on stable meanwhile is replaced by the good one again (R14); the next try looks once more.
+
     Templated: ``plan``.
     XCom: return value; ``reason`` when it fails.
     """
@@ -285,8 +301,12 @@ class RollbackVerifyOperator(PlannedOperator):
         all_of_it = observed.route is not None and observed.route.traffic.same(ALL_TO_STABLE)
         other = planned.plan.digest is not None and stable.digest not in (None, planned.plan.digest)
         if not all_of_it or other or stable.ready == 0:
+            who = ""
+            if other:
+                who = f", put there by {stable.changed_by or 'somebody'} after the rollback,"
+                self._put_back(planned)
             raise AirflowException(
-                f"stable runs {stable.named} with {stable.ready} ready replicas and "
+                f"stable runs {stable.named}{who} with {stable.ready} ready replicas and "
                 f"{observed.weight('stable')} % of the traffic; {planned.plan.version} with all of it is expected."
             )
         smoke_test(
@@ -301,6 +321,18 @@ class RollbackVerifyOperator(PlannedOperator):
         self.log.info("All traffic is on %s, which answers.", planned.plan.version)
         return {"version": planned.plan.version, "digest": planned.plan.digest}
 
+    def _put_back(self, planned: Planned) -> None:
+        """State the good version on stable again, where the plan has said what it is, and give it a moment."""
+        good = planned.plan.artifact
+        if good is None:
+            return
+
+        async def redeploy(platform: Platform) -> None:
+            await platform.deploy(planned.target, "stable", good, None, planned.lease.fence, restore=True)
+            await settle(platform, planned.target, "stable", planned.lease.fence, WORKER_SECONDS)
+
+        PlatformHook(planned.target).call(redeploy)
+
 
 class RollbackCleanupOperator(PlannedOperator):
     """Remove the tracks beside stable when they have drained, and wait until stable has settled. Deferred: holds no worker slot. Not critical.
@@ -313,6 +345,14 @@ class RollbackCleanupOperator(PlannedOperator):
         planned = self.planned()
         observed = PlatformHook(planned.target).call(lambda platform: platform.observe(planned.target))
         if not observed.beside and observed.track("stable").settled:
+            from release_pipelines.core.progression.retirement import retire_beside
+
+            try:  # also without a track: what the release changed around stable, like its autoscaler, is put back
+                PlatformHook(planned.target).call(
+                    lambda platform: retire_beside(platform, planned.target, planned.lease.fence)
+                )
+            except PlatformError as error:
+                self.log.warning("What the release changed around stable was not put back: %s", error)
             return
         verdict = observed.route.note.verdict if observed.route else None
         since = (verdict.decided_at if verdict else None) or time.time()

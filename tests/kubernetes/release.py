@@ -11,7 +11,7 @@ from typing import Any
 from release_pipelines.adapters.history import History
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.triggers import PlatformTrigger, RetireTrigger, RolloutTrigger
-from release_pipelines.core.capacity import capacity_of
+from release_pipelines.core.capacity import capacity_of, fitted
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -32,7 +32,7 @@ from release_pipelines.features.promotion.triggers import PromoteTrigger
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 from release_pipelines.features.stage.triggers import StageTrigger
 from release_pipelines.spec.release import ReleaseSpec
-from release_pipelines.spec.stages import retire_after, stages, track_of
+from release_pipelines.spec.stages import promotion_of, retire_after, stages, track_of
 from release_pipelines.spec.target import target as target_of
 from tests.kubernetes.world import World
 
@@ -73,6 +73,7 @@ class Release:
         self.target: Target = target_of(spec, "production")
         self.lease: Lease
         self.good: Artifact | None = None
+        self.stable_replicas = 0
         self.verdicts: list[Verdict] = []
         self.plan: RollbackPlan | None = None
         self.before: Callable[[], Awaitable[None]] | None = None
@@ -129,7 +130,7 @@ class Release:
 
     async def _forward(self) -> None:
         observed = await self.platform.observe(self.target)
-        self.good = good_before(observed, self.artifact, None)
+        self.good, self.stable_replicas = good_before(observed, self.artifact, None), observed.track("stable").wanted
         first = first_release(observed)
         track: Track = "stable" if first else track_of(self.spec)
         if first or track != "stable":
@@ -164,14 +165,17 @@ class Release:
 
     async def _stage(self, stage: Stage) -> None:
         observed = await self.platform.observe(self.target)
+        stable = max(1, observed.track("stable").wanted, self.stable_replicas)
+        stage = fitted(stage, self.target, stable)
         trigger = StageTrigger(
             target=to_json(self.target),
             release=self.id,
             artifact=to_json(self.artifact),
             fence=self.lease.fence,
             stage=to_json(stage),
-            replicas=capacity_of(stage, self.target, max(1, observed.track("stable").wanted)),
+            replicas=capacity_of(stage, self.target, stable),
             previous=to_json(self.good) if self.good else None,
+            stable_replicas=self.stable_replicas or None,
         )
         try:
             event = await self.watch(trigger)
@@ -185,7 +189,7 @@ class Release:
             raise Failed(verdict.sentence, verdict, event["aborted"])
 
     async def _promote(self) -> None:
-        canary, retire = self.spec.app.strategy.canary, retire_after(self.spec)
+        how = promotion_of(self.spec)
         observed = await self.platform.observe(self.target)
         trigger = PromoteTrigger(
             target=to_json(self.target),
@@ -193,10 +197,13 @@ class Release:
             artifact=to_json(self.artifact),
             fence=self.lease.fence,
             track=judged_track(observed),
-            return_weights=canary.return_weights if canary else [],
-            keep_old=retire if self.spec.app.strategy.blue_green else 0.0,
-            retire_after=retire,
+            return_weights=how.return_weights,
+            keep_old=how.keep_old,
+            retire_after=how.retire_after,
             previous=to_json(self.good) if self.good else None,
+            return_hold=how.return_hold,
+            analysis=to_json(self.spec.analysis),
+            on_drift=how.on_drift,
         )
         event = await self.watch(trigger)
         if event.get("promoted"):

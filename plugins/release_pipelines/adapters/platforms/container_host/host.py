@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Hashable
 from dataclasses import replace
 from types import TracebackType
 from typing import TypeVar
@@ -44,6 +45,7 @@ class Host:
         self._pull_trouble: dict[str, str] = {}
         self._prober = Prober()
         self._told: dict[str, str] = {}
+        self._whole: dict[str, tuple[Hashable, float]] = {}
 
     async def __aenter__(self: H) -> H:
         return self
@@ -69,7 +71,14 @@ class Host:
         return await self._engine.containers({f"{LABEL}app": target.app, f"{LABEL}environment": target.environment})
 
     async def _look(self, target: Target) -> tuple[AppState, dict[Track, list[Replica]]]:
-        state, containers = await asyncio.gather(self._state.look(target), self._containers(target))
+        """What is wanted, and then what runs: what the router had by then was there by then, too, or is gone."""
+        state = await self._state.look(target)
+        return state, await self._replicas(target, state, await self._containers(target))
+
+    async def _replicas(
+        self, target: Target, state: AppState, containers: list[Container]
+    ) -> dict[Track, list[Replica]]:
+        """The containers as replicas of each track, asked whether they are ready."""
         by_track: dict[Track, list[Replica]] = {track: [] for track in TRACKS}
         for container in containers:
             track = container.labels.get(f"{LABEL}track")
@@ -83,7 +92,7 @@ class Host:
             )
         )
         by_id = {replica.id: replica for replica in probed}
-        return state, {
+        return {
             track: sorted((by_id[r.id] for r in replicas), key=lambda r: (r.digest, r.number))
             for track, replicas in by_track.items()
         }

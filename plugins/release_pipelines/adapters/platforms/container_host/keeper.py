@@ -10,35 +10,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Hashable
 from functools import partial
 
 from release_pipelines.adapters.platforms.container_host.engine import Container
 from release_pipelines.adapters.platforms.container_host.replicas import LABEL
-from release_pipelines.adapters.platforms.container_host.state import KnownApp
-from release_pipelines.adapters.platforms.container_host.workloads import HostWorkloads
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.adapters.platforms.container_host.state import AppState, KnownApp
+from release_pipelines.adapters.platforms.container_host.upkeep import HostUpkeep
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.target import RouterSettings, Target, Workload
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.4
 """Pause between two looks at what runs, in seconds."""
-PROBE_SECONDS = 5.0
-"""Pause between two looks that also ask the replicas whether they are well, in seconds."""
 FORGOTTEN_SECONDS = 60.0
 """After so long a start counts no more, in seconds."""
 LONGEST_PAUSE_SECONDS = 10.0
 """Longest pause before a replica that ends again and again is started once more, in seconds."""
 
 
-class Keeper(HostWorkloads):
+class Keeper(HostUpkeep):
     """Looks after all apps that were deployed with this engine and this store. Several keepers do no harm."""
 
     def __init__(self, engine_url: str, state_url: str) -> None:
         super().__init__(engine_url, state_url)
         self._starts: dict[str, list[float]] = {}
-        self._at_rest: dict[KnownApp, tuple[Hashable, float]] = {}
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -49,46 +45,43 @@ class Keeper(HostWorkloads):
     async def look(self) -> None:
         """One look at everything; what is in the way is logged once."""
         try:
+            apps = [(app, target_of(app)) for app in await self._state.apps()]
+            states = [await self._seen(target) for _, target in apps]
             containers = await self._engine.containers({f"{LABEL}app": ""})
-            apps = await self._state.apps()
         except Exception as error:  # whatever it is: the next look may succeed, and nobody else looks
-            self._tell(
-                "host", str(error) if isinstance(error, PlatformError) else f"The host cannot be seen: {error!r}"
-            )
+            known = isinstance(error, PlatformError)
+            self._tell("host", str(error) if known else f"The host cannot be looked at: {error!r}")
             return
         self._tell("host", None)
         self._forget_ended()
-        for app in apps:
+        for (app, target), state in zip(apps, states, strict=True):
             own = [it for it in containers if belongs(it, app)]
             if own and app.engine not in (None, self._engine.url):
                 self._tell(str(app), f"{app.app} in {app.environment} was deployed at {app.engine}: it is left alone.")
+            if state is None:
+                continue
             if app.engine == self._engine.url or (app.engine is None and own):
-                self._in_background(f"keep {app}", partial(self._keep, app, own))  # none waits for another's starts
+                # None waits for another's starts.
+                self._in_background(f"keep {app}", partial(self._keep_app, target, state, own))
 
-    async def _keep(self, app: KnownApp, own: list[Container]) -> None:
-        name = f"{app.app} in {app.environment}"
+    async def _seen(self, target: Target) -> AppState | None:
+        """The app's state; None where it cannot be read: that is no reason to leave the others alone."""
         try:
-            target = target_of(app)
-            state = await self._state.look(target)
-            stable = state.wants.get("stable")
-            if stable and stable.workload:
-                target = target.model_copy(update={"workload": Workload.model_validate(stable.workload)})
-            now = time.monotonic()
-            seen = (
-                tuple(sorted((it.id, it.state) for it in own)),
-                tuple(sorted((track, *urls) for track, urls in state.servers.items())),
-                tuple(sorted((track, want.digest) for track, want in state.wants.items())),
-            )
-            known, probed_at = self._at_rest.get(app, (None, 0.0))
-            if known == seen and now - probed_at < PROBE_SECONDS:
-                return
-            self._at_rest.pop(app, None)
-            if await self.keep(target, None):
-                self._at_rest[app] = (seen, now)
+            return await self._state.look(target)
+        except PlatformUnavailable:
+            raise
+        except Exception as error:
+            self._tell(f"{target.app} in {target.environment}", f"{target.app} is left alone: {error}")
+            return None
+
+    async def _keep_app(self, target: Target, state: AppState, containers: list[Container]) -> None:
+        name = f"{target.app} in {target.environment}"
+        try:
+            await self._keep(target, state, containers, None)
             self._tell(name, None)
         except PlatformError as error:
             self._tell(name, str(error))
-        except Exception as error:  # one app's state is no reason to leave the others alone
+        except Exception as error:
             self._tell(name, f"{name} cannot be looked after: {error!r}")
 
     def _forget_ended(self) -> None:

@@ -9,7 +9,7 @@ from release_pipelines.adapters.platforms.container_host.jobs import HostJobs
 from release_pipelines.adapters.platforms.container_host.leases import HostLeases
 from release_pipelines.adapters.platforms.container_host.probes import HostProbes
 from release_pipelines.adapters.platforms.container_host.traffic import HostTraffic
-from release_pipelines.adapters.platforms.container_host.workloads import HostWorkloads
+from release_pipelines.adapters.platforms.container_host.upkeep import HostUpkeep
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.target import Target
@@ -18,7 +18,7 @@ from release_pipelines.core.ports.platform import Platform
 log = logging.getLogger(__name__)
 
 
-class ContainerHost(HostWorkloads, HostTraffic, HostLeases, HostJobs, HostProbes, Platform):
+class ContainerHost(HostUpkeep, HostTraffic, HostLeases, HostJobs, HostProbes, Platform):
     """Replicas as containers on one host, published on its loopback; a proxy in front, configured through a store.
 
     Its parts share one :class:`~release_pipelines.adapters.platforms.container_host.host.Host`, with its parameters.

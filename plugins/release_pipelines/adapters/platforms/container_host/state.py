@@ -265,7 +265,9 @@ class State:
 
         :param want: what the track shall run. Whoever has no lease (``fence`` None) changes nothing when it shall run something else.
         """
-        health = want.workload.get("health", "") if want and want.workload else target.workload.health
+        health = target.workload.health if fence is not None else ""  # who has no lease leaves it as it is
+        if want and want.workload:
+            health = want.workload.get("health", health)
         leaving_ids = " ".join(replica.id for replica in leaving)
         servers = (track, health, " ".join(before), " ".join(after), leaving_ids)
         if fence is not None:

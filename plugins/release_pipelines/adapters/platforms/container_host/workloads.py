@@ -94,45 +94,6 @@ class HostWorkloads(Host, Workloads):
             self._in_background(f"end {replica.id}", partial(self._end, target, replica))
         return status.model_copy(update={"waiting": pulling}) if pulling else status
 
-    async def keep(self, target: Target, fence: int | None) -> bool:
-        """Bring back what is gone, and take it off the router's list; roll nothing out. Returns whether all stands.
-
-        :param fence: of the release that watches; None: whoever keeps the host, whether or not there is a release.
-        """
-        state, by_track = await self._look(target)
-        if fence is not None:
-            self._fenced(target, state, fence)
-        watched = state.lease is not None and state.lease.expires_at > state.now
-        todos = {
-            track: rollout.upkeep(want, track, by_track[track], state.now, watched=watched)
-            for track, want in state.wants.items()
-        }
-        for track, replicas in by_track.items():  # before anything is started: that takes a while
-            want, todo = state.wants.get(track), todos.get(track, Plan())
-            await self._serve(target, track, want, state.servers[track], replicas, todo, fence)
-        whole = True
-        for track, todo in todos.items():
-            want, replicas = state.wants[track], by_track[track]
-            for replica in todo.stop:
-                self._in_background(f"end {replica.id}", partial(self._end, target, replica))
-            waiting = None
-            if (todo.create or todo.start) and await self._still_wanted(target, track, want):
-                try:
-                    waiting = await self._start(target, track, want, todo)
-                except EngineRefusal as error:
-                    waiting = f"{want.version} cannot be started: {error}"
-            name = f"{track} of {target.app} in {target.environment}"
-            self._tell(name, f"{name}: {waiting}" if waiting else None)
-            whole = whole and rollout.settled(want, replicas) and not waiting
-        if whole:
-            await self._free_addresses(target, state, by_track)
-        return whole
-
-    async def _still_wanted(self, target: Target, track: Track, want: Want) -> bool:
-        """Whether a release has not begun to retire or replace meanwhile what seemed to be gone."""
-        now = (await self._state.look(target)).wants.get(track)
-        return now is not None and (now.digest, now.replicas) == (want.digest, want.replicas)
-
     async def _serve(
         self,
         target: Target,

@@ -174,3 +174,14 @@ def test_an_old_history_is_read_and_written(histories: str) -> None:
     assert [it.step for it in history.release(newest.id).verdicts] == ["step_10", "step_50", "bake"]
     history.finish(newest.id, "released", "Released 1.1.0.")
     assert history.releases("shop")[0].outcome == "released"
+
+
+@pytest.mark.parametrize("histories", ["sqlite", "postgresql"], indirect=True)
+def test_an_old_history_says_what_speaks_against_a_version_and_who_lifted_it(histories: str) -> None:
+    history = open_history(histories)
+    newest = history.releases("shop")[0]
+    history.mark(newest.id, "production", True, "Rolled back 1.1.0: error rate 5 %.")
+    history.finish(newest.id, "rolled_back", "Rolled back 1.1.0: error rate 5 %.")
+    assert [it.good for it in history.stability("shop", "production") if it.version == "1.1.0"] == [False]
+    [lifted] = history.lift("shop", "1.1.0", "production", "carol", "the network was away")
+    assert (lifted.release, lifted.lifted_by) == (newest.id, "carol")

@@ -71,6 +71,11 @@ def thaw(release_id: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def is_frozen(release_id: str) -> bool:
+    """Whether there is a copy of the release's specification."""
+    return any(state_folder().glob(f"frozen/*/{_hashed(release_id)}.json"))
+
+
 def remember(spec: ReleaseSpec, stamp: str = "") -> None:
     """Keep ``spec`` as the app's last valid one.
 

@@ -20,6 +20,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.stable import first_release
 from release_pipelines.core.versions import version_fits
+from release_pipelines.features.preflight.deleted import end_deleted
 from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import FEATURES
 from release_pipelines.spec.frozen import freeze
@@ -78,6 +79,7 @@ class PreflightOperator(ReleaseOperator):
         context["ti"].xcom_push(
             RELEASE_ID, release
         )  # the outcome must end what begins here, also when a check fails below
+        end_deleted(context, history, app, self.spec.production.name, release)
         freeze(release, self.spec)
         self._ask_features(urgent)
         targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]

@@ -176,7 +176,7 @@ def test_an_old_history_is_read_and_written(histories: str) -> None:
     assert history.releases("shop")[0].outcome == "released"
 
 
-@pytest.mark.parametrize("histories", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("histories", ["sqlite"], indirect=True)
 def test_an_old_history_says_what_speaks_against_a_version_and_who_lifted_it(histories: str) -> None:
     history = open_history(histories)
     newest = history.releases("shop")[0]

@@ -22,8 +22,8 @@ def target(spec: ReleaseSpec, environment: str) -> Target:
     workload = workload.model_copy(
         update={
             "name": workload.name or app.name,
-            "replicas": differs.replicas or workload.replicas,
             "env": {**workload.env, **differs.env},
+            **({"replicas": differs.replicas} if differs.replicas else {}),
         }
     )
 

@@ -37,6 +37,10 @@ class Conflict(Exception):
     """The object changed since it was read, or somebody else was first to create it: look again, then try again."""
 
 
+class Unreachable(PlatformError):
+    """Nobody answers the API server behind a Service; the message says why, in its words."""
+
+
 @dataclass(frozen=True)
 class Resource:
     """A kind of object: its API, its name in paths, and its kind."""
@@ -147,12 +151,28 @@ class Client:
             return ""
         return clean(text, LOG_LIMIT, "end")
 
-    async def ask(self, namespace: str, service: str, port: int, path: str, header: str) -> tuple[int, str | None]:
-        """GET a path of a Service through the API server: status, and one header of the answer."""
-        proxied = f"{SERVICES.path(namespace, f'http:{service}:{port}', 'proxy')}{path}"
-        status, text, headers = await self._sent("GET", proxied)
-        if status == 403 and '"Status"' in text:
-            raise Forbidden(_forbidden("get", "services/proxy", "", namespace, service))
+    async def ask(
+        self, namespace: str, service: str, port: int, path: str, header: str, scheme: str = "http"
+    ) -> tuple[int, str | None]:
+        """GET a path of a Service through the API server: status, and one header of the answer.
+
+        :param scheme: how the pods are spoken to; certificates are not checked.
+        :raises Unreachable: when the API server gets no answer from there.
+        """
+        import aiohttp
+
+        proxied = f"{SERVICES.path(namespace, f'{scheme}:{service}:{port}', 'proxy')}{path}"
+        try:
+            status, text, headers = await self._sent("GET", proxied)
+        except PlatformUnavailable as error:
+            if isinstance(error.__cause__, (asyncio.TimeoutError, aiohttp.ServerTimeoutError)):
+                raise Unreachable(f"no answer within {TIMEOUT:.0f} s") from error
+            raise
+        own = '"kind":"Status"' in text.replace(" ", "")[:200]
+        if status in (401, 403) and own:
+            raise _denied(status, _forbidden("get", "services/proxy", "", namespace, service), text)
+        if own and status >= 500:
+            raise Unreachable(_message(text))
         return status, headers.get(header)
 
     async def versions(self, group: str) -> list[str]:
@@ -192,7 +212,7 @@ class Client:
         if status == 404:
             return None
         what = f"{resource.kind} {name}" if name else resource.plural
-        if status in (401, 403):
+        if status == 401 or (status == 403 and _lacks_a_right(text)):
             raise _denied(status, _forbidden(verb, resource.plural, resource.group, namespace, name), text)
         if status == 409:
             raise Conflict(_message(text))
@@ -297,6 +317,11 @@ def _denied(status: int, what: str, text: str) -> Forbidden:
     if status == 401:
         return CredentialsRefused(f"{what} Its credentials are not accepted.")
     return Forbidden(f"{what} Kubernetes says: {_message(text)}")
+
+
+def _lacks_a_right(text: str) -> bool:
+    """Whether a 403 is about the account, not about what it wants to write: admission (quotas, Pod Security) answers so, too."""
+    return '"Status"' not in text or " cannot " in text
 
 
 def _message(text: str) -> str:

@@ -114,6 +114,10 @@ class KubernetesRouter(Router, Protocol):
         :raises PlatformError: when this router cannot do it.
         """
 
+    def ports(self, route: Object, backends: Backends) -> list[int]:
+        """The ports of stable's Service that the object names; none where it names none."""
+        return []
+
     async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
         """An object that sends everything to stable, for an app that has none yet.
 

@@ -102,6 +102,10 @@ class GatewayApi(KubernetesRouter):
             raise PlatformError(names_none(_kind(route), route, "rule", backends.stable))
         return {"rules": [*testers, *rules]}
 
+    def ports(self, route: Object, backends: Backends) -> list[int]:
+        refs = [ref for rule in entries(route, "rules") for ref in self._of(rule, "stable", backends)]
+        return [int(it["port"]) for it in refs if "port" in it]
+
     async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
         kind = await self.resource.served(client, target.router.kind)
         gateway = await single_gateway(client, target, kind.api, kind.kind)

@@ -84,6 +84,10 @@ class Istio(KubernetesRouter):
             raise PlatformError(names_none("VirtualService", route, "http rule", backends.stable))
         return {"http": [*testers, *rules]}
 
+    def ports(self, route: Object, backends: Backends) -> list[int]:
+        found = [it["destination"] for rule in entries(route, "http") for it in self._of(rule, "stable", backends)]
+        return [int(it["port"]["number"]) for it in found if "number" in (it.get("port") or {})]
+
     async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
         """A route for a first release, inside the mesh."""
         destination = {"host": backends.stable, "port": {"number": backends.port}}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from release_pipelines.core.model.base import Stored, Value
 from release_pipelines.core.model.choice import Choice
@@ -44,6 +44,13 @@ class Workload(Value):
         if kind != "Deployment":
             raise ValueError("`Deployment` is expected: other kinds cannot share traffic by weight")
         return kind
+
+    @model_serializer(mode="wrap")
+    def _gives_unknown(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Without what nobody gave: what stands already counts more than a default, also for whoever reads the JSON."""
+        stated: dict[str, Any] = super()._gives_unknown(handler, info)
+        left_out = type(self).model_fields.keys() - self.model_fields_set
+        return {key: it for key, it in stated.items() if key not in left_out}
 
 
 class RouterSettings(Value):

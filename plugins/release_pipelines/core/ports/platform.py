@@ -113,6 +113,10 @@ class Probes(Protocol):
     async def check(self, target: Target) -> None:
         """Raise with one sentence unless the platform and its router are reachable and all needed rights are there."""
 
+    async def remarks(self, target: Target) -> list[str]:
+        """What stands already and a release neither carries along nor is refused for, a sentence each: preflight tells it."""
+        return []
+
     async def observe(self, target: Target) -> Observed:
         """What runs, ready or not and why; weights as the router has them; note and lease."""
 

@@ -12,7 +12,7 @@ from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.airflow.operator import RELEASE_ID, ReleaseOperator, release_id
 from release_pipelines.airflow.stable import known_stable
 from release_pipelines.airflow.triggers import LeaseFreeTrigger
-from release_pipelines.core.errors import ReleaseError
+from release_pipelines.core.errors import PlatformError, ReleaseError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
@@ -46,7 +46,8 @@ class PreflightOperator(ReleaseOperator):
     :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`.
     :return: ``release`` (id), ``version``, ``known`` (the recorded artifact of that version, or null), ``no_op``,
         ``before`` (version, digest and commit on stable), ``requester``, ``notes``, ``way_back`` and ``uses``
-        (what the release uses, in a sentence: the approver sees it, and the history keeps it as the event ``checked``).
+        (what the release uses, in a sentence, and what of the app as it stands it does not carry along: the approver sees it, and
+        the history keeps it as the events ``checked`` and ``noticed``).
     """
 
     def __init__(self, *, spec: ReleaseSpec, **kwargs: Any) -> None:
@@ -112,6 +113,10 @@ class PreflightOperator(ReleaseOperator):
         uses = summary(self.spec)
         self.log.info("Checked: %s.", uses)
         history.record_event(release, "checked", uses)
+        remarks = self._remarks(production)
+        for remark in remarks:
+            self.log.warning("In %s: %s.", production.environment, remark)
+            history.record_event(release, "noticed", remark, production.environment)
         return {
             "release": release,
             "version": version,
@@ -126,7 +131,7 @@ class PreflightOperator(ReleaseOperator):
             "notes": given.get("notes") or "",
             "urgent_reason": urgent,
             "way_back": way_back,
-            "uses": uses,
+            "uses": ". ".join([uses, *remarks]),
         }
 
     def _version(self, conf: dict[str, Any], version: str) -> str:
@@ -159,6 +164,19 @@ class PreflightOperator(ReleaseOperator):
         """The other release has ended: look again. Whether the lease is free is judged once more by who takes it."""
         self.was_free = True
         return self.execute(context)
+
+    def _remarks(self, target: Target) -> list[str]:
+        """What is worth knowing of what stands; that it cannot be seen is no reason to refuse a release."""
+
+        async def remarks(platform: Any) -> list[str]:
+            told = getattr(platform, "remarks", None)  # a platform of another package need not have it
+            return list(await told(target)) if told else []
+
+        try:
+            return PlatformHook(target).call(remarks)
+        except PlatformError as error:
+            self.log.warning("What stands already could not be looked at: %s", error)
+            return []
 
     def _ask_features(self, urgent: str) -> None:
         """What stands in the way of a release as features see it; what is installed and cannot be loaded is said."""

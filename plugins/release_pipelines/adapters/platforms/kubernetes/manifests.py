@@ -5,25 +5,20 @@ from __future__ import annotations
 import base64
 import copy
 import json
-import math
 from datetime import datetime, timezone
 
 from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation
 from release_pipelines.adapters.kubernetes.client import Object
 from release_pipelines.adapters.kubernetes.router import HASH, TRACK
+from release_pipelines.adapters.platforms.kubernetes import pods
 from release_pipelines.adapters.platforms.kubernetes.evidence import (
     REVISION,
     STATED_AT,
     current_replica_set,
     owned_by,
 )
-from release_pipelines.adapters.platforms.kubernetes.readiness import (
-    DIGEST,
-    SHARE,
-    VERSION,
-    image_of,
-    with_pods,
-)
+from release_pipelines.adapters.platforms.kubernetes.pods import REGISTRY_SECRET as REGISTRY_SECRET
+from release_pipelines.adapters.platforms.kubernetes.readiness import SHARE, image_of, with_pods
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import Target
@@ -33,7 +28,6 @@ from release_pipelines.core.ports.router import router_of
 WORKLOAD = PREFIX + "workload"
 MANAGED = {"app.kubernetes.io/managed-by": "release-pipelines"}
 """Label of everything that a release makes and removes again."""
-REGISTRY_SECRET = "release-pipelines-registry"  # noqa: S105 - its name
 
 
 def stable_name(target: Target) -> str:
@@ -44,6 +38,11 @@ def stable_name(target: Target) -> str:
 def deployment_name(target: Target, track: Track) -> str:
     """Name of a track's Deployment, and of its Service where it has one."""
     return stable_name(target) if track == "stable" else f"{stable_name(target)}-{track}"
+
+
+def release_track(target: Target) -> Track:
+    """The track beside stable that a release of the app begins on, where it begins on one."""
+    return "preview" if target.preview else "canary"
 
 
 def route_name(target: Target) -> str:
@@ -85,21 +84,17 @@ def container_name(target: Target, deployment: Object | None) -> str:
 def stable_deployment(target: Target, artifact: Artifact, replicas: int | None, secret: bool, now: float) -> Object:
     """The Deployment of an app's first release."""
     workload, name = target.workload, stable_name(target)
-    limits = {"cpu": f"{math.ceil(workload.cpu * 1000)}m"} if workload.cpu else {}
-    limits |= {"memory": workload.memory} if workload.memory else {}
     container: Object = {
         "name": container_name(target, None),
         "image": artifact.reference,
         "ports": [{"containerPort": workload.port}],
-        "env": _with_env([], {"PORT": str(workload.port), **workload.env}),
+        "env": pods.with_env([], {"PORT": str(workload.port), **workload.env}),
         "readinessProbe": {"httpGet": {"path": workload.health, "port": workload.port}, "periodSeconds": 1},
         # So long a pod still answers after it was told to end: routers need a moment to hear of it.
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", "5"]}}},
     }
-    if limits:
-        # Asked for less CPU than the limit: stable and canary stand side by side, and a limit is for bursts.
-        asked = {"cpu": f"{math.ceil(workload.cpu * 250)}m"} if workload.cpu else {}
-        container["resources"] = {"limits": limits, "requests": asked}
+    if resources := pods.limited({}, workload):
+        container["resources"] = resources
     pod: Object = {"containers": [container]}
     if secret:
         pod["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
@@ -110,7 +105,10 @@ def stable_deployment(target: Target, artifact: Artifact, replicas: int | None, 
             "selector": {"matchLabels": {"app": name}},
             "strategy": {"rollingUpdate": rolling_update(target) or {"maxUnavailable": 0, "maxSurge": 1}},
             "template": {
-                "metadata": {"labels": {"app": name, TRACK: "stable"}, "annotations": _marks(artifact)},
+                "metadata": {
+                    "labels": {"app": name, TRACK: "stable"},
+                    "annotations": {**pods.marks(artifact), **pods.env_mark([], workload.env, {})},
+                },
                 "spec": pod,
             },
         },
@@ -132,16 +130,11 @@ def stable_patch(
     """
     spec = deployment["spec"]
     name = container_name(target, deployment)
-    container = next(it for it in spec["template"]["spec"]["containers"] if it["name"] == name)
-    env = _with_env(container.get("env") or [], target.workload.env)
     patch: Object = {}
-    if container.get("image") != artifact.reference or env != (container.get("env") or []):
-        patch["template"] = {
-            "metadata": {"labels": {TRACK: "stable"}, "annotations": _marks(artifact)},
-            "spec": {"containers": [{"name": name, "image": artifact.reference, "env": env}]},
-        }
-        if secret and not spec["template"]["spec"].get("imagePullSecrets"):
-            patch["template"]["spec"]["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
+    wanted = pods.released(spec["template"], name, target, artifact, secret)
+    if template := pods.patch_of(spec["template"], wanted, name):
+        template["metadata"]["labels"] = {TRACK: "stable"}
+        patch["template"] = template
     if replicas is not None and spec.get("replicas") != replicas:
         patch["replicas"] = replicas
     rolling = rolling_update(target)
@@ -164,6 +157,7 @@ def restored(deployment: Object, template: Object, share: int, now: float) -> Ob
     """The Deployment with an earlier pod template, as a whole: what was added since goes, too."""
     template = copy.deepcopy(template)
     template["metadata"]["labels"].pop(HASH, None)
+    template["metadata"]["labels"][TRACK] = "stable"  # a Service may pick stable's pods by it
     body = copy.deepcopy(deployment)
     body.pop("status", None)
     annotations = body["metadata"].get("annotations") or {}
@@ -190,7 +184,7 @@ def template_of(deployment: Object, replica_sets: list[Object], artifact: Artifa
     if not by_digest:
         next(it for it in template["spec"]["containers"] if it["name"] == container)["image"] = artifact.reference
         meta = template.setdefault("metadata", {})
-        meta["annotations"] = {**(meta.get("annotations") or {}), **_marks(artifact)}
+        meta["annotations"] = {**(meta.get("annotations") or {}), **pods.marks(artifact)}
     return template
 
 
@@ -225,26 +219,20 @@ def beside_deployment(
     replicas: int,
     secret: bool,
     now: float,
+    running: list[Object] | None = None,
 ) -> Object:
     """A second Deployment: stable's pod template with another image.
 
-    :param selectors: selectors (of the stable Service, and of the stable Deployment that an autoscaler counts) that must
-        not pick the new pods; empty where both tracks share one Service.
+    :param selectors: selectors (of Services that pick stable's pods, and of the stable Deployment where an autoscaler counts by
+        it) that must not pick the new pods; empty where both tracks share one Service.
+    :param running: stable's pods.
     """
-    template = copy.deepcopy(stable["spec"]["template"])
+    template = pods.released(stable["spec"]["template"], container_name(target, stable), target, artifact, secret)
+    template = pods.as_admitted(template, stable["spec"]["template"], running or [])
     own = own_labels(target, track)
-    meta = template.setdefault("metadata", {})
+    meta = template["metadata"]
     meta.pop("creationTimestamp", None)
-    meta["labels"] = _not_selected({**(meta.get("labels") or {}), **own}, selectors, track)
-    meta["annotations"] = {**(meta.get("annotations") or {}), **_marks(artifact)}
-    name = container_name(target, stable)
-    for container in template["spec"]["containers"]:
-        if container["name"] == name:
-            container["image"] = artifact.reference
-            container["env"] = _with_env(container.get("env") or [], target.workload.env)
-    pull = template["spec"].get("imagePullSecrets") or []
-    if secret and {"name": REGISTRY_SECRET} not in pull:
-        template["spec"]["imagePullSecrets"] = [*pull, {"name": REGISTRY_SECRET}]
+    meta["labels"] = not_selected({**(meta.get("labels") or {}), **own}, selectors, track)
     spec: Object = {"replicas": replicas, "selector": {"matchLabels": own}, "template": template}
     for key in ("strategy", "minReadySeconds", "progressDeadlineSeconds"):
         if key in stable["spec"]:
@@ -252,22 +240,10 @@ def beside_deployment(
     return {
         "metadata": {
             "name": deployment_name(target, track),
-            "labels": track_labels(target, track),
+            "labels": {**pods.copied(stable["metadata"].get("labels")), **track_labels(target, track)},
             "annotations": {STATED_AT: f"{now:.3f}"},
         },
         "spec": spec,
-    }
-
-
-def stable_service(target: Target, deployment: Object) -> Object:
-    """The Service of an app's first release."""
-    port = target.workload.port
-    return {
-        "metadata": {"name": stable_name(target), "labels": {"app": stable_name(target)}},
-        "spec": {
-            "selector": deployment["spec"]["selector"]["matchLabels"],
-            "ports": [{"name": "http", "port": port, "targetPort": port}],
-        },
     }
 
 
@@ -281,15 +257,6 @@ def track_labels(target: Target, track: Track) -> dict[str, str]:
     return {**own_labels(target, track), **MANAGED}
 
 
-def beside_service(target: Target, track: Track, service: Object) -> Object:
-    """A track's own Service: stable's ports, the track's pods."""
-    ports = [{key: value for key, value in port.items() if key != "nodePort"} for port in service["spec"]["ports"]]
-    return {
-        "metadata": {"name": deployment_name(target, track), "labels": track_labels(target, track)},
-        "spec": {"selector": own_labels(target, track), "ports": ports},
-    }
-
-
 def registry_secret(auth: dict[str, str]) -> Object:
     """What the kubelet needs to pull from a registry that asks who it is."""
     pair = base64.b64encode(f"{auth['username']}:{auth['password']}".encode()).decode()
@@ -299,24 +266,6 @@ def registry_secret(auth: dict[str, str]) -> Object:
         "metadata": {"name": REGISTRY_SECRET, "labels": MANAGED},
         "type": "kubernetes.io/dockerconfigjson",
         "data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()},
-    }
-
-
-def job_pod(
-    target: Target, image: str, command: list[str], env: dict[str, str], timeout: float, secret: bool
-) -> Object:
-    """A pod that runs one command in the image and ends."""
-    spec: Object = {
-        "restartPolicy": "Never",
-        "activeDeadlineSeconds": max(1, math.ceil(timeout)),
-        "terminationGracePeriodSeconds": 1,
-        "containers": [{"name": "run", "image": image, "command": command, "env": _with_env([], env)}],
-    }
-    if secret:
-        spec["imagePullSecrets"] = [{"name": REGISTRY_SECRET}]
-    return {
-        "metadata": {"generateName": f"{stable_name(target)}-run-", "labels": {PREFIX + "run": target.app}},
-        "spec": spec,
     }
 
 
@@ -344,21 +293,10 @@ def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
     return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
 
-def _not_selected(labels: dict[str, str], selectors: list[dict[str, str]], track: Track) -> dict[str, str]:
+def not_selected(labels: dict[str, str], selectors: list[dict[str, str]], suffix: str) -> dict[str, str]:
     """The labels, as few of them changed as keep each selector from picking the pod."""
     for selector in selectors:
         if selects(selector, labels):
             key = next((it for it in ("app", "app.kubernetes.io/name") if it in selector), sorted(selector)[0])
-            labels = {**labels, key: f"{selector[key]}-{track}"[-63:].lstrip("-._")}
+            labels = {**labels, key: f"{selector[key]}-{suffix}"[-63:].lstrip("-._")}
     return labels
-
-
-def _marks(artifact: Artifact) -> dict[str, str]:
-    return {DIGEST: artifact.digest, VERSION: artifact.version}
-
-
-def _with_env(variables: list[Object], wanted: dict[str, str]) -> list[Object]:
-    kept = [{"name": it["name"], "value": wanted[it["name"]]} if it["name"] in wanted else it for it in variables]
-    return kept + [
-        {"name": key, "value": value} for key, value in wanted.items() if key not in {it["name"] for it in variables}
-    ]

@@ -5,8 +5,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, SERVICES
-from release_pipelines.adapters.platforms.kubernetes import access, leases, manifests, ownership, standing
+from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, SERVICES, Unreachable
+from release_pipelines.adapters.platforms.kubernetes import (
+    access,
+    adopted,
+    leases,
+    manifests,
+    ownership,
+    preview,
+    services,
+    standing,
+)
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import find_route, route_resource
 from release_pipelines.adapters.platforms.kubernetes.state import read_state, route_of, track_status
@@ -40,6 +49,7 @@ class KubernetesProbes(Cluster, Probes):
         await standing.refuse_other_workload(self.client, target)
         await standing.refuse_other_route(self.client, target)
         await standing.refuse_unusable_route(self.client, target, route)
+        await adopted.refuse(self.client, target, stable)
         leases.refuse_foreign(await self.client.get(LEASES, target.namespace, leases.lease_name(target)), target)
 
     async def observe(self, target: Target) -> Observed:
@@ -63,14 +73,38 @@ class KubernetesProbes(Cluster, Probes):
         stable = await self.client.get(DEPLOYMENTS, target.namespace, manifests.stable_name(target))
         return manifests.container_name(target, stable)
 
+    async def remarks(self, target: Target) -> list[str]:
+        """What stands already and the release does not carry along, a sentence each."""
+        autoscaled = await access.autoscaled(self.client, target, manifests.stable_name(target))
+        return await adopted.remarks(self.client, target, autoscaled=autoscaled)
+
     async def ask(self, target: Target, track: Track, path: str) -> Answer:
-        """GET ``path`` through the API server from the track's own Service."""
+        """GET ``path`` from the preview's own address, where it has one; else, and where that leads nowhere, from the track's own
+        Service through the API server."""
+        there, at_its_own = None, track == "preview" and preview.has_route(target)
+        if at_its_own:
+            there = await preview.ask(target, path)
+            if there and there.version is not None:
+                return there
         name = manifests.service_name(target) if track == "stable" else manifests.deployment_name(target, track)
-        service = await self.client.get(SERVICES, target.namespace, name)
+        service, state = await asyncio.gather(
+            self.client.get(SERVICES, target.namespace, name), read_state(self.client, target)
+        )
         if service is None or (track != "stable" and not ownership.is_track(service, target, track)):
             raise PlatformError(f"Service {name} in {target.namespace} does not exist: {track} cannot be asked.")
-        port = int(service["spec"]["ports"][0]["port"])
-        status, version = await self.client.ask(target.namespace, name, port, path, target.version_header)
-        if status == 503 and version is None:
-            raise PlatformError(f"{track} of {target.app} in {target.environment} has no ready replica to ask.")
+        port = services.port_of(target, service, state.stable, services.routed(target, state))
+        deployment = state.tracks.get(track)
+        scheme = services.scheme_of(port, deployment)
+        try:
+            status, version = await self.client.ask(
+                target.namespace, name, int(port["port"]), path, target.version_header, scheme
+            )
+        except Unreachable as error:
+            what = f"{track} of {target.app} in {target.environment}"
+            if not (deployment or {}).get("status", {}).get("readyReplicas"):
+                raise PlatformError(f"{what} has no ready replica to ask.") from error
+            tried = f" (at {target.preview_host}: {there.status if there else 'no answer'})" if at_its_own else ""
+            raise PlatformError(
+                f"{what} was asked through the API server of Kubernetes and gave no answer{tried}: {error}."
+            ) from error
         return Answer(status=status, version=version)

@@ -151,6 +151,11 @@ async def replica_sets(client: Client, target: Target, deployment: Object) -> li
     return await client.find(REPLICA_SETS, target.namespace, _selector(deployment["spec"]["selector"]))
 
 
+async def pods_of(client: Client, target: Target, deployment: Object) -> list[Object]:
+    """All pods of the Deployment."""
+    return (await _owned(client, target, deployment))[1]
+
+
 async def stable_pin(client: Client, target: Target, stable: Object) -> tuple[str, str] | None:
     """See :func:`manifests.stable_pin`."""
     return manifests.stable_pin(stable, await replica_sets(client, target, stable))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from release_pipelines.adapters.kubernetes.annotations import marks
 from release_pipelines.adapters.kubernetes.client import SERVICES, Object, Resource
@@ -11,6 +12,7 @@ from release_pipelines.adapters.kubernetes.router import Acceptance, applies, ro
 from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, preview, standing
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import router_of
+from release_pipelines.adapters.platforms.kubernetes.services import routed_port
 from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state, stable_pin
 from release_pipelines.adapters.platforms.kubernetes.writes import Writer
 from release_pipelines.core.errors import PlatformError
@@ -54,6 +56,7 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         if route is None:
             if not traffic.same(ALL_TO_STABLE):  # the way back is never refused for it
                 await standing.refuse_other_route(self.client, target)
+            choice = replace(choice, port=await routed_port(self.client, target, state))
             body = await router.new_route(self.client, target, manifests.route_name(target), choice)
             body["metadata"]["annotations"] = marks(traffic, note, fence, target.app)
             body["spec"].update(router.spec(body, choice, traffic))

@@ -24,6 +24,7 @@ from release_pipelines.adapters.platforms.kubernetes import (
     ownership,
     preview,
     readiness,
+    services,
     standing,
 )
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
@@ -31,6 +32,7 @@ from release_pipelines.adapters.platforms.kubernetes.routing import router_of
 from release_pipelines.adapters.platforms.kubernetes.state import (
     ClusterState,
     backends,
+    pods_of,
     read_state,
     replica_sets,
     route_of,
@@ -160,8 +162,7 @@ class KubernetesWorkloads(Cluster, Workloads):
         name = manifests.service_name(target)
         service = await self.client.get(SERVICES, target.namespace, name)
         if service is None:
-            body = manifests.stable_service(target, stable)
-            body["metadata"]["name"] = name
+            body = services.stable_service(target, stable, alone=not router_of(target).pods_make_weight)
             service = await writer.create(SERVICES, body, keep=True)
         return service
 
@@ -177,6 +178,7 @@ class KubernetesWorkloads(Cluster, Workloads):
         if stable is None:
             raise PlatformError(f"Deployment {manifests.stable_name(target)} in {target.namespace} does not exist: "
                                 f"the {track} is a copy of it.")  # fmt: skip
+        await self._state_secret(target)  # also for replicas that come later: some passwords live for hours
         shared = router_of(target).pods_make_weight
         scaler = await autoscaling.keep_capacity(self.client, target, stable, fence)
         own = scaler if track in autoscaling.WITH_OWN and not shared else None
@@ -184,18 +186,18 @@ class KubernetesWorkloads(Cluster, Workloads):
         if current and readiness.image_of(current, manifests.container_name(target, current)) == artifact.reference:
             await self._undivert(writer, track)
             return await self._scale(writer, current, count, own)
-        await self._state_secret(target)
         service = await self._stable_service(writer, stable)
-        selectors = [service["spec"].get("selector") or {}, stable["spec"]["selector"].get("matchLabels") or {}]
+        selectors = [] if shared else await self._selectors(target, stable, service)
         secret = self.registry_auth is not None
+        running = await pods_of(self.client, target, stable)
         body = manifests.beside_deployment(
-            track, stable, [] if shared else selectors, target, artifact, count, secret, time.time()
+            track, stable, selectors, target, artifact, count, secret, time.time(), running
         )
         if shared:
             await self._pin(writer, track, state, state.route or service)
         name = manifests.deployment_name(target, track)
         if (not shared or track == "preview") and await self.client.get(SERVICES, target.namespace, name) is None:
-            await writer.create(SERVICES, manifests.beside_service(target, track, service))
+            await writer.create(SERVICES, services.beside_service(target, track, service))
         else:
             await self._undivert(writer, track)
         if current is None:
@@ -213,6 +215,14 @@ class KubernetesWorkloads(Cluster, Workloads):
         if service and ownership.is_track(service, target, track) and service["spec"].get("selector") != own:
             selector = {**dict.fromkeys(service["spec"].get("selector") or {}), **own}
             await writer.patch(SERVICES, service, {"spec": {"selector": selector}})
+
+    async def _selectors(self, target: Target, stable: Object, service: Object) -> list[dict[str, str]]:
+        """What must not pick the pods of a track beside stable: Services, and an autoscaler that counts by stable's own selector."""
+        labels = stable["spec"]["template"].get("metadata", {}).get("labels") or {}
+        selectors = await services.selectors_of(self.client, target, service, labels)
+        if await access.autoscaled(self.client, target, manifests.stable_name(target)):
+            selectors.append(stable["spec"]["selector"].get("matchLabels") or {})
+        return selectors
 
     async def _scale(self, writer: Writer, current: Object, count: int, scaler: autoscaling.Scaler | None) -> bool:
         """Give the track so many replicas, or more where its own autoscaler says so."""

@@ -8,6 +8,7 @@ from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.stage import Question, Stage, StageKind
 from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.ports.strategy import Promotion
 from release_pipelines.core.sentences import limits
 
@@ -58,6 +59,12 @@ def metrics_of(spec: ReleaseSpec) -> list[Metric]:
         if isinstance(stage, Stage):
             metrics += [metric for metric in stage.analysis.metrics if metric not in metrics]
     return metrics
+
+
+def splits_of(spec: ReleaseSpec) -> list[Traffic]:
+    """Every split of the traffic that the stages ask for, and the one that they begin and end with."""
+    asked = [stage.traffic for stage in stages(spec) if isinstance(stage, Stage) and stage.traffic is not None]
+    return [ALL_TO_STABLE, *asked]
 
 
 def plan_in_words(spec: ReleaseSpec) -> str:

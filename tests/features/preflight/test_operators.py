@@ -14,8 +14,11 @@ from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 from release_pipelines.airflow import stable
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.features.preflight.operators import PreflightOperator
-from tests.fakes import GOOD, World, artifact
+from tests.fakes import GOOD, FakePlatform, World, artifact
 from tests.features.helpers import Ti
 from tests.features.outcome.test_operators import spec
 
@@ -122,3 +125,19 @@ def test_without_a_stable_nobody_asks_for_its_metrics(tmp_path: Path, monkeypatc
     said(monkeypatch, None)
     monkeypatch.setattr(hook, "_build", lambda *_: World().platform())
     assert preflight(tmp_path)["version"] == "1.1.0"
+
+
+def test_a_route_that_cannot_take_a_split_of_a_stage_stops_a_release_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def check_traffic(self: FakePlatform, target: Target, splits: list[Traffic]) -> None:
+        asked.extend(it.weight("canary") for it in splits)
+        raise PlatformError("HTTP rule 0 of VirtualService shop sends to stable's Service 2 times.")
+
+    monkeypatch.setattr(FakePlatform, "check_traffic", check_traffic, raising=False)
+    with pytest.raises(AirflowFailException, match="rule 0 of VirtualService shop"):
+        preflight(tmp_path, urgent_reason="the shop is down")
+    assert asked[0] == 0
+    assert asked[-1] == 100

@@ -53,6 +53,12 @@ def keys_of(app: str) -> Keys:
     return Keys(*(f"{name_of(app)}.{key}" for key in SHARED)) if app else SHARED
 
 
+def apps_on(route: Object) -> list[str]:
+    """Whose releases have kept something with the route, as :func:`name_of` has their names."""
+    keys = route.get("metadata", {}).get("annotations") or {}
+    return sorted(key.removesuffix(f".{NOTE}") for key in keys if key.endswith(f".{NOTE}"))
+
+
 def annotation(obj: Object | None, key: str) -> str | None:
     """One annotation of an object, if both exist."""
     value = ((obj or {}).get("metadata", {}).get("annotations") or {}).get(key)
@@ -110,14 +116,25 @@ def noted(route: Object, app: str = "", lease: Object | None = None) -> Noted:
 
     :raises PlatformError: when it is there and cannot be read: nobody knows what a release has decided then.
     """
-    own, shared = keys_of(app), SHARED if _shared_is_of(route, app, lease) else keys_of(app)
+    own, shared = _kept(route, app, lease)
     note = _read(RouteNote, route, app, _newest(route, own.note, shared.note))
     note = note or RouteNote()
     return Noted(
         note.of(app) if app else note,
         max(_number(route, own.fence), _number(route, shared.fence)),
-        _read(Traffic, route, app, _newest(route, own.traffic, shared.traffic)),
+        traffic_of(route, app, lease),
     )
+
+
+def traffic_of(route: Object, app: str = "", lease: Object | None = None) -> Traffic | None:
+    """The split as it was written last, for the app."""
+    own, shared = _kept(route, app, lease)
+    return _read(Traffic, route, app, _newest(route, own.traffic, shared.traffic))
+
+
+def _kept(route: Object, app: str, lease: Object | None) -> tuple[Keys, Keys]:
+    own = keys_of(app)
+    return own, SHARED if _shared_is_of(route, app, lease) else own
 
 
 def note_of(route: Object, app: str = "", lease: Object | None = None) -> RouteNote:
@@ -211,7 +228,7 @@ def changed_by(route: Object, current: Traffic, app: str = "", lease: Object | N
 
     :param current: the traffic as the route says it now.
     """
-    written = noted(route, app, lease).traffic
+    written = traffic_of(route, app, lease)
     if written is None or current.same(written):
         return None
     fields = route["metadata"].get("managedFields") or []

@@ -5,19 +5,23 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, PREFIX, TRAFFIC, annotation
+from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, PREFIX, TRAFFIC, annotation, traffic_of
 from release_pipelines.adapters.kubernetes.client import Client, Object, Resource
 from release_pipelines.adapters.kubernetes.router import TRACK, Acceptance, Backends, KubernetesRouter, RouteResource
 from release_pipelines.adapters.routers._gateways import GROUP, acceptance, single_gateway
 from release_pipelines.adapters.routers._rules import (
+    Headers,
     cookie_pattern,
     entries,
     farthest,
-    made_here,
-    match_in,
+    is_own,
+    mark,
     names_none,
-    refuse_others,
+    put_before,
+    refuse_asked_already,
+    rule_entries,
     shares,
+    testers_read,
 )
 from release_pipelines.core.errors import Forbidden, PlatformError
 from release_pipelines.core.model.target import Target
@@ -27,13 +31,15 @@ from release_pipelines.core.ports.router import Capability, Reserved
 
 GRPC = "GRPCRoute"
 MIRROR = "RequestMirror"
-MIRROR_FEATURE = "HTTPRouteRequestMirror"
+MIRROR_FEATURES = {"mirror": "HTTPRouteRequestMirror", "mirrors": "HTTPRouteRequestMultipleMirrors"}
+"""What controllers call it to mirror requests, and to mirror them to more than one."""
+SERVICE = {"group": "", "kind": "Service"}
 SUPPORTS = PREFIX + "supports"
 """Annotation of an HTTPRoute: what its controller can do beside the core of the Gateway API, like ``mirror,cookie``."""
 
 
 class GatewayApi(KubernetesRouter):
-    """Testers have rules of their own before the others; a mirror is a filter. Rules that send to no track stay as they are."""
+    """Testers have a rule of their own before each that names stable; a mirror is a filter. Rules that send to no track stay as they are."""
 
     capabilities: frozenset[Capability] = frozenset({"match", "mirror", "baseline"})
     mirror_percentages = (100,)
@@ -45,16 +51,19 @@ class GatewayApi(KubernetesRouter):
     reserved = Reserved(
         labels=(TRACK,),
         annotations=(NOTE, FENCE, TRAFFIC, APP, SUPPORTS),
-        rules="all its backendRefs are Services of tracks beside stable",
+        rules="its name begins with the app's and `.release-pipelines.`",
     )
 
     def traffic(self, route: Object, backends: Backends, wanted: Traffic | None) -> Traffic:
-        rules = entries(route, "rules")
-        by_rule = [self._shares(rule, backends) for rule in rules if self._of(rule, "stable", backends)]
-        own = next((rule for rule in rules if self._own(rule, backends)), None)
-        mirrored = any(self._mirrors(it, backends) for rule in rules for it in rule.get("filters") or [])
+        own, rules = self._sorted(route, backends)
+        split = [rule for rule in rules if self._of(rule, "stable", backends)]
+        mirrored = [any(self._mirrors(it, backends) for it in rule.get("filters") or []) for rule in split]
+        every = bool(wanted and wanted.mirror)
+        asked = [_headers(it) for it in own if self._tracks(it, backends) == {"canary"}]
         return Traffic(
-            weights=farthest(by_rule, wanted), testers=_match(own) if own else None, mirror=100 if mirrored else 0
+            weights=farthest([self._shares(rule, backends) for rule in split], wanted),
+            testers=testers_read(asked, [_headers(it) for it in split], wanted),
+            mirror=100 if mirrored and (all(mirrored) if every else any(mirrored)) else 0,
         )
 
     def spec(self, route: Object, backends: Backends, traffic: Traffic) -> Object:
@@ -66,41 +75,42 @@ class GatewayApi(KubernetesRouter):
             raise PlatformError(
                 f"Router `gateway_api` mirrors all requests or none: `mirror: {traffic.mirror}` cannot be."
             )
-        rules = [copy.deepcopy(rule) for rule in entries(route, "rules") if not self._own(rule, backends)]
-        testers = []
-        for number, rule in enumerate(rules):
-            refs = rule.get("backendRefs") or []
-            stable = next(iter(self._of(rule, "stable", backends)), None)
+        _, rules = self._sorted(route, backends)
+        result, copies = [], 0
+        for number, found in enumerate(rules):
+            stable = next(iter(self._of(found, "stable", backends)), None)
             if stable is None:
+                result.append(found)
                 continue
-            kept = [ref for ref in refs if self._track(ref, backends) is None]
-            others = [ref.get("name") for ref in kept if _weight(ref)]
-            refuse_others(others, f"Rule {number} of {_kind(route)}", route)
-            named = {it: next(iter(self._of(rule, it, backends)), stable) for it in BESIDE}
-            written = {"group": "", "kind": "Service"}
-            rule["backendRefs"] = [
-                {**stable, **written, "weight": traffic.weight("stable")},
-                *(
-                    {**ref, **written, "name": backends.service(track), "weight": traffic.weight(track)}
-                    for track, ref in named.items()
-                    if traffic.weight(track)
-                ),
-                *kept,
-            ]
-            canary = {key: stable[key] for key in ("port",) if key in stable}
-            canary = {**written, "name": backends.service("canary"), **canary}
-            filters = [it for it in rule.get("filters") or [] if not self._mirrors(it, backends)]
+            where = f"Rule {number} of {_kind(route)} {route['metadata']['name']}"
+            rule = self._without_mirror(copy.deepcopy(found), backends)
+            refs = rule["backendRefs"]
+            rule["backendRefs"] = rule_entries(
+                refs,
+                lambda it: self._track(it, backends),
+                _weight,
+                lambda it, track, weight: {**it, **SERVICE, "name": backends.service(track), "weight": weight},
+                traffic,
+                where,
+            )
+            if (
+                traffic.testers
+            ):  # of two that fit as well the first counts: of the same number of headers, among other things
+                canary = {**copy.deepcopy(stable), **SERVICE, "name": backends.service("canary"), "weight": 100}
+                matches = _for_testers(route, rule, traffic.testers, where)
+                name, copies = f"{mark(backends)}{copies}", copies + 1
+                own = {**copy.deepcopy(rule), "name": name, "matches": matches, "backendRefs": [canary]}
+                put_before(result, own, lambda it: not _headers(it))
             if traffic.mirror:
-                filters.append({"type": MIRROR, "requestMirror": {"backendRef": canary}})
-            if filters:
-                rule["filters"] = filters
-            else:
-                rule.pop("filters", None)
-            if traffic.testers:
-                testers.append({**copy.deepcopy(rule), **_for_testers(route, rule, traffic.testers, canary)})
+                copied = {**SERVICE, "name": backends.service("canary")}
+                copied |= {key: stable[key] for key in ("port",) if key in stable}
+                mirror = {"type": MIRROR, "requestMirror": {"backendRef": copied}}
+                rule["filters"] = [*(rule.get("filters") or []), mirror]
+            result.append(rule)
         if not any(self._of(rule, "stable", backends) for rule in rules):
             raise PlatformError(names_none(_kind(route), route, "rule", backends.stable))
-        return {"rules": [*testers, *rules]}
+        _refuse_too_many(route, result)
+        return {"rules": result}
 
     def ports(self, route: Object, backends: Backends) -> list[int]:
         refs = [ref for rule in entries(route, "rules") for ref in self._of(rule, "stable", backends)]
@@ -135,10 +145,12 @@ class GatewayApi(KubernetesRouter):
         """
         supported = {it.strip() for it in (annotation(route, SUPPORTS) or "").split(",")}
         asked = {"mirror"} if traffic.mirror else set()
+        asked |= {"mirrors"} if traffic.mirror and _mirrored_elsewhere(route, target) else set()
         asked |= {"cookie"} if traffic.testers and traffic.testers.kind == "cookie" else set()
         missing = asked - supported
-        if "mirror" in missing and _kind(route) != GRPC and await self._mirroring_is_known(client, target, route):
-            missing.remove("mirror")
+        if missing & MIRROR_FEATURES.keys() and _kind(route) != GRPC:
+            known = await self._known_features(client, target, route)
+            missing -= {it for it, feature in MIRROR_FEATURES.items() if feature in known}
         if missing:
             every = ",".join(sorted(asked | supported - {""}))
             raise PlatformError(
@@ -146,22 +158,21 @@ class GatewayApi(KubernetesRouter):
                 f"that does not might drop the route: annotate the route with {SUPPORTS}={every} if it does."
             )
 
-    async def _mirroring_is_known(self, client: Client, target: Target, route: Object) -> bool:
-        """Whether the controllers of all parents say that they mirror requests."""
+    async def _known_features(self, client: Client, target: Target, route: Object) -> set[str]:
+        """What the controllers of all parents say that they can do."""
         api = (await self.resource.served(client, target.router.kind)).api
-        parents = route["spec"].get("parentRefs") or []
+        known: list[set[str]] = []
         try:
-            for parent in parents:
+            for parent in route["spec"].get("parentRefs") or []:
                 where = str(parent.get("namespace") or target.namespace)
                 gateway = await client.get(Resource(api, "gateways", "Gateway"), where, str(parent.get("name"))) or {}
                 name = str(gateway.get("spec", {}).get("gatewayClassName", ""))
                 controller = await client.get(Resource(api, "gatewayclasses", "GatewayClass"), None, name) or {}
                 features = controller.get("status", {}).get("supportedFeatures") or []
-                if MIRROR_FEATURE not in [it.get("name") if isinstance(it, dict) else it for it in features]:
-                    return False
+                known.append({str(it.get("name") if isinstance(it, dict) else it) for it in features})
         except Forbidden:  # an account of one namespace need not see classes
-            return False
-        return bool(parents)
+            return set()
+        return set.intersection(*known) if known else set()
 
     def _shares(self, rule: Object, backends: Backends) -> dict[Track, int]:
         tracks: tuple[Track, ...] = ("stable", *BESIDE)
@@ -170,8 +181,30 @@ class GatewayApi(KubernetesRouter):
     def _of(self, rule: Object, track: Track, backends: Backends) -> list[Object]:
         return [ref for ref in rule.get("backendRefs") or [] if self._track(ref, backends) == track]
 
-    def _own(self, rule: Object, backends: Backends) -> bool:
-        return made_here([self._track(it, backends) for it in rule.get("backendRefs") or []])
+    def _sorted(self, route: Object, backends: Backends) -> tuple[list[Object], list[Object]]:
+        """The rules that a release has added, and the team's."""
+        written = traffic_of(route, backends.app)
+        header = _header(written.testers) if written and written.testers else None
+        own, others = [], []
+        for rule in entries(route, "rules"):
+            matches = rule.get("matches") or []
+            for_written = bool(matches) and header is not None
+            for_written = for_written and all(header in _headers({"matches": [it]}) for it in matches)
+            is_its_own = is_own(rule, self._tracks(rule, backends), backends, for_written=for_written)
+            (own if is_its_own else others).append(rule)
+        return own, others
+
+    def _tracks(self, rule: Object, backends: Backends) -> set[Track | None]:
+        return {self._track(it, backends) for it in rule.get("backendRefs") or []}
+
+    def _without_mirror(self, rule: Object, backends: Backends) -> Object:
+        filters = rule.get("filters") or []
+        kept = [it for it in filters if not self._mirrors(it, backends)]
+        if len(kept) < len(filters):
+            rule["filters"] = kept
+            if not kept:
+                del rule["filters"]
+        return rule
 
     def _mirrors(self, it: Object, backends: Backends) -> bool:
         ref = (it.get("requestMirror") or {}).get("backendRef") or {}
@@ -198,24 +231,61 @@ def _weight(ref: Object) -> int:
     return int(ref.get("weight", 1))
 
 
+def _mirrored_elsewhere(route: Object, target: Target) -> bool:
+    """Whether the team mirrors requests itself."""
+    filters = [it for rule in entries(route, "rules") for it in rule.get("filters") or [] if it.get("type") == MIRROR]
+    canary = f"{target.workload.name or target.app}-canary"
+    return any((it.get("requestMirror") or {}).get("backendRef", {}).get("name") != canary for it in filters)
+
+
 def _kind(route: Object) -> str:
     return str(route.get("kind", "HTTPRoute"))
 
 
-def _for_testers(route: Object, rule: Object, testers: Match, canary: Object) -> Object:
-    header = {"type": "Exact", "name": testers.name, "value": testers.value}
+def _header(testers: Match) -> tuple[str, str, str]:
+    """The condition of testers' requests."""
     if testers.kind == "cookie":
-        pattern = cookie_pattern(testers.name, testers.value)
-        header = {"type": "RegularExpression", "name": "Cookie", "value": pattern}
+        return "Cookie", "RegularExpression", cookie_pattern(testers.name, testers.value)
+    return testers.name, "Exact", testers.value
+
+
+def _for_testers(route: Object, rule: Object, testers: Match, where: str) -> list[Object]:
+    """The rule's own conditions, each with that of the testers."""
+    name, kind, value = _header(testers)
     every: Object = {} if _kind(route) == GRPC else {"path": {"type": "PathPrefix", "value": "/"}}
     matches = rule.get("matches") or [every]
-    matches = [{**it, "headers": [*(it.get("headers") or []), header]} for it in matches]
-    return {"matches": matches, "backendRefs": [{**canary, "weight": 100}]}
+    refuse_asked_already(_headers({"matches": matches}), name, where)
+    header = {"type": kind, "name": name, "value": value}
+    return [{**it, "headers": [*(it.get("headers") or []), header]} for it in matches]
 
 
-def _match(rule: Object) -> Match | None:
+def _headers(rule: Object) -> Headers:
+    """The conditions of a rule for headers."""
     headers = [it for match in rule.get("matches") or [] for it in match.get("headers") or []]
-    return match_in([(it["name"], it.get("type", "Exact"), it["value"]) for it in headers])
+    return [(it["name"], it.get("type", "Exact"), it["value"]) for it in headers]
+
+
+def _refuse_too_many(route: Object, rules: list[Object]) -> None:
+    """Raise when the route would have more of something than the Gateway API allows."""
+
+    def most(key: str, within: list[Object]) -> int:
+        return max((len(it.get(key) or []) for it in within), default=0)
+
+    matches = [match for rule in rules for match in rule.get("matches") or []]
+    counts = {
+        "rules": (len(rules), 16),
+        "matches in all rules": (len(matches), 128),
+        "matches in one rule": (most("matches", rules), 64),
+        "headers in one match": (most("headers", matches), 16),
+        "backendRefs in one rule": (most("backendRefs", rules), 16),
+        "filters in one rule": (most("filters", rules), 16),
+    }
+    for what, (number, limit) in counts.items():
+        if number > limit:
+            raise PlatformError(
+                f"{_kind(route)} {route['metadata']['name']} would have {number} {what} with what a release adds: at most "
+                f"{limit} are possible. Fewer, or a route of the app's own, are expected."
+            )
 
 
 ROUTER = GatewayApi()

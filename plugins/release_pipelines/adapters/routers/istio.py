@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 
-from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, TRAFFIC
+from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, TRAFFIC, traffic_of
 from release_pipelines.adapters.kubernetes.client import Client, Object
 from release_pipelines.adapters.kubernetes.router import TRACK, Backends, KubernetesRouter, RouteResource
 from release_pipelines.adapters.routers._rules import (
+    Headers,
     cookie_pattern,
     entries,
     farthest,
-    made_here,
-    match_in,
+    is_own,
+    mark,
     names_none,
-    refuse_others,
+    put_before,
+    refuse_asked_already,
+    rule_entries,
     shares,
+    testers_read,
 )
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.target import Target
@@ -25,7 +29,7 @@ from release_pipelines.core.ports.router import Capability, Reserved
 
 
 class Istio(KubernetesRouter):
-    """Testers have rules of their own before the others. Rules that send to no track stay as they are."""
+    """Testers have a rule of their own before each that names stable. Rules that send to no track stay as they are."""
 
     capabilities: frozenset[Capability] = frozenset({"match", "mirror", "baseline"})
     dialect = "istio"
@@ -33,56 +37,53 @@ class Istio(KubernetesRouter):
     reserved = Reserved(
         labels=(TRACK,),
         annotations=(NOTE, FENCE, TRAFFIC, APP),
-        rules="all its destinations are Services of tracks beside stable",
+        rules="its name begins with the app's and `.release-pipelines.`",
     )
 
     def traffic(self, route: Object, backends: Backends, wanted: Traffic | None) -> Traffic:
-        rules = entries(route, "http")
-        by_rule = [self._shares(rule, backends) for rule in rules if self._of(rule, "stable", backends)]
-        own = next((rule for rule in rules if self._own(rule, backends)), None)
-        mirror = next((it for rule in rules if (it := self._mirrored(rule, backends))), 0)
-        return Traffic(weights=farthest(by_rule, wanted), testers=_match(own) if own else None, mirror=mirror)
+        own, rules = self._sorted(route, backends)
+        split = [rule for rule in rules if self._of(rule, "stable", backends)]
+        mirrored = [self._mirrored(rule, backends) for rule in split]
+        asked = [_headers(it) for it in own if self._tracks(it, backends) == {"canary"}]
+        goal = wanted.mirror if wanted else 0
+        return Traffic(
+            weights=farthest([self._shares(rule, backends) for rule in split], wanted),
+            testers=testers_read(asked, [_headers(it) for it in split], wanted),
+            mirror=max(mirrored, key=lambda percent: abs(percent - goal), default=0),
+        )
 
     def spec(self, route: Object, backends: Backends, traffic: Traffic) -> Object:
         if traffic.sticky:
             raise PlatformError("Router `istio` cannot keep a client on its track: `affinity: false` is expected.")
-        rules = [copy.deepcopy(rule) for rule in entries(route, "http") if not self._own(rule, backends)]
-        testers = []
-        for number, rule in enumerate(rules):
-            destinations = rule.get("route") or []
-            stable = next(iter(self._of(rule, "stable", backends)), None)
+        _, rules = self._sorted(route, backends)
+        result, copies = [], 0
+        for number, found in enumerate(rules):
+            stable = next(iter(self._of(found, "stable", backends)), None)
             if stable is None:
+                result.append(found)
                 continue
-            kept = [it for it in destinations if self._track(it, backends) is None]
-            others = [it.get("destination", {}).get("host") for it in kept if it.get("weight")]
-            refuse_others(others, f"HTTP rule {number} of VirtualService", route)
-            named = {it: next(iter(self._of(rule, it, backends)), None) for it in BESIDE}
-            rule["route"] = [
-                {**stable, "weight": traffic.weight("stable")},
-                *(
-                    {**(it or self._beside(stable, track, backends)), "weight": traffic.weight(track)}
-                    for track, it in named.items()
-                    if traffic.weight(track)
-                ),
-                *kept,
-            ]
-            canary = self._beside(stable, "canary", backends)
+            where = f"HTTP rule {number} of VirtualService {route['metadata']['name']}"
+            rule = self._without_mirror(copy.deepcopy(found), backends)
+            destinations, canary = rule["route"], self._beside(stable, "canary", backends)
+            rule["route"] = rule_entries(
+                destinations,
+                lambda it: self._track(it, backends),
+                lambda it: _weight(it, len(destinations) == 1),  # noqa: B023 - called at once
+                lambda it, track, weight: {**self._for(it, track, backends), "weight": weight},
+                traffic,
+                where,
+            )
+            if traffic.testers:  # the first that fits counts, and behind one without conditions none is reached
+                matches = _for_testers(rule, traffic.testers, where)
+                name, copies = f"{mark(backends)}{copies}", copies + 1
+                own = {"name": name, "match": matches, "route": [{**canary, "weight": 100}]}
+                put_before(result, {**copy.deepcopy(rule), **own}, lambda it: not it.get("match"))
             if traffic.mirror:
-                rule |= {"mirror": canary["destination"], "mirrorPercentage": {"value": traffic.mirror}}
-            elif self._mirrored(rule, backends):
-                del rule["mirror"]
-                rule.pop("mirrorPercentage", None)
-            if traffic.testers:
-                testers.append(
-                    {
-                        **copy.deepcopy(rule),
-                        "match": _for_testers(rule, traffic.testers),
-                        "route": [{**canary, "weight": 100}],
-                    }
-                )
+                _mirror(rule, canary["destination"], traffic.mirror, where)
+            result.append(rule)
         if not any(self._of(rule, "stable", backends) for rule in rules):
             raise PlatformError(names_none("VirtualService", route, "http rule", backends.stable))
-        return {"http": [*testers, *rules]}
+        return {"http": result}
 
     def ports(self, route: Object, backends: Backends) -> list[int]:
         found = [it["destination"] for rule in entries(route, "http") for it in self._of(rule, "stable", backends)]
@@ -105,18 +106,49 @@ class Istio(KubernetesRouter):
     def _of(self, rule: Object, track: Track, backends: Backends) -> list[Object]:
         return [it for it in rule.get("route") or [] if self._track(it, backends) == track]
 
-    def _own(self, rule: Object, backends: Backends) -> bool:
-        return made_here([self._track(it, backends) for it in rule.get("route") or []])
+    def _sorted(self, route: Object, backends: Backends) -> tuple[list[Object], list[Object]]:
+        """The rules that a release has added, and the team's."""
+        written = traffic_of(route, backends.app)
+        condition = _condition(written.testers) if written and written.testers else None
+        own, others = [], []
+        for rule in entries(route, "http"):
+            matches = rule.get("match") or []
+            for_written = bool(matches) and condition is not None
+            for_written = for_written and all(condition in (it.get("headers") or {}).items() for it in matches)
+            is_its_own = is_own(rule, self._tracks(rule, backends), backends, for_written=for_written)
+            (own if is_its_own else others).append(rule)
+        return own, others
+
+    def _tracks(self, rule: Object, backends: Backends) -> set[Track | None]:
+        return {self._track(it, backends) for it in rule.get("route") or []}
 
     def _mirrored(self, rule: Object, backends: Backends) -> int:
-        if self._track({"destination": rule.get("mirror") or {}}, backends) != "canary":
-            return 0
-        return int((rule.get("mirrorPercentage") or {}).get("value", 100))
+        """Percent of the requests that the canary gets a copy of."""
+        mirrors = [(rule.get("mirror"), rule.get("mirrorPercentage"))]
+        mirrors += [(it.get("destination"), it.get("percentage")) for it in rule.get("mirrors") or []]
+        for destination, percentage in mirrors:
+            if destination and self._track({"destination": destination}, backends) == "canary":
+                return int((percentage or {}).get("value", 100))
+        return 0
+
+    def _without_mirror(self, rule: Object, backends: Backends) -> Object:
+        if rule.get("mirror") and self._track({"destination": rule["mirror"]}, backends) == "canary":
+            del rule["mirror"]
+            rule.pop("mirrorPercentage", None)
+        mirrors = rule.get("mirrors") or []
+        kept = [it for it in mirrors if self._track(it, backends) != "canary"]
+        if len(kept) < len(mirrors):
+            rule["mirrors"] = kept
+        return rule
 
     @staticmethod
     def _track(entry: Object, backends: Backends) -> Track | None:
         first, _, rest = str(entry.get("destination", {}).get("host", "")).partition(".")
         return backends.track(first) if not rest or rest.split(".")[0] == backends.namespace else None
+
+    def _for(self, entry: Object, track: Track, backends: Backends) -> Object:
+        """The entry of a track, made from its own or from stable's."""
+        return entry if self._track(entry, backends) == track else self._beside(entry, track, backends)
 
     @staticmethod
     def _beside(stable: Object, track: Track, backends: Backends) -> Object:
@@ -132,18 +164,40 @@ def _weight(entry: Object, alone: bool) -> int:
     return int(entry.get("weight", 0)) or (100 if alone else 0)
 
 
-def _for_testers(rule: Object, testers: Match) -> list[Object]:
-    condition = {testers.name.lower(): {"exact": testers.value}}
+def _condition(testers: Match) -> tuple[str, Object]:
+    """The condition of testers' requests: the header, and what it has to be."""
     if testers.kind == "cookie":
-        condition = {"cookie": {"regex": cookie_pattern(testers.name, testers.value)}}
-    return [{**it, "headers": {**(it.get("headers") or {}), **condition}} for it in rule.get("match") or [{}]]
+        return "cookie", {"regex": cookie_pattern(testers.name, testers.value)}
+    return testers.name.lower(), {"exact": testers.value}
 
 
-def _match(rule: Object) -> Match | None:
+def _for_testers(rule: Object, testers: Match, where: str) -> list[Object]:
+    """The rule's own conditions, each with that of the testers."""
+    name, condition = _condition(testers)
+    refuse_asked_already(_headers(rule), name, where)
+    return [{**it, "headers": {**(it.get("headers") or {}), name: condition}} for it in rule.get("match") or [{}]]
+
+
+def _headers(rule: Object) -> Headers:
+    """The conditions of a rule for headers."""
     headers = [item for match in rule.get("match") or [] for item in (match.get("headers") or {}).items()]
-    return match_in(
-        [(name, "Exact" if "exact" in it else "RegularExpression", next(iter(it.values()))) for name, it in headers]
-    )
+    return [
+        (name, "Exact" if "exact" in it else "RegularExpression", str(next(iter(it.values()), "")))
+        for name, it in headers
+    ]
+
+
+def _mirror(rule: Object, canary: Object, percent: int, where: str) -> None:
+    """Give the canary copies, beside those of the team's own."""
+    if rule.get("mirrors"):
+        rule["mirrors"] = [*rule["mirrors"], {"destination": canary, "percentage": {"value": percent}}]
+    elif rule.get("mirror"):
+        raise PlatformError(
+            f"{where} mirrors to {rule['mirror'].get('host')} already, and `mirror` is one: as an entry of `mirrors` it can stay "
+            "beside the canary's copies."
+        )
+    else:
+        rule |= {"mirror": canary, "mirrorPercentage": {"value": percent}}
 
 
 ROUTER = Istio()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, TRAFFIC
+from release_pipelines.adapters.kubernetes.annotations import APP, FENCE, NOTE, TRAFFIC, apps_on, name_of
 from release_pipelines.adapters.kubernetes.client import Client, Object
 from release_pipelines.adapters.kubernetes.router import HASH, TRACK, Backends, KubernetesRouter, RouteResource
 from release_pipelines.adapters.routers._rules import shares
@@ -10,7 +10,7 @@ from release_pipelines.core.capacity import nearest, share
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
-from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.ports.router import Reserved
 
 
@@ -64,6 +64,14 @@ class Replicas(KubernetesRouter):
                 "are expected."
             )
         return {"selector": selector}
+
+    async def refuse_unsupported(self, client: Client, target: Target, route: Object, traffic: Traffic) -> None:
+        others = [it for it in apps_on(route) if it != name_of(target.app)]
+        if others and not traffic.same(ALL_TO_STABLE):
+            raise PlatformError(
+                f"Service {route['metadata']['name']} is the route of {', '.join(others)}, too: with router `replicas` each app "
+                "has a Service of its own, because numbers of pods make the weights."
+            )
 
     async def new_route(self, client: Client, target: Target, name: str, backends: Backends) -> Object:
         raise PlatformError(f"Service {name} in {target.namespace} does not exist: deploy stable first.")

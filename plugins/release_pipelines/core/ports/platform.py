@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -117,6 +117,10 @@ class Probes(Protocol):
         """What stands already and a release neither carries along nor is refused for, a sentence each: preflight tells it."""
         return []
 
+    async def check_traffic(self, target: Target, splits: Sequence[Traffic]) -> None:
+        """Raise with one sentence when the route, as it stands, could not take one of the splits that a release will ask for."""
+        return
+
     async def observe(self, target: Target) -> Observed:
         """What runs, ready or not and why; weights as the router has them; note and lease."""
 
@@ -143,6 +147,13 @@ class Platform(Workloads, TrafficSplit, Leases, Jobs, Probes, Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+async def check_traffic(platform: Platform, target: Target, splits: Sequence[Traffic]) -> None:
+    """:meth:`Probes.check_traffic`, of a platform of another package only where that has it."""
+    check = getattr(platform, "check_traffic", None)
+    if check is not None:
+        await check(target, splits)
 
 
 @dataclass(frozen=True)

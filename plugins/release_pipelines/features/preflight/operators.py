@@ -18,6 +18,8 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.ports.platform import check_traffic
 from release_pipelines.core.stable import first_release
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.preflight.deleted import end_deleted
@@ -25,7 +27,7 @@ from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import FEATURES
 from release_pipelines.spec.frozen import freeze
 from release_pipelines.spec.release import ReleaseSpec
-from release_pipelines.spec.stages import metrics_of, stages
+from release_pipelines.spec.stages import metrics_of, splits_of, stages
 from release_pipelines.spec.target import target as target_of
 
 if TYPE_CHECKING:
@@ -87,7 +89,10 @@ class PreflightOperator(ReleaseOperator):
         for target in targets:
             PlatformHook(target).call(lambda platform: platform.check(target))  # noqa: B023
             PrometheusHook(target.prometheus_connection).check()
-        production = targets[-1]
+        production, splits = targets[-1], splits_of(self.spec)
+        for target in targets:
+            asked = splits if target is production else [ALL_TO_STABLE]
+            PlatformHook(target).call(lambda platform: check_traffic(platform, target, asked))  # noqa: B023
         metrics = metrics_of(self.spec)
         PlatformHook(production).call(lambda platform: check_metrics(production, metrics, platform))
         seen = PlatformHook(production).call(lambda platform: platform.observe(production))

@@ -51,8 +51,8 @@ def route_name(target: Target) -> str:
 
 
 def preview_route(target: Target) -> str:
-    """Name of the route that gives a preview an address of its own."""
-    return f"{route_name(target)}-preview"
+    """Name of the route that gives a preview an address of its own; that of the app may be several apps'."""
+    return f"{stable_name(target)}-preview"
 
 
 def service_name(target: Target) -> str:

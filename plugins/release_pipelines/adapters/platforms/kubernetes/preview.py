@@ -42,10 +42,12 @@ async def close_route(client: Client, target: Target, fence: int) -> bool:
     if not has_route(target):
         return False
     kind, _ = await find_route(client, target)
-    route = await client.get(kind, target.namespace, manifests.preview_route(target))
-    if route is None or not ownership.is_preview_route(route, target):
-        return False
-    return await Writer(client, target, fence).delete(kind, route)
+    removed = False
+    for name in {manifests.preview_route(target), f"{manifests.route_name(target)}-preview"}:  # earlier versions' name
+        route = await client.get(kind, target.namespace, name)
+        if route is not None and ownership.is_preview_route(route, target):
+            removed = await Writer(client, target, fence).delete(kind, route) or removed
+    return removed
 
 
 async def ask(target: Target, path: str) -> Answer | None:

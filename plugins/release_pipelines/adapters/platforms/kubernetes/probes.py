@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, LEASES, SERVICES, Unreachable
@@ -17,12 +18,13 @@ from release_pipelines.adapters.platforms.kubernetes import (
     standing,
 )
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
-from release_pipelines.adapters.platforms.kubernetes.routing import find_route, route_resource
-from release_pipelines.adapters.platforms.kubernetes.state import read_state, route_of, track_status
+from release_pipelines.adapters.platforms.kubernetes.routing import find_route, route_resource, router_of
+from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state, route_of, track_status
 from release_pipelines.core.errors import Forbidden, PlatformError
 from release_pipelines.core.model.observation import Answer, Observed, Usage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
+from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.core.ports.platform import Probes
 
 
@@ -51,6 +53,16 @@ class KubernetesProbes(Cluster, Probes):
         await standing.refuse_unusable_route(self.client, target, route)
         await adopted.refuse(self.client, target, stable)
         leases.refuse_foreign(await self.client.get(LEASES, target.namespace, leases.lease_name(target)), target)
+
+    async def check_traffic(self, target: Target, splits: Sequence[Traffic]) -> None:
+        """Raise where a rule of the route is in the way, or its controller cannot do it."""
+        router, state = router_of(target), await read_state(self.client, target)
+        if state.route is None:
+            return
+        for traffic in splits:
+            await router.refuse_unsupported(self.client, target, state.route, traffic)
+            if not router.pods_make_weight:
+                router.spec(state.route, backends(target, state), traffic)
 
     async def observe(self, target: Target) -> Observed:
         """What runs, ready or not and why; weights as the router has them; note and lease."""

@@ -40,6 +40,15 @@ async def test_stable_is_ready_before_it_gets_traffic_and_the_canary_goes_last(h
     assert held.note.last_good.digest == NEW
 
 
+async def test_the_canary_stays_as_long_as_the_data_plane_may_send_to_it(held: World) -> None:  # R15
+    slow = target().model_copy(update={"settles_within": 1.0})
+    moved: list[float] = []
+    held.after = lambda call: moved.append(time.monotonic()) if call in ("split", "retire") else None
+    assert await event(promotion(target=to_json(slow))) == {"promoted": True}
+    assert [call for call, _ in held.writes] == ["deploy", "split", "split", "retire", "split"]
+    assert moved[2] - moved[1] >= 0.9
+
+
 async def test_a_stable_that_does_not_become_ready_leaves_the_traffic_on_the_canary(held: World) -> None:  # R18
     held.broken[NEW] = "the image needs more memory than there is"
     said = await event(promotion())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -42,9 +43,9 @@ async def entry() -> AsyncIterator[Entry]:
     await runner.cleanup()
 
 
-def bake(entry: Entry) -> StageTrigger:
+def bake(entry: Entry, **at_target: Any) -> StageTrigger:
     """All traffic for the preview, asked at the entry."""
-    at = target().model_copy(update={"url": entry.url, "host": "shop.localhost"})
+    at = target().model_copy(update={"url": entry.url, "host": "shop.localhost", **at_target})
     switched: Stage = stage(name="bake", track="preview", weight=100, last=True, paths=["/", "/cart"])
     return StageTrigger(
         target=to_json(at),
@@ -64,6 +65,15 @@ async def test_a_switch_that_takes_a_moment_passes(world: World, prometheus: Fak
     assert said["verdict"]["judgement"] == "pass"
     assert len(entry.hosts) > entry.old_answers
     assert set(entry.hosts) == {"shop.localhost"}
+
+
+async def test_a_switch_has_the_time_that_the_environment_says(
+    world: World, prometheus: FakePrometheus, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traefik.ROUTER, "settles_within", 0.0)
+    released(world, canary=True, track="preview")
+    entry.old_answers = 3
+    assert (await event(bake(entry, settles_within=30.0)))["verdict"]["judgement"] == "pass"
 
 
 @pytest.mark.parametrize(

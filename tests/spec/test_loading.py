@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.units import parse_duration, parse_share
+from release_pipelines.core.ports.router import settles_within
 from release_pipelines.spec.loader import SpecError, deep_merge, load_analysis, load_environment, read_yaml
 from release_pipelines.spec.release import app_errors, load_release, release_specs
 from release_pipelines.spec.schema import schemas
 from release_pipelines.spec.strategy import StrategySettings
+from release_pipelines.spec.target import target
 from tests.spec.conftest import BASE
 
 TREES = st.recursive(
@@ -167,3 +170,14 @@ def test_an_editor_marks_nothing_in_the_files_of_this_project(file, kind):
 
 def test_the_app_files_of_this_project_are_valid():
     assert app_errors(ROOT / "include" / "apps", ROOT / "include" / "config") == []
+
+
+def test_how_long_a_data_plane_takes_is_the_environments_and_earlier_versions_see_no_key_that_is_not_used(project):
+    path = project.app()
+    project.environment("production", "{name: production, address: {settles_within: 90s}}")
+    spec = load_release(path, project.config, project.analyses)
+    assert target(spec, "production").settles_within == settles_within(target(spec, "production")) == 90
+    staging = target(spec, "staging")
+    assert (staging.settles_within, settles_within(staging)) == (None, 10)
+    assert "settles_within" not in to_json(staging)
+    assert "settles_within" not in spec.environment("staging").model_dump_json()

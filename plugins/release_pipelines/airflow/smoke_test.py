@@ -11,7 +11,7 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.text import one_line
 
 PATIENCE_SECONDS = 5.0
-"""Time for which a wrong answer is asked for again, in seconds: a proxy takes a moment to see a new route."""
+"""Time for which a wrong answer is asked for again at least, in seconds: a proxy takes a moment to see a new route."""
 
 
 def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
@@ -25,7 +25,7 @@ def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
 
     for path in paths:
         url = target.address(path)
-        end = time.monotonic() + PATIENCE_SECONDS
+        end = time.monotonic() + max(PATIENCE_SECONDS, target.settles_within or 0.0)
         while True:
             try:
                 answer = requests.get(url, headers=host_header(target), timeout=5, allow_redirects=False)

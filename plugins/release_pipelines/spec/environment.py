@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
@@ -12,6 +12,7 @@ from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.target import RouterSettings
 from release_pipelines.core.model.units import (
     DnsName,
+    Duration,
 )
 from release_pipelines.core.ports.platform import PLATFORMS, PlatformKind
 from release_pipelines.core.ports.router import ROUTERS, router_of
@@ -32,10 +33,17 @@ class Connections(Value):
 class AddressSpec(Value):
     """Where the environment's traffic enters. ``{app}`` and ``{namespace}`` are filled in."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"settles_within"})
+
     url: str = Field(pattern=r"^https?://")
     host: str | None = Field(None, description="Host header, when it differs from the URL")
     preview: str | None = Field(
         None, description="Host of the preview in a blue-green release; default: `preview.` before `host`"
+    )
+    settles_within: Duration | None = Field(
+        None,
+        description="Time from a change of the traffic until all of it follows, as a cloud's load balancer needs it: so long the "
+        "old version may still answer; default: the router's, 10 s",
     )
 
 

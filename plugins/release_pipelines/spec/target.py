@@ -43,6 +43,7 @@ def target(spec: ReleaseSpec, environment: str) -> Target:
         url=filled(where.address.url) or "",
         host=filled(where.address.host),
         preview_host=filled(where.address.preview or (where.address.host and f"preview.{where.address.host}")),
+        settles_within=where.address.settles_within,
         version_header=app.version_header,
     )
     return app.strategy.strategy.adapt(app.strategy.chosen, target)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from release_pipelines.airflow import smoke_test
 from release_pipelines.features.checks.operators import MetricGateOperator, SmokeTestOperator
@@ -70,6 +71,14 @@ def test_a_wrong_answer_names_address_answer_and_what_was_expected(
     with pytest.raises(AirflowFailException) as caught:
         smoke(url, path, version)
     assert str(caught.value) == f"{url}{path}: {found} was expected."
+
+
+def test_an_answer_is_asked_for_again_as_long_as_the_environments_data_plane_may_take(url: str) -> None:
+    slow = target().model_copy(update={"url": url, "settles_within": 1.0})
+    since = time.monotonic()
+    with pytest.raises(AirflowException, match=r"200 from version 1\.1\.0"):
+        smoke_test.smoke_test(slow, ["/"], "1.2.0")
+    assert time.monotonic() - since >= 1
 
 
 def test_an_app_that_does_not_answer_fails_its_smoke_test(url: str) -> None:

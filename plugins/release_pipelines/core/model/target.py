@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, field_validator, model_serializer
 
@@ -71,6 +71,8 @@ class RouterSettings(Value):
 class Target(Stored):
     """One app in one environment: all that a platform, a metric query or a smoke test needs to know. Frozen at preflight."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"settles_within"})
+
     app: str
     environment: str
     platform: Annotated[str, Choice(PLATFORMS)]
@@ -82,6 +84,9 @@ class Target(Stored):
     router: RouterSettings = Field(description="With its route filled in")
     url: str = Field(description="Where the traffic enters, like http://127.0.0.1:8000")
     host: str | None = Field(None, description="Host header that selects the app")
+    settles_within: float | None = Field(
+        None, description="Seconds from a change until the data plane follows it; None: as long as the router says"
+    )
     preview: bool = Field(False, description="A release here begins as a preview (blue-green)")
     preview_host: str | None = Field(None, description="Host header that selects the preview of a blue-green release")
     update: Update | None = Field(None, description="How stable is rolled; None: as the platform does by itself")

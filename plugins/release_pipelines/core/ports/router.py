@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from release_pipelines.core.seams import Seam
 
 if TYPE_CHECKING:
-    from release_pipelines.core.model.target import RouterSettings
+    from release_pipelines.core.model.target import RouterSettings, Target
     from release_pipelines.core.ports.metrics import MetricDialect
 
 Capability = Literal["match", "mirror", "affinity", "baseline"]
@@ -64,3 +64,17 @@ def router_of(settings: RouterSettings) -> Router:
     :raises ExtensionError: when it is not installed, or cannot be loaded.
     """
     return ROUTERS.get(settings.kind)
+
+
+def settles_within(target: Target) -> float:
+    """Time from a change of the traffic until the data plane follows it, in seconds: the environment's, else the router's."""
+    return router_of(target.router).settles_within if target.settles_within is None else target.settles_within
+
+
+def drains_within(target: Target, retire_after: float) -> float:
+    """Time that a track keeps running after it lost its traffic, in seconds (R15): requests come as long as the change is not
+    everywhere.
+
+    :param retire_after: what the team wants at least, in seconds.
+    """
+    return max(retire_after, target.settles_within or 0.0)

@@ -14,6 +14,7 @@ from release_pipelines.core.model.route import NOT_TAKEN
 from release_pipelines.core.model.stage import OnDrift
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.core.ports.router import drains_within
 from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS, aborted_by
 from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.restating import Restating
@@ -84,7 +85,7 @@ class Promotion:
         self.track: Track = track
         self.return_weights = return_weights
         self.keep_old = keep_old
-        self.retire_after = retire_after
+        self.retire_after = drains_within(context.target, retire_after)
         self.return_hold = return_hold
         self.restating = Restating(self._state_stable, self.artifact, on_drift)
         self.judge: ReturnJudge | None = None

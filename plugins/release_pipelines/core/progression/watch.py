@@ -18,7 +18,7 @@ from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.ports.judge import JUDGES
-from release_pipelines.core.ports.router import router_of
+from release_pipelines.core.ports.router import settles_within
 from release_pipelines.core.progression import waiting
 from release_pipelines.core.progression.commands import abort_sentence, aborted_by
 from release_pipelines.core.progression.context import ReleaseContext
@@ -198,7 +198,7 @@ class StageWatch:
             answer = await self.context.ask_entry(self.context.target, path)
             if answer is None or not 200 <= answer.status < 300 or answer.version != version:
                 self._wrong_answer_since = self._wrong_answer_since or time.monotonic()
-                if time.monotonic() - self._wrong_answer_since < router_of(self.context.target.router).settles_within:
+                if time.monotonic() - self._wrong_answer_since < settles_within(self.context.target):
                     return None
                 actual = f"{answer.status} from version {answer.version or 'unknown'}" if answer else "no answer"
                 address = self.context.target.address(path)

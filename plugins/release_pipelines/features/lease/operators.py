@@ -33,6 +33,7 @@ from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.ports.router import drains_within
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 
 if TYPE_CHECKING:
@@ -217,11 +218,12 @@ class GiveBackLeaseOperator(ReleaseOperator):
             returned = self._return_traffic(hook, target, observed, lease)
             context["ti"].xcom_push("returned", returned)
             if returned and observed.beside:
+                drain = drains_within(target, self.retire_after)
                 self._defer_then_give_back(
-                    RetireTrigger(target=to_json(target), fence=lease.fence, at=time.time() + self.retire_after),
+                    RetireTrigger(target=to_json(target), fence=lease.fence, at=time.time() + drain),
                     returned,
                     lease,
-                    self.retire_after + 60,
+                    drain + 60,
                 )
         elif good := self._revert_of(observed):
             self.log.warning("The release was left unfinished: stable gets %s back.", good.version)

@@ -28,6 +28,7 @@ from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.ports.router import drains_within
 from release_pipelines.core.stable import recalled
 from release_pipelines.features.rollback.plan import RollbackPlan, plan_rollback
 
@@ -356,10 +357,9 @@ class RollbackCleanupOperator(PlannedOperator):
             return
         verdict = observed.route.note.verdict if observed.route else None
         since = (verdict.decided_at if verdict else None) or time.time()
+        drained = since + drains_within(planned.target, planned.retire_after)
         self.defer(
-            trigger=RetireTrigger(
-                target=to_json(planned.target), fence=planned.lease.fence, at=since + planned.retire_after
-            ),
+            trigger=RetireTrigger(target=to_json(planned.target), fence=planned.lease.fence, at=drained),
             method_name="retired",
         )
 

@@ -185,7 +185,8 @@ class GatewayApi(KubernetesRouter):
         """The rules that a release has added, and the team's."""
         written = traffic_of(route, backends.app)
         header = _header(written.testers) if written and written.testers else None
-        own, others = [], []
+        own: list[Object] = []
+        others: list[Object] = []
         for rule in entries(route, "rules"):
             matches = rule.get("matches") or []
             for_written = bool(matches) and header is not None

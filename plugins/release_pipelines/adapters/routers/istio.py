@@ -110,7 +110,8 @@ class Istio(KubernetesRouter):
         """The rules that a release has added, and the team's."""
         written = traffic_of(route, backends.app)
         condition = _condition(written.testers) if written and written.testers else None
-        own, others = [], []
+        own: list[Object] = []
+        others: list[Object] = []
         for rule in entries(route, "http"):
             matches = rule.get("match") or []
             for_written = bool(matches) and condition is not None

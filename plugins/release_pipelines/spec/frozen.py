@@ -60,9 +60,20 @@ def freeze(release_id: str, spec: ReleaseSpec) -> None:
 
 def frozen(app: str) -> ReleaseSpec | None:
     """The spec of the app's oldest release that has not ended; None when none is running."""
+    running = _running(app)
+    return running[0].spec if running else None
+
+
+def others_running(app: str, release_id: str) -> list[str]:
+    """Ids of the app's other releases that have a frozen specification, oldest first; none where this one has its own already."""
+    ids = [record.release or "" for record in _running(app)]
+    return [] if release_id in ids else ids
+
+
+def _running(app: str) -> list[_Record]:
     records = [record for path in _frozen_path(app, "").parent.glob("*.json") if (record := _read(path))]
     running = [record for record in records if record.since > time.time() - FORGOTTEN_AFTER]
-    return min(running, key=lambda record: record.since).spec if running else None
+    return sorted(running, key=lambda record: record.since)
 
 
 def thaw(release_id: str) -> None:
@@ -111,9 +122,9 @@ def dag_specs(apps: Path, config: Path, only: str | None = None) -> list[Release
     names = sorted(files.keys() | running) if only is None else [only]
     specs = []
     for name in names:
-        spec = frozen(name) if name in running else None
-        if spec is None and name in files:
-            spec = _current(files[name], config, analyses_of(apps), shared)
+        # Read also while another one is in force: a release that begins then waits for it.
+        current = _current(files[name], config, analyses_of(apps), shared) if name in files else None
+        spec = (frozen(name) if name in running else None) or current
         if spec is not None:
             specs.append(spec)
     return specs

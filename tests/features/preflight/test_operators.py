@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
 from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 from release_pipelines.airflow import stable
@@ -18,6 +18,7 @@ from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.features.preflight.operators import PreflightOperator
+from release_pipelines.spec.frozen import freeze, remember, thaw
 from tests.fakes import GOOD, FakePlatform, World, artifact
 from tests.features.helpers import Ti
 from tests.features.outcome.test_operators import spec
@@ -141,3 +142,27 @@ def test_a_route_that_cannot_take_a_split_of_a_stage_stops_a_release_before_it_b
         preflight(tmp_path, urgent_reason="the shop is down")
     assert asked[0] == 0
     assert asked[-1] == 100
+
+
+RECEIVER = "[{kind: webhook, connection: hook}]"
+
+
+@pytest.mark.usefixtures("metrics")
+def test_a_release_waits_for_one_that_keeps_an_older_file_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R12
+    said(monkeypatch, 1.0)
+    freeze("release_shop/before#0", spec(tmp_path, RECEIVER))
+    remember(spec(tmp_path, "[{kind: log}]"))
+    with pytest.raises(AirflowRescheduleException):
+        preflight(tmp_path)
+    thaw("release_shop/before#0")
+    assert preflight(tmp_path)["version"] == "1.1.0"
+
+
+@pytest.mark.usefixtures("metrics")
+def test_releases_of_one_file_do_not_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said(monkeypatch, 1.0)
+    freeze("release_shop/before#0", spec(tmp_path, RECEIVER))
+    remember(spec(tmp_path, RECEIVER))
+    assert preflight(tmp_path)["version"] == "1.1.0"

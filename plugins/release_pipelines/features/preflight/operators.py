@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
@@ -25,7 +26,7 @@ from release_pipelines.core.versions import version_fits
 from release_pipelines.features.preflight.deleted import end_deleted
 from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import FEATURES
-from release_pipelines.spec.frozen import freeze
+from release_pipelines.spec.frozen import freeze, last_valid, others_running
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import metrics_of, splits_of, stages
 from release_pipelines.spec.target import target as target_of
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from release_pipelines.core.ports.metrics import Lack
     from release_pipelines.core.ports.platform import Platform
 
+LOOK_SECONDS = 30.0
+"""Pause between two looks whether a release with an older specification has ended, in seconds."""
 PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
 
 
@@ -83,6 +86,7 @@ class PreflightOperator(ReleaseOperator):
             RELEASE_ID, release
         )  # the outcome must end what begins here, also when a check fails below
         end_deleted(context, history, app, self.spec.production.name, release)
+        self._wait_for_older_specification(release)
         freeze(release, self.spec)
         self._ask_features(urgent)
         targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]
@@ -138,6 +142,20 @@ class PreflightOperator(ReleaseOperator):
             "way_back": way_back,
             "uses": ". ".join([uses, *remarks]),
         }
+
+    def _wait_for_older_specification(self, release: str) -> None:
+        """A release begins with its file as it is now, not with what an earlier one keeps in force.
+
+        Otherwise releases that overlap would hand an old file on from one to the next.
+        """
+        others, newest = others_running(self.spec.app.name, release), last_valid(self.spec.app.name)
+        if not others or newest is None or newest == self.spec:
+            return
+        busy = f"The file of {self.spec.app.name} has changed since {others[0]} began, which goes on as it was"
+        if self.spec.app.when_busy == "refuse":
+            raise AirflowFailException(f"{busy}: start again when that has ended.")
+        self.log.info("%s. Waiting until that has ended.", busy)
+        raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=LOOK_SECONDS))
 
     def _version(self, conf: dict[str, Any], version: str) -> str:
         unknown = sorted(set(conf) - PARAMETERS)

@@ -75,10 +75,7 @@ def rule_entries(
     stable, total = ours["stable"][0], {it: traffic.weight(it) for it in ours}
     if others or len(ours["stable"]) > 1:
         if not traffic.same(ALL_TO_STABLE):
-            if others:
-                raise PlatformError(
-                    f"{where} also sends traffic to {names(others)}: only the app's own tracks are expected there."
-                )
+            refuse_others(others, where)
             raise PlatformError(
                 f"{where} sends to stable's Service {len(ours['stable'])} times, as to several ports or subsets: once is expected, "
                 "because a track beside it gets its share of one."
@@ -98,9 +95,11 @@ def rule_entries(
     return result
 
 
-def names(others: list[Object]) -> str:
-    """Whom entries of a rule send to."""
-    return ", ".join(str(it.get("name") or it.get("destination", {}).get("host")) for it in others)
+def refuse_others(others: list[Object], where: str) -> None:
+    """Raise when a rule also sends to what is no track of the app."""
+    if others:
+        named = ", ".join(str(it.get("name") or it.get("destination", {}).get("host")) for it in others)
+        raise PlatformError(f"{where} also sends traffic to {named}: only the app's own tracks are expected there.")
 
 
 def put_before(rules: list[Object], own: Object, passes: Callable[[Object], bool]) -> None:

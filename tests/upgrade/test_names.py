@@ -26,9 +26,15 @@ GONE = {
     "release_pipelines.domain.analysis": {"counted", "judged"},
     "release_pipelines.domain.metrics": {"counter", "queries"},
     "release_pipelines.hooks.platform": {"registry_auth"},
+    "release_pipelines.history.queries": {"good", "stability_of"},
     "release_pipelines.operators.scan": {"ORDER", "SHOWN"},
     "release_pipelines.platforms.container_host.state": {"route_name"},
-    "release_pipelines.platforms.kubernetes.access": {"ROUTE_KINDS", "refuse_unsupported", "single_gateway"},
+    "release_pipelines.platforms.kubernetes.access": {
+        "MIRROR_FEATURE",
+        "ROUTE_KINDS",
+        "refuse_unsupported",
+        "single_gateway",
+    },
     "release_pipelines.spec.checks_of_strategies": {"CAN", "POINTS_OFF", "judged_parts", "strategy_mistakes"},
     "release_pipelines.triggers.watching": {"SWITCH_SECONDS", "checked", "note_of"},
 }

@@ -8,12 +8,10 @@ from release_pipelines.airflow.ending import noted
 from release_pipelines.spec.frozen import is_frozen, thaw
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from release_pipelines.adapters.history import History
 
 
-def end_deleted(context: Context, history: History, app: str, environment: str, release: str) -> None:
+def end_deleted(context: Any, history: History, app: str, environment: str, release: str) -> None:
     """End the app's releases that Airflow knows no run of any more. Never raises.
 
     Only those that began here, as their frozen specification says: a history may serve several Airflows.

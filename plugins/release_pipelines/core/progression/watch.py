@@ -313,6 +313,8 @@ class StageWatch:
         )
         await context.record("stuck", sentence)
         log.error(sentence)
+        if abort := (await context.commands.state()).abort:
+            await context.commands.answer(abort, sentence)
         if context.calls_people:
             raise TrafficStuck(sentence)
 
@@ -353,11 +355,7 @@ class StageWatch:
         verdict = self.failed(abort_sentence(command), self.served(note))
         # A clock of its own, so that a restart asks for no measurements of an earlier step.
         own = note if self.owns(note) else note.model_copy(update={"started_at": verdict.decided_at})
-        try:
-            written = await self.write(own, verdict, give_back=True)
-        except TrafficStuck as error:
-            await self.context.commands.answer(command, str(error))
-            raise
+        written = await self.write(own, verdict, give_back=True)
         await self.context.commands.answer(command, self._effect_of_abort(verdict, written))
         return self.event(written, command)
 

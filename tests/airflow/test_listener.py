@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, insert, select, text
@@ -59,11 +60,9 @@ def ended_run(session: Session, sentence: Any) -> Any:
     session.add(run)
     session.flush()
     tables: Any = TaskInstance.__table__
-    from uuid6 import uuid7
-
     session.execute(
         insert(tables).values(
-            id=uuid7(), task_id="outcome", dag_id="release_shop", run_id="manual", map_index=-1, max_tries=0, pool="p",
+            id=uuid4(), task_id="outcome", dag_id="release_shop", run_id="manual", map_index=-1, max_tries=0, pool="p",
             pool_slots=1, priority_weight=1, queue="q", operator="RecordOutcomeOperator", try_number=1,
         )
     )  # fmt: skip

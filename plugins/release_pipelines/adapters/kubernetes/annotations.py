@@ -12,13 +12,15 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from release_pipelines.adapters.kubernetes.client import MANAGER, Object
 from release_pipelines.core.model.base import EARLIER, Stored
 from release_pipelines.core.model.release_id import is_apps_release, is_release_of
 from release_pipelines.core.model.route import RouteNote, read_stored
 from release_pipelines.core.model.traffic import Traffic
+
+if TYPE_CHECKING:
+    from release_pipelines.adapters.kubernetes.client import Object
 
 PREFIX = "release-pipelines/"
 """What the keys of all our labels and annotations begin with; on a route after the app's name and a dot."""
@@ -216,6 +218,8 @@ def image_changed_by(deployment: Object, container: str) -> str | None:
     path = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{container}"}}', "f:image")
     writers = [it for it in deployment["metadata"].get("managedFields") or [] if _has(it.get("fieldsV1") or {}, path)]
     newest = max(writers, key=lambda it: str(it.get("time") or ""), default=None)
+    from release_pipelines.adapters.kubernetes.client import MANAGER  # not where a DAG file is loaded
+
     return None if newest is None or newest.get("manager") in (None, MANAGER) else str(newest["manager"])
 
 
@@ -231,6 +235,8 @@ def changed_by(route: Object, current: Traffic, app: str = "", lease: Object | N
     written = traffic_of(route, app, lease)
     if written is None or current.same(written):
         return None
+    from release_pipelines.adapters.kubernetes.client import MANAGER  # routers of other platforms load this module, too
+
     fields = route["metadata"].get("managedFields") or []
     others = [it for it in fields if it.get("manager") not in (None, MANAGER)]
     others.sort(key=lambda it: it.get("time") or datetime.min.replace(tzinfo=timezone.utc).isoformat())

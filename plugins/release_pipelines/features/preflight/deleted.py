@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.airflow.ending import noted
 from release_pipelines.spec.frozen import is_frozen, thaw
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ def end_deleted(context: Any, history: History, app: str, environment: str, rele
     :param environment: the app's last one.
     :param release: the id of the release that begins.
     """
+    from release_pipelines.airflow.ending import noted
+
     run: Any = context["dag_run"]
     ti: Any = context["ti"]
     with noted("It could not be seen whether runs were deleted"):

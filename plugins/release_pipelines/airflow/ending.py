@@ -13,13 +13,14 @@ from urllib.parse import quote
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.analysis import Analysis
-from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.target import Target
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.feature import FEATURES, Ended
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from release_pipelines.core.model.records import ReleaseDetail
 
 log = logging.getLogger(__name__)
 

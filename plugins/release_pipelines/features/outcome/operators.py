@@ -15,7 +15,6 @@ from release_pipelines.airflow.task_states import task_states
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.outcome import INCIDENT, Outcome
-from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.task_state import touched
@@ -28,6 +27,8 @@ from release_pipelines.spec.target import target
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from release_pipelines.core.model.records import ReleaseDetail
 
 HURRIED = {"skip": "cut a hold short", "promote": "had it promoted before its time"}
 """Commands that end a hold early, to what the person did in words."""
@@ -73,6 +74,8 @@ class RecordOutcomeOperator(ReleaseOperator):
         if release:
             changed = facts.deployed and touched(facts.states["deploy"])
             run: Any = context["dag_run"]
+            from release_pipelines.core.model.records import ReleaseDetail
+
             known = ReleaseDetail(
                 id=release,
                 app=self.spec.app.name,

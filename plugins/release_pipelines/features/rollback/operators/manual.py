@@ -21,7 +21,6 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.outcome import INCIDENT
-from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.stable import runs
@@ -268,6 +267,8 @@ class RecordRollbackOperator(ReleaseOperator):
             target = Target.model_validate(facts["target"])
             environment = _environment(facts, target)
             run: Any = context["dag_run"]
+            from release_pipelines.core.model.records import ReleaseDetail
+
             known = ReleaseDetail(
                 id=facts["release"],
                 app=target.app,

@@ -181,15 +181,17 @@ def ranged(promql: str, window: float) -> list[str]:
 def scrape_interval(selectors: Sequence[str]) -> str:
     """PromQL for the seconds between two scrapes of what these selectors select.
 
-    By the timestamps, which is right for a series that is young, and by their number, which is right for scrapes that follow each other
-    fast: the smaller is the better one.
+    The time over which there are scrapes, by how many times their timestamp changes, seen once a second; and by their number, which is
+    right where several come within a second: the smaller is the better one.
     """
     seconds = duration(LOOK_BACK)
     stamps = [f"timestamp({it})" for it in selectors]
-    ages = [f"({it} - min_over_time({it}[{seconds}:5s])) / changes({it}[{seconds}:5s])" for it in stamps]
+    ages = [f"({it} - min_over_time({it}[{seconds}:1s]))" for it in stamps]
+    steps = [f"{age} / changes({it}[{seconds}:1s])" for age, it in zip(ages, stamps, strict=True)]
     numbers = [f"count_over_time({it}[{seconds}])" for it in selectors]
-    by_age, by_number = f"min({' or '.join(ages)})", f"{LOOK_BACK:g} / (max({' or '.join(numbers)}) - 1)"
-    return f"({by_age} < {by_number}) or {by_number}"
+    # A second more than is seen: so young may be what has been seen for less than one.
+    by_number = f"(max({' or '.join(ages)}) + 1) / (max({' or '.join(numbers)}) - 1)"
+    return f"(min({' or '.join(steps)}) < {by_number}) or {by_number}"
 
 
 def window_at(analysis: Analysis, started_at: float, tick: float, *, shortest: float = 0.0) -> float:

@@ -297,5 +297,14 @@ def test_how_often_there_is_a_scrape_is_seen_in_the_data(
 
 
 @promtool
+@pytest.mark.parametrize("values", ["_x985 0+1x15", "_x997 0+1x3", "0+1x1000"])
+def test_scrapes_that_follow_each_other_fast_are_seen_in_a_series_that_is_young_too(
+    values: str, tmp_path: Path
+) -> None:
+    query = scrape_interval(['app_total{track="stable"}', 'failed_total{track="stable"}'])
+    evaluated(tmp_path, {'app_total{track="stable"}': values}, {f"({query}) < bool 1": 1.0}, "300ms")
+
+
+@promtool
 def test_without_data_nobody_knows_how_often_they_come(tmp_path: Path) -> None:
     evaluated(tmp_path, {"other": "0+1x40"}, {scrape_interval(["app_total"]): None})

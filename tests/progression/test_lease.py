@@ -20,6 +20,7 @@ from tests.progression.helpers import (
     again,
     command,
     digests,
+    effect,
     event,
     promotion,
     released,
@@ -198,4 +199,24 @@ async def test_a_span_in_which_nobody_watched_is_recorded_with_the_traffic_of_th
     assert re.fullmatch(
         r"Nobody watched from .* to .* UTC \(9\d s\): Airflow was away; the canary had 10 % of the traffic\.", told
     )
+    beating.cancel()
+
+
+async def test_who_stands_in_stops_when_stable_is_being_replaced_and_takes_no_abort(
+    world: World, prometheus: FakePrometheus
+) -> None:  # R18
+    stage_100 = {"name": "step_10", "weight": 100}
+    after_a_stage(world, "canary", 100, "step_10")
+    beating = asyncio.create_task(event(judging_heartbeat(world, **stage_100)))
+    before = world.calls.count("observe")
+    await until(lambda: world.calls.count("observe") > before + 5)  # it judges
+    world.tracks["stable"] = world.tracks["stable"].model_copy(
+        update={"digest": NEW, "version": "1.1.0", "settled": False}
+    )
+    prometheus.bad = 0.2
+    number = command("abort")
+    before = world.calls.count("observe")
+    await until(lambda: world.calls.count("observe") > before + 10)
+    assert world.weight == 100
+    assert effect(number) is None
     beating.cancel()

@@ -32,10 +32,10 @@ async def judge_meanwhile(watch: StageWatch | None, commands: ReleaseCommands) -
         abort = (await commands.state()).abort
         return watch.event(note.verdict, abort if is_abort_verdict(note.verdict, abort) else None)
     with judging(watch.context.release):
-        return await judge_on(watch, note, commands)
+        return await _judge_on(watch, note, commands)
 
 
-async def judge_on(watch: StageWatch, note: RouteNote, commands: ReleaseCommands) -> dict[str, Any]:
+async def _judge_on(watch: StageWatch, note: RouteNote, commands: ReleaseCommands) -> dict[str, Any]:
     """Judge a stage's version, which has its traffic, until it fails or a person aborts the release.
 
     :param note: the note on the route.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from typing import NoReturn
 
 from release_pipelines.core.errors import FenceLost, PlatformError
 from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.waiting import first_of, insist
 from release_pipelines.core.progression.watch import StageWatch
@@ -67,23 +70,33 @@ class StandIn:
                 return
 
     async def _judge(self) -> None:
-        from release_pipelines.core.progression.meanwhile import judge_on
-
-        context = self.context
-        observed = await insist(lambda: context.platform.observe(context.target))
-        stage = unwatched_stage(observed, context, self.stages)
+        """Judge until the version fails, or the stage needs nobody here any more. An abort is the heartbeat's."""
+        observed = await self._observe()
+        stage = unwatched_stage(observed, self.context, self.stages)
         if stage is None:
             return
-        log.info("%s: no task judges %s now, this does.", stage.name, context.artifact.version)
+        log.info("%s: no task judges %s now, this does.", stage.name, self.context.artifact.version)
+        watch, note = StageWatch(self.context, stage), observed.note
         try:
-            event = await judge_on(StageWatch(context, stage), observed.note, context.commands)
+            while unwatched_stage(await self._observe(), self.context, self.stages) is stage:
+                verdict = await watch.check(note) or await watch.judge(note, math.inf, math.inf)
+                # Measuring may have taken a while: stable may be about to be replaced.
+                if verdict and unwatched_stage(await self._observe(), self.context, self.stages) is stage:
+                    await self._take_back(watch, note, verdict)
+                    return
+                await asyncio.sleep(min(watch.next_measurement_in(note), LOOK_SECONDS))
         except FenceLost as error:  # the release has gone on
             log.info("%s", error)
         except PlatformError as error:
             log.warning("%s Looking again.", error)
-        else:
-            sentence = event["verdict"]["sentence"]
-            await context.record("taken_back", f"{stage.name}, while no task of the release ran: {sentence}.")
+
+    async def _observe(self) -> Observed:
+        return await insist(lambda: self.context.platform.observe(self.context.target))
+
+    async def _take_back(self, watch: StageWatch, note: RouteNote, verdict: Verdict) -> None:
+        written = await watch.write(note, verdict, give_back=True)
+        sentence = f"{watch.stage.name}, while no task of the release ran: {written.sentence}."
+        await self.context.record("taken_back", sentence)
 
 
 def unwatched_stage(observed: Observed, context: ReleaseContext, stages: Mapping[str, Stage]) -> Stage | None:

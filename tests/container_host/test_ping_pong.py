@@ -47,8 +47,10 @@ async def test_twenty_releases_of_two_versions_leave_nothing_behind(shop: Shop) 
         fields_after.append(set(fields))
         sizes.append(len(fields["note"]))
     digests = json.loads(fields["configs"])
-    # Who may write next, what stable runs and how, who gets which requests, and the configurations of both versions.
-    expected = {"fence", "want:stable", "note", "written", "written_at", "configs"} | {f"config:{it}" for it in digests}
+    # Who may write next, what stable runs and how, who gets which requests, the configurations of both versions, and by which
+    # engine and router whoever keeps the replicas reaches them.
+    expected = {"fence", "want:stable", "note", "written", "written_at", "configs", "engine", "router"}
+    expected |= {f"config:{it}" for it in digests}
     assert len(digests) == 2
     assert fields_after == [expected] * RELEASES
     assert max(sizes[2:]) - min(sizes[2:]) < 100, sizes  # numbers in it have more or fewer digits

@@ -105,7 +105,7 @@ class HostWorkloads(Host, Workloads):
         fence: int | None,
     ) -> None:
         after = rollout.served(servers, replicas, todo)
-        if after != servers:
+        if after != servers or todo.leave:  # what never was on the list has to be known as leaving, too
             await self._state.serve(target, track, want, servers, after, todo.leave, fence)
 
     async def _free_addresses(self, target: Target, state: AppState, by_track: dict[Track, list[Replica]]) -> None:

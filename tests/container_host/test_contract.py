@@ -14,10 +14,10 @@ from tests.container_host.worlds import World
 def _scenario(name: str) -> Callable[..., None]:
     async def act(world: World, image: Any) -> None:
         await world.platform.give_back_lease(world.target, world.lease)
-        broken = image("1.2.0", "crash")
-        await getattr(PlatformContract(), name)(
-            Place(world.platform, world.target, image(shops.OLD), image(shops.NEW), broken)
-        )
+        # A note keeps a good version of the app itself only.
+        images = (image(shops.OLD), image(shops.NEW), image("1.2.0", "crash"))
+        old, new, broken = (it.model_copy(update={"app": world.target.app}) for it in images)
+        await getattr(PlatformContract(), name)(Place(world.platform, world.target, old, new, broken))
 
     act.__name__, act.__module__ = name, __name__
     return scenario(act)

@@ -18,6 +18,10 @@ from release_pipelines.core.ports.router import Capability, Reserved, Router
 TRACKS: tuple[Track, ...] = get_args(Track)
 ROOT = "traefik/http"
 STICKY_COOKIE = "release-track"
+ALL = "PathPrefix(`/`)"
+"""Rule of an app without a host: it takes what no other rule takes."""
+BESIDE = (*TRACKS, "testers", "mirror")
+"""What the names of an app's further routers and services end with."""
 
 SCRIPT = """
 local routes, services = at.routers .. '/' .. at.name, at.services .. '/' .. at.name
@@ -121,10 +125,35 @@ function router.look()
     testers = get(routes .. '-testers/rule'),
   }
 end
+local function competes(one, other)
+  if one == other then return true end
+  return (one == at.all and #other <= #one) or (other == at.all and #one <= #other)
+end
+function router.rivals(rules)
+  local found, own, had, cursor = {}, {[at.name] = true}, {}, '0'
+  for _, part in ipairs(at.beside) do own[at.name .. '-' .. part] = true end
+  for name in pairs(own) do had[get(at.routers .. '/' .. name .. '/rule') or ''] = true end
+  repeat
+    local page = redis.call('SCAN', cursor, 'MATCH', at.routers .. '/*/rule', 'COUNT', 1000)
+    cursor = page[1]
+    for _, place in ipairs(page[2]) do
+      local name, rule = string.sub(place, #at.routers + 2, -6), string.lower(get(place) or '')
+      for _, mine in ipairs(rules) do
+        if not own[name] and competes(rule, string.lower(mine)) then
+          found[#found + 1] = {router = name, rule = mine, had = had[mine] or false}
+          own[name] = true
+        end
+      end
+    end
+  until cursor == '0'
+  return found
+end
 """
 """The table ``router``, for the names in the table ``at`` (:meth:`Traefik.place`): ``servers(track)``, ``serve(track, urls,
 health)``, ``split(to)`` (:meth:`Traefik.statement`) and ``forget(track)``, which say whether anything changed, ``address(track,
-rule, health)``, ``busy(track)`` (what it still gets, or nil) and ``look()`` (for :meth:`Traefik.traffic`)."""
+rule, health)``, ``busy(track)`` (what it still gets, or nil), ``look()`` (for :meth:`Traefik.traffic`) and ``rivals(rules)``: routers
+of others that take the same requests, and whether the app has that rule already. Traefik asks longer rules first: beside an app
+without a host (``at.all``) a host's rule has to be longer."""
 
 
 class Traefik(Router):
@@ -139,7 +168,20 @@ class Traefik(Router):
     def place(self, target: Target) -> dict[str, Any]:
         """Where Traefik's keys of an app are, and how its routers and services are called."""
         name = f"{target.app}-{target.environment}"
-        return {"routers": f"{ROOT}/routers", "services": f"{ROOT}/services", "name": name, "tracks": TRACKS}
+        where = {"routers": f"{ROOT}/routers", "services": f"{ROOT}/services"}
+        return {**where, "name": name, "tracks": TRACKS, "beside": BESIDE, "all": ALL.lower()}
+
+    def namesakes(self, target: Target) -> list[tuple[str, str]]:
+        """Apps and their environments that would have keys of the same names, whether or not there are such apps."""
+        name = f"{target.app}-{target.environment}"
+        names = {name} | {it for end in BESIDE for it in (f"{name}-{end}", name.removesuffix(f"-{end}"))}
+        halves = [(it[:at], it[at + 1 :]) for it in sorted(names) for at, letter in enumerate(it) if letter == "-"]
+        return [it for it in halves if it != (target.app, target.environment)]
+
+    def rules(self, target: Target) -> list[str]:
+        """What tells the app's requests from those of others, and its preview's."""
+        preview = [self.address_rule(target.preview_host)] if target.preview and target.preview_host else []
+        return [_rule(target), *preview]
 
     def statement(self, target: Target, traffic: Traffic) -> dict[str, Any]:
         """A split, as the script takes it."""
@@ -179,7 +221,7 @@ class Traefik(Router):
 
 
 def _rule(target: Target) -> str:
-    return f"Host(`{target.host}`)" if target.host else "PathPrefix(`/`)"
+    return f"Host(`{target.host}`)" if target.host else ALL
 
 
 def _testers_rule(target: Target, testers: Match) -> str:

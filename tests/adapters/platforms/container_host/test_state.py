@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from release_pipelines.adapters.platforms.container_host import state as states
 from release_pipelines.adapters.platforms.container_host.state import KnownApp, State
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from tests.adapters.routers.test_contract import store
 from tests.fakes import artifact, target
@@ -109,3 +111,95 @@ async def test_who_holds_no_lease_changes_servers_only_of_what_shall_run(state: 
     await state.serve(SHOP, "stable", known, [], ["http://2"], [], None)
     assert (await state.look(SHOP)).servers["stable"] == ["http://1"]
     assert await state.apps() == [KnownApp("shop", "production", "unix:///engine.sock", "traefik")]
+
+
+WANT = {"digest": "d", "version": "1", "image": "i", "replicas": 1, "progress_at": 0.0}
+
+
+def app(name: str, environment: str, host: str | None) -> Target:
+    return SHOP.model_copy(update={"app": name, "environment": environment, "host": host})
+
+
+async def released(state: State, target: Target) -> None:
+    """A first release: what runs, and then its traffic."""
+    fence = (await state.take(target, "release", 60, False)).fence
+    await state.want(target, "stable", WANT, fence, restore=False)
+    await state.split(target, ALL_TO_STABLE, NOTE, fence)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("shop", "a-b"), ("shop-a", "b")),
+        (("shop", "live"), ("shop", "live-canary")),  # a service of the first has the name of the second's
+        (("shop", "live-testers"), ("shop", "live")),
+        (("shop-live", "mirror"), ("shop", "live")),
+    ],
+)
+async def test_two_apps_whose_keys_have_the_same_names_are_never_at_one_proxy(
+    state: State, fields: Any, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    one, other = app(*first, "one.localhost"), app(*second, "other.localhost")
+    await state.take(other, "waits", 60, False)  # who only wants to begin has nothing yet
+    assert await state.rivals(one) == []
+    await released(state, one)
+    before = {key: fields.get(key) for key in fields.keys("traefik/*")}
+    named = f"{second[0]} in {second[1]} and {first[0]} in {first[1]} have keys of the same names"
+    ((rival, sentence),) = await state.rivals(other)
+    assert not rival.had
+    assert sentence.startswith(named)
+    with pytest.raises(PlatformError, match=named):
+        await state.want(other, "stable", WANT, 1, restore=False)
+    assert {key: fields.get(key) for key in fields.keys("traefik/*")} == before
+    await released(state, one)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rule"),
+    [
+        ("shop.localhost", "Shop.localhost", "Host(`Shop.localhost`)"),
+        (None, None, "PathPrefix(`/`)"),
+        (None, "shop", "Host(`shop`)"),  # shorter than the other's rule, which Traefik would ask before
+    ],
+)
+async def test_two_apps_that_take_the_same_requests_are_never_at_one_proxy(
+    state: State, first: str | None, second: str | None, rule: str
+) -> None:
+    await released(state, app("shop", "live", first))
+    other = app("cart", "live", second)
+    fence = (await state.take(other, "release", 60, False)).fence
+    named = f"cart in live and shop in live (router `shop-live`) take the same requests at their proxy, those of {rule}"
+    assert [(rival.had, text.startswith(named)) for rival, text in await state.rivals(other)] == [(False, True)]
+    with pytest.raises(PlatformError, match=re.escape(named)):
+        await state.want(other, "stable", WANT, fence, restore=False)
+    await released(state, app("cart", "live", "cart.localhost"))
+
+
+async def test_a_preview_takes_no_requests_of_another_app(state: State, fields: Any) -> None:
+    await released(state, app("shop", "live", "shop.localhost"))
+    cart = app("cart", "live", "cart.localhost").model_copy(update={"preview_host": "shop.localhost"})
+    assert await state.rivals(cart) == []
+    ((_, sentence),) = await state.rivals(cart.model_copy(update={"preview": True}))
+    assert "cart in live and shop in live" in sentence
+
+
+async def test_routers_of_a_team_count_too(state: State, fields: Any) -> None:
+    fields.set("traefik/http/routers/legacy/rule", "Host(`shop.localhost`)")
+    ((rival, sentence),) = await state.rivals(app("shop", "live", "shop.localhost"))
+    assert not rival.had
+    assert "shop in live and what no release has made (router `legacy`)" in sentence
+
+
+async def test_an_app_that_stands_beside_its_rival_already_goes_on(state: State, fields: Any) -> None:
+    one, other = app("shop", "a-b", "shop.localhost"), app("shop-a", "b", "shop.localhost")
+    await released(state, one)
+    fields.hset("release-pipelines/shop-a/b", "written", "{}")  # as an earlier version let it
+    fence = (await state.take(other, "release", 60, False)).fence
+    assert [rival.had for rival, _ in await state.rivals(other)] == [True]
+    assert await state.want(other, "stable", WANT, fence, restore=False)
+    moved = other.model_copy(update={"host": "new.localhost"})
+    await released(state, app("web", "live", "new.localhost"))
+    assert {rival.had for rival, _ in await state.rivals(moved)} == {True, False}
+    assert await state.want(moved, "stable", {**WANT, "digest": "e"}, fence, restore=False), (
+        "the way back is never refused"
+    )

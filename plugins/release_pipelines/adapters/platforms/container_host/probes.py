@@ -18,10 +18,17 @@ class HostProbes(Host, Probes):
     """Checks, observes, measures and asks."""
 
     async def check(self, target: Target) -> None:
-        """Raise with one sentence unless engine, store and proxy answer."""
+        """Raise with one sentence unless engine, store and proxy answer, and no other app has what this one would have."""
         await self._engine.ping()
         await self._state.check()
         await self._prober.proxy_answers(target.url)
+        for rival, sentence in await self._state.rivals(target):
+            if not rival.had:
+                raise PlatformError(sentence)
+
+    async def remarks(self, target: Target) -> list[str]:
+        """Others that have what this app has, too, as it stands since an earlier version of this package."""
+        return [sentence.rstrip(".") for rival, sentence in await self._state.rivals(target) if rival.had]
 
     async def observe(self, target: Target) -> Observed:
         """What runs, who gets traffic, and who may change it."""

@@ -65,22 +65,55 @@ return {'ok', '1'}
 """
 )
 
-WANT = (
-    FENCED
+RIVALS = """
+local function stands(app)
+  if redis.call('HEXISTS', app, 'written') == 1 then return true end
+  for _, track in ipairs(at.tracks) do
+    if redis.call('HEXISTS', app, 'want:' .. track) == 1 then return true end
+  end
+  return false
+end
+local function rivals(asked)
+  local found = router.rivals and router.rivals(asked.rules) or {}
+  for _, app in ipairs(asked.apps) do
+    if stands(app) then found[#found + 1] = {app = app, had = stands(key)} end
+  end
+  return found
+end
+"""
+"""``rivals(asked)``: who has what the app would have: each as ``app`` (its key), or ``router`` and ``rule``, with ``had``: the app
+stands so already. ``asked`` has the keys of ``apps`` that would have the same names, and the app's ``rules``."""
+
+LOOK_AT_RIVALS = (
+    RIVALS
     + """
-local field, wanted = 'want:' .. ARGV[2], cjson.decode(ARGV[3])
+local found = {}
+for _, it in ipairs(rivals(cjson.decode(ARGV[3]))) do found[#found + 1] = cjson.encode(it) end
+return {'ok', unpack(found)}
+"""
+)
+"""``ARGV`` from 3 on: what is asked, as JSON. Reads only."""
+
+WANT = (
+    RIVALS
+    + """
+if not stands(key) then
+  local rival = rivals(cjson.decode(ARGV[8]))[1]
+  if rival then return {'rival', cjson.encode(rival)} end
+end
+local field, wanted = 'want:' .. ARGV[3], cjson.decode(ARGV[4])
 local was = cjson.decode(redis.call('HGET', key, field) or '{}')
 local kept = 'config:' .. wanted.digest
-if ARGV[4] == '1' then
+if ARGV[5] == '1' then
   local config = redis.call('HGET', key, kept)
   if config then wanted.workload = cjson.decode(config) end
 end
-if ARGV[5] ~= '' then redis.call('HSET', key, 'engine', ARGV[5], 'router', ARGV[6]) end
+if ARGV[6] ~= '' then redis.call('HSET', key, 'engine', ARGV[6], 'router', ARGV[7]) end
 local same = was.digest == wanted.digest and was.image == wanted.image and was.replicas == wanted.replicas
 if same and was.version == wanted.version and was.share == wanted.share and not was.failure then return {'ok', '0'} end
 wanted.progress_at = now
 redis.call('HSET', key, field, cjson.encode(wanted))
-if ARGV[2] == 'stable' then
+if ARGV[3] == 'stable' then
   redis.call('HSET', key, kept, cjson.encode(wanted.workload))
   local order = cjson.decode(redis.call('HGET', key, 'configs') or '[]')
   for i = #order, 1, -1 do if order[i] == wanted.digest then table.remove(order, i) end end
@@ -91,8 +124,8 @@ end
 return {'ok', '1'}
 """
 )
-"""``ARGV``: track, what it shall run as JSON, 1 to take the configuration that this digest had on stable last, the engine, the
-router's kind.
+"""``ARGV`` from 3 on: track, what it shall run as JSON, 1 to take the configuration that this digest had on stable last, the
+engine, the router's kind, what is asked about rivals: an app that does not stand yet is refused where it has any.
 
 A track that failed gets another try."""
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast, get_args
 from urllib.parse import urlsplit
 
 from release_pipelines.adapters.platforms.container_host import scripts
+from release_pipelines.adapters.platforms.container_host.rivals import KEYS, KnownApp, Rival, rival_of
 from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
 from release_pipelines.core.errors import (
     CredentialsRefused,
@@ -28,7 +29,6 @@ from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.core.ports.router import Router, router_of
 
 TRACKS: tuple[Track, ...] = get_args(Track)
-KEYS = "release-pipelines/"
 ADDRESSES = f"{KEYS}addresses"
 """Hash of all addresses of replicas: ``host:port`` → whose it is, and until when it stays reserved."""
 NEW_SECONDS = 60.0
@@ -58,6 +58,14 @@ class StoreRouter(Router, Protocol):
         :param written: the split that was written last.
         """
 
+    def namesakes(self, target: Target) -> list[tuple[str, str]]:
+        """Apps and their environments that would have keys of the same names."""
+        return []
+
+    def rules(self, target: Target) -> list[str]:
+        """What tells the app's requests from others', as the script's ``rivals`` takes it."""
+        return []
+
 
 def _router(target: Target) -> StoreRouter:
     return cast("StoreRouter", router_of(target.router))
@@ -67,15 +75,12 @@ def _key(target: Target) -> str:
     return f"{KEYS}{target.app}/{target.environment}"
 
 
-@dataclass(frozen=True)
-class KnownApp:
-    """One app in one environment, as the store knows it."""
-
-    app: str
-    environment: str
-    engine: str | None
-    """Address of its container engine; None: deployed by an earlier version of this package."""
-    router: str
+def _asked(target: Target) -> str:
+    """What a script needs to know of an app to find its rivals; a router of another package need not know any."""
+    router = _router(target)
+    namesakes, rules = getattr(router, "namesakes", None), getattr(router, "rules", None)
+    apps = [f"{KEYS}{app}/{environment}" for app, environment in (namesakes(target) if namesakes else [])]
+    return json.dumps({"apps": apps, "rules": rules(target) if rules else []})
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,8 @@ class State:
             answer: list[str] = await client.eval(script, 1, _key(target), *arguments)
         if answer[0] == "fence":
             raise fence_lost(target, answer[1])
+        if answer[0] == "rival":
+            raise PlatformError(rival_of(answer[1]).sentence(target, await self.apps()))
         if answer[0] == "busy":
             raise PlatformError(f"A track of {target.app} in {target.environment} still has {answer[1]}: it stays.")
         return answer[1:]
@@ -218,8 +225,16 @@ class State:
 
         :param engine: address of the engine that runs it.
         """
-        arguments = (track, json.dumps(want), int(restore), engine, target.router.kind)
-        return await self._run(scripts.WANT, target, fence, *arguments) == ["1"]
+        arguments = (track, json.dumps(want), int(restore), engine, target.router.kind, _asked(target))
+        return await self._routed(scripts.WANT, target, fence, *arguments) == ["1"]
+
+    async def rivals(self, target: Target) -> list[tuple[Rival, str]]:
+        """Who has what the app has or would have at the proxy, each with a sentence about it."""
+        router = _router(target)
+        script = scripts.routed(router.script, scripts.LOOK_AT_RIVALS, fenced=False)
+        found = await self._run(script, target, "", json.dumps(router.place(target)), _asked(target))
+        apps = await self.apps() if found else []
+        return [(rival, rival.sentence(target, apps)) for rival in map(rival_of, found)]
 
     async def apps(self) -> list[KnownApp]:
         """All apps that were deployed, by name."""

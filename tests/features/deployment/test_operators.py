@@ -17,7 +17,7 @@ from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.route import Route, RouteNote
-from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, Traffic, share_with
 from release_pipelines.features.deployment import operators as deploy
 from release_pipelines.features.deployment.decisions import first_release
 from release_pipelines.features.deployment.operators import (
@@ -71,16 +71,21 @@ def deploy_canary(world: World, ti: Ti | None = None) -> Any:
     return task.execute(context)
 
 
-def left_behind(world: World) -> None:
-    """An earlier release could not promote: its healthy canary kept all traffic (R18)."""
+TESTERS = share_with("canary", 0, testers=Match(kind="header", name="x-tester", value="yes"))
+COPIES = share_with("canary", 0, mirror=100)
+
+
+def left_behind(world: World, traffic: Traffic | None = None) -> None:
+    """An earlier release could not promote: its healthy canary kept all traffic (R18), or what it was given."""
     world.runs("canary", artifact("1.0.9", NEWER))
+    traffic = traffic or share_with("canary", 100)
     note = RouteNote(
         release="release_shop/earlier#0",
         step="bake",
-        traffic=share_with("canary", 100),
+        traffic=traffic,
         last_good=artifact("1.0.0", GOOD),
     )
-    world.route = Route(traffic=share_with("canary", 100), fence=1, note=note)
+    world.route = Route(traffic=traffic, fence=1, note=note)
 
 
 def test_a_new_version_never_replaces_a_canary_that_has_traffic(world: World) -> None:  # R5, R18
@@ -89,6 +94,25 @@ def test_a_new_version_never_replaces_a_canary_that_has_traffic(world: World) ->
     assert [call for call, _ in world.writes] == ["split", "deploy"]
     assert on_stable(world)
     assert world.note.last_good == artifact("1.0.0", GOOD)
+
+
+@pytest.mark.parametrize("traffic", [TESTERS, COPIES], ids=["testers", "copies"])
+def test_a_new_version_never_replaces_a_canary_that_gets_requests_of_testers_or_copies(
+    world: World, traffic: Traffic
+) -> None:  # R5
+    left_behind(world, traffic)
+    deploy_canary(world)
+    assert [call for call, _ in world.writes] == ["split", "deploy"]
+    assert world.route
+    assert world.route.traffic.same(ALL_TO_STABLE)
+
+
+def test_testers_of_a_canary_beside_a_broken_stable_are_left_alone(world: World) -> None:  # R5, R18
+    left_behind(world, TESTERS)
+    world.breaks("stable", "no node has room for it")
+    with pytest.raises(AirflowFailException, match=r"left in production has requests of testers, and stable cannot"):
+        deploy_canary(world)
+    assert not world.writes
 
 
 def test_a_canary_that_serves_beside_a_broken_stable_is_left_alone(world: World) -> None:  # R5, R18

@@ -14,7 +14,7 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.route import Route, RouteNote
-from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, share_with
 from release_pipelines.features.lease.operators import GiveBackLeaseOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.features.helpers import Ti, on_stable
@@ -105,6 +105,16 @@ def test_traffic_that_an_earlier_release_left_on_the_canary_stays_where_it_is(wo
     world.route = Route(traffic=share_with("canary", 100), fence=1, note=note)
     give_back(world)
     assert world.route.traffic.weight("canary") == 100
+    assert world.lease is None
+
+
+def test_testers_that_an_earlier_release_left_on_the_canary_stay_there(world: World) -> None:  # R18
+    traffic = share_with("canary", 0, testers=Match(kind="header", name="x-tester", value="yes"))
+    note = RouteNote(release="release_shop/earlier#0", step="testers_1", traffic=traffic)
+    world.route = Route(traffic=traffic, fence=1, note=note)
+    give_back(world)
+    assert world.route.traffic.testers
+    assert "canary" in world.tracks
     assert world.lease is None
 
 

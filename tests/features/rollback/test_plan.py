@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.route import Route, RouteNote
-from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, share_with
+from release_pipelines.features.rollback.operators.manual import serves
 from release_pipelines.features.rollback.plan import plan_rollback
 
 GOOD, BAD, OLDER = ("sha256:" + letter * 64 for letter in "abc")
@@ -141,3 +142,14 @@ def test_the_way_back_is_to_the_repository_that_what_is_good_ran_from():
     ran = LAST_GOOD.model_copy(update={"image": "old.example/shop"})
     plan = plan_rollback(observed(runs("stable", BAD), weight=0, noted=LAST_GOOD), BAD, ran)
     assert (plan.kind, plan.artifact) == ("redeploy", ran)
+
+
+def test_a_version_does_not_serve_already_while_testers_are_sent_elsewhere():  # R8
+    stable = runs("stable", GOOD, settled=True)
+    for traffic, already in (
+        (ALL_TO_STABLE, True),
+        (share_with("canary", 0, testers=Match(kind="header", name="x-tester", value="yes")), False),
+        (share_with("canary", 0, mirror=100), False),
+    ):
+        seen = Observed(tracks={"stable": stable}, route=Route(traffic=traffic, note=RouteNote()))
+        assert serves(seen, LAST_GOOD) is already

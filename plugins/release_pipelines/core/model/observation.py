@@ -72,10 +72,19 @@ class Observed(Stored):
         """The note on the route; an empty one if there is no route."""
         return self.route.note if self.route else RouteNote()
 
+    def reaches(self, track: Track) -> bool:
+        """Whether any request goes to the track: by weight, of testers, or a copy."""
+        return self.route is not None and self.route.traffic.reaches(track)
+
     @property
     def beside(self) -> list[Track]:
-        """Tracks beside stable that run something, or have traffic."""
-        return [it for it in BESIDE if self.track(it).wanted or self.weight(it)]
+        """Tracks beside stable that run something, or get requests."""
+        return [it for it in BESIDE if self.track(it).wanted or self.reaches(it)]
+
+    @property
+    def stable_alone(self) -> bool:
+        """Whether stable has all traffic, and no request goes anywhere else: not those of testers, nor copies."""
+        return self.weight("stable") == 100 and not any(map(self.reaches, BESIDE))
 
 
 class Answer(Stored):

@@ -48,6 +48,14 @@ class Traffic(Stored):
         """Whether any request goes to the track: by weight, of testers, or a copy."""
         return self.weight(track) > 0 or (track == "canary" and bool(self.testers or self.mirror))
 
+    def named(self, track: Track) -> str:
+        """What the track gets, in a sentence, like ``20 % of the traffic``."""
+        got = [f"{self.weight(track)} % of the traffic"] if self.weight(track) else []
+        if track == "canary":
+            got += ["requests of testers"] if self.testers else []
+            got += ["copies of requests"] if self.mirror else []
+        return " and ".join(got) or "no traffic"
+
     def same(self, other: Traffic) -> bool:
         """Whether two splits mean the same: a track without weight may be named or not, and only what is known here counts."""
 

@@ -231,14 +231,15 @@ class JudgedDeployOperator(DeployOperator):
     def prepare(self, hook: PlatformHook, target: Target, lease: Lease) -> None:
         """Move traffic that an earlier release left on a track beside stable (R18) back to stable: the track gets a new version."""
         observed = hook.call(lambda platform: platform.observe(target))
-        serving = next((track for track in observed.beside if observed.weight(track)), None)
-        if serving is None:
+        serving = next(filter(observed.reaches, observed.beside), None)
+        if serving is None or observed.route is None:
             return
         stable = observed.track("stable")
         if stable.ready < max(1, stable.wanted) or stable.failure:
             raise PlatformError(
-                f"The {serving} that an earlier release left in {target.environment} has {observed.weight(serving)} % of the "
-                f"traffic, and stable cannot take it: {stable.ready} of {stable.wanted} replicas are ready. "
+                f"The {serving} that an earlier release left in {target.environment} has "
+                f"{observed.route.traffic.named(serving)}, and stable cannot take it: "
+                f"{stable.ready} of {stable.wanted} replicas are ready. "
                 "Nothing was changed."
             )
         self.log.warning("An earlier release left traffic on the %s: stable takes all of it.", serving)

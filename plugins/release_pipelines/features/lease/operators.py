@@ -248,7 +248,7 @@ class GiveBackLeaseOperator(ReleaseOperator):
     def _return_traffic(self, hook: PlatformHook, target: Target, observed: Observed, lease: Lease) -> str | None:
         stable = observed.track("stable")
         route = observed.route
-        serving = next((track for track in observed.beside if route and route.traffic.reaches(track)), None)
+        serving = next(filter(observed.reaches, observed.beside), None)
         if route is None or serving is None:
             return stable.version if observed.weight("stable") else None
         if stable.ready == 0 or stable.digest == observed.track(serving).digest:
@@ -303,6 +303,6 @@ def unfinished(observed: Observed, release: str) -> bool:
     note = observed.route.note if observed.route else None
     if not observed.beside:
         return False
-    if observed.weight("stable") < 100 and note and note.release not in (None, release):
+    if not observed.stable_alone and note and note.release not in (None, release):
         return False  # an earlier release left it so, for a person to decide (R18)
     return note is None or not (note.release == release and note.done)

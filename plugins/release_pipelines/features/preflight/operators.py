@@ -111,7 +111,7 @@ class PreflightOperator(ReleaseOperator):
             and seen.track("stable").digest
             == known.digest  # as replicas say it: a tag may have moved since they started
             and stable.ready > 0
-            and observed.weight("stable") == 100
+            and observed.stable_alone
         )
         if not no_op:
             self._ask_metrics(production, observed, release, urgent)

@@ -255,9 +255,8 @@ class KubernetesWorkloads(Cluster, Workloads):
         state = await read_state(self.client, target)
         leases.refuse_others(state.lease, target, fence)
         route = route_of(target, state)
-        sent = route.traffic.weight(track) if route else 0
-        if sent or (route and track == "canary" and (route.traffic.testers or route.traffic.mirror)):
-            still = f"{sent} % of the traffic" if sent else "requests of testers, or copies of requests"
+        if route and route.traffic.reaches(track):
+            still = route.traffic.named(track)
             raise PlatformError(
                 f"The {track} of {target.app} in {target.environment} is not retired: the route still gives it {still}."
             )

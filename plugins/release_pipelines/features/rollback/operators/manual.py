@@ -298,7 +298,7 @@ def track_to_remove(observed: Observed) -> TrackStatus | None:
 def serves(observed: Observed, good: Artifact) -> bool:
     """Whether ``good`` serves all traffic already, so that there is nothing to roll back."""
     stable = observed.track("stable")
-    return stable.digest == good.digest and stable.settled and observed.weight("stable") == 100 and not observed.beside
+    return stable.digest == good.digest and stable.settled and observed.stable_alone and not observed.beside
 
 
 def _possible(plan: RollbackPlan) -> RollbackPlan:

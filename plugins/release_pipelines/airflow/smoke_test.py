@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Sequence
 
 from airflow.sdk.exceptions import AirflowException
 
 from release_pipelines.adapters.entry import host_header
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.core.errors import ReleaseError
+from release_pipelines.core.model.artifact import UNKNOWN_VERSION
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.text import one_line
+
+log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 5.0
 """Time for which a wrong answer is asked for again at least, in seconds: a proxy takes a moment to see a new route."""
@@ -40,3 +48,31 @@ def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
                 at = f"{url} (host {target.host})" if target.host else url
                 raise AirflowException(f"{at}: {problem}; 2xx from version {version or 'any'} was expected.")
             time.sleep(0.3)
+
+
+def said_version(target: Target, paths: Sequence[str], version: str | None, digest: str | None) -> str | None:
+    """The version that stable says it is, as far as anybody knows: one that no release has put there is called after its tag, of
+    which the app need not know.
+
+    Stable is asked past the traffic's weights; where it cannot be asked the history says as what its digest was released.
+
+    :param version: how stable's version is called.
+    :param digest: what stable runs.
+    :return: the value of the version header; None: any.
+    """
+    if version in (None, UNKNOWN_VERSION) or not paths:
+        return None
+    try:
+        answer = PlatformHook(target).call(lambda platform: platform.ask(target, "stable", paths[0]))
+        if 200 <= answer.status < 300:
+            return answer.version
+    except ReleaseError as error:
+        log.info("Stable itself cannot be asked which version it is: %s", error)
+    try:
+        known = digest is not None and version in HistoryHook().history().versions_of(target.app, digest)
+    except Exception as error:  # whatever is the matter with the history: a rollback goes on
+        log.warning("%s", str(error).partition("\n")[0])
+        known = False
+    if not known:
+        log.info("Nobody knows which version %s says it is: its digest is what counts.", version)
+    return version if known else None

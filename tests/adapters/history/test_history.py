@@ -143,6 +143,15 @@ def test_the_last_good_one_is_the_newest_that_held(history: History) -> None:  #
     assert history.last_good("other") is None
 
 
+def test_a_digest_is_known_by_the_versions_as_which_it_was_promoted(history: History) -> None:
+    release(history, 1, "1.0.0", "a")
+    release(history, 2, "1.1.0", "b", "rolled_back")
+    digest = artifact("1.0.0", "a").digest
+    assert history.versions_of("shop", digest) == {"1.0.0"}
+    assert history.versions_of("cart", digest) == set()
+    assert history.versions_of("shop", artifact("1.2.0", "c").digest) == set()
+
+
 def test_what_was_rolled_back_later_is_not_good_any_more(history: History) -> None:  # R8
     release(history, 1, "1.0.0", "a")
     release(history, 2, "1.1.0", "b")

@@ -11,10 +11,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from release_pipelines.airflow import rollouts
 from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.core.errors import Forbidden, PlatformError
 from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.observation import Answer
 from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, share_with
 from release_pipelines.core.model.verdict import Verdict
@@ -208,6 +210,43 @@ def test_the_running_app_is_asked_for_the_version_as_far_as_that_is_known(
     context: Any = {"ti": Ti()}
     RollbackVerifyOperator(task_id="verify", plan=to_json(planned)).execute(context)
     assert seen == [asked]
+
+
+@pytest.mark.parametrize(
+    ("says", "released", "asked"),
+    [
+        (Answer(status=200, version="2024.3"), {"1.0.0"}, "2024.3"),
+        (Answer(status=200, version=None), {"1.0.0"}, None),
+        (Answer(status=404, version=None), {"1.0.0"}, "1.0.0"),  # it answers under its host only
+        (Forbidden("services/proxy may not be read."), {"1.0.0"}, "1.0.0"),
+        (Forbidden("services/proxy may not be read."), set(), None),  # adopted: its tag is all that is known
+        (PlatformError("no answer"), None, None),  # the history is away
+    ],
+)
+def test_a_rollback_expects_the_version_that_the_app_says_it_is(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    says: Answer | PlatformError,
+    released: set[str] | None,
+    asked: str | None,
+) -> None:  # R8
+    from release_pipelines.airflow import smoke_test
+
+    class History:
+        def versions_of(self, app: str, digest: str) -> set[str]:
+            if released is None:
+                raise OSError("The history is away.")
+            assert (app, digest) == ("shop", GOOD)
+            return released
+
+    async def ask(*_: Any) -> Answer:
+        if isinstance(says, Answer):
+            return says
+        raise says
+
+    monkeypatch.setattr(FakePlatform, "ask", ask)
+    monkeypatch.setattr(smoke_test.HistoryHook, "history", lambda _: History())
+    assert smoke_test.said_version(target(), ["/"], "1.0.0", GOOD) == asked
 
 
 def test_testers_go_back_too(world: World, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:  # R8

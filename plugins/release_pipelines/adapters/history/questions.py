@@ -44,6 +44,12 @@ class Questions:
         with self._read() as connection:
             return artifact_in(connection.execute(query.limit(1)).first())
 
+    def versions_of(self, app: str, digest: str) -> set[str]:
+        """The versions as which a digest was promoted."""
+        query = releases_of(app, releases.c.digest == digest, releases.c.promoted_at.is_not(None))
+        with self._read() as connection:
+            return {row.version for row in connection.execute(query)}
+
     def approval(self, release_id: str) -> Approval | None:
         """The latest answer to a release's approval; None where there is none."""
         query = select(approvals).where(approvals.c.release_id == release_id).order_by(approvals.c.id.desc()).limit(1)

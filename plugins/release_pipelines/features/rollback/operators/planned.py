@@ -16,10 +16,10 @@ from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import RUN, TAKEN_OVER, ReleaseOperator, as_value, explained, is_blank
 from release_pipelines.airflow.rollouts import WORKER_SECONDS, longest, settle
-from release_pipelines.airflow.smoke_test import smoke_test
+from release_pipelines.airflow.smoke_test import said_version, smoke_test
 from release_pipelines.airflow.triggers import RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError
-from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
+from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import Stored, to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
@@ -310,8 +310,9 @@ class RollbackVerifyOperator(PlannedOperator):
                 f"stable runs {stable.named}{who} with {stable.ready} ready replicas and "
                 f"{observed.weight('stable')} % of the traffic; {planned.plan.version} with all of it is expected."
             )
+        plan = planned.plan
         smoke_test(
-            planned.target, planned.paths, None if planned.plan.version == UNKNOWN_VERSION else planned.plan.version
+            planned.target, planned.paths, said_version(planned.target, planned.paths, plan.version, plan.digest)
         )
         record_event(
             planned.release,

@@ -119,6 +119,27 @@ async def test_an_unready_pod_of_stable_is_not_in_the_way_back(world: World) -> 
 
 
 @side_by_side
+async def test_a_stable_that_its_team_rolls_is_not_in_the_way_back(world: World) -> None:  # R4, R8
+    await world.adopt("replicas", 2)
+    platform, app = world.platform, target_of(world.spec({"rolling": {}}, replicas=2), "production")
+    fence = (await platform.take_lease(app, "one", 300)).fence
+    await platform.deploy(app, "canary", world.artifact("1.1.0"), 2, fence)
+    await world.until(lambda seen: seen.track("canary").settled)
+    traffic = share_with("canary", 50)
+    await platform.split(app, traffic, RouteNote(traffic=traffic), fence)
+    async with world.visitors() as visits:
+        again = {"metadata": {"annotations": {"team.example/rolled": "again"}}}
+        await world.patch("deployment", "web", {"spec": {"minReadySeconds": 60, "template": again}})
+        await world.until(lambda seen: not seen.track("stable").settled)
+        await platform.split(app, ALL_TO_STABLE, RouteNote(), fence)
+        observed = await platform.observe(app)
+        assert (observed.weight("stable"), observed.beside) == (100, [])
+        assert not observed.track("stable").settled
+        await world.serves("1.0.0")
+    assert visits.lost == []
+
+
+@side_by_side
 async def test_what_keeps_pods_away_is_said_in_the_words_of_kubernetes(world: World) -> None:  # R7
     await world.adopt("gateway_api", 1)
     app = target_of(world.spec({"rolling": {}}, replicas=1, ready_timeout=4), "production")

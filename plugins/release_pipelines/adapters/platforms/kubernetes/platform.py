@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 from release_pipelines.adapters.platforms.kubernetes.jobs import KubernetesJobs
 from release_pipelines.adapters.platforms.kubernetes.leases import KubernetesLeases
 from release_pipelines.adapters.platforms.kubernetes.probes import KubernetesProbes
 from release_pipelines.adapters.platforms.kubernetes.traffic import KubernetesTraffic
 from release_pipelines.adapters.platforms.kubernetes.workloads import KubernetesWorkloads
+from release_pipelines.core.errors import FenceLost, PlatformError
+from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.platform import Platform
+
+log = logging.getLogger(__name__)
 
 
 class Kubernetes(KubernetesWorkloads, KubernetesTraffic, KubernetesLeases, KubernetesJobs, KubernetesProbes, Platform):
@@ -15,3 +22,14 @@ class Kubernetes(KubernetesWorkloads, KubernetesTraffic, KubernetesLeases, Kuber
 
     Its parts share one :class:`~release_pipelines.adapters.platforms.kubernetes.cluster.Cluster`, with its parameters.
     """
+
+    async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:
+        """Push the expiry out. Whatever the release does at the moment, stable's pods go on being picked."""
+        renewed = await super().renew_lease(target, lease, ttl)
+        try:
+            await self.keep_picking(target, lease.fence)
+        except FenceLost:
+            raise
+        except PlatformError as error:  # the next renewal is near
+            log.warning("%s Looking again.", error)
+        return renewed

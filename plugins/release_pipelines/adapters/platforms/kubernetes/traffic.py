@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import replace
 
 from release_pipelines.adapters.kubernetes.annotations import marks
 from release_pipelines.adapters.kubernetes.client import SERVICES, Object, Resource
-from release_pipelines.adapters.kubernetes.router import Acceptance, applies, route_patch
+from release_pipelines.adapters.kubernetes.router import HASH, Acceptance, applies, route_patch
 from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, preview, standing
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
 from release_pipelines.adapters.platforms.kubernetes.routing import router_of
 from release_pipelines.adapters.platforms.kubernetes.services import routed_port
 from release_pipelines.adapters.platforms.kubernetes.state import backends, read_state, stable_pin
+from release_pipelines.adapters.platforms.kubernetes.withdrawal import free_selector, withdraw, write_selector
 from release_pipelines.adapters.platforms.kubernetes.writes import Writer
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.guard import refuse_unready
@@ -22,6 +24,8 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.ports.platform import TrafficSplit
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 """Pause between two looks whether a controller has accepted a route, in seconds."""
@@ -41,13 +45,17 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         route = await self.client.get(kind, target.namespace, manifests.route_name(target))
         leases.refuse_others(state.lease, target, fence)
         leases.refuse_older(route, target, fence, state.lease)
-        pin = None
+        pin, leaving = None, []
         if state.stable and router.needs_stable_pin(backends(target, state), traffic):
             pin = await stable_pin(self.client, target, state.stable)
+            leaving = (
+                [] if pin else state.beside
+            )  # stable's pods have no label in common: only leaving tells them apart
         if route:
             await router.refuse_unsupported(self.client, target, route, traffic)
         choice = backends(target, state, pin)
         current = router.traffic(route, choice, note.traffic or traffic) if route else None
+        served = [it for it in leaving if current and current.weight(it)]
 
         async def is_ready(track: Track) -> bool:
             return _ready(state.tracks.get(track)) > 0
@@ -63,15 +71,49 @@ class KubernetesTraffic(Cluster, TrafficSplit):
             made = await Writer(self.client, target, fence).create(kind, body)
             await self._accepted(target, kind, made)
             return True
+        writer = Writer(self.client, target, fence)
+        for track in leaving:
+            if track not in served:
+                await withdraw(writer, track)  # before the Service picks it
+        choice = replace(choice, beside={}) if leaving else choice
         patch = route_patch(route, router, choice, traffic, note, fence, state.lease)
         changed = not applies(patch, route)
         if changed:
             written = await self.client.patch(kind, target.namespace, manifests.route_name(target), patch)
             if not traffic.same(ALL_TO_STABLE):  # the way back waits for nobody
                 await self._accepted(target, kind, written, before=route)
+        for track in served:
+            await withdraw(writer, track)  # after stable's pods are picked, too: there is always somebody who answers
         if "preview" in state.tracks and not _ready(state.tracks["preview"]):
             await preview.close_route(self.client, target, fence)
         return changed
+
+    async def keep_picking(self, target: Target, fence: int) -> None:
+        """Where a Service picks stable's pods by their template: let it pick them, too, when somebody else rolls them.
+
+        In the middle of that only a track without traffic can be told from stable by leaving.
+        """
+        if router_of(target).pods_make_weight:
+            await self._retried(target, lambda: self._keep_picking(target, fence))
+
+    async def _keep_picking(self, target: Target, fence: int) -> None:
+        service = await self.client.get(SERVICES, target.namespace, manifests.service_name(target))
+        picked = (service or {}).get("spec", {}).get("selector") or {}
+        if service is None or HASH not in picked:
+            return
+        state, writer = await read_state(self.client, target), Writer(self.client, target, fence)
+        leases.refuse_others(state.lease, target, fence)
+        if state.stable is None:
+            return
+        pin = await stable_pin(self.client, target, state.stable)
+        if pin is None:
+            log.warning("%s is rolled by somebody else: what runs beside it leaves.", manifests.stable_name(target))
+            for track in state.beside:
+                await withdraw(writer, track)
+            await free_selector(writer)
+        elif picked.get(pin[0]) != pin[1]:
+            choice = backends(target, state, pin)
+            await write_selector(writer, service, router_of(target).spec(service, choice, ALL_TO_STABLE))
 
     async def divert(self, target: Target, fence: int) -> bool:
         """The Services of the tracks beside stable pick stable's pods."""

@@ -8,14 +8,11 @@ import time
 from release_pipelines.adapters.kubernetes.client import (
     DEPLOYMENTS,
     LEASES,
-    PODS,
     SERVICES,
     STRATEGIC,
     Conflict,
     Object,
-    Resource,
 )
-from release_pipelines.adapters.kubernetes.router import Backends, applies
 from release_pipelines.adapters.platforms.kubernetes import (
     access,
     autoscaling,
@@ -39,17 +36,15 @@ from release_pipelines.adapters.platforms.kubernetes.state import (
     stable_pin,
     track_status,
 )
+from release_pipelines.adapters.platforms.kubernetes.withdrawal import free_selector, remove, withdraw, write_selector
 from release_pipelines.adapters.platforms.kubernetes.writes import Writer
-from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import BESIDE, Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.ports.platform import Workloads
-
-WITHDRAW_SECONDS = 30.0
-"""Time that the pods of a track that is withdrawn have to end, in seconds."""
 
 
 class KubernetesWorkloads(Cluster, Workloads):
@@ -145,8 +140,8 @@ class KubernetesWorkloads(Cluster, Workloads):
         if patch is None and template is None:
             return False
         if router_of(target).withdraws_before_deploy(service):
-            await asyncio.gather(*(self._withdraw(writer, track) for track in BESIDE))
-            await self._free_selector(writer)
+            await asyncio.gather(*(withdraw(writer, track) for track in BESIDE))
+            await free_selector(writer)
         if template:
             await writer.replace(DEPLOYMENTS, stable, manifests.restored(stable, template, share, now))
         else:
@@ -242,14 +237,7 @@ class KubernetesWorkloads(Cluster, Workloads):
         choice = backends(target, state, pin, coming=track)
         router = router_of(target)
         if router.traffic(service, choice, None).weight(track) == 0:
-            await self._write_selector(writer, service, router.spec(service, choice, ALL_TO_STABLE))
-
-    async def _write_selector(self, writer: Writer, service: Object, spec: Object) -> bool:
-        leases.refuse_older(service, writer.target, writer.fence)
-        if applies({"spec": spec}, service):
-            return False
-        await writer.patch(SERVICES, service, {"spec": spec})
-        return True
+            await write_selector(writer, service, router.spec(service, choice, ALL_TO_STABLE))
 
     async def _retire(self, target: Target, track: Track, fence: int) -> bool:
         state = await read_state(self.client, target)
@@ -264,46 +252,14 @@ class KubernetesWorkloads(Cluster, Workloads):
         removed = [await preview.close_route(self.client, target, fence) if track == "preview" else False]
         removed.append(await autoscaling.unscale_track(self.client, target, track))
         if router_of(target).pods_make_weight:
-            removed.append(await self._withdraw(writer, track))
+            removed.append(await withdraw(writer, track))
             if set(state.beside) <= {track}:
-                removed.append(await self._free_selector(writer))
+                removed.append(await free_selector(writer))
         for kind in (
             DEPLOYMENTS,
             SERVICES,
         ):  # the Deployment first: it bears the fence, also where a release made no Service
-            removed.append(await self._remove(writer, kind, track))
+            removed.append(await remove(writer, kind, track))
         if set(state.beside) <= {track}:  # the release has ended, in whatever way
             removed.append(await autoscaling.release_capacity(self.client, target))
         return any(removed)
-
-    async def _remove(self, writer: Writer, kind: Resource, track: Track) -> bool:
-        """Remove a track's Deployment or Service; one that is the team's own stays."""
-        target = writer.target
-        found = await self.client.get(kind, target.namespace, manifests.deployment_name(target, track))
-        own = found is not None and ownership.is_track(found, target, track)
-        return await writer.delete(kind, found if own else None)
-
-    async def _withdraw(self, writer: Writer, track: Track) -> bool:
-        """Where pods make the weight: remove the track, and wait until none of its pods could get requests."""
-        target = writer.target
-        gone = await self._remove(writer, DEPLOYMENTS, track)
-        deadline = time.time() + WITHDRAW_SECONDS
-        labels = ",".join(f"{key}={value}" for key, value in manifests.own_labels(target, track).items())
-        while any(
-            not pod["metadata"].get("deletionTimestamp")
-            for pod in await self.client.find(PODS, target.namespace, labels)
-        ):
-            if time.time() > deadline:
-                raise PlatformUnavailable(f"Pods of {manifests.deployment_name(target, track)} have not ended yet.")
-            await asyncio.sleep(0.2)
-        return gone
-
-    async def _free_selector(self, writer: Writer) -> bool:
-        """Where pods make the weight: give the Service its own selector back, when no track is left that it must not pick."""
-        target = writer.target
-        service = await self.client.get(SERVICES, target.namespace, manifests.service_name(target))
-        if service is None:
-            return False
-        alone = Backends(manifests.stable_name(target), target.namespace, target.workload.port)
-        free = router_of(target).spec(service, alone, ALL_TO_STABLE)
-        return await self._write_selector(writer, service, free)

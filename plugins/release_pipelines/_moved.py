@@ -100,7 +100,7 @@ MODULES = {
     "platforms": "",
     "platforms.base": "core.ports.platform core.errors",
     "platforms.container_host": "adapters.platforms.container_host.platform",
-    "platforms.container_host.engine": "adapters.platforms.container_host.engine",
+    "platforms.container_host.engine": "adapters.platforms.container_host.engine adapters.platforms.container_host.logs",
     "platforms.container_host.platform": (
         "adapters.platforms.container_host.platform adapters.platforms.container_host.host "
         "adapters.platforms.container_host.jobs"
@@ -117,7 +117,7 @@ MODULES = {
     "platforms.kubernetes.looking": "adapters.platforms.kubernetes.state adapters.platforms.kubernetes.routing",
     "platforms.kubernetes.platform": (
         "adapters.platforms.kubernetes.platform adapters.platforms.kubernetes.cluster "
-        "adapters.platforms.kubernetes.workloads"
+        "adapters.platforms.kubernetes.workloads adapters.platforms.kubernetes.withdrawal"
     ),
     "platforms.kubernetes.preview": "adapters.platforms.kubernetes.preview",
     "platforms.kubernetes.readiness": "adapters.platforms.kubernetes.readiness adapters.platforms.kubernetes.reasons "

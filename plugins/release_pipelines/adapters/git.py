@@ -170,15 +170,19 @@ class Git:
             }
 
     def _git(self, arguments: list[str], env: dict[str, str]) -> str:
-        try:
-            done = subprocess.run(["git", *arguments], env=env, capture_output=True, timeout=TIMEOUT)
-        except FileNotFoundError:
-            raise GitError("The command git is missing on this worker: install it.") from None
-        except subprocess.TimeoutExpired:
-            raise PlatformUnavailable(f"Git got no answer from {self.shown} within {TIMEOUT:.0f} s.") from None
-        if done.returncode == 0:
-            return clean(done.stdout, OUTPUT_LIMIT)
-        raise self._failure(clean(done.stderr, OUTPUT_LIMIT))
+        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+            try:
+                done = subprocess.run(["git", *arguments], env=env, stdout=stdout, stderr=stderr, timeout=TIMEOUT)
+            except FileNotFoundError:
+                raise GitError("The command git is missing on this worker: install it.") from None
+            except subprocess.TimeoutExpired:
+                raise PlatformUnavailable(f"Git got no answer from {self.shown} within {TIMEOUT:.0f} s.") from None
+            said = stderr if done.returncode else stdout
+            said.seek(0)
+            text = clean(said.read(5 * OUTPUT_LIMIT), OUTPUT_LIMIT)  # however much a server makes Git say
+        if done.returncode:
+            raise self._failure(text)
+        return text
 
     def _failure(self, stderr: str) -> PlatformError:
         """The error behind Git's own words."""

@@ -1,12 +1,48 @@
-"""How HTTP leaves this machine: by the proxies and the certificates that the environment names, whichever client asks."""
+"""How HTTP leaves this machine: by the proxies and the certificates that the environment names, whichever client asks.
+
+And how much of an answer comes in: whatever is at the other end, it does not fill this machine's memory."""
 
 from __future__ import annotations
 
 import os
 import ssl
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import aiohttp
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name a file of trusted certificates; the first that is set counts."""
+
+ANSWER_BYTES = 100_000_000
+"""Maximum length of an answer that is read as a whole, in bytes."""
+EXCERPT_BYTES = 100_000
+"""So much of an answer is read that only explains something, in bytes."""
+
+
+async def whole(response: aiohttp.ClientResponse, limit: int = ANSWER_BYTES) -> bytes:
+    """The answer's body.
+
+    :raises aiohttp.ClientPayloadError: when it is longer than ``limit`` bytes.
+    """
+    import aiohttp
+
+    body = await excerpt(response, limit + 1)
+    if len(body) > limit:
+        raise aiohttp.ClientPayloadError(f"its answer is longer than {limit:,} bytes")
+    return body
+
+
+async def excerpt(response: aiohttp.ClientResponse, limit: int = EXCERPT_BYTES) -> bytes:
+    """The beginning of the answer's body; the connection is closed where there is more."""
+    body = bytearray()
+    while len(body) < limit:
+        piece = await response.content.read(limit - len(body))
+        if not piece:
+            return bytes(body)
+        body += piece
+    response.close()
+    return bytes(body)
 
 
 def proxy_of(url: str) -> str | None:

@@ -36,7 +36,10 @@ def smoke_test(target: Target, paths: list[str], version: str | None) -> None:
         end = time.monotonic() + max(PATIENCE_SECONDS, target.settles_within or 0.0)
         while True:
             try:
-                answer = requests.get(url, headers=host_header(target), timeout=5, allow_redirects=False)
+                with requests.get(
+                    url, headers=host_header(target), timeout=5, allow_redirects=False, stream=True
+                ) as answer:  # of what it says only the headers count: a page may never end
+                    pass
                 actual_version = answer.headers.get(target.version_header)
                 wrong = not 200 <= answer.status_code < 300 or (version is not None and actual_version != version)
                 problem = f"{answer.status_code} from version {one_line(actual_version or 'unknown', 200)}"

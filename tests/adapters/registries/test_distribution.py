@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,6 +27,8 @@ class Registry(BaseHTTPRequestHandler):
         allowed = self.headers.get("Authorization") == "Bearer token-of-ann"
         if self.path.startswith("/v2/broken/"):
             self.answer(503)
+        elif self.path.startswith("/v2/endless/"):
+            self.answer(200)  # names no digest
         elif self.path.startswith("/v2/private/") and not allowed:
             realm = f'Bearer realm="http://{self.headers["Host"]}/token",service="here",scope="pull"'
             self.answer(401, {"WWW-Authenticate": realm})
@@ -35,6 +38,12 @@ class Registry(BaseHTTPRequestHandler):
             self.answer(404)
 
     def do_GET(self) -> None:
+        if self.path.startswith("/v2/endless/"):
+            self.send_response(200)
+            self.end_headers()
+            with suppress(ConnectionError):
+                while True:
+                    self.wfile.write(b"x" * 65_536)
         if not self.path.startswith("/token?service=here&scope=pull"):
             self.answer(404)
         elif self.headers.get("Authorization") != BASIC:
@@ -88,3 +97,9 @@ def test_a_registry_that_is_away_or_broken_is_worth_another_try(port: int) -> No
         registry_at(port).digest_of("broken/shop", "1.0.0")
     with pytest.raises(PlatformUnavailable, match="does not answer"):
         registry_at(free_port()).digest_of("open/shop", "1.0.0")
+
+
+def test_a_manifest_that_never_ends_is_a_sentence(port: int) -> None:
+    registry = Distribution(Connection(host="127.0.0.1", port=port, extra={"insecure": True}))
+    with pytest.raises(PlatformUnavailable, match="its answer is longer than 10,000,000 bytes"):
+        registry.digest_of("endless/shop", "1.0.0")

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.features.helpers import Ti
 
 
 class App(BaseHTTPRequestHandler):
-    """Version 1.1.0: ``/`` works, ``/moved`` sends elsewhere, ``/broken`` fails; at ``/api/v1/query`` it has no number."""
+    """Version 1.1.0: ``/`` works, ``/moved`` sends elsewhere, ``/broken`` fails, ``/events`` never ends; at ``/api/v1/query`` it has no number."""
 
     def do_GET(self) -> None:
         status = {"/moved": 302, "/broken": 500}.get(self.path, 200)
@@ -28,9 +29,13 @@ class App(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("X-App-Version", "1.1.0")
         self.send_header("Location", "/")
-        self.send_header("Content-Length", str(len(body)))
+        if self.path != "/events":
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):
+            self.wfile.write(body)
+            while self.path == "/events":
+                self.wfile.write(b"x" * 65_536)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -55,6 +60,10 @@ def smoke(url: str, path: str, version: str = "1.1.0") -> list[str]:
 
 def test_an_answer_from_the_right_version_is_enough(url: str) -> None:
     assert smoke(url, "/") == [f"{url}/"]
+
+
+def test_a_page_that_never_ends_answers_by_its_headers(url: str) -> None:
+    assert smoke(url, "/events") == [f"{url}/events"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.adapters.outbound import excerpt, whole
 from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.text import clean, one_line
 
@@ -289,7 +290,9 @@ class Client:
                 **options,
             )
             async with response:
-                return response.status, await response.text(errors="replace"), response.headers
+                # What stands behind the API server's proxy may send anything: of that only the beginning can be the server's own.
+                body = await (excerpt if "/proxy/" in path else whole)(response)
+                return response.status, body.decode(errors="replace"), response.headers
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if isinstance(
                 error, (aiohttp.ClientSSLError, ssl.SSLError)

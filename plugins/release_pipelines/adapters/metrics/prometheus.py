@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.adapters.outbound import proxy_of, trusting
+from release_pipelines.adapters.outbound import proxy_of, trusting, whole
 from release_pipelines.core.errors import BadQuery, MetricsUnavailable
 from release_pipelines.core.text import one_line
 
@@ -211,6 +211,6 @@ class PrometheusReader:
                 ssl=self.trusted,
                 proxy=proxy_of(self.url),
             ) as response:
-                return response.status, await response.read()
+                return response.status, await whole(response)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise away(self.url, error) from error

@@ -59,7 +59,9 @@ def post(request: httpx.Request, connection: str) -> None:
     with httpx.Client(timeout=TIMEOUT) as client:
         for attempt in Retrying(**_retries()):
             with attempt, _errors(connection):
-                _check(client.send(request), connection)
+                answer = client.send(request, stream=True)  # of what it says only the status counts
+                answer.close()
+                _check(answer, connection)
 
 
 async def apost(request: httpx.Request, connection: str) -> None:
@@ -70,7 +72,9 @@ async def apost(request: httpx.Request, connection: str) -> None:
     async with httpx.AsyncClient(timeout=TIMEOUT) as client:
         async for attempt in AsyncRetrying(**_retries()):
             with attempt, _errors(connection):
-                _check(await client.send(request), connection)
+                answer = await client.send(request, stream=True)
+                await answer.aclose()
+                _check(answer, connection)
 
 
 @contextmanager

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 20.0
 """Maximum wait for an answer, in seconds."""
+ANSWER_BYTES = 10_000_000
+"""Maximum length of an answer, in bytes; a manifest has at most 4 MiB."""
+PIECE_BYTES = 65_536
 
 MANIFESTS = ", ".join(
     (
@@ -92,14 +95,14 @@ class Distribution:
     def _ask(self, client: httpx.Client, method: str, url: str) -> httpx.Response:
         """The answer to a request, made again with a token where the registry wants one (a "bearer challenge")."""
         basic = (self.login.user, self.login.password) if self.login else None
-        answer = client.request(method, url, auth=basic)
+        answer = self._request(client, method, url, auth=basic)
         challenge = answer.headers.get("WWW-Authenticate", "")
         if answer.status_code != 401 or not challenge.lower().startswith("bearer "):
             return answer
         asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         if "realm" not in asked:
             return answer
-        response = client.get(asked.pop("realm"), params=asked, auth=basic)
+        response = self._request(client, "GET", asked.pop("realm"), params=asked, auth=basic)
         if response.status_code != 200:
             return response if response.status_code == 429 or response.status_code >= 500 else answer
         try:
@@ -107,7 +110,20 @@ class Distribution:
             token = given.get("token") or given.get("access_token") or ""
         except (ValueError, AttributeError):
             raise PlatformUnavailable(f"The registry {self.host} gives no token: its answer cannot be read.") from None
-        return client.request(method, url, headers={"Authorization": f"Bearer {token}"})
+        return self._request(client, method, url, headers={"Authorization": f"Bearer {token}"})
+
+    def _request(self, client: httpx.Client, method: str, url: str, **options: Any) -> httpx.Response:
+        """The answer with its body, of bearable length: what it is sent by may be anything."""
+        import httpx
+
+        with client.stream(method, url, **options) as answer:
+            body = bytearray()
+            for piece in answer.iter_bytes(PIECE_BYTES):
+                body += piece
+                if len(body) > ANSWER_BYTES:
+                    raise httpx.DecodingError(f"its answer is longer than {ANSWER_BYTES:,} bytes")
+        headers = [it for it in answer.headers.items() if it[0] not in ("content-encoding", "content-length")]
+        return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 
 
 REGISTRY = Distribution

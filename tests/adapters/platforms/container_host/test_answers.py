@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.adapters.platforms.container_host.engine import _progress, _refusal, unframed
-from release_pipelines.core.errors import CredentialsRefused, Forbidden
+from release_pipelines.adapters import outbound
+from release_pipelines.adapters.platforms.container_host import engine as engines
+from release_pipelines.adapters.platforms.container_host.engine import Engine, NoSuchImage, _progress, _refusal
+from release_pipelines.adapters.platforms.container_host.logs import LogEnd, unframed
+from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformUnavailable
 from release_pipelines.core.model.observation import Answer, TrackStatus
 
 
@@ -20,6 +29,83 @@ def test_a_log_of_megabytes_in_frames_is_put_together_at_once() -> None:
     piece = b"x" * 1000
     frame = b"\1\0\0\0" + len(piece).to_bytes(4, "big") + piece
     assert len(unframed(frame * 20_000)) == 20_000_000
+
+
+@given(st.binary(max_size=300), st.integers(1, 20))
+def test_a_log_that_comes_in_pieces_is_the_same(data: bytes, size: int) -> None:
+    log = LogEnd()
+    for at in range(0, len(data), size):
+        log.take(data[at : at + size])
+    assert log.text == unframed(data)
+
+
+@asynccontextmanager
+async def answering(send: Callable[[web.StreamResponse], Awaitable[None]]) -> AsyncIterator[Engine]:
+    """An engine that sends this to every question."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            await send(response)
+        return response
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    server = TestServer(app)
+    await server.start_server()
+    engine = Engine(str(server.make_url("")).rstrip("/"))
+    try:
+        yield engine
+    finally:
+        await engine.close()
+        await server.close()
+
+
+@pytest.mark.parametrize("framed", [True, False])
+async def test_a_line_of_any_length_takes_no_memory(framed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    size, piece = 60_000_000, b"x" * 1_000_000
+    monkeypatch.setattr(engines, "LOG_LIMIT", 1000)
+
+    async def send(response: web.StreamResponse) -> None:
+        end = b"\nthe reason"
+        if framed:
+            await response.write(b"\1\0\0\0" + (size + len(end)).to_bytes(4, "big"))
+        for _ in range(size // len(piece)):
+            await response.write(piece)
+        await response.write(end)
+
+    async with answering(send) as engine:
+        tracemalloc.start()
+        lines = await engine.logs("shop", 5)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert lines.endswith("x\nthe reason")
+    assert len(lines) <= 1000
+    assert peak < size / 4
+
+
+async def test_an_answer_that_never_ends_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound.whole, "__defaults__", (1_000_000,))
+
+    async def send(response: web.StreamResponse) -> None:
+        while True:
+            await response.write(b"[" * 1_000_000)
+
+    async with answering(send) as engine:
+        with pytest.raises(PlatformUnavailable, match="its answer is longer than 1,000,000 bytes"):
+            await engine.containers({})
+
+
+async def test_the_error_of_a_pull_is_found_behind_a_line_of_any_length() -> None:
+    async def send(response: web.StreamResponse) -> None:
+        for _ in range(5):
+            await response.write(b"x" * 1_000_000)
+        await response.write(b'\n{"error": "manifest unknown"}\n')
+
+    async with answering(send) as engine:
+        with pytest.raises(NoSuchImage, match="the registry has no image shop:1"):
+            await engine.pull("shop:1")
 
 
 @given(st.binary(max_size=300))

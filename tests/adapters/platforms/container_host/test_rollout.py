@@ -7,9 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.adapters.platforms.container_host.engine import NoSuchImage, pull_error, unframed
+from release_pipelines.adapters.platforms.container_host.engine import NoSuchImage, pull_error
 from release_pipelines.adapters.platforms.container_host.engine import usage as usage_of
 from release_pipelines.adapters.platforms.container_host.keeper import pause_before, target_of
+from release_pipelines.adapters.platforms.container_host.logs import unframed
 from release_pipelines.adapters.platforms.container_host.replicas import container_body, memory_bytes
 from release_pipelines.adapters.platforms.container_host.rollout import (
     Plan,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from release_pipelines.adapters.outbound import excerpt, whole
+from release_pipelines.adapters.platforms.container_host.logs import LogEnd
 from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.observation import Usage
 from release_pipelines.core.text import clean, one_line
@@ -19,12 +22,18 @@ from release_pipelines.core.text import clean, one_line
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
+log = logging.getLogger(__name__)
+
 ANSWER_SECONDS = 30.0
 PULL_SILENCE_SECONDS = 120.0
 USAGE_SECONDS = 1.0
 """CPU is looked at over this long where the engine itself compares no two readings."""
 LOG_LIMIT = 100_000
-"""Maximum length of a container's log that is read, in characters."""
+"""Maximum length of a container's log that is kept, in characters."""
+PIECE_BYTES = 65_536
+"""So much of an answer that comes piece by piece is taken in at once, in bytes."""
+LINE_BYTES = 1_000_000
+"""Maximum length of a line of a pull's progress, in bytes."""
 STOP_SECONDS = 10
 """How long a container may take to end after SIGTERM before it is killed."""
 
@@ -104,7 +113,8 @@ class Engine:
             url = URL(f"{self._base}{path}", encoded=True)
             async with self._opened().request(method, url, **options) as response:
                 if response.status >= 400:
-                    raise _refusal(response.status, await response.text(errors="replace"), f"{method} {path}")
+                    said = (await excerpt(response)).decode(errors="replace")
+                    raise _refusal(response.status, said, f"{method} {path}")
                 yield response
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             if isinstance(getattr(error, "os_error", error), PermissionError):
@@ -117,7 +127,7 @@ class Engine:
     async def _json(self, method: str, path: str, **options: Any) -> Any:
         async with self._answer(method, path, **options) as response:
             try:
-                return json.loads(await response.read())
+                return json.loads(await whole(response))
             except ValueError as error:
                 raise PlatformUnavailable(
                     f"The container engine at {self.url} answers {method} {path.split('?')[0]} with something that is no JSON."
@@ -175,7 +185,7 @@ class Engine:
         path = f"/images/create?fromImage={quote(reference, safe='')}"
         try:
             async with self._answer("POST", path, headers=headers, timeout=timeout) as response:
-                async for line in response.content:
+                async for line in _lines(response):
                     status = _progress(line)
                     if status.get("error"):  # a pull that fails midway still began with status 200
                         raise EngineRefusal(500, clean(status["error"]))
@@ -242,12 +252,18 @@ class Engine:
         return int(answer["StatusCode"])
 
     async def logs(self, name: str, lines: int) -> str:
-        """The last lines that a container wrote; empty if there are none or it is gone."""
+        """The last lines that a container wrote; empty if there are none or it is gone.
+
+        A line may be of any length: only the end of what comes is kept.
+        """
+        end = LogEnd(LOG_LIMIT)
         try:
             async with self._answer("GET", f"/containers/{name}/logs?stdout=true&stderr=true&tail={lines}") as response:
-                return "\n".join(clean(unframed(await response.read()), LOG_LIMIT, "end").splitlines()[-lines:])
-        except PlatformError:  # it explains, and decides nothing
-            return ""
+                async for piece in response.content.iter_chunked(PIECE_BYTES):
+                    end.take(piece)
+        except PlatformError as error:  # it explains, and decides nothing
+            log.info("The log of %s was not read to its end: %s", name, error)
+        return "\n".join(clean(end.text, LOG_LIMIT, "end").splitlines()[-lines:])
 
     async def usage(self, name: str) -> Usage:
         """CPU and memory of a running container as a share of its limits."""
@@ -292,14 +308,15 @@ def pull_error(reference: str, message: str) -> PlatformError:
     return PlatformUnavailable(f"The registry cannot be asked for {reference}: {message}")
 
 
-def unframed(data: bytes) -> str:
-    """Text of a log stream: without a terminal, each piece has a header of 8 bytes that ends with its length."""
-    pieces, at = [], 0
-    while at + 8 <= len(data) and data[at] in (0, 1, 2) and data[at + 1 : at + 4] == b"\0\0\0":
-        size = int.from_bytes(data[at + 4 : at + 8], "big")
-        pieces.append(data[at + 8 : at + 8 + size])
-        at += 8 + size
-    return (b"".join(pieces) if at else data).decode(errors="replace")
+async def _lines(response: ClientResponse) -> AsyncIterator[bytes]:
+    """The lines of an answer as they come; of one that is too long to mean anything the end."""
+    begun = b""
+    async for piece in response.content.iter_chunked(PIECE_BYTES):
+        *lines, begun = (begun + piece).split(b"\n")
+        for line in lines:
+            yield line
+        begun = begun[-LINE_BYTES:]
+    yield begun
 
 
 def usage(host: dict[str, Any], stats: dict[str, Any]) -> Usage:

@@ -58,6 +58,11 @@ class RouteNote(Stored):
                 data["traffic"] = {"weights": {"stable": 100 - weight, "canary": weight}}
         return data
 
+    @property
+    def changed_at(self) -> float:
+        """Unix time of the last change of the traffic that is noted, in seconds; 0 where none is."""
+        return max(self.started_at or 0.0, self.verdict.decided_at if self.verdict else 0.0)
+
     def of(self, app: str) -> RouteNote:
         """The note as one of this app: a last good version that names another app is none."""
         if self.last_good is None or self.last_good.app == app:

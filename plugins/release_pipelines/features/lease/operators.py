@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+CLEANUP_SECONDS = 120.0
+"""Longest time that the removal of what has drained may take, in seconds: an autoscaler may have to see first that traffic is back."""
+
+
 class TakeLeaseOperator(ReleaseOperator):
     """Take the lease, and so become the only writer for an app in an environment.
 
@@ -223,7 +227,7 @@ class GiveBackLeaseOperator(ReleaseOperator):
                     RetireTrigger(target=to_json(target), fence=lease.fence, at=time.time() + drain),
                     returned,
                     lease,
-                    drain + 60,
+                    drain + CLEANUP_SECONDS,
                 )
         elif good := self._revert_of(observed):
             self.log.warning("The release was left unfinished: stable gets %s back.", good.version)

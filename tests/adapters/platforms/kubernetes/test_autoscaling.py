@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -11,11 +13,14 @@ from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, SERVICES, 
 from release_pipelines.adapters.platforms.kubernetes import access, autoscaling
 from release_pipelines.core.errors import Forbidden
 from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import RouterSettings, Target, Workload
 from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes
 
 HPAS = Resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+ROUTES = Resource("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute")
 SCALED = Resource("keda.sh/v1alpha1", "scaledobjects", "ScaledObject")
 OLD, NEW = (Artifact(app="web", version=f"1.{n}.0", image="shop/web", digest=f"sha256:{n:064}") for n in (0, 1))
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}
@@ -100,6 +105,44 @@ async def test_a_release_that_was_killed_leaves_what_the_next_one_puts_back() ->
     await platform.deploy(target(), "canary", NEW, 1, lease.fence)
     assert minimum(client) == 8
     await platform.retire(target(), "canary", lease.fence)
+    assert minimum(client) == 2
+
+
+async def give_back(client: MemoryClient, at: float) -> None:
+    """All traffic is stable's since ``at``."""
+    rules = [{"backendRefs": [{"name": "web", "port": 8080}]}]
+    client.add(ROUTES, {"metadata": {"name": "web"}, "spec": {"rules": rules}})
+    await kubernetes(client).split(target(), ALL_TO_STABLE, RouteNote(started_at=at), 1)
+
+
+def shrinking(client: MemoryClient, limited: bool = True) -> None:
+    """The autoscaler says whether nothing but its minimum keeps it from scaling down."""
+    condition = {"type": "ScalingLimited", "reason": "TooFewReplicas" if limited else "DesiredWithinRange"}
+    own(client)["status"] = {"conditions": [condition]}  # type: ignore[index]
+
+
+async def test_stable_is_not_taken_down_before_its_autoscaler_has_seen_that_the_traffic_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(autoscaling, "LOOK_SECONDS", 0.01)
+    client = await cluster(hpa(2))
+    await begin(client)
+    shrinking(client)
+    await give_back(client, time.time())
+    ended = asyncio.create_task(end(client))
+    await asyncio.sleep(0.1)
+    assert (minimum(client), ("deployments", "web-canary") in client.objects) == (6, False)
+    shrinking(client, limited=False)
+    await asyncio.wait_for(ended, 10)
+    assert minimum(client) == 2
+
+
+async def test_an_autoscaler_that_wants_less_for_long_has_its_minimum_back_at_once() -> None:
+    client = await cluster(hpa(2))
+    await begin(client)
+    shrinking(client)
+    await give_back(client, time.time() - autoscaling.SEEN_SECONDS)
+    await asyncio.wait_for(end(client), 10)
     assert minimum(client) == 2
 
 

@@ -6,8 +6,10 @@ there is kept in an annotation of the same object, so that any restart, rollback
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +27,10 @@ KEPT = PREFIX + "kept-minimum"
 MANAGED = "app.kubernetes.io/managed-by"
 OF_PODS = ("Resource", "ContainerResource", "Pods")
 """Kinds of metrics that are about a Deployment's own pods: another Deployment can be scaled by them, too."""
+SEEN_SECONDS = 60.0
+"""Longest time until an autoscaler has seen traffic that is back, in seconds: pods are measured every 15 s, and it looks as often."""
+LOOK_SECONDS = 1.0
+"""Pause between two looks whether it has, in seconds."""
 WITH_OWN: tuple[Track, ...] = ("canary", "preview")
 """Tracks that get an autoscaler of their own; a baseline has to stay as large as what it is compared with."""
 
@@ -127,18 +133,45 @@ async def keep_capacity(client: Client, target: Target, stable: Object, fence: i
     return scaler
 
 
-async def release_capacity(client: Client, target: Target) -> bool:
-    """Give stable's autoscaler its own minimum back; returns whether it was raised."""
-    scaler = await scaler_of(client, target.namespace, manifests.stable_name(target))
-    return scaler is not None and await _change(client, target, scaler, lambda current: restored(scaler, current))
+async def release_capacity(client: Client, target: Target, since: float = 0.0) -> bool:
+    """Give stable's autoscaler its own minimum back; returns whether it was raised.
+
+    One that has not seen yet that the traffic is back would make stable smaller at once: it gets a while to see it.
+
+    :param since: Unix time in seconds since which stable has had all traffic.
+    """
+    while scaler := await scaler_of(client, target.namespace, manifests.stable_name(target)):
+        seen = time.time() >= since + SEEN_SECONDS or not _would_shrink(scaler.hpa)
+        if seen or not await _is_raised(client, target, scaler):
+            return await _change(client, target, scaler, lambda current: restored(scaler, current))
+        await asyncio.sleep(LOOK_SECONDS)
+    return False
+
+
+def _would_shrink(hpa: Object) -> bool:
+    """Whether nothing but its minimum keeps an HPA from scaling down, as it says."""
+    conditions = hpa.get("status", {}).get("conditions") or []
+    return any(it.get("type") == "ScalingLimited" and it.get("reason") == "TooFewReplicas" for it in conditions)
+
+
+async def _is_raised(client: Client, target: Target, scaler: Scaler) -> bool:
+    try:
+        return kept_of(await _current(client, target, scaler)) is not None
+    except Forbidden:
+        return False
+
+
+async def _current(client: Client, target: Target, scaler: Scaler) -> Object:
+    """The object whose minimum it is, as it is now; empty where it is gone."""
+    if scaler.scaled_object:
+        return await client.get(scaler.resource, target.namespace, scaler.name) or {}
+    return scaler.hpa
 
 
 async def _change(client: Client, target: Target, scaler: Scaler, made: Callable[[Object], Object | None]) -> bool:
     """Patch the object whose minimum it is. An account that may not is told by preflight; a release under way goes on."""
     try:
-        current = scaler.hpa
-        if scaler.scaled_object:
-            current = await client.get(scaler.resource, target.namespace, scaler.name) or {}
+        current = await _current(client, target, scaler)
         if not current:
             return False
         patch = made(current)

@@ -261,5 +261,6 @@ class KubernetesWorkloads(Cluster, Workloads):
         ):  # the Deployment first: it bears the fence, also where a release made no Service
             removed.append(await remove(writer, kind, track))
         if set(state.beside) <= {track}:  # the release has ended, in whatever way
-            removed.append(await autoscaling.release_capacity(self.client, target))
+            since = route.note.changed_at if route else 0.0
+            removed.append(await autoscaling.release_capacity(self.client, target, since))
         return any(removed)

@@ -15,17 +15,24 @@ from release_pipelines.core.ports.platform import PLATFORMS, Connections
 if TYPE_CHECKING:
     from airflow.sdk import Connection as AirflowConnection
 
+    from release_pipelines.core.model.connection import Connection
     from release_pipelines.core.model.target import Target
     from release_pipelines.core.ports.platform import Platform
 
 T = TypeVar("T")
 
 
-def _build(target: Target, connection: AirflowConnection, registry: AirflowConnection) -> Platform:
+def _build(
+    target: Target,
+    connection: AirflowConnection,
+    registry: AirflowConnection,
+    reread_registry: Callable[[], Awaitable[Connection]] | None = None,
+) -> Platform:
     connections = Connections(
         platform=values_of(connection),
         registry=values_of(registry),
         kubernetes_client=lambda: _kubernetes_client(target.platform_connection),
+        reread_registry=reread_registry,
     )
     return PLATFORMS.get(target.platform).open(target, connections)
 
@@ -55,11 +62,16 @@ class PlatformHook(BaseHook):
         )
 
     async def aplatform(self) -> Platform:
-        """The same for triggers."""
+        """The same for triggers, which outlive a registry's password."""
+
+        async def registry() -> Connection:
+            return values_of(await self.aget_connection(self.target.registry_connection))
+
         return _build(
             self.target,
             await self.aget_connection(self.target.platform_connection),
             await self.aget_connection(self.target.registry_connection),
+            registry,
         )
 
     def call(self, work: Callable[[Platform], Awaitable[T]]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -164,18 +164,27 @@ class Connections:
     registry: Connection
     kubernetes_client: Callable[[], AbstractAsyncContextManager[Any]]
     """Opens an API client (``kubernetes_asyncio``) of the cluster that the platform's connection describes."""
+    reread_registry: Callable[[], Awaitable[Connection]] | None = None
+    """The registry's connection as it is now: what lasts for hours outlives a password. None: nothing here does."""
 
     @property
     def registry_auth(self) -> dict[str, str] | None:
         """Credentials for the registry, as engines and clusters want them; None for an open one."""
-        registry = self.registry
-        if not registry.login:
-            return None
-        return {
-            "serveraddress": registry.host or "",
-            "username": registry.login,
-            "password": registry.password or "",
-        }
+        return _auth(self.registry)
+
+    async def registry_auth_now(self) -> dict[str, str] | None:
+        """The same as they are now."""
+        return _auth(await self.reread_registry() if self.reread_registry else self.registry)
+
+
+def _auth(registry: Connection) -> dict[str, str] | None:
+    if not registry.login:
+        return None
+    return {"serveraddress": registry.host or "", "username": registry.login, "password": registry.password or ""}
+
+
+RegistryAuth = Callable[[], Awaitable[dict[str, str] | None]]
+"""Credentials for the registry as they are now."""
 
 
 @runtime_checkable

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -40,11 +43,16 @@ def test_a_log_that_comes_in_pieces_is_the_same(data: bytes, size: int) -> None:
 
 
 @asynccontextmanager
-async def answering(send: Callable[[web.StreamResponse], Awaitable[None]]) -> AsyncIterator[Engine]:
-    """An engine that sends this to every question."""
+async def answering(
+    send: Callable[[web.StreamResponse], Awaitable[None]], password: str = "", **given: Any
+) -> AsyncIterator[Engine]:
+    """An engine that sends this to every question; to pulls, where there is a password, only with it."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
+        auth = json.loads(base64.urlsafe_b64decode(request.headers.get("X-Registry-Auth", "e30=")))
+        if password and auth.get("password") != password:
+            return web.json_response({"message": "unauthorized: authentication required"}, status=500)
         await response.prepare(request)
         with suppress(ConnectionError):
             await send(response)
@@ -54,7 +62,7 @@ async def answering(send: Callable[[web.StreamResponse], Awaitable[None]]) -> As
     app.router.add_route("*", "/{path:.*}", handle)
     server = TestServer(app)
     await server.start_server()
-    engine = Engine(str(server.make_url("")).rstrip("/"))
+    engine = Engine(str(server.make_url("")).rstrip("/"), **given)
     try:
         yield engine
     finally:
@@ -106,6 +114,25 @@ async def test_the_error_of_a_pull_is_found_behind_a_line_of_any_length() -> Non
     async with answering(send) as engine:
         with pytest.raises(NoSuchImage, match="the registry has no image shop:1"):
             await engine.pull("shop:1")
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+async def test_a_pull_outlives_the_password_that_it_began_with(renewed: bool) -> None:
+    login = {"username": "ann", "serveraddress": "registry.example"}
+
+    async def auth_now() -> dict[str, str]:
+        return {**login, "password": "new" if renewed else "old"}
+
+    async def send(response: web.StreamResponse) -> None:
+        await response.write(b'{"status": "done"}\n')
+
+    given: Any = {"registry_auth": {**login, "password": "old"}, "auth_now": auth_now}
+    async with answering(send, "new", **given) as engine:
+        if renewed:
+            await engine.pull("registry.example/shop:1")
+        else:
+            with pytest.raises(NoSuchImage, match=r"does not give registry\.example/shop:1 to these credentials"):
+                await engine.pull("registry.example/shop:1")
 
 
 @given(st.binary(max_size=300))

@@ -79,6 +79,18 @@ def platform(client: MemoryClient) -> Kubernetes:
     return kubernetes(client)
 
 
+async def test_the_password_for_pulls_is_the_one_of_now(client: MemoryClient) -> None:
+    platform, newer = kubernetes(client), {**AUTH, "password": "swordfish"}
+
+    async def auth_now() -> dict[str, str]:
+        return newer
+
+    platform.registry_auth, platform._auth_now = AUTH, auth_now
+    fence = (await platform.take_lease(target(), "release", 60)).fence
+    await platform.deploy(target(), "canary", NEW, 1, fence)
+    assert client.objects["secrets", manifests.REGISTRY_SECRET]["data"] == manifests.registry_secret(newer)["data"]
+
+
 STRANGERS = [(kind, f"shop-{track}") for track in BESIDE for kind in (DEPLOYMENTS, SERVICES)]
 
 

@@ -25,6 +25,7 @@ class ContainerHostKind(PlatformKind):
             engine_url=connections.platform.host or DEFAULT_ENGINE,
             state_url=connections.platform.extra.get("state_url", DEFAULT_STORE),
             registry_auth=connections.registry_auth,
+            auth_now=connections.registry_auth_now,
         )
 
 

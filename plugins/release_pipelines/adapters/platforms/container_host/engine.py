@@ -17,6 +17,7 @@ from release_pipelines.adapters.outbound import excerpt, whole
 from release_pipelines.adapters.platforms.container_host.logs import LogEnd
 from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.observation import Usage
+from release_pipelines.core.ports.platform import RegistryAuth
 from release_pipelines.core.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -74,11 +75,15 @@ class Engine:
 
     :param url: ``unix:///path/to.sock``, ``tcp://host:port``, ``http://`` or ``https://``.
     :param registry_auth: ``username``, ``password`` and ``serveraddress`` for pulls; None for an open registry.
+    :param auth_now: the same as they are now, for when they are refused; None: there are no others.
     """
 
-    def __init__(self, url: str, registry_auth: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, registry_auth: dict[str, str] | None = None, auth_now: RegistryAuth | None = None
+    ) -> None:
         self.url = url
         self._auth = registry_auth
+        self._auth_now = auth_now
         self._session: ClientSession | None = None
         parts = urlsplit(url)
         self._socket = parts.path if parts.scheme == "unix" else None
@@ -173,10 +178,20 @@ class Engine:
         return True
 
     async def pull(self, reference: str) -> None:
-        """Fetch an image, with the registry's credentials.
+        """Fetch an image, with the registry's credentials; those that are refused are read anew.
 
         Raises NoSuchImage when the registry does not have or give it, PlatformUnavailable when it cannot be reached.
         """
+        try:
+            await self._pull(reference)
+        except NoSuchImage as error:
+            now = await self._auth_now() if self._auth_now and error.status == 403 else self._auth
+            if now == self._auth:
+                raise
+            self._auth = now
+            await self._pull(reference)
+
+    async def _pull(self, reference: str) -> None:
         import aiohttp
 
         auth = base64.urlsafe_b64encode(json.dumps(self._auth).encode()).decode()

@@ -23,6 +23,7 @@ from release_pipelines.adapters.platforms.container_host.state import TRACKS, Ap
 from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.target import Target, Workload
 from release_pipelines.core.model.track import Track
+from release_pipelines.core.ports.platform import RegistryAuth
 
 log = logging.getLogger(__name__)
 H = TypeVar("H", bound="Host")
@@ -36,10 +37,17 @@ class Host:
     :param engine_url: address of a Docker-compatible engine: ``unix://``, ``tcp://``, ``http://`` or ``https://``.
     :param state_url: ``redis://`` URL of the store that the router reads.
     :param registry_auth: ``username``, ``password`` and ``serveraddress`` for pulls; None for an open registry.
+    :param auth_now: the same as they are now, for when they are refused; None: there are no others.
     """
 
-    def __init__(self, engine_url: str, state_url: str, registry_auth: dict[str, str] | None = None) -> None:
-        self._engine = Engine(engine_url, registry_auth)
+    def __init__(
+        self,
+        engine_url: str,
+        state_url: str,
+        registry_auth: dict[str, str] | None = None,
+        auth_now: RegistryAuth | None = None,
+    ) -> None:
+        self._engine = Engine(engine_url, registry_auth, auth_now)
         self._state = State(state_url)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._pull_trouble: dict[str, str] = {}

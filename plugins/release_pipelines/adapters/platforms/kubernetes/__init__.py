@@ -16,7 +16,11 @@ class KubernetesKind(PlatformKind):
     def open(self, target: Target, connections: Connections) -> Platform:
         from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
 
-        return Kubernetes(connections.kubernetes_client, registry_auth=connections.registry_auth)
+        return Kubernetes(
+            connections.kubernetes_client,
+            registry_auth=connections.registry_auth,
+            auth_now=connections.registry_auth_now,
+        )
 
 
 PLATFORM = KubernetesKind()

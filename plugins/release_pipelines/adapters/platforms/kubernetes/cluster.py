@@ -14,6 +14,7 @@ from release_pipelines.adapters.kubernetes.client import SECRETS, Client, Confli
 from release_pipelines.adapters.platforms.kubernetes import manifests, ownership
 from release_pipelines.core.errors import PlatformUnavailable
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.ports.platform import RegistryAuth
 from release_pipelines.core.text import one_line
 
 if TYPE_CHECKING:
@@ -35,15 +36,18 @@ class Cluster:
 
     :param get_conn: opens an API client, like ``AsyncKubernetesHook.get_conn``.
     :param registry_auth: ``serveraddress``, ``username`` and ``password`` that pods need to pull; None: nothing is needed.
+    :param auth_now: the same as they are now; None: there are no others.
     """
 
     def __init__(
         self,
         get_conn: Callable[[], AbstractAsyncContextManager[ApiClient]],
         registry_auth: dict[str, str] | None = None,
+        auth_now: RegistryAuth | None = None,
     ) -> None:
         self.get_conn = get_conn
         self.registry_auth = registry_auth
+        self._auth_now = auth_now
         self.client: Client
         self._connections: list[tuple[float, AsyncExitStack]] = []
 
@@ -89,6 +93,8 @@ class Cluster:
     async def _state_secret(self, target: Target) -> None:
         if self.registry_auth is None:
             return
+        if self._auth_now is not None:  # a watch lasts for hours, and some passwords do not
+            self.registry_auth = await self._auth_now() or self.registry_auth
         body = manifests.registry_secret(self.registry_auth)
         secret = await self.client.get(SECRETS, target.namespace, manifests.REGISTRY_SECRET)
         if secret is None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox import processes
@@ -170,14 +171,25 @@ def remove_app_containers(engine_url: str) -> int:
 
 
 def stop() -> None:
-    """End the sandbox's own engine with all its containers, networks and mounts."""
-    if processes.find("engine") is None:
+    """End the sandbox's own engine with all its containers, networks and mounts, also when it has died."""
+    if not DIRECTORY.exists():
         return
-    own = client(f"unix://{SOCKET}")
-    for container in own.containers.list(all=True):
-        container.remove(force=True)
+    if shutil.which("podman"):  # by the command line, which needs no service
+        end = [*_podman(), "rm", "--all", "--force", "--time", "0"]
+        env = {**environment(), **_podman_env()}
+        subprocess.run(end, env=env, cwd=DIRECTORY, capture_output=True, check=False)
     processes.stop("engine")
     SOCKET.unlink(missing_ok=True)
-    # Mounts of the image store would keep its folder from being removed.
-    subprocess.run(["umount", "--quiet", str(DIRECTORY / "root" / "overlay")], capture_output=True, check=False)
+    # Mounts would keep the folder from being removed: of the image store, and of containers that died with their engine.
+    for place in mounted_below(DIRECTORY, Path("/proc/mounts").read_text()):
+        subprocess.run(["umount", "--quiet", "--lazy", place], capture_output=True, check=False)
     subprocess.run(["ip", "link", "delete", NETWORK["network_interface"]], capture_output=True, check=False)
+
+
+def mounted_below(folder: Path, mounts: str) -> list[str]:
+    """Where something is mounted in a folder, the innermost first.
+
+    :param mounts: as the kernel lists them.
+    """
+    places = [line.split(" ")[1] for line in mounts.splitlines()]
+    return sorted((it for it in places if Path(it).is_relative_to(folder.resolve())), reverse=True)

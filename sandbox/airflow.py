@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import secrets
 import shlex
 import subprocess
@@ -79,13 +80,15 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
     }
     return {
         "AIRFLOW_HOME": str(HOME),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),  # before an installed one of elsewhere
+        "SANDBOX_CODE": _code(),
         "RELEASE_PIPELINES_STATE": str(HOME / "release_pipelines"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",  # else a file that changed is read, and not kept for 30 s
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{AIRFLOW}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
@@ -106,6 +109,12 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
         **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()},
         **(extra or {}),
     }
+
+
+def _code() -> str:
+    """When the package was changed last: processes that have imported it before are started anew."""
+    changed = (path.stat().st_mtime for path in (ROOT / "plugins").rglob("*.py"))
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(max(changed)))
 
 
 def read_environment(lines: list[str]) -> dict[str, str]:
@@ -136,7 +145,9 @@ def start(values: dict[str, str]) -> None:
             raise SandboxError(f"airflow db migrate failed:\n{migrated.stderr[-1500:]}")
         for component in COMPONENTS:
             address = AIRFLOW if component == "api-server" else ""
-            processes.start(f"airflow-{component}", [VENV_BIN / "airflow", component], values, address=address)
+            command = [VENV_BIN / "python", "-m", "sandbox.scheduler"] if component == "scheduler" else None
+            command = command or [VENV_BIN / "airflow", component]
+            processes.start(f"airflow-{component}", command, values, address=address)
     processes.wait_until(_healthy, "airflow-api-server", timeout=180, pause=0.5)
 
 

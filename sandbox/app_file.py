@@ -15,7 +15,7 @@ FOLDER = STATE / "apps"
 STRATEGIES: dict[str, dict[str, Any] | None] = {
     "canary": None,  # as the file has it
     "blue_green": {"bake": "20s", "retire_after": "5s"},
-    "rolling": {"batches": [50], "hold": "12s", "bake": "20s"},
+    "rolling": {"batches": [50], "hold": "6s", "bake": "20s"},
 }
 """What the demo can show, and how: times are short, and long enough to meet the fault of the bad version."""
 FIRST_TASK = {

@@ -73,16 +73,21 @@ def read_history(app: str = APP) -> list[dict[str, Any]]:
 
 
 def ask(*arguments: str) -> Any:
-    """What ``release … --json`` answers in the sandbox.
+    """What ``release … --json`` answers in the sandbox, see :func:`said`."""
+    return json.loads(said(*arguments, "--json"))
+
+
+def said(*arguments: str) -> str:
+    """What ``release …`` prints in the sandbox.
 
     :raises SandboxError: with its own words when its exit code is not 0.
     """
     env = {**processes.environment(), **airflow.read_environment(airflow.ENVIRONMENT.read_text().splitlines())}
-    command = [str(VENV_BIN / "release"), *arguments, "--json"]
+    command = [str(VENV_BIN / "release"), *arguments]
     asked = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if asked.returncode:
-        raise SandboxError(f"`release {' '.join(arguments)} --json` failed:\n{asked.stderr[-800:]}")
-    return json.loads(asked.stdout)
+        raise SandboxError(f"`release {' '.join(arguments)}` failed:\n{asked.stderr[-800:]}")
+    return asked.stdout
 
 
 def wait_for_dag(strategy: str = "canary", timeout: float = 120) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.end_to_end import browser
-from tests.end_to_end.conftest import FINISHED, Run, Sandbox
+from tests.end_to_end.conftest import FINISHED, QUICK, Run, Sandbox
 
 HELD = ("production.step_10", "production.step_50", "production.bake", "production.promote", "production.hold_lease")
 
@@ -33,6 +33,7 @@ def reject_in_the_browser(run: Run, version: str, screenshots: Path) -> None:
 def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:  # R10
+    sandbox.strategy("canary")
     before, staging, version = sandbox.observe().route, sandbox.serves("staging"), sandbox.other()
     run = sandbox.start(version)
     run.until(lambda: run.asks)
@@ -49,6 +50,7 @@ def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(
 
 
 def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox: Sandbox) -> None:  # R6
+    sandbox.strategy("canary", QUICK)
     before = sandbox.serves()
     run = sandbox.start(sandbox.other())
     run.until(lambda: run.asks)
@@ -73,6 +75,7 @@ def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox:
 
 
 def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox) -> None:  # R4, R8
+    sandbox.strategy("canary", QUICK)
     before = sandbox.serves()
     run = sandbox.release("1.2.0")
     assert run.state == "failed"
@@ -84,6 +87,7 @@ def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox) 
 
 
 def test_a_good_version_takes_over_and_its_waits_hold_no_worker(sandbox: Sandbox) -> None:  # R18
+    sandbox.strategy("canary", QUICK)
     version = sandbox.other()
     run = sandbox.release(version)
     assert run.state == "success", sandbox.history(run)

@@ -137,5 +137,5 @@ async def test_it_looks_itself_before_a_release_begins(project: Project) -> None
 
 def test_editors_know_it() -> None:
     source = json.loads(schemas()["analysis.schema.json"])["$defs"]["Metric"]["properties"]["source"]
-    assert source["anyOf"][0]["enum"] == ["errors", "slow_requests", "cpu", "memory", "queue_length"]
+    assert source["anyOf"][0]["enum"] == ["errors", "slow_requests", "cpu", "memory", "alb", "queue_length"]
     assert Analysis.model_json_schema()["$defs"]["Metric"]["properties"]["source"] == source

@@ -78,7 +78,7 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
     """
     from release_pipelines.adapters import entry
     from release_pipelines.airflow.commands import commands_of, event_record
-    from release_pipelines.airflow.hooks import prometheus
+    from release_pipelines.airflow.hooks import aws, prometheus
     from release_pipelines.core.progression.context import ReleaseContext
 
     previous, target = arguments["previous"], Target.model_validate(arguments["target"])
@@ -86,6 +86,7 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
         platform=platform,
         ask_entry=entry.ask,
         open_metrics=prometheus.open_metrics,
+        open_client=aws.open_client,
         commands=commands_of(arguments["release"]),
         target=target,
         release=arguments["release"],

@@ -34,6 +34,9 @@ class MetricsService(Protocol):
 OpenMetrics = Callable[[str], Awaitable[MetricsService]]
 """Opens the metrics service of a connection id."""
 
+OpenClient = Callable[[str, str, str | None], Awaitable[Any]]
+"""Opens another service than that: its kind, like ``cloudwatch``, a connection id, and a region, where it has several."""
+
 
 class Place(Protocol):
     """An environment, as far as a metric has to fit it."""
@@ -57,6 +60,7 @@ class Measuring:
     :param started_at: Unix time in seconds at which the stage's traffic was accepted.
     :param memory: the source's own, from one call to the next in this stage; empty after a restart.
     :param longest: seconds that such a stage may take, with its patience.
+    :param open_client: opens the service of a source that asks another one; None: nobody does.
     """
 
     target: Target
@@ -69,6 +73,7 @@ class Measuring:
     service: MetricsService
     memory: dict[Any, Any] = field(default_factory=dict)
     longest: float = math.inf
+    open_client: OpenClient | None = None
 
 
 @runtime_checkable

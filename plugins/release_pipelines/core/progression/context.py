@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.entry import AskEntry
-from release_pipelines.core.ports.metrics import OpenMetrics
+from release_pipelines.core.ports.metrics import OpenClient, OpenMetrics
 from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import ReleaseCommands
 
@@ -26,6 +26,7 @@ class ReleaseContext:
     :param platform: where the app runs.
     :param ask_entry: sends a request to where the traffic enters.
     :param open_metrics: opens the metrics service of a connection.
+    :param open_client: opens other services that metric sources ask.
     :param commands: what people tell the release to do.
     :param target: the app in its environment.
     :param release: the release's id.
@@ -48,3 +49,4 @@ class ReleaseContext:
     previous: Artifact | None = None
     record: RecordEvent = nothing_recorded
     calls_people: bool = False
+    open_client: OpenClient | None = None

@@ -14,7 +14,7 @@ from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
-from release_pipelines.core.ports.metrics import Lack, Measuring, MetricsService, OpenMetrics, source_of
+from release_pipelines.core.ports.metrics import Lack, Measuring, MetricsService, OpenClient, OpenMetrics, source_of
 from release_pipelines.core.ports.platform import Platform
 
 
@@ -26,16 +26,24 @@ class Measurer:
     :param beside: what it is compared with; None: nothing.
     :param analysis: the metrics and how they are judged.
     :param open_metrics: opens the metrics service of the target.
+    :param open_client: opens other services that sources ask; None: nobody does.
     """
 
     def __init__(
-        self, target: Target, track: Track, beside: Track | None, analysis: Analysis, open_metrics: OpenMetrics
+        self,
+        target: Target,
+        track: Track,
+        beside: Track | None,
+        analysis: Analysis,
+        open_metrics: OpenMetrics,
+        open_client: OpenClient | None = None,
     ) -> None:
         self.target = target
         self.track: Track = track
         self.beside: Track | None = beside
         self.analysis = analysis
         self._open_metrics = open_metrics
+        self._open_client = open_client
         self._service: MetricsService | None = None
         self._samples: dict[tuple[str, float], Sample] = {}
         self._memory: dict[str, dict[Any, Any]] = {metric.name: {} for metric in analysis.metrics}
@@ -88,6 +96,7 @@ class Measurer:
             platform=platform,
             service=service,
             memory=self._memory[metric.name],
+            open_client=self._open_client,
         )
         try:
             samples = await source_of(metric).samples(measuring, missing)
@@ -110,7 +119,12 @@ async def check_metrics(target: Target, metrics: Iterable[Metric], platform: Pla
 
 
 async def look_at_stable(
-    target: Target, stages: Iterable[Stage], platform: Platform, service: MetricsService, now: float
+    target: Target,
+    stages: Iterable[Stage],
+    platform: Platform,
+    service: MetricsService,
+    now: float,
+    open_client: OpenClient | None = None,
 ) -> list[Lack]:
     """What stands in the way of judging these stages, as the numbers of a stable with traffic show it.
 
@@ -139,6 +153,7 @@ async def look_at_stable(
             platform=platform,
             service=service,
             longest=longest,
+            open_client=open_client,
         )
         for lack in await source_of(metric).lacks(measuring):
             lacks.setdefault(lack.sentence, replace(lack, certain=lack.certain and decides))

@@ -40,7 +40,9 @@ class ReturnJudge:
         context, analysis = self.context, self.analysis
         if weight != self._weight:
             beside = self.beside if weight < 100 else None
-            self._measurer = Measurer(context.target, "stable", beside, analysis, context.open_metrics)
+            self._measurer = Measurer(
+                context.target, "stable", beside, analysis, context.open_metrics, context.open_client
+            )
             self._weight, self._known, self._seen = weight, None, 0
         now = time.time()
         await self._measurer.take(context.platform, since + analysis.warm_up, now)

@@ -70,7 +70,9 @@ class StageWatch:
 
     def _measurer(self) -> Measurer:
         stage, context = self.stage, self.context
-        return Measurer(context.target, stage.track, compared_with(stage), stage.analysis, context.open_metrics)
+        return Measurer(
+            context.target, stage.track, compared_with(stage), stage.analysis, context.open_metrics, context.open_client
+        )
 
     def begin_again(self) -> None:
         """The stage begins anew: what was measured of something else says nothing."""

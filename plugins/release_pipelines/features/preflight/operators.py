@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 
+from release_pipelines.airflow.hooks.aws import open_client
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
@@ -227,7 +228,7 @@ class PreflightOperator(ReleaseOperator):
 
         async def look(platform: Platform) -> list[Lack]:
             try:
-                return await look_at_stable(target, judged, platform, reader, time.time())
+                return await look_at_stable(target, judged, platform, reader, time.time(), open_client)
             finally:
                 await reader.close()
 

@@ -14,7 +14,8 @@ from functools import partial
 
 from release_pipelines.adapters.platforms.container_host.engine import Container
 from release_pipelines.adapters.platforms.container_host.replicas import LABEL
-from release_pipelines.adapters.platforms.container_host.state import AppState, KnownApp
+from release_pipelines.adapters.platforms.container_host.rivals import KnownApp
+from release_pipelines.adapters.platforms.container_host.state import AppState
 from release_pipelines.adapters.platforms.container_host.upkeep import HostUpkeep
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.target import RouterSettings, Target, Workload

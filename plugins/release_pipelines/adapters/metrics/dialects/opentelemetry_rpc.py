@@ -6,7 +6,7 @@ Source: "Semantic conventions for RPC metrics" (``rpc.server.call.duration``), u
 from __future__ import annotations
 
 from release_pipelines.adapters.metrics.dialects._grpc import NAMES, NUMBERS
-from release_pipelines.adapters.metrics.services import pod_labels
+from release_pipelines.adapters.metrics.dialects._opentelemetry import requests_of
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.metrics import MetricDialect, RequestMetrics
@@ -18,15 +18,8 @@ class OpenTelemetryRpc(MetricDialect):
     counts_pods = True
 
     def requests(self, target: Target, track: Track) -> RequestMetrics:
-        labels, *elsewhere = pod_labels(target, track)
-        return RequestMetrics(
-            labels=labels,
-            elsewhere=tuple(elsewhere),
-            counter="rpc_server_call_duration_seconds_count",
-            failed=f'rpc_response_status_code=~"{NAMES}|{NUMBERS}"',
-            also_failed=('rpc_response_status_code="",error_type!=""',),
-            histogram="rpc_server_call_duration_seconds",
-        )
+        histogram = "rpc_server_call_duration_seconds"
+        return requests_of(target, track, histogram, "rpc_response_status_code", f"{NAMES}|{NUMBERS}")
 
 
 METRIC_DIALECT = OpenTelemetryRpc()

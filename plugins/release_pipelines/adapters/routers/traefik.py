@@ -134,7 +134,8 @@ function router.rivals(rules)
   for _, part in ipairs(at.beside) do own[at.name .. '-' .. part] = true end
   for name in pairs(own) do had[get(at.routers .. '/' .. name .. '/rule') or ''] = true end
   repeat
-    local page = redis.call('SCAN', cursor, 'MATCH', at.routers .. '/*/rule', 'COUNT', 1000)
+    local page = redis.pcall('SCAN', cursor, 'MATCH', at.routers .. '/*/rule', 'COUNT', 1000)
+    if page.err then break end
     cursor = page[1]
     for _, place in ipairs(page[2]) do
       local name, rule = string.sub(place, #at.routers + 2, -6), string.lower(get(place) or '')
@@ -153,7 +154,7 @@ end
 health)``, ``split(to)`` (:meth:`Traefik.statement`) and ``forget(track)``, which say whether anything changed, ``address(track,
 rule, health)``, ``busy(track)`` (what it still gets, or nil), ``look()`` (for :meth:`Traefik.traffic`) and ``rivals(rules)``: routers
 of others that take the same requests, and whether the app has that rule already. Traefik asks longer rules first: beside an app
-without a host (``at.all``) a host's rule has to be longer."""
+without a host (``at.all``) a host's rule has to be longer. Whose account may not list keys sees no such rival."""
 
 
 class Traefik(Router):

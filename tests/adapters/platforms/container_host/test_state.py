@@ -203,3 +203,16 @@ async def test_an_app_that_stands_beside_its_rival_already_goes_on(state: State,
     assert await state.want(moved, "stable", {**WANT, "digest": "e"}, fence, restore=False), (
         "the way back is never refused"
     )
+
+
+async def test_an_account_that_may_not_list_keys_releases_as_before(state: State, fields: Any, store: str) -> None:
+    await released(state, app("shop", "live", "shop.localhost"))
+    fields.acl_setuser("few", enabled=True, passwords=["+no-secret"], keys=["*"], channels=["*"],
+                       categories=["+@all"], commands=["-scan", "-keys"])  # fmt: skip
+    limited = State(store.replace("redis://", "redis://few:no-secret@"))
+    try:
+        assert await limited.rivals(app("cart", "live", "shop.localhost")) == []
+        await released(limited, app("web", "live", "web.localhost"))
+    finally:
+        await limited.close()
+        fields.acl_deluser("few")

@@ -156,7 +156,8 @@ class State:
         if answer[0] == "fence":
             raise fence_lost(target, answer[1])
         if answer[0] == "rival":
-            raise PlatformError(rival_of(answer[1]).sentence(target, await self.apps()))
+            ((_, sentence),) = await self._said(target, answer[1:])
+            raise PlatformError(sentence)
         if answer[0] == "busy":
             raise PlatformError(f"A track of {target.app} in {target.environment} still has {answer[1]}: it stays.")
         return answer[1:]
@@ -233,8 +234,12 @@ class State:
         router = _router(target)
         script = scripts.routed(router.script, scripts.LOOK_AT_RIVALS, fenced=False)
         found = await self._run(script, target, "", json.dumps(router.place(target)), _asked(target))
-        apps = await self.apps() if found else []
-        return [(rival, rival.sentence(target, apps)) for rival in map(rival_of, found)]
+        return await self._said(target, found)
+
+    async def _said(self, target: Target, found: list[str]) -> list[tuple[Rival, str]]:
+        rivals = [rival_of(it) for it in found]
+        apps = await self.apps() if any(it.router for it in rivals) else []
+        return [(it, it.sentence(target, apps)) for it in rivals]
 
     async def apps(self) -> list[KnownApp]:
         """All apps that were deployed, by name."""

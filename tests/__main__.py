@@ -16,10 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -45,7 +43,8 @@ class Tier:
     :param does: what it is, for ``--help``.
     :param limit: seconds after which it is ended.
     :param needs: environment variable without which it does not run.
-    :param required: whether it needs more than this machine's Python: it runs alone, and CI fails when it did not run.
+    :param required: whether it needs more than this machine's Python: its tests run one after the other, and CI fails when it
+        did not run. The others are spread over the machine's cores.
     """
 
     name: str
@@ -146,6 +145,8 @@ def pytest(tier: Tier, coverage: bool) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "junit.xml"
         wanted = ["pytest", "-q", *folders, "-o", "junit_family=xunit1", f"--junit-xml={report}"]
+        if not tier.required and not coverage:  # these share nothing but the machine
+            wanted += ["-n", str(os.cpu_count() or 1), "--dist", "worksteal"]
         argv = [sys.executable, "-m", *(counting(tier.name) if coverage else []), *wanted]
         code, said = ended(argv, tier.limit * (2 if coverage else 1))  # counting lines takes time, too
         return counted(report.read_text() if report.exists() else None, code, said)
@@ -194,22 +195,16 @@ def line(name: str, result: Result, seconds: float) -> str:
 
 
 def run(tiers: list[Tier], coverage: bool) -> int:
-    """Run tiers and say what they came to; those that need this machine's Python alone run two at a time."""
+    """Run tiers one after the other and say what they came to."""
     passed = failed = 0
     missing = []
-
-    def timed(tier: Tier) -> tuple[Tier, Result, float]:
-        started = time.monotonic()
-        result = lint() if tier.name == "lint" else pytest(tier, coverage)
-        return tier, result, time.monotonic() - started
-
-    with nothing_left_behind(), ThreadPoolExecutor(2) as pool:
-        # Longest first: the others fit beside it.
-        quick = pool.map(timed, [tier for tier in reversed(tiers) if not tier.required])
-        for tier, result, seconds in chain(quick, map(timed, (tier for tier in tiers if tier.required))):
+    with nothing_left_behind():
+        for tier in tiers:
+            started = time.monotonic()
+            result = lint() if tier.name == "lint" else pytest(tier, coverage)
             if result.failed:
                 print(tail(result.said))
-            print(line(tier.name, result, seconds), flush=True)
+            print(line(tier.name, result, time.monotonic() - started), flush=True)
             passed, failed = passed + result.passed, failed + result.failed
             if result.not_run and tier.required:
                 missing.append(tier.name)

@@ -190,6 +190,25 @@ def _database() -> None:
     initdb()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _checked_once() -> Iterator[None]:
+    """Airflow checks the same few schemas of parameters at each look at a task, which is a quarter of a release's time here."""
+    from jsonschema import Draft202012Validator
+
+    checked: set[str] = set()
+    check = Draft202012Validator.check_schema
+
+    def check_once(schema: Any, *args: Any, **kwargs: Any) -> None:
+        text = json.dumps(schema, sort_keys=True, default=repr)
+        if text not in checked:
+            check(schema, *args, **kwargs)
+            checked.add(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft202012Validator, "check_schema", check_once)
+        yield
+
+
 @pytest.fixture
 def outside() -> Iterator[Outside]:
     """On a free port, served by the process' background loop."""
@@ -208,6 +227,7 @@ def releases(
     request: pytest.FixtureRequest,
 ) -> Iterator[Releases]:
     """The app ``shop`` on two environments where nothing runs yet; a parameter adds to its file."""
+    from airflow import settings
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
     from airflow.providers.standard.operators.hitl import HITLOperator
@@ -247,6 +267,7 @@ def releases(
     (apps / "shop.yaml").write_text(APP + ("" if "strategy:" in more else CANARY) + more)
     dag = release_dag(load_release(apps / "shop.yaml", config, tmp_path))
     others = {it.dag_id: it for it in (rollback_dag(apps, config), control_dag(apps, config))}
+    monkeypatch.setattr(settings, "DAGS_FOLDER", str(tmp_path / "no_dags"))  # `dag.test` parses all that is there
     really = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: really(min(seconds, 0.05)))
     bag = DagBag(dag_folder=str(tmp_path / "no_dags"))

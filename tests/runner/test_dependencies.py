@@ -26,6 +26,7 @@ USED_OTHERWISE = {
     "apache-airflow-providers-postgres": "asyncpg comes with it, which Airflow needs for a database in PostgreSQL",
     "pre-commit": "run by people, with .pre-commit-config.yaml",
     "pytest-asyncio": "a plugin of pytest: asyncio_mode in pyproject.toml",
+    "pytest-xdist": "a plugin of pytest: python -m tests spreads a tier over the cores",
     "types-pyyaml": "mypy's types of yaml",
 }
 BROUGHT_ALONG = {

@@ -18,7 +18,7 @@ import pytest
 from tests.kubernetes.stack import Stack
 from tests.kubernetes.world import opened_world
 
-AT_ONCE = 5
+AT_ONCE = 4
 """Scenarios that run at the same time, beside the long ones."""
 LIMIT_SECONDS = 1200.0
 """A scenario that comes to no end fails, and lets the others go on."""

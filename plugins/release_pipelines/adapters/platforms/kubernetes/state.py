@@ -7,7 +7,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from release_pipelines.adapters.kubernetes.annotations import changed_by, noted
+from release_pipelines.adapters.kubernetes.annotations import annotation, changed_by, noted
 from release_pipelines.adapters.kubernetes.client import (
     DEPLOYMENTS,
     EVENTS,
@@ -21,6 +21,7 @@ from release_pipelines.adapters.kubernetes.client import (
 from release_pipelines.adapters.kubernetes.router import Backends
 from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, readiness
 from release_pipelines.adapters.platforms.kubernetes.evidence import (
+    STATED_AT,
     RolloutEvidence,
     containers,
     current_replica_set,
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 LOG_LINES = 12
 EVENTFUL_PODS = 8
 """Maximum number of pods whose events are read in one look: where more than that have trouble, it is the same one."""
+EVENTFUL_SECONDS = 3.0
+"""Seconds after a change in which nobody asks why its pods are not there yet: most of them are by then."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ async def _events(client: Client, target: Target, evidence: RolloutEvidence) -> 
         return sum(it.get("restartCount") or 0 for it in containers(pod))
 
     settled = readiness.settled(evidence.deployment)
+    if not settled and evidence.now - float(annotation(evidence.deployment, STATED_AT) or 0) < EVENTFUL_SECONDS:
+        return []
     concerned = [pod for pod in evidence.pods if restarts(pod) or (not settled and unready_since(pod) is not None)]
     concerned.sort(key=lambda pod: (-restarts(pod), unready_since(pod) or 0))
     objects = concerned[:EVENTFUL_PODS]

@@ -227,13 +227,13 @@ class Release:
             assert failure is None, failure
         observed = await self.platform.observe(self.target)
         note = observed.route.note if observed.route else RouteNote()
-        if observed.weight("stable") < 100 or note.release != self.id:
+        if not observed.stable_alone or note.release != self.id:
             await self._write("rollback")
         observed = await self.platform.observe(self.target)
         stable = observed.track("stable")
-        assert (observed.weight("stable"), stable.digest) == (100, plan.digest)
+        assert (observed.stable_alone, stable.digest) == (True, plan.digest)
         assert stable.ready > 0
-        await self.world.serves(str(plan.version)) if self.world.router != "istio" else None
+        await self.world.serves(str(plan.version)) if self.world.serving else None
         if observed.beside:
             at = time.time() + retire_after(self.spec)
             await self.watch(RetireTrigger(target=to_json(self.target), fence=self.lease.fence, at=at))

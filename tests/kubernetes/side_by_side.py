@@ -53,6 +53,7 @@ class Scenarios:
         self.stack = stack
         self.room = asyncio.Semaphore(AT_ONCE)
         chosen = [item for item in items if hasattr(getattr(item, "function", None), "scenario")]
+        chosen = [item for item in chosen if not any(mark.args[0] for mark in item.iter_markers("skipif"))]
         chosen.sort(key=lambda item: not item.function.long)  # type: ignore[attr-defined]
         self.begun: dict[str, Future[None]] = {item.nodeid: stack.begin(self._run(item)) for item in chosen}
 

@@ -24,6 +24,7 @@ from release_pipelines.core.model.artifact import Artifact
 from sandbox.gateway import start_gateway
 from sandbox.kubernetes import manifests
 from tests.kubernetes.conftest import CACHE, CONTEXT, apply, free_port, kubectl, opened
+from tests.kubernetes.data_planes import PLANES
 
 T = TypeVar("T")
 
@@ -97,6 +98,15 @@ def _start_prometheus(home: Path, proxy: int, port: int) -> subprocess.Popen[byt
     assert program, "prometheus is missing: `sandbox/bootstrap` brings it"
     scrapes: list[dict[str, Any]] = [
         {"job_name": "proxy", "static_configs": [{"targets": [f"127.0.0.1:{proxy}"]}]},
+        *(
+            {
+                "job_name": name,
+                "metrics_path": "/stats/prometheus",
+                "static_configs": [{"targets": [it.metrics]}],
+                "metric_relabel_configs": it.named_as,
+            }
+            for name, it in PLANES.items()
+        ),
         {"job_name": "pods", "file_sd_configs": [{"files": [str(home / "pods.json")]}]},
     ]
     settings = {"global": {"scrape_interval": SCRAPE, "scrape_timeout": SCRAPE}, "scrape_configs": scrapes}

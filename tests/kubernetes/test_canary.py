@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.kubernetes.data_planes import RouterKind
 from tests.kubernetes.release import Release
 from tests.kubernetes.side_by_side import side_by_side
-from tests.kubernetes.world import RouterKind, World, all_of
+from tests.kubernetes.world import World, all_of
 
 STEPS: dict[RouterKind, list[dict[str, Any]]] = {
     "gateway_api": [{"weight": 20, "hold": 4}, {"weight": 50, "hold": 3}],

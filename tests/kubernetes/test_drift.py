@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from tests.kubernetes.conftest import kubectl
-from tests.kubernetes.release import Release
+from tests.kubernetes.data_planes import METRICS_API, needs
+from tests.kubernetes.release import Ending, Release
 from tests.kubernetes.side_by_side import side_by_side
 from tests.kubernetes.world import World, all_of
 
@@ -94,12 +95,6 @@ async def hpas(world: World) -> dict[str, Any]:
     return {it["metadata"]["name"]: it for it in json.loads(text)["items"]}
 
 
-async def measured() -> bool:
-    """Whether the cluster has metrics of pods, by which an autoscaler decides."""
-    text = await asyncio.to_thread(kubectl, "get", "--raw", "/apis")
-    return any(group["name"] == "metrics.k8s.io" for group in json.loads(text)["groups"])
-
-
 @side_by_side
 async def test_an_autoscaler_leaves_stable_as_large_as_it_was_and_has_its_minimum_back_after_an_abort(
     world: World,
@@ -109,23 +104,13 @@ async def test_an_autoscaler_leaves_stable_as_large_as_it_was_and_has_its_minimu
     spec = canary(world, bake="10m")
     release = Release(world, spec, world.artifact("1.1.0"))
 
-    async def kept_small() -> bool:
-        conditions = (await hpas(world))["web"].get("status", {}).get("conditions") or []
-        return any(it["type"] == "ScalingLimited" and it.get("reason") == "TooFewReplicas" for it in conditions)
-
     async def abort() -> None:
         await world.held("step_50")
         assert {name: it["spec"]["minReplicas"] for name, it in (await hpas(world)).items()} == {
             "web": 3,
             "web-canary": 2,
         }
-        eager = {"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}}
-        await world.patch("hpa", "web", eager)
         observed = await world.held("bake")
-        assert observed.track("canary").ready == 3
-        if await measured():  # else the autoscaler does nothing but keep its minimum
-            await world.soon(kept_small, True)
-        observed = await world.platform.observe(world.target())
         assert (observed.track("stable").ready, observed.track("canary").ready) == (3, 3)
         await release.told("abort")
 
@@ -137,4 +122,51 @@ async def test_an_autoscaler_leaves_stable_as_large_as_it_was_and_has_its_minimu
     found = await hpas(world)
     assert {name: it["spec"]["minReplicas"] for name, it in found.items()} == {"web": 1}
     assert not [it for it in found["web"]["metadata"].get("annotations") or {} if it.startswith("release-pipelines/")]
+    await world.clean()
+
+
+@needs(METRICS_API)
+@side_by_side(long=True)
+async def test_stable_is_as_large_as_its_load_had_made_it_when_an_abort_in_the_bake_comes(
+    world: World,
+) -> None:  # R4, R5, R16
+    await world.adopt("gateway_api", 1)
+    metric = {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "40m"}}
+    eager = {it: {"stabilizationWindowSeconds": 0} for it in ("scaleUp", "scaleDown")}
+    by_load = {"behavior": eager, "metrics": [{"type": "Resource", "resource": metric}]}
+    await world.apply({**HPA, "spec": {**HPA["spec"], **by_load}})
+    release = Release(world, canary(world, bake="10m"), world.artifact("1.1.0"))
+    over = asyncio.Event()
+
+    async def run() -> Ending:
+        try:
+            return await release.run()
+        finally:
+            over.set()
+
+    async def would_shrink() -> bool:
+        conditions = (await hpas(world))["web"].get("status", {}).get("conditions") or []
+        return any(it["type"] == "ScalingLimited" and it.get("reason") == "TooFewReplicas" for it in conditions)
+
+    async def abort() -> None:
+        await world.held("bake")
+        await world.soon(would_shrink, True, within=240)  # all of its load is the canary's
+        await release.told("abort")
+
+    async def smallest() -> tuple[int, int]:
+        await world.held("step_50")
+        kept, sizes = (await hpas(world))["web"]["spec"]["minReplicas"], []
+        while not over.is_set():
+            sizes.append((await world.platform.observe(world.target())).track("stable").ready)
+            await asyncio.sleep(0.5)
+        return kept, min(sizes)
+
+    async with world.visitors("/work") as visits:
+        await world.until(lambda observed: observed.track("stable").ready > 1)
+        ending, _, (kept, size) = await all_of(run(), abort(), smallest())
+        await world.serves("1.0.0")
+    assert ending.outcome == "aborted", ending.sentence
+    assert visits.lost == []
+    assert size >= kept > 1
+    assert {name: it["spec"]["minReplicas"] for name, it in (await hpas(world)).items()} == {"web": 1}
     await world.clean()

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 
 from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
+from release_pipelines.adapters.routers.gateway_api import SUPPORTS
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.observation import Observed
@@ -27,9 +28,8 @@ from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target as target_of
 from sandbox.kubernetes import manifests
 from tests.kubernetes.conftest import apply, kubectl, opened, service
+from tests.kubernetes.data_planes import TRAEFIK, DataPlane, RouterKind
 from tests.kubernetes.stack import NAMESPACES, Stack
-
-RouterKind = Literal["gateway_api", "istio", "replicas"]
 
 CLIENTS = 2
 PAUSE = 0.1
@@ -69,9 +69,20 @@ class World:
     platform: Kubernetes
     namespace: str
     router: RouterKind = "gateway_api"
+    plane: DataPlane = TRAEFIK
     url: str = ""
     """Where requests go in: the proxy, or the Service itself."""
     releases: int = 0
+
+    @property
+    def serving(self) -> bool:
+        """Whether something answers for the app."""
+        return self.router != "istio" or self.plane is not TRAEFIK
+
+    async def behind(self, plane: DataPlane, replicas: int) -> None:
+        """A team's app behind another gateway than the one of these tests."""
+        self.plane, self.url = plane, plane.url
+        await self.adopt(plane.router, replicas)
 
     async def adopt(self, router: RouterKind, replicas: int, **env: str) -> None:
         """A team's app as it stands: 1.0.0 has all traffic, and no release has ever touched it."""
@@ -80,9 +91,9 @@ class World:
         if router == "replicas":
             self.url = f"http://{(await self.get('service', 'web'))['spec']['clusterIP']}:8080"
         else:
-            await self.apply(team_route(router, self.host))
+            await self.apply(team_route(router, self.host, self.plane))
         await self.until(lambda observed: observed.track("stable").settled)
-        if router != "istio":
+        if self.serving:
             await self.serves("1.0.0")
 
     @property
@@ -107,7 +118,8 @@ class World:
 
     def spec(self, strategy: dict[str, Any], analysis: dict[str, Any] | None = None, **workload: Any) -> ReleaseSpec:
         """What a team would write, checked as their files are."""
-        judged = {"interval": 1, "patience": 60, "metrics": [METRICS[self.router]], **(analysis or {})}
+        counted = METRICS["gateway_api"] if self.plane.dialect else METRICS[self.router]
+        judged = {"interval": 1, "patience": 60, "metrics": [counted], **(analysis or {})}
         app = AppSpec.model_validate(
             {
                 "name": self.app,
@@ -115,7 +127,7 @@ class World:
                 "workloads": [{"name": "web", "replicas": 2, "ready_timeout": 180, **workload}],
                 "strategy": strategy,
                 "analysis": judged,
-                "smoke_test": ["/"] if self.router != "istio" else [],  # nothing answers for it
+                "smoke_test": ["/"] if self.serving else [],  # nothing answers for it
             }
         )
         production = EnvironmentSpec.model_validate(
@@ -124,7 +136,7 @@ class World:
                 "platform": "kubernetes",
                 "connections": {"platform": "cluster", "engine": "none", "registry": "none", "prometheus": "metrics"},
                 "namespace": self.namespace,
-                "router": {"kind": self.router, "route": "web"},
+                "router": {"kind": self.router, "route": "web", "dialect": self.plane.dialect},
                 "address": {"url": self.url, "host": self.host},
                 "approvers": ["bob"],
             }
@@ -151,13 +163,13 @@ class World:
         return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10))
 
     @asynccontextmanager
-    async def visitors(self) -> AsyncIterator[Visits]:
-        """People who ask without end as long as the block runs."""
+    async def visitors(self, path: str = "/") -> AsyncIterator[Visits]:
+        """People who ask without end as long as the block runs; for ``/work`` the app has something to do."""
         visits, over = Visits(), asyncio.Event()
 
         async def visitor(session: aiohttp.ClientSession) -> None:
             while not over.is_set():
-                await self.visit(session, visits, {})
+                await self.visit(session, visits, {}, path)
                 await asyncio.sleep(PAUSE)
 
         async with self.session() as session:
@@ -168,10 +180,12 @@ class World:
                 over.set()
                 await asyncio.gather(*people)
 
-    async def visit(self, session: aiohttp.ClientSession, visits: Visits, headers: dict[str, str]) -> None:
+    async def visit(
+        self, session: aiohttp.ClientSession, visits: Visits, headers: dict[str, str], path: str = "/"
+    ) -> None:
         """One request, counted."""
         try:
-            async with session.get(self.url, headers={"Host": self.host, **headers}) as answer:
+            async with session.get(self.url + path, headers={"Host": self.host, **headers}) as answer:
                 await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             visits.lost.append(f"{time.time():.3f} {error!r}")
@@ -302,11 +316,15 @@ def team_deployment(artifact: Artifact, replicas: int, env: dict[str, str]) -> d
     }
 
 
-def team_route(router: RouterKind, host: str) -> dict[str, Any]:
+def team_route(router: RouterKind, host: str, plane: DataPlane = TRAEFIK) -> dict[str, Any]:
     """What sends all requests to Service web."""
     if router == "istio":
         destination = {"host": "web", "port": {"number": 8080}}
-        spec: dict[str, Any] = {"hosts": [host], "http": [{"route": [{"destination": destination, "weight": 100}]}]}
+        spec: dict[str, Any] = {
+            "hosts": [host],
+            **plane.parent,
+            "http": [{"route": [{"destination": destination, "weight": 100}]}],
+        }
         return {
             "apiVersion": "networking.istio.io/v1beta1",
             "kind": "VirtualService",
@@ -314,9 +332,10 @@ def team_route(router: RouterKind, host: str) -> dict[str, Any]:
             "spec": spec,
         }
     ref = {"group": "", "kind": "Service", "name": "web", "port": 8080, "weight": 100}
-    spec = {"parentRefs": [{"name": "web"}], "hostnames": [host], "rules": [{"backendRefs": [ref]}]}
+    spec = {"parentRefs": [plane.parent or {"name": "web"}], "hostnames": [host], "rules": [{"backendRefs": [ref]}]}
     api = "gateway.networking.k8s.io/v1"
-    return {"apiVersion": api, "kind": "HTTPRoute", "metadata": {"name": "web"}, "spec": spec}
+    metadata = {"name": "web", "annotations": {SUPPORTS: plane.supports} if plane.supports else {}}
+    return {"apiVersion": api, "kind": "HTTPRoute", "metadata": metadata, "spec": spec}
 
 
 @asynccontextmanager

@@ -35,6 +35,8 @@ class Backends:
     """Pods of each track beside stable that has a Deployment."""
     stable_pin: tuple[str, str] | None = None
     """A label that all of stable's pods have and the others' do not."""
+    named: Collection[Track] = ()
+    """Tracks that the object names also while they get nothing, see :meth:`KubernetesRouter.names_ahead`."""
     app: str = ""
     """The app: a route may be several apps', and keeps the state of each under its name."""
 
@@ -113,6 +115,17 @@ class KubernetesRouter(Router, Protocol):
 
         :raises PlatformError: when this router cannot do it.
         """
+
+    def names_ahead(self, route: Object) -> bool:
+        """Whether who follows the object may do so before it knows a Service that is new in it, and answers with an error then.
+
+        A track is named there, without weight, before it gets requests, and as long as it runs.
+        """
+        return False
+
+    def without(self, route: Object, backends: Backends, track: Track) -> Object | None:
+        """Merge patch of the object's ``spec`` that no longer names a track, which gets nothing; None: it does not name it."""
+        return None
 
     def ports(self, route: Object, backends: Backends) -> list[int]:
         """The ports of stable's Service that the object names; none where it names none."""

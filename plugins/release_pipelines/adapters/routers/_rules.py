@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from release_pipelines.adapters.kubernetes.annotations import name_of
@@ -61,6 +61,7 @@ def rule_entries(
     stated: Callable[[Object, Track, int], Object],
     traffic: Traffic,
     where: str,
+    named: Collection[Track] = (),
 ) -> list[Object]:
     """What a rule that names stable sends to, with this split: what is not the app's stays as it is, where it is.
 
@@ -68,6 +69,7 @@ def rule_entries(
 
     :param stated: an entry for a track with a weight, made from stable's, or from the one that the track has.
     :param where: the rule, for the sentence.
+    :param named: tracks that have an entry also without weight.
     :raises PlatformError: when the weights cannot be had beside what else is there.
     """
     ours = {it: [entry for entry in entries if track_of(entry) == it] for it in ("stable", *BESIDE)}
@@ -89,7 +91,7 @@ def rule_entries(
         track = track_of(entry)
         if entry is stable:
             result.append(stated(stable, "stable", total["stable"]))
-            result += [stated(next(iter(ours[it]), stable), it, total[it]) for it in BESIDE if total[it]]
+            result += [stated(next(iter(ours[it]), stable), it, total[it]) for it in BESIDE if total[it] or it in named]
         elif track is None or track == "stable":
             result.append(entry)
     return result

@@ -30,6 +30,8 @@ from release_pipelines.core.model.traffic import Match, Traffic
 from release_pipelines.core.ports.router import Capability, Reserved
 
 GRPC = "GRPCRoute"
+CONTOUR = "projectcontour.io/"
+"""How the names of Contour's controllers begin. Its Envoys get routes, and what these send to, by different streams."""
 MIRROR = "RequestMirror"
 MIRROR_FEATURES = {"mirror": "HTTPRouteRequestMirror", "mirrors": "HTTPRouteRequestMultipleMirrors"}
 """What controllers call it to mirror requests, and to mirror them to more than one."""
@@ -92,6 +94,7 @@ class GatewayApi(KubernetesRouter):
                 lambda it, track, weight: {**it, **SERVICE, "name": backends.service(track), "weight": weight},
                 traffic,
                 where,
+                backends.named,
             )
             if (
                 traffic.testers
@@ -111,6 +114,17 @@ class GatewayApi(KubernetesRouter):
             raise PlatformError(names_none(_kind(route), route, "rule", backends.stable))
         _refuse_too_many(route, result)
         return {"rules": result}
+
+    def names_ahead(self, route: Object) -> bool:
+        parents = route.get("status", {}).get("parents") or []
+        return any(str(it.get("controllerName", "")).startswith(CONTOUR) for it in parents)
+
+    def without(self, route: Object, backends: Backends, track: Track) -> Object | None:
+        rules = copy.deepcopy(entries(route, "rules"))
+        for rule in rules:
+            if {"stable", track} <= self._tracks(rule, backends):
+                rule["backendRefs"] = [it for it in rule["backendRefs"] if self._track(it, backends) != track]
+        return None if rules == entries(route, "rules") else {"rules": rules}
 
     def ports(self, route: Object, backends: Backends) -> list[int]:
         refs = [ref for rule in entries(route, "rules") for ref in self._of(rule, "stable", backends)]

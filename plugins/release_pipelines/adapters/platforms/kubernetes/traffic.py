@@ -7,7 +7,7 @@ import logging
 import time
 from dataclasses import replace
 
-from release_pipelines.adapters.kubernetes.annotations import marks
+from release_pipelines.adapters.kubernetes.annotations import changed_by, marks
 from release_pipelines.adapters.kubernetes.client import SERVICES, Object, Resource
 from release_pipelines.adapters.kubernetes.router import HASH, Acceptance, applies, route_patch
 from release_pipelines.adapters.platforms.kubernetes import leases, manifests, ownership, preview, standing
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 """Pause between two looks whether a controller has accepted a route, in seconds."""
+NAMED_SECONDS = 1.0
+"""Time from a route that names a track until the gateway knows the track's Service, in seconds: no status tells that."""
 
 
 class KubernetesTraffic(Cluster, TrafficSplit):
@@ -54,6 +56,9 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         if route:
             await router.refuse_unsupported(self.client, target, route, traffic)
         choice = backends(target, state, pin)
+        ahead = route is not None and router.names_ahead(route)
+        if ahead:
+            choice = replace(choice, named=tuple(state.beside))
         current = router.traffic(route, choice, note.traffic or traffic) if route else None
         served = [it for it in leaving if current and current.weight(it)]
 
@@ -76,6 +81,14 @@ class KubernetesTraffic(Cluster, TrafficSplit):
             if track not in served:
                 await withdraw(writer, track)  # before the Service picks it
         choice = replace(choice, beside={}) if leaving else choice
+        if (
+            ahead
+            and current
+            and not traffic.same(ALL_TO_STABLE)
+            and not changed_by(route, current, target.app, state.lease)
+        ):
+            route = await self._named(target, kind, route, router.spec(route, choice, current))
+            leases.refuse_older(route, target, fence, state.lease)
         patch = route_patch(route, router, choice, traffic, note, fence, state.lease)
         changed = not applies(patch, route)
         if changed:
@@ -114,6 +127,17 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         elif picked.get(pin[0]) != pin[1]:
             choice = backends(target, state, pin)
             await write_selector(writer, service, router_of(target).spec(service, choice, ALL_TO_STABLE))
+
+    async def _named(self, target: Target, kind: Resource, route: Object, spec: Object) -> Object:
+        """The route, written as ``spec`` says and given a moment, where it is not so yet."""
+        if applies({"spec": spec}, route):
+            return route
+        name, version = route["metadata"]["name"], route["metadata"]["resourceVersion"]
+        patch = {"metadata": {"resourceVersion": version}, "spec": spec}
+        written = await self.client.patch(kind, target.namespace, name, patch)
+        await self._accepted(target, kind, written, before=route)
+        await asyncio.sleep(NAMED_SECONDS)
+        return await self.client.get(kind, target.namespace, name) or written
 
     async def divert(self, target: Target, fence: int) -> bool:
         """The Services of the tracks beside stable pick stable's pods."""

@@ -249,6 +249,7 @@ class KubernetesWorkloads(Cluster, Workloads):
                 f"The {track} of {target.app} in {target.environment} is not retired: the route still gives it {still}."
             )
         writer = Writer(self.client, target, fence)
+        await self._unname(writer, track, state)
         removed = [await preview.close_route(self.client, target, fence) if track == "preview" else False]
         removed.append(await autoscaling.unscale_track(self.client, target, track))
         if router_of(target).pods_make_weight:
@@ -264,3 +265,13 @@ class KubernetesWorkloads(Cluster, Workloads):
             since = route.note.changed_at if route else 0.0
             removed.append(await autoscaling.release_capacity(self.client, target, since))
         return any(removed)
+
+    async def _unname(self, writer: Writer, track: Track, state: ClusterState) -> None:
+        """Let the route no longer name a track that gets nothing, before its Service goes. A Service of the team's own stays named."""
+        target, route = writer.target, state.route
+        spec = router_of(target).without(route, backends(target, state), track) if route else None
+        service = await self.client.get(SERVICES, target.namespace, manifests.deployment_name(target, track))
+        if route and spec and service and ownership.is_track(service, target, track):
+            leases.refuse_older(route, target, writer.fence, state.lease)
+            patch = {"metadata": {"resourceVersion": route["metadata"]["resourceVersion"]}, "spec": spec}
+            await self.client.patch(state.kind, target.namespace, route["metadata"]["name"], patch)

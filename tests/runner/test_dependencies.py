@@ -22,7 +22,6 @@ FOR_USERS = ("", "postgres", "scan", "notify", "testing")
 PACKAGE, EVERYTHING = ("plugins", "dags"), ("plugins", "dags", "sandbox", "tests", "benchmarks")
 
 USED_OTHERWISE = {
-    "apache-airflow-providers-amazon": "part of what the package is installed with, for connections of AWS",
     "apache-airflow-providers-postgres": "asyncpg comes with it, which Airflow needs for a database in PostgreSQL",
     "pre-commit": "run by people, with .pre-commit-config.yaml",
     "pytest-asyncio": "a plugin of pytest: asyncio_mode in pyproject.toml",
@@ -30,6 +29,8 @@ USED_OTHERWISE = {
     "types-pyyaml": "mypy's types of yaml",
 }
 BROUGHT_ALONG = {
+    "boto3": "apache-airflow-providers-amazon",
+    "botocore": "apache-airflow-providers-amazon",
     "kubernetes-asyncio": "apache-airflow-providers-cncf-kubernetes",
     "jsonschema": "apache-airflow",
     "pydantic-core": "pydantic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, field_validator, model_serializer
@@ -22,6 +23,20 @@ class Update(Value):
 
     max_surge: int | str = 1
     max_unavailable: int | str = 0
+
+    def room(self, replicas: int) -> tuple[int, int]:
+        """How many of so many replicas may be more, and how many fewer: a share of more is rounded up, of fewer down."""
+
+        def count(value: int | str) -> float:
+            return replicas * int(value[:-1]) / 100 if isinstance(value, str) else float(value)
+
+        surge, unavailable = math.ceil(count(self.max_surge)), math.floor(count(self.max_unavailable))
+        return (surge, unavailable) if surge or unavailable else (1, 0)
+
+
+def batch_size(replicas: int, share: int) -> int:
+    """How many of so many replicas are a share in percent; at least one."""
+    return max(1, math.ceil(replicas * share / 100))
 
 
 class Workload(Value):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.adapters.platforms.kubernetes import manifests
+from release_pipelines.adapters.platforms.kubernetes import manifests, readiness
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.target import RouterSettings, Target, Workload
+from release_pipelines.core.model.target import RouterSettings, Target, Update, Workload
 
 NEW = Artifact(app="web", version="1.1.0", image="shop/web", digest="sha256:" + "b" * 64)
 
@@ -54,6 +54,49 @@ def test_stable_that_runs_the_digest_already_is_not_patched() -> None:
     there = stable()
     there["spec"]["template"]["spec"]["containers"][0]["image"] = NEW.reference
     assert manifests.stable_patch(there, target(), NEW, None, True, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("update", "share", "updated", "room"),
+    [
+        (Update(max_surge="25%"), 10, 0, {"maxSurge": 1, "maxUnavailable": 0}),
+        (Update(max_surge="25%"), 50, 0, {"maxSurge": 3, "maxUnavailable": 0}),
+        (Update(max_surge="25%"), 50, 4, {"maxSurge": 1, "maxUnavailable": 0}),
+        (Update(max_surge=2, max_unavailable=2), 30, 0, {"maxSurge": 2, "maxUnavailable": 1}),
+        (Update(max_surge=0, max_unavailable=4), 20, 0, {"maxSurge": 0, "maxUnavailable": 2}),
+        (Update(max_surge="25%"), 100, 5, {"maxSurge": "25%", "maxUnavailable": 0}),
+    ],
+)
+def test_a_batch_makes_no_more_pods_at_once_than_it_has(
+    update: Update, share: int, updated: int, room: dict[str, Any]
+) -> None:
+    there = {**stable(), "status": {"updatedReplicas": updated}}
+    there["spec"]["replicas"] = 10
+    if updated:  # an earlier batch of the same release
+        there["spec"]["template"]["spec"]["containers"][0]["image"] = NEW.reference
+        there["spec"]["paused"] = True
+        there["metadata"]["annotations"] = {readiness.SHARE: "40"}
+    it = target().model_copy(update={"update": update})
+    patch = manifests.stable_patch(there, it, NEW, None, False, 1.0, share)
+    assert patch is not None
+    assert patch["spec"]["strategy"] == {"type": "RollingUpdate", "rollingUpdate": room}
+
+
+def test_a_batch_that_is_under_way_keeps_its_room() -> None:
+    there = {**stable(), "status": {"updatedReplicas": 1}}
+    there["spec"]["template"]["spec"]["containers"][0]["image"] = NEW.reference
+    there["spec"]["strategy"] = {"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}}
+    there["metadata"]["annotations"] = {readiness.SHARE: "50"}
+    it = target().model_copy(update={"update": Update(max_surge=2)})
+    assert manifests.stable_patch(there, it, NEW, None, False, 1.0, 50) is None
+
+
+def test_a_way_back_from_a_batch_has_all_the_room_of_the_file() -> None:
+    there = stable()
+    there["spec"]["strategy"] = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    it = target().model_copy(update={"update": Update(max_surge="50%")})
+    back = manifests.restored(there, it, stable()["spec"]["template"], 100, 1.0)
+    assert back["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": "50%", "maxUnavailable": 0}
 
 
 def test_pods_that_are_as_they_shall_be_keep_their_configuration() -> None:  # R8

@@ -144,7 +144,7 @@ def test_a_canary_gets_what_admission_gave_stables_pods() -> None:
 
 def test_a_template_that_comes_back_is_stables() -> None:
     template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": []}}
-    back = manifests.restored(stable(), template, 100, 1.0)
+    back = manifests.restored(stable(), target(), template, 100, 1.0)
     assert back["spec"]["template"]["metadata"]["labels"] == {"app": "web", manifests.TRACK: "stable"}
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from release_pipelines.core.model.observation import TrackStatus
-from release_pipelines.core.model.target import Update
+from release_pipelines.core.model.target import Update, batch_size
 from release_pipelines.core.model.track import Track
 
 HEARD_SECONDS = 2.0
@@ -42,7 +41,7 @@ class Want:
     @property
     def upto(self) -> int:
         """Replicas that run the wanted version when this is done; at least one."""
-        return max(1, math.ceil(self.replicas * self.share / 100))
+        return batch_size(self.replicas, self.share)
 
     @property
     def reference(self) -> str:
@@ -178,15 +177,8 @@ def served(servers: list[str], replicas: list[Replica], todo: Plan) -> list[str]
 
 
 def room_for(replicas: int, update: Update | None) -> tuple[int, int]:
-    """How many replicas more, and how many fewer, a rolling update may have: surge is rounded up, unavailable down."""
-    if update is None:
-        return 1, 0
-
-    def count(value: int | str) -> float:
-        return replicas * int(value[:-1]) / 100 if isinstance(value, str) else float(value)
-
-    surge, unavailable = math.ceil(count(update.max_surge)), math.floor(count(update.max_unavailable))
-    return (surge, unavailable) if surge or unavailable else (1, 0)
+    """How many replicas more, and how many fewer, a rolling update may have."""
+    return (update or Update()).room(replicas)
 
 
 def is_wanted(want: Want | None, replica: Replica) -> bool:

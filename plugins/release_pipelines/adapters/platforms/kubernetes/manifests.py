@@ -21,7 +21,7 @@ from release_pipelines.adapters.platforms.kubernetes.pods import REGISTRY_SECRET
 from release_pipelines.adapters.platforms.kubernetes.readiness import SHARE, image_of, with_pods
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.target import Target, Update, batch_size
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.router import router_of
 
@@ -137,11 +137,16 @@ def stable_patch(
         patch["template"] = template
     if replicas is not None and spec.get("replicas") != replicas:
         patch["replicas"] = replicas
-    rolling = rolling_update(target)
-    if rolling and (spec.get("strategy") or {}).get("rollingUpdate") != rolling:
-        patch["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
     if share_of(deployment) != share:
         patch["paused"] = None
+    rolling = rolling_update(target)
+    if target.update and share < 100:
+        number = patch.get("replicas", spec.get("replicas", 1))
+        replaced = 0 if template else deployment.get("status", {}).get("updatedReplicas", 0)
+        # An update that is under way keeps the room that it got when it began.
+        rolling = _batch_update(target.update, number, batch_size(number, share) - replaced) if patch else None
+    if rolling and (spec.get("strategy") or {}).get("rollingUpdate") != rolling:
+        patch["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
     if not patch:
         return None
     return {"metadata": _stated(deployment, share, now), "spec": patch}
@@ -153,7 +158,7 @@ def without_template(patch: Object | None) -> Object | None:
     return {**(patch or {}), "spec": spec} if spec else None
 
 
-def restored(deployment: Object, template: Object, share: int, now: float) -> Object:
+def restored(deployment: Object, target: Target, template: Object, share: int, now: float) -> Object:
     """The Deployment with an earlier pod template, as a whole: what was added since goes, too."""
     template = copy.deepcopy(template)
     template["metadata"]["labels"].pop(HASH, None)
@@ -166,6 +171,8 @@ def restored(deployment: Object, template: Object, share: int, now: float) -> Ob
         key: value for key, value in {**annotations, **stated["annotations"]}.items() if value is not None
     }
     body["spec"] = {key: value for key, value in body["spec"].items() if key != "paused"} | {"template": template}
+    if rolling := rolling_update(target):  # all at once, where a batch had room for a few
+        body["spec"]["strategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
     return body
 
 
@@ -203,6 +210,13 @@ def rolling_update(target: Target) -> Object | None:
     if target.update is None:
         return None
     return {"maxSurge": target.update.max_surge, "maxUnavailable": target.update.max_unavailable}
+
+
+def _batch_update(update: Update, replicas: int, left: int) -> Object:
+    """The same with room for no more pods than the batch has left: those that are made get requests before it can be stopped."""
+    surge, unavailable = update.room(replicas)
+    surge = min(surge, max(1, left))
+    return {"maxSurge": surge, "maxUnavailable": min(unavailable, max(0 if surge else 1, left - surge))}
 
 
 def _stated(deployment: Object, share: int, now: float) -> Object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation, image_changed_by
@@ -24,6 +23,7 @@ from release_pipelines.adapters.platforms.kubernetes.evidence import (
 )
 from release_pipelines.adapters.platforms.kubernetes.reasons import Trouble, pod_trouble, waiting
 from release_pipelines.core.model.observation import TrackStatus
+from release_pipelines.core.model.target import batch_size
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.text import last_lines
 
@@ -57,8 +57,7 @@ def with_pods(deployment: Object, replica_sets: list[Object]) -> list[Object]:
 
 def upto(deployment: Object) -> int:
     """Replicas that are replaced for now; at least one."""
-    wanted = int(deployment["spec"].get("replicas", 1))
-    return max(1, math.ceil(wanted * int(annotation(deployment, SHARE) or 100) / 100))
+    return batch_size(int(deployment["spec"].get("replicas", 1)), int(annotation(deployment, SHARE) or 100))
 
 
 def updated(evidence: RolloutEvidence) -> int:

@@ -143,7 +143,7 @@ class KubernetesWorkloads(Cluster, Workloads):
             await asyncio.gather(*(withdraw(writer, track) for track in BESIDE))
             await free_selector(writer)
         if template:
-            await writer.replace(DEPLOYMENTS, stable, manifests.restored(stable, template, share, now))
+            await writer.replace(DEPLOYMENTS, stable, manifests.restored(stable, target, template, share, now))
         else:
             await writer.patch(DEPLOYMENTS, stable, patch or {}, STRATEGIC)
         return True

@@ -36,7 +36,7 @@ analysis:
   judge: threshold
   interval: 50ms
   window: 1s
-  patience: 100ms
+  patience: 2s
   metrics: [{name: errors, source: errors, limit: 1%}]
 """
 CANARY = """

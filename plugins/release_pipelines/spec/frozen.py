@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from release_pipelines.core.model.base import Stored
+from release_pipelines.core.model.base import Stored, stored
 from release_pipelines.core.model.release_id import APP_DAG, dag_of
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import ReleaseSpec, analyses_of, app_files, load_release
@@ -181,7 +181,8 @@ def _write(path: Path, record: _Record) -> None:
 def _read(path: Path) -> _Record | None:
     """The record in the file; None where there is no file, or one that this version cannot read."""
     try:
-        return _Record.model_validate_json(path.read_bytes())
+        with stored():
+            return _Record.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
 

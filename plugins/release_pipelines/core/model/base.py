@@ -38,7 +38,8 @@ class Value(BaseModel):
     stand in the JSON again.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Every task imports all of them and uses a few: what validates them is made when the first one is.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     later: ClassVar[frozenset[str]] = frozenset()
     """Fields that earlier versions refuse: left out as long as they have their default, so that a mixed pair of versions can work."""
@@ -117,6 +118,11 @@ def stored() -> Iterator[None]:
         yield
     finally:
         _reads_what_is_stored.reset(token)
+
+
+def reading_what_is_stored() -> bool:
+    """Whether a value is read that was checked when it was stored."""
+    return _reads_what_is_stored.get()
 
 
 def _is_of_another_version(error: ValidationError) -> bool:

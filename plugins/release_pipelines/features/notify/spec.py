@@ -72,7 +72,10 @@ class NotifySpec(Value):
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """The schema, with the options of each notifier that has some."""
         resolved = handler.resolve_ref_schema(handler(schema))
-        options = {name: handler(model.__pydantic_core_schema__) for name, model in _options()}
+        options = {}
+        for name, model in _options():
+            model.model_rebuild()  # where it was not used yet, it has no schema
+            options[name] = handler(model.__pydantic_core_schema__)
         if options:
             resolved["allOf"] = [
                 {"if": {"properties": {"kind": {"const": name}}}, "then": {"properties": {"options": it}}}

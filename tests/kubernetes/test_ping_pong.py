@@ -31,7 +31,7 @@ JUDGED = {"interval": 0.5, "metrics": [{"name": "queue", "query": "vector(0)", "
 
 @pytest.mark.parametrize(
     ("router", "strategies", "releases"),
-    [("gateway_api", BY_REQUESTS, 20), ("replicas", BY_PODS, 12)],
+    [("gateway_api", BY_REQUESTS, 12), ("replicas", BY_PODS, 10)],
     ids=["gateway_api", "replicas"],
 )
 @side_by_side(long=True)

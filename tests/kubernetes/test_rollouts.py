@@ -82,10 +82,10 @@ async def test_what_runs_by_a_tag_that_was_pushed_again_comes_back_from_its_own_
 
 @side_by_side
 async def test_many_replicas_take_longer_than_the_time_that_one_has(world: World) -> None:  # R7
-    await world.adopt("gateway_api", 12)
-    strategy = {"maxSurge": 3, "maxUnavailable": 0}
+    await world.adopt("gateway_api", 40)
+    strategy = {"maxSurge": 4, "maxUnavailable": 0}
     await world.patch("deployment", "web", {"spec": {"minReadySeconds": 8, "strategy": {"rollingUpdate": strategy}}})
-    app = target_of(world.spec({"rolling": {"max_surge": 3}}, replicas=12, ready_timeout=20), "production")
+    app = target_of(world.spec({"rolling": {"max_surge": 4}}, replicas=40, ready_timeout=20), "production")
     lease = await world.platform.take_lease(app, "many", 300)
     begun = time.monotonic()
     await world.platform.deploy(app, "stable", world.artifact("1.1.0"), None, lease.fence)
@@ -95,7 +95,7 @@ async def test_many_replicas_take_longer_than_the_time_that_one_has(world: World
         looks.append(status.waiting)
         await asyncio.sleep(0.5)
     assert time.monotonic() - begun > 20 + 8
-    assert (status.ready, status.updated) == (12, 12)
+    assert (status.ready, status.updated) == (40, 40)
 
 
 @side_by_side

@@ -92,7 +92,7 @@ class World:
             self.url = f"http://{(await self.get('service', 'web'))['spec']['clusterIP']}:8080"
         else:
             await self.apply(team_route(router, self.host, self.plane))
-        await self.until(lambda observed: observed.track("stable").settled)
+        await self.until(lambda observed: observed.track("stable").settled, within=600)
         if self.serving:
             await self.serves("1.0.0")
 

@@ -135,6 +135,6 @@ class Analysis(Value):
     @field_validator("metrics")
     @classmethod
     def _fit_the_judge(cls, metrics: list[Metric], info: ValidationInfo) -> list[Metric]:
-        if "judge" in info.data:
+        if "judge" in info.data and not reading_what_is_stored():
             JUDGES.get(info.data["judge"]).check(metrics, info.data)
         return metrics

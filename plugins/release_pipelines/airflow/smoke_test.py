@@ -57,7 +57,7 @@ def said_version(target: Target, paths: Sequence[str], version: str | None, dige
     """The version that stable says it is, as far as anybody knows: one that no release has put there is called after its tag, of
     which the app need not know.
 
-    Stable is asked past the traffic's weights; where it cannot be asked the history says as what its digest was released.
+    What the app answers now does not tell: while replicas are replaced, the answer may be that of one that leaves.
 
     :param version: how stable's version is called.
     :param digest: what stable runs.
@@ -66,16 +66,17 @@ def said_version(target: Target, paths: Sequence[str], version: str | None, dige
     if version in (None, UNKNOWN_VERSION) or not paths:
         return None
     try:
-        answer = PlatformHook(target).call(lambda platform: platform.ask(target, "stable", paths[0]))
-        if 200 <= answer.status < 300:
-            return answer.version
-    except ReleaseError as error:
-        log.info("Stable itself cannot be asked which version it is: %s", error)
-    try:
         known = digest is not None and version in HistoryHook().history().versions_of(target.app, digest)
     except Exception as error:  # whatever is the matter with the history: a rollback goes on
         log.warning("%s", str(error).partition("\n")[0])
         known = False
     if not known:
         log.info("Nobody knows which version %s says it is: its digest is what counts.", version)
-    return version if known else None
+        return None
+    try:
+        answer = PlatformHook(target).call(lambda platform: platform.ask(target, "stable", paths[0]))
+        if 200 <= answer.status < 300 and answer.version is None:
+            return None  # this app says none
+    except ReleaseError as error:
+        log.info("Stable itself cannot be asked whether it says its version: %s", error)
+    return version

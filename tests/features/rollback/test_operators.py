@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowSkipException
 
-from release_pipelines.airflow import rollouts
+from release_pipelines.airflow import rollouts, smoke_test
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.core.errors import Forbidden, PlatformError
 from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
@@ -199,6 +200,8 @@ def test_the_running_app_is_asked_for_the_version_as_far_as_that_is_known(
     world.route = Route(traffic=ALL_TO_STABLE)
     seen: list[str | None] = []
     monkeypatch.setattr(rollback, "smoke_test", lambda target, paths, version: seen.append(version))
+    released = SimpleNamespace(versions_of=lambda *_: {"1.0.0"})
+    monkeypatch.setattr(smoke_test, "HistoryHook", lambda: SimpleNamespace(history=lambda: released))
     planned = Planned(
         target=target(),
         release=RELEASE,
@@ -215,23 +218,22 @@ def test_the_running_app_is_asked_for_the_version_as_far_as_that_is_known(
 @pytest.mark.parametrize(
     ("says", "released", "asked"),
     [
-        (Answer(status=200, version="2024.3"), {"1.0.0"}, "2024.3"),
-        (Answer(status=200, version=None), {"1.0.0"}, None),
+        (Answer(status=200, version="1.1.0"), {"1.0.0"}, "1.0.0"),  # by a replica that leaves
+        (Answer(status=200, version="2024.3"), set(), None),  # adopted: its tag is all that is known
+        (Answer(status=200, version=None), {"1.0.0"}, None),  # an app that says none
         (Answer(status=404, version=None), {"1.0.0"}, "1.0.0"),  # it answers under its host only
         (Forbidden("services/proxy may not be read."), {"1.0.0"}, "1.0.0"),
-        (Forbidden("services/proxy may not be read."), set(), None),  # adopted: its tag is all that is known
+        (Forbidden("services/proxy may not be read."), set(), None),
         (PlatformError("no answer"), None, None),  # the history is away
     ],
 )
-def test_a_rollback_expects_the_version_that_the_app_says_it_is(
+def test_a_rollback_expects_the_version_that_its_release_has_seen(
     world: World,
     monkeypatch: pytest.MonkeyPatch,
     says: Answer | PlatformError,
     released: set[str] | None,
     asked: str | None,
 ) -> None:  # R8
-    from release_pipelines.airflow import smoke_test
-
     class History:
         def versions_of(self, app: str, digest: str) -> set[str]:
             if released is None:

@@ -352,6 +352,22 @@ def test_evidence_is_carried_from_stage_to_stage():  # R6
     )
 
 
+@pytest.mark.parametrize(
+    "change", [{"limit": 0.001}, {"slower_than": 0.1}, {"tolerance": 3.0}, {"source": "slow_requests"}]
+)
+def test_evidence_belongs_to_the_test_that_found_it(change):  # R6
+    kept = decided(SEQUENTIAL, counted(18.0, number=1), now=30).evidence
+    [metric] = SEQUENTIAL.metrics
+    other = SEQUENTIAL.model_copy(update={"metrics": [metric.model_copy(update=change)]})
+    quiet = counted(0.0, number=1)
+    assert decided(other, quiet, now=30, evidence=kept) == decided(other, quiet, now=30)
+    said = metric.model_copy(update={"critical": True, "min_requests": 5})
+    same = SEQUENTIAL.model_copy(update={"metrics": [said]})
+    assert decided(same, quiet, now=30, evidence=kept).evidence != decided(same, quiet, now=30).evidence
+    earlier = {name: {key: it for key, it in state.items() if key != "of"} for name, state in kept.items()}
+    assert decided(same, quiet, now=30, evidence=earlier) == decided(same, quiet, now=30, evidence=kept)
+
+
 def test_alpha_is_shared_over_the_metrics():  # R3
     many = [ERRORS.model_copy(update={"name": f"errors-{n}"}) for n in range(20)]
     others = SEQUENTIAL.model_copy(update={"metrics": [ERRORS, *many]})

@@ -24,6 +24,9 @@ TIMEOUT = 10.0
 QUEUE_TIMEOUT = 60.0
 """Seconds until a question fails that waits for others: a thousand canaries that a restarted triggerer picks up ask at once."""
 
+MOMENTS = 10_000
+"""Maximum number of moments in one question: Prometheus refuses more than 11,000 points a series, and a hold of days has more."""
+
 
 def shown(url: str) -> str:
     """The service in a sentence: its address without the credentials that may stand in it."""
@@ -155,10 +158,17 @@ class PrometheusReader:
     async def series(self, promql: str, start: float, end: float, step: float) -> list[dict[str, float]]:
         """Every series' value at ``start``, ``start + step``, … up to ``end`` (Unix times in seconds), by its labels.
 
-        One answer however many moments there are. Values that are not finite are left out.
+        Asked in pieces of :data:`MOMENTS`. Values that are not finite are left out.
 
         :raises MetricsUnavailable: when the service does not answer, or answers with an error.
         """
+        found: list[dict[str, float]] = []
+        for first in range(0, round((end - start) / step) + 1, MOMENTS):
+            until = min(end, start + (first + MOMENTS - 1) * step)
+            found += await self._piece(promql, start + first * step, until, step)
+        return found
+
+    async def _piece(self, promql: str, start: float, end: float, step: float) -> list[dict[str, float]]:
         given = {"query": promql, "start": f"{start:.3f}", "end": f"{end + step / 1000:.3f}", "step": f"{step:.3f}"}
         answer = await self._shared("query_range", given)
         moments: list[dict[str, float]] = [{} for _ in range(round((end - start) / step) + 1)]

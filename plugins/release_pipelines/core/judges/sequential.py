@@ -6,6 +6,7 @@ a threshold.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -71,7 +72,7 @@ class Sequential(Judge):
         tests = {}
         for metric in analysis.metrics:
             if metric.counts:
-                test = (known or {}).get(metric.name) or SequentialTest(e_values.from_json(evidence.get(metric.name)))
+                test = (known or {}).get(metric.name) or SequentialTest(_carried(metric, evidence.get(metric.name)))
                 since = test.last.at if test.last else -math.inf
                 new = [sample for sample in samples if sample.at > since]
                 tests[metric.name] = _count_on(metric, samples_of(metric, new), test, alpha)
@@ -105,7 +106,7 @@ def curve(metric: Metric, samples: Iterable[Sample], state: object = None) -> li
 
     :param state: what the stage before ended with.
     """
-    test, points = e_values.from_json(state), []
+    test, points = _carried(metric, state), []
     for sample in samples_of(metric, samples):
         counts = _counts(sample)
         if counts:
@@ -120,6 +121,20 @@ def good_enough(metric: Metric, state: e_values.State) -> bool:
     if not seen.total or e_values.bound(seen.bad, seen.total, e_values.BOUND_ALPHA, upper=True) > metric.limit:
         return False
     return not seen.stable_total or (e_values.excess(state) or 0.0) <= margin
+
+
+def _carried(metric: Metric, kept: object) -> e_values.State:
+    """The evidence of the stage before, where it belongs to the same test: another query, limit or tolerance makes another one."""
+    of = kept.get("of") if isinstance(kept, Mapping) else None
+    return e_values.State() if of not in (None, _definition(metric)) else e_values.from_json(kept)
+
+
+def _definition(metric: Metric) -> str:
+    """What a metric's test is about, as a short hash. What only says what follows from it is left out."""
+    stated = metric.model_dump_json(
+        exclude={"name", "critical", "margin", "min_requests", "failure_limit", "direction", "group"}
+    )
+    return hashlib.sha256(stated.encode()).hexdigest()[:12]
 
 
 def _count_on(metric: Metric, samples: list[Sample], test: SequentialTest, alpha: float) -> SequentialTest:
@@ -166,7 +181,8 @@ def _judged(metric: Metric, analysis: Analysis, test: SequentialTest) -> Judged:
         evidence=max(e_values.evidence(state, limit=metric.limit)),
         sentence=sentence,
     )
-    return Judged(verdict, judgement == "pass" and good_enough(metric, state), e_values.to_json(state))
+    kept = {**e_values.to_json(state), "of": _definition(metric)}
+    return Judged(verdict, judgement == "pass" and good_enough(metric, state), kept)
 
 
 def _decided(metric: Metric, analysis: Analysis, test: SequentialTest) -> tuple[Judgement, str]:

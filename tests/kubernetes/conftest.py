@@ -176,7 +176,11 @@ def deployment(namespace: str, artifact: Artifact, replicas: int) -> dict[str, A
                 "image": artifact.reference,
                 "ports": [{"containerPort": 8080}],
                 "env": [{"name": "OWN", "value": "kept"}],
-                "readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1},
+                "readinessProbe": {
+                    "httpGet": {"path": "/health", "port": 8080},
+                    "periodSeconds": 1,
+                    "timeoutSeconds": 5,
+                },
             }
         ]
     }

@@ -7,6 +7,7 @@ a threshold.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ from release_pipelines.core.model.measurement import Judgement, Sample, finite
 from release_pipelines.core.model.verdict import MetricVerdict
 from release_pipelines.core.ports.judge import Evidence, Judge, Judged
 from release_pipelines.core.sentences import count, label, numbers
+
+TESTED = ("source", "options", "bad", "total", "query", "limit", "slower_than", "tolerance")
+"""Fields of a metric that make another test of it."""
 
 
 class SequentialTest(NamedTuple):
@@ -130,10 +134,8 @@ def _carried(metric: Metric, kept: object) -> e_values.State:
 
 
 def _definition(metric: Metric) -> str:
-    """What a metric's test is about, as a short hash. What only says what follows from it is left out."""
-    stated = metric.model_dump_json(
-        exclude={"name", "critical", "margin", "min_requests", "failure_limit", "direction", "group"}
-    )
+    """What a metric's test is about, as a short hash: the same in every version of this package, and whatever follows from it."""
+    stated = json.dumps([getattr(metric, name) for name in TESTED], sort_keys=True, default=str)
     return hashlib.sha256(stated.encode()).hexdigest()[:12]
 
 

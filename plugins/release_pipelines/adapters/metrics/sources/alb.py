@@ -62,8 +62,7 @@ class Alb(MetricSource):
         return "share" if self.counts(metric) else "number"
 
     def label(self, metric: Metric) -> str:
-        options = AlbOptions.model_validate(metric.options)
-        return "error rate" if self.counts(metric) else f"response time (p{options.percentile:g}, in seconds)"
+        return "error rate" if self.counts(metric) else f"response time (p{_options(metric).percentile:g}, in seconds)"
 
     async def samples(self, measuring: Measuring, due: list[float]) -> list[Sample]:
         tracks: list[Track] = [measuring.track, *([measuring.beside] if measuring.beside else [])]

@@ -47,12 +47,12 @@ class KubernetesTraffic(Cluster, TrafficSplit):
         route = await self.client.get(kind, target.namespace, manifests.route_name(target))
         leases.refuse_others(state.lease, target, fence)
         leases.refuse_older(route, target, fence, state.lease)
-        pin, leaving = None, []
+        pin: tuple[str, str] | None = None
+        leaving: list[Track] = []
         if state.stable and router.needs_stable_pin(backends(target, state), traffic):
             pin = await stable_pin(self.client, target, state.stable)
-            leaving = (
-                [] if pin else state.beside
-            )  # stable's pods have no label in common: only leaving tells them apart
+            if pin is None:  # stable's pods have no label in common: only leaving tells them apart
+                leaving = state.beside
         if route:
             await router.refuse_unsupported(self.client, target, route, traffic)
         choice = backends(target, state, pin)

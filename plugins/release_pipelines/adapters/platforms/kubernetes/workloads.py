@@ -270,8 +270,10 @@ class KubernetesWorkloads(Cluster, Workloads):
         """Let the route no longer name a track that gets nothing, before its Service goes. A Service of the team's own stays named."""
         target, route = writer.target, state.route
         spec = router_of(target).without(route, backends(target, state), track) if route else None
+        if route is None or spec is None:
+            return
         service = await self.client.get(SERVICES, target.namespace, manifests.deployment_name(target, track))
-        if route and spec and service and ownership.is_track(service, target, track):
+        if service and ownership.is_track(service, target, track):
             leases.refuse_older(route, target, writer.fence, state.lease)
             patch = {"metadata": {"resourceVersion": route["metadata"]["resourceVersion"]}, "spec": spec}
             await self.client.patch(state.kind, target.namespace, route["metadata"]["name"], patch)

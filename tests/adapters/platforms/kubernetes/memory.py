@@ -8,6 +8,22 @@ from typing import Any, cast
 
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, Client, Conflict, Object, Resource
 from release_pipelines.adapters.platforms.kubernetes.platform import Kubernetes
+from release_pipelines.core.model.target import RouterSettings, Target, Workload
+
+
+def target(router: str = "gateway_api", **workload: Any) -> Target:
+    """The app ``web`` in production, behind the route ``web``."""
+    return Target(
+        app="web",
+        environment="production",
+        platform="kubernetes",
+        platform_connection="a",
+        registry_connection="b",
+        prometheus_connection="c",
+        workload=Workload(**{"name": "web", **workload}),
+        router=RouterSettings(kind=router, route="web"),
+        url="http://127.0.0.1",
+    )
 
 
 class MemoryClient:

@@ -14,10 +14,9 @@ from release_pipelines.adapters.platforms.kubernetes import access, autoscaling
 from release_pipelines.core.errors import Forbidden
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.route import RouteNote
-from release_pipelines.core.model.target import RouterSettings, Target, Workload
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
-from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes
+from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes, target
 
 HPAS = Resource("autoscaling/v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 ROUTES = Resource("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute")
@@ -25,20 +24,6 @@ SCALED = Resource("keda.sh/v1alpha1", "scaledobjects", "ScaledObject")
 OLD, NEW = (Artifact(app="web", version=f"1.{n}.0", image="shop/web", digest=f"sha256:{n:064}") for n in (0, 1))
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 60}}}
 QUEUE = {"type": "External", "external": {"metric": {"name": "queue"}, "target": {"type": "Value", "value": "10"}}}
-
-
-def target() -> Target:
-    return Target(
-        app="web",
-        environment="production",
-        platform="kubernetes",
-        platform_connection="a",
-        registry_connection="b",
-        prometheus_connection="c",
-        workload=Workload(name="web"),
-        router=RouterSettings(kind="gateway_api", route="web"),
-        url="http://127.0.0.1",
-    )
 
 
 def hpa(minimum: int | None = 2, metrics: Any = None, **metadata: Any) -> Object:

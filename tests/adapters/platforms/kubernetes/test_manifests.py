@@ -10,23 +10,10 @@ import pytest
 from release_pipelines.adapters.platforms.kubernetes import manifests, readiness
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
-from release_pipelines.core.model.target import RouterSettings, Target, Update, Workload
+from release_pipelines.core.model.target import Update
+from tests.adapters.platforms.kubernetes.memory import target
 
 NEW = Artifact(app="web", version="1.1.0", image="shop/web", digest="sha256:" + "b" * 64)
-
-
-def target(**workload: Any) -> Target:
-    return Target(
-        app="web",
-        environment="production",
-        platform="kubernetes",
-        platform_connection="a",
-        registry_connection="b",
-        prometheus_connection="c",
-        workload=Workload(**{"name": "web", **workload}),
-        router=RouterSettings(kind="gateway_api", route="web"),
-        url="http://127.0.0.1",
-    )
 
 
 def stable() -> dict[str, Any]:

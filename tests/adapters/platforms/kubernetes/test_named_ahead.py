@@ -10,9 +10,8 @@ from release_pipelines.adapters.kubernetes.client import SERVICES, Object, Resou
 from release_pipelines.adapters.platforms.kubernetes import traffic as splitting
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.route import RouteNote
-from release_pipelines.core.model.target import RouterSettings, Target, Workload
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, Traffic, share_with
-from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes
+from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes, target
 
 ROUTES = Resource("gateway.networking.k8s.io/v1", "httproutes", "HTTPRoute")
 OLD, NEW = (Artifact(app="web", version=f"1.{n}.0", image="shop/web", digest=f"sha256:{n:064}") for n in (0, 1))
@@ -40,20 +39,6 @@ class Watched(MemoryClient):
 
 def weights(rule: Object) -> dict[str, int]:
     return {it["name"]: it.get("weight", 1) for it in rule["backendRefs"]}
-
-
-def target() -> Target:
-    return Target(
-        app="web",
-        environment="production",
-        platform="kubernetes",
-        platform_connection="a",
-        registry_connection="b",
-        prometheus_connection="c",
-        workload=Workload(name="web"),
-        router=RouterSettings(kind="gateway_api", route="web"),
-        url="http://127.0.0.1",
-    )
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from release_pipelines.core import seams
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.route import RouteNote
-from release_pipelines.core.model.target import RouterSettings, Target, Workload
+from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic, share_with
 from release_pipelines.core.ports.metrics import MetricDialect, RequestMetrics
@@ -21,7 +21,7 @@ from release_pipelines.core.ports.router import ROUTERS, Capability
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import load_release
 from release_pipelines.spec.schema import schemas
-from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes
+from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes, target
 from tests.spec.conftest import Project, project  # noqa: F401
 
 
@@ -61,22 +61,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seams, "extensions", lambda: found)
 
 
-def target() -> Target:
-    return Target(
-        app="web",
-        environment="production",
-        platform="kubernetes",
-        platform_connection="a",
-        registry_connection="b",
-        prometheus_connection="c",
-        workload=Workload(name="web"),
-        router=RouterSettings(kind="acme_mesh", route="web"),
-        url="http://127.0.0.1",
-    )
-
-
 async def test_the_platform_reads_and_writes_its_object() -> None:
-    client, app = MemoryClient(mesh__acme__example=["v1"]), target()
+    client, app = MemoryClient(mesh__acme__example=["v1"]), target("acme_mesh")
     platform = kubernetes(client)
     fence = (await platform.take_lease(app, "release", 60)).fence
     await platform.deploy(app, "stable", OLD, 2, fence)
@@ -103,11 +89,11 @@ async def test_a_cluster_without_its_object_is_named() -> None:
     with pytest.raises(
         PlatformError, match=r"does not serve Shares \(mesh.acme.example/v2 or v1\), which router `acme_me"
     ):
-        await kubernetes(MemoryClient()).observe(target())
+        await kubernetes(MemoryClient()).observe(target("acme_mesh"))
 
 
 def test_its_metrics_have_its_names() -> None:
-    requests = requests_to(target(), "canary")
+    requests = requests_to(target("acme_mesh"), "canary")
     assert requests
     assert requests.selector(requests.counter) == 'acme_requests{acme_track="canary"}'
 

@@ -364,6 +364,8 @@ def test_evidence_belongs_to_the_test_that_found_it(change):  # R6
     said = metric.model_copy(update={"critical": True, "min_requests": 5})
     same = SEQUENTIAL.model_copy(update={"metrics": [said]})
     assert decided(same, quiet, now=30, evidence=kept).evidence != decided(same, quiet, now=30).evidence
+    later = SEQUENTIAL.model_copy(update={"metrics": [metric.with_unknown({"seasons": 4})]})
+    assert decided(later, quiet, now=30, evidence=kept) == decided(same, quiet, now=30, evidence=kept)
     earlier = {name: {key: it for key, it in state.items() if key != "of"} for name, state in kept.items()}
     assert decided(same, quiet, now=30, evidence=earlier) == decided(same, quiet, now=30, evidence=kept)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from release_pipelines.adapters.kubernetes.client import EVENTS, Object, Resource
 from release_pipelines.adapters.platforms.kubernetes import readiness
-from release_pipelines.adapters.platforms.kubernetes.evidence import RolloutEvidence, repository_in
+from release_pipelines.adapters.platforms.kubernetes.evidence import STATED_AT, RolloutEvidence, repository_in
+from release_pipelines.adapters.platforms.kubernetes.state import track_status
 from release_pipelines.core.model.observation import TrackStatus
+from tests.adapters.platforms.kubernetes.memory import MemoryClient, target
 
 DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 START = 1_000_000_000
@@ -254,3 +258,32 @@ def test_the_repository_of_an_image_is_its_name_without_tag_and_digest(image: st
 
 def test_a_track_says_which_repository_it_runs_from() -> None:
     assert rollout(0, []).image == "shop/web"
+
+
+@pytest.mark.parametrize(("age", "asked"), [(0.5, 0), (30.0, 1)])
+async def test_nobody_asks_why_pods_are_not_there_a_moment_after_the_change(age: float, asked: int) -> None:
+    class Client(MemoryClient):
+        questions = 0
+
+        async def find(
+            self, resource: Resource, namespace: str | None, labels: str = "", fields: str = ""
+        ) -> list[Object]:
+            self.questions += resource == EVENTS
+            return await super().find(resource, namespace, labels, fields)
+
+    client = Client()
+    waiting = {
+        "metadata": {"name": "web", "uid": "d", "generation": 1, "annotations": {STATED_AT: str(time.time() - age)}},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": "web"}]},
+            },
+        },
+        "status": {"observedGeneration": 1},
+    }
+    status = await track_status(cast("Any", client), target(), "stable", waiting)
+    assert not status.settled
+    assert client.questions == asked

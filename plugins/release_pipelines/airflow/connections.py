@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 def values_of(connection: AirflowConnection) -> Connection:
     """The connection's address and credentials."""
+    extra = connection.extra_dejson
     return Connection(
         kind=connection.conn_type or "",
         host=connection.host,
         port=connection.port,
         login=connection.login,
         password=connection.password,
-        extra=connection.extra_dejson,
+        extra=extra if isinstance(extra, dict) else {},
+        schema=connection.schema,
+        name=connection.conn_id,
     )

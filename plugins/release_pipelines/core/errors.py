@@ -7,6 +7,10 @@ class ReleaseError(Exception):
     """Root of the errors that were foreseen; the message is a sentence for a reader."""
 
 
+class AddressUnclear(ReleaseError):
+    """A connection does not say where it goes, or by which scheme; the sentence names what is expected."""
+
+
 class ExtensionError(ReleaseError, ValueError):
     """Something that a seam names is not there, is there twice, or cannot be loaded."""
 

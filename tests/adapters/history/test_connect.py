@@ -113,6 +113,11 @@ def test_a_connection_in_a_variable_is_read_without_airflow(given: str) -> None:
     assert (url.host, url.port, url.database, url.username, url.password) == ("db", 5433, "releases", "ann", "p@ss")
 
 
+@pytest.mark.parametrize("extra", ["sslmode=require", "__extra__=%7B%22sslmode%22%3A%20%22require%22%7D"])
+def test_a_connection_in_a_variable_keeps_its_encryption(extra: str) -> None:
+    assert dict(url_from_connection(f"postgres://ann:pw@db/releases?{extra}").query) == {"sslmode": "require"}
+
+
 def test_a_file_in_a_variable() -> None:
     assert url_from_connection("sqlite:////data/history.db").database == "/data/history.db"
 

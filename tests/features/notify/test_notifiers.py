@@ -45,7 +45,13 @@ def test_receivers_that_differ_are_called_differently() -> None:
     ("spec", "connection", "why"),
     [
         (SPECS["log"], None, None),
-        (SPECS["webhook hook"], {"conn_type": "http"}, None),
+        (SPECS["webhook hook"], {"conn_type": "http", "host": "hooks.example.org"}, None),
+        (SPECS["webhook hook"], {"conn_type": "http"}, "The Airflow connection `hook` has no host"),
+        (
+            SPECS["webhook hook"],
+            {"conn_type": "hook", "host": "a.org", "password": "x"},
+            "The Airflow connection `hook` has c",
+        ),
         (SPECS["webhook hook"], None, "there is no Airflow connection `hook`"),
         (SPECS["mail a@b.org, c@d.org"], None, "there is no Airflow connection `smtp_default`"),
         (SPECS["slack team #releases"], {"conn_type": "slack"}, None),

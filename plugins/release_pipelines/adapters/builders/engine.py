@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
+from release_pipelines.core.address import engine_address, json_in
+from release_pipelines.core.errors import AddressUnclear, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.ports.builder import REVISION, Log, Recipe, RegistryLogin
 from release_pipelines.core.text import clean, last_lines, one_line
@@ -45,9 +46,16 @@ class Engine:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self.host = connection.host or DEFAULT_HOST
-        self.build_args = {str(key): str(value) for key, value in (connection.extra.get("build_args") or {}).items()}
-        self._tls: Mapping[str, str] = connection.extra.get("tls") or {}
+        self.host = engine_address(connection) or DEFAULT_HOST
+        self.build_args = {key: str(value) for key, value in self._given(connection, "build_args").items()}
+        self._tls: Mapping[str, str] = self._given(connection, "tls")
+
+    @staticmethod
+    def _given(connection: Connection, key: str) -> Mapping[str, Any]:
+        try:
+            return json_in(connection, key)
+        except AddressUnclear as error:
+            raise PlatformError(str(error)) from None
 
     def client(self, timeout: float = 60) -> APIClient:
         """Docker's client.

@@ -111,8 +111,13 @@ def _uri_parts(uri: str) -> dict[str, Any]:
         "password": unquote(parts.password) if parts.password else None,
         "schema": unquote(parts.path[1:]) or None,
         "port": parts.port,
-        "extra": dict(parse_qsl(parts.query)),
+        "extra": _extra_of(dict(parse_qsl(parts.query, keep_blank_values=True))),
     }
+
+
+def _extra_of(query: dict[str, str]) -> dict[str, Any]:
+    """The extra in a URI's query: its words, or all of it as JSON in one, as Airflow writes what is more than words."""
+    return dict(json.loads(query["__extra__"])) if "__extra__" in query else dict(query)
 
 
 def open_history(url: str | URL, *, make: bool = True) -> History:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core.errors import AddressUnclear
 from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.model.notice import Notice
 from release_pipelines.core.ports.notifier import Notifier, NotSent
 
@@ -131,4 +133,19 @@ def _retries() -> dict[str, Any]:
     }
 
 
-NOTIFIER = Notifier("release_pipelines.airflow.notifiers.webhook.WebhookNotifier", needs=("connection",))
+class Webhook(Notifier):
+    """Requests to an address."""
+
+    def unclear(self, connection: Connection) -> str | None:
+        """Whether it can be told where the notice goes, and that no credentials go out unencrypted by mistake."""
+        from release_pipelines.core.address import request_headers, web_address
+
+        try:
+            web_address(connection)
+            request_headers(connection)
+        except AddressUnclear as error:
+            return str(error).rstrip(".")
+        return None
+
+
+NOTIFIER = Webhook("release_pipelines.airflow.notifiers.webhook.WebhookNotifier", needs=("connection",))

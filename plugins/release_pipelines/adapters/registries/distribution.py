@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core.address import is_on, parts_of, registry_host
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.ports.builder import RegistryLogin
@@ -35,26 +36,30 @@ MANIFESTS = ", ".join(
 class Distribution:
     """A registry at one address.
 
-    :param connection: its host is the name in images; extra ``insecure``: plain http.
+    :param connection: its host is the name in images, with a path that all of them have, if there is one; extra ``insecure``, or
+        ``http://`` before the host: plain http.
     """
 
     def __init__(self, connection: Connection) -> None:
-        self.host = re.sub(r"^https?://", "", connection.host or "").rstrip("/")
-        if connection.port and ":" not in self.host:
-            self.host = f"{self.host}:{connection.port}"
-        self.insecure = bool(connection.extra.get("insecure"))
-        self.login = RegistryLogin(self.host, connection.login, connection.password or "") if connection.login else None
+        parts = parts_of(connection)
+        self.host = registry_host(connection)
+        self._server, _, self._path = self.host.partition("/")
+        insecure = connection.extra.get("insecure")
+        self.insecure = parts.schemes == {"http"} if insecure is None else is_on(insecure)
+        self.login = RegistryLogin(self._server, parts.login, parts.password) if parts.login else None
 
     def repository(self, image: str) -> str:
         """The image's full name: the registry's host before it, unless it stands there already."""
-        return image if not self.host or image.startswith(f"{self.host}/") else f"{self.host}/{image}"
+        if not self.host or image.startswith(f"{self._server}/"):
+            return image
+        return f"{self._server if self._path and image.startswith(f'{self._path}/') else self.host}/{image}"
 
     def digest_of(self, image: str, tag: str) -> str | None:
         """The digest that a tag names now: of the index, where the image is one of several architectures."""
         import httpx
 
-        name = image.removeprefix(f"{self.host}/")
-        host = "registry-1.docker.io" if self.host == "docker.io" else self.host
+        name = self.repository(image).removeprefix(f"{self._server}/")
+        host = "registry-1.docker.io" if self._server == "docker.io" else self._server
         url = f"{'http' if self.insecure else 'https'}://{host}/v2/{name}/manifests/{tag}"
         options: dict[str, Any] = {"timeout": TIMEOUT, "follow_redirects": True, "headers": {"Accept": MANIFESTS}}
         with self._errors(), httpx.Client(**options) as client:

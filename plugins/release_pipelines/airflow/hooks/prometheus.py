@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
 from release_pipelines.adapters.outbound import certificates
-from release_pipelines.core.errors import MetricsUnavailable
+from release_pipelines.airflow.connections import values_of
+from release_pipelines.core.errors import AddressUnclear, MetricsUnavailable
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -20,39 +23,31 @@ if TYPE_CHECKING:
 
 
 def base_url(connection: Connection) -> str:
-    """The address in the connection: ``host`` may be a URL, or a name; ``schema`` and ``port`` add what it leaves out.
+    """The address in the connection, before the path of a question; see :mod:`release_pipelines.core.address`.
 
-    Airflow's own form of a connection as a URI puts the path into ``schema``, and ``https`` into the type.
+    :raises MetricsUnavailable: where that cannot be told.
     """
-    host, port, more = (connection.host or "").rstrip("/"), connection.port, (connection.schema or "").strip("/")
-    scheme, separator, rest = host.partition("://")
-    if not separator:
-        scheme, rest = "https" if connection.conn_type == "https" else "http", host
-        if more in ("http", "https"):
-            scheme, more = more, ""
-        rest += f"/{more}" if more else ""
-    server, slash, path = rest.partition("/")
-    if port and not re.search(r":\d+$", server):
-        server += f":{port}"
-    return f"{scheme}://{server}{slash}{path}"
+    from release_pipelines.core.address import web_address
+
+    with _readable():
+        return web_address(values_of(connection)).partition("?")[0].rstrip("/")
 
 
 def headers(connection: Connection) -> dict[str, str]:
     """Bearer token (the connection's password without a login) or basic authentication, and ``headers`` of its extra as they are:
     the tenant of Mimir, Cortex or Thanos, say."""
-    more = connection.extra_dejson.get("headers") or {}
-    return {**_credentials(connection), **{str(name): str(value) for name, value in more.items()}}
+    from release_pipelines.core.address import request_headers
+
+    with _readable():
+        return request_headers(values_of(connection))
 
 
-def _credentials(connection: Connection) -> dict[str, str]:
-    if not connection.password:
-        return {}
-    if not connection.login:
-        return {"Authorization": f"Bearer {connection.password}"}
-    import base64
-
-    pair = base64.b64encode(f"{connection.login}:{connection.password}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except AddressUnclear as error:
+        raise MetricsUnavailable(str(error).rstrip(".")) from None
 
 
 def verify(connection: Connection) -> bool | str:
@@ -61,7 +56,7 @@ def verify(connection: Connection) -> bool | str:
 
     :raises MetricsUnavailable: when that file does not exist here.
     """
-    asked = connection.extra_dejson.get("verify")
+    asked = values_of(connection).extra.get("verify")
     if isinstance(asked, str) and asked.strip().lower() in ("true", "false", ""):
         asked = asked.strip().lower() != "false"
     if asked is False:
@@ -80,9 +75,10 @@ def verify(connection: Connection) -> bool | str:
 class PrometheusHook(BaseHook):
     """One-off reads in operators, by ``prometheus-api-client``.
 
-    :param prometheus_conn_id: connection of type ``prometheus``: host is its URL; login and password for basic
-        authentication, the password alone for a bearer token; ``headers`` and ``verify`` in its extra. Operators and triggers reach
-        it alike: by the same headers, certificates and proxies (``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``).
+    :param prometheus_conn_id: connection of type ``prometheus``: host is its URL, or a name that scheme, port and path in other fields
+        complete; login and password for basic authentication, the password alone for a bearer token; ``headers`` and ``verify`` in its
+        extra. Operators and triggers reach it alike: by the same headers, certificates and proxies (``HTTP_PROXY``, ``HTTPS_PROXY``,
+        ``NO_PROXY``).
     """
 
     conn_name_attr = "prometheus_conn_id"

@@ -12,6 +12,8 @@ class Connection:
     """An address with credentials. Its text shows nothing that may be secret.
 
     :param kind: what stands in Airflow as the connection's type; decides which builder or registry serves it.
+    :param schema: a scheme, or the path of a connection that was written as a URI.
+    :param name: the Airflow connection's id, for sentences.
     """
 
     kind: str = ""
@@ -20,3 +22,5 @@ class Connection:
     login: str | None = None
     password: str | None = field(default=None, repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    schema: str | None = field(default=None, repr=False)
+    name: str = ""

@@ -58,6 +58,10 @@ class Notifier:
         """
         return None
 
+    def unclear(self, connection: Connection) -> str | None:
+        """What the connection does not say, or says in two ways, so that nothing can be sent; None: it is clear."""
+        return None
+
 
 NOTIFIERS: Seam[Notifier] = Seam(
     "notifier", "release_pipelines.adapters.notifiers", Notifier, ("log", "webhook", "slack", "mail")

@@ -180,7 +180,10 @@ class Connections:
 def _auth(registry: Connection) -> dict[str, str] | None:
     if not registry.login:
         return None
-    return {"serveraddress": registry.host or "", "username": registry.login, "password": registry.password or ""}
+    from release_pipelines.core.address import registry_host
+
+    server = registry_host(registry)
+    return {"serveraddress": server, "username": registry.login, "password": registry.password or ""}
 
 
 RegistryAuth = Callable[[], Awaitable[dict[str, str] | None]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from release_pipelines.airflow.connections import values_of
 from release_pipelines.airflow.ending import run_url
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.core.model.notice import Notice, notice_of
@@ -82,7 +83,7 @@ def obstacle(spec: NotifySpec) -> str | None:
     if connection is None:
         return kind.obstacle(spec.keys, None)
     try:
-        connection_type = BaseHook.get_connection(connection).conn_type
+        found = BaseHook.get_connection(connection)
     except AirflowNotFoundException:
         return f"there is no Airflow connection `{connection}`"
-    return kind.obstacle(spec.keys, connection_type)
+    return kind.obstacle(spec.keys, found.conn_type) or kind.unclear(values_of(found))

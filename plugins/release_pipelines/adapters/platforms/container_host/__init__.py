@@ -20,9 +20,10 @@ class ContainerHostKind(PlatformKind):
 
     def open(self, target: Target, connections: Connections) -> Platform:
         from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
+        from release_pipelines.core.address import engine_address
 
         return ContainerHost(
-            engine_url=connections.platform.host or DEFAULT_ENGINE,
+            engine_url=engine_address(connections.platform) or DEFAULT_ENGINE,
             state_url=connections.platform.extra.get("state_url", DEFAULT_STORE),
             registry_auth=connections.registry_auth,
             auth_now=connections.registry_auth_now,

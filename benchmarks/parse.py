@@ -13,6 +13,8 @@ from benchmarks.table import Skip, table
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 5
+TASK_ID = "production.step_10"
+"""A task that judges: one of those that there are most of."""
 EMPTY = "from airflow.sdk import DAG\n\ndag = DAG('empty', schedule=None)\n"
 
 # What the parent of a task's process has imported before it forks costs the task nothing, so it is imported first here;
@@ -37,7 +39,7 @@ def environment(home: Path, apps: Path, dag_id: str | None) -> dict[str, str]:
     """Variables of one parsing process; with ``dag_id`` it parses as a task of that DAG would."""
     dropped = ("AIRFLOW", "_AIRFLOW", "PYTHONDONTWRITEBYTECODE", "RELEASE_PIPELINES_")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    asked = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": dag_id} if dag_id else {}
+    asked = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": dag_id, "_AIRFLOW_PARSING_CONTEXT_TASK_ID": TASK_ID} if dag_id else {}
     return {
         **kept,
         **asked,

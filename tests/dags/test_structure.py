@@ -237,3 +237,25 @@ def test_waits_of_a_release_are_deferrable_or_awaiting_input(dag: DAG) -> None:
 
 def test_the_approvers_are_those_of_production(dag: DAG) -> None:  # R10
     assert dag.task_dict["approval"].approvers == ["bob", "carol"]
+
+
+def test_a_tasks_own_process_knows_the_same_graph_and_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A branch skips by the graph, and the rest of a task's process reads its own operator."""
+    text = ALL_PARTS + STRATEGIES["every kind of step"]
+    whole = dag_of(tmp_path, text)
+    for task in ("preflight", "roll_back_staging", "production.gate", "production.step_10", "outcome"):
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", whole.dag_id)
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", task)
+        seen = dag_of(tmp_path, text)
+        assert _graph(seen) == _graph(whole)
+        own, meant = seen.task_dict[task], whole.task_dict[task]
+        assert type(own) is type(meant)
+        assert (own.trigger_rule, own.retries, own.owner) == (meant.trigger_rule, meant.retries, meant.owner)
+        assert {key: it.value for key, it in seen.params.items()} == {key: it.value for key, it in whole.params.items()}
+        monkeypatch.undo()
+
+
+def _graph(dag: DAG) -> dict[str, tuple[set[str], bool, bool]]:
+    return {it.task_id: (it.downstream_task_ids, it.is_setup, it.is_teardown) for it in dag.tasks}

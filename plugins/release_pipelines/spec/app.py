@@ -1,7 +1,5 @@
 """The file `include/apps/<name>.yaml`."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, field_validator

@@ -1,7 +1,5 @@
 """The file `include/config/<name>.yaml` over `base.yaml`."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -71,7 +69,7 @@ class _Environment(Value):
         return name
 
     @model_validator(mode="after")
-    def _router_fits(self) -> _Environment:
+    def _router_fits(self) -> "_Environment":
         if reading_what_is_stored():
             return self
         platform = PLATFORMS.get(self.platform)

@@ -1,7 +1,5 @@
 """The key `strategy` of an app's file."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from pydantic import model_validator
@@ -29,7 +27,7 @@ class _OneStrategy(Value):
         return value
 
     @model_validator(mode="after")
-    def _one(self) -> _OneStrategy:
+    def _one(self) -> "_OneStrategy":
         names = list(type(self).model_fields)
         if sum(getattr(self, name) is not None for name in names) != 1:
             *others, last = (f"`{name}`" for name in names)

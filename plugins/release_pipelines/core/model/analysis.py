@@ -1,7 +1,5 @@
 """How a version is judged: an analysis file, or the part of an app file."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -62,7 +60,7 @@ class Metric(Value):
         return source_of(self).counts(self)
 
     @model_validator(mode="after")
-    def _one_source(self) -> Metric:
+    def _one_source(self) -> "Metric":
         if reading_what_is_stored():  # by a task, which may not need to load what measures it
             return self
         sources = [self.source is not None, self.bad is not None or self.total is not None, self.query is not None]
@@ -90,7 +88,7 @@ class KayentaSettings(Value):
     min_points: int = Field(10, ge=2, description="Fewer measurements than this: inconclusive")
 
     @model_validator(mode="after")
-    def _ordered(self) -> KayentaSettings:
+    def _ordered(self) -> "KayentaSettings":
         if self.marginal_score > self.pass_score:
             raise ValueError("a `marginal_score` that is not above `pass_score` is expected")
         if any(weight < 0 for weight in self.group_weights.values()) or sum(self.group_weights.values()) > 100:

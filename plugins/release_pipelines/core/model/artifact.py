@@ -1,7 +1,5 @@
 """What is released: an image digest with its names."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored

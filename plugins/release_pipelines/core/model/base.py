@@ -1,6 +1,8 @@
-"""What every value of a release is made of: frozen, and JSON both ways."""
+"""What every value of a release is made of: frozen, and JSON both ways.
 
-from __future__ import annotations
+No module of values has ``from __future__ import annotations``: pydantic would compile and evaluate the text of each annotation, once for
+each class that inherits it, in every process that parses a DAG file.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,7 +55,7 @@ class Value(BaseModel):
         """What another version has stored with it."""
         return self._unknown
 
-    def with_unknown(self, more: Mapping[str, Any]) -> Self:
+    def with_unknown(self, more: Mapping[str, Any]) -> "Self":
         """The same, with what another version has stored with its predecessor."""
         if not more:
             return self
@@ -63,7 +65,7 @@ class Value(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _keeps_unknown(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _keeps_unknown(cls, data: Any, handler: ModelWrapValidatorHandler["Self"]) -> "Self":
         if not (_reads_what_is_stored.get() and isinstance(data, dict)):
             return handler(data)
         known = cls.model_fields.keys() | cls.aside
@@ -88,7 +90,7 @@ class Stored(Value):
     """
 
     @classmethod
-    def model_validate(cls, obj: Any, **kwargs: Any) -> Self:
+    def model_validate(cls, obj: Any, **kwargs: Any) -> "Self":
         """The value of a dict."""
         try:
             return super().model_validate(obj, **kwargs)
@@ -99,7 +101,7 @@ class Stored(Value):
             return super().model_validate(obj, **kwargs)
 
     @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **kwargs: Any) -> Self:
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **kwargs: Any) -> "Self":
         """The value of a JSON text."""
         try:
             return super().model_validate_json(json_data, **kwargs)

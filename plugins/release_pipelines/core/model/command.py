@@ -1,7 +1,5 @@
 """Commands that people give a running release, and the state that follows from them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 

@@ -1,7 +1,5 @@
 """Address and credentials of an external system, as Airflow keeps them in a connection."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

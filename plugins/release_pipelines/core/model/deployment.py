@@ -1,7 +1,5 @@
 """The result of a deploying task."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from release_pipelines.core.model.artifact import Artifact

@@ -1,7 +1,5 @@
 """Findings of a scanner in source code."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Literal

@@ -1,7 +1,5 @@
 """The hold: how long a version is watched."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import GetJsonSchemaHandler, model_validator
@@ -37,7 +35,7 @@ class Hold(Value):
         return {"min": seconds, "max": seconds}
 
     @model_validator(mode="after")
-    def _ordered(self) -> Hold:
+    def _ordered(self) -> "Hold":
         if not 0 < self.max >= self.min:
             raise ValueError("a `max` above 0 that is not less than `min` is expected")
         return self

@@ -1,7 +1,5 @@
 """Samples of metrics, and their judgements."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal, TypeGuard
 

@@ -1,7 +1,5 @@
 """One observation of an app in an environment."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored

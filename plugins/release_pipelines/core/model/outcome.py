@@ -1,7 +1,5 @@
 """Outcomes of releases."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 Outcome = Literal[

@@ -1,7 +1,5 @@
 """The route: the current traffic split, and the note that a release keeps with it."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -63,13 +61,13 @@ class RouteNote(Stored):
         """Unix time of the last change of the traffic that is noted, in seconds; 0 where none is."""
         return max(self.started_at or 0.0, self.verdict.decided_at if self.verdict else 0.0)
 
-    def of(self, app: str) -> RouteNote:
+    def of(self, app: str) -> "RouteNote":
         """The note as one of this app: a last good version that names another app is none."""
         if self.last_good is None or self.last_good.app == app:
             return self
         return self.model_copy(update={"last_good": None})
 
-    def followed_by(self, **stated: Any) -> RouteNote:
+    def followed_by(self, **stated: Any) -> "RouteNote":
         """The note of what comes after this one. It keeps the last good version, and what another version of the package has noted."""
         return RouteNote(**{"last_good": self.last_good, **stated}).with_unknown(self.unknown)
 

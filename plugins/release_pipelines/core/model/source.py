@@ -1,7 +1,5 @@
 """Where source code is."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored

@@ -1,7 +1,5 @@
 """A strategy as data: stages, checks and questions, one task each."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """One app in one environment, with its workload and its router."""
 
-from __future__ import annotations
-
 import math
 from typing import Annotated, Any, ClassVar
 

@@ -1,7 +1,5 @@
 """The traffic split."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -35,7 +33,7 @@ class Traffic(Stored):
     sticky: bool = Field(False, description="A client stays with the track that answered it first")
 
     @model_validator(mode="after")
-    def _whole(self) -> Traffic:
+    def _whole(self) -> "Traffic":
         if sum(self.weights.values()) != 100 or min(self.weights.values()) < 0:
             raise ValueError(f"weights of 0 or more that add up to 100 are expected, found {self.weights}")
         return self
@@ -56,7 +54,7 @@ class Traffic(Stored):
             got += ["copies of requests"] if self.mirror else []
         return " and ".join(got) or "no traffic"
 
-    def same(self, other: Traffic) -> bool:
+    def same(self, other: "Traffic") -> bool:
         """Whether two splits mean the same: a track without weight may be named or not, and only what is known here counts."""
 
         def meaning(traffic: Traffic) -> tuple[Any, ...]:

@@ -1,7 +1,5 @@
 """What all measurements of a stage amount to."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import Field

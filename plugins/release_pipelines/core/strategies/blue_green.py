@@ -1,7 +1,5 @@
 """Blue-green: the new version beside the old, then all traffic at once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Canary: rising weights, each judged."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -40,7 +38,7 @@ class MatchSettings(Value):
     value: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
 
     @model_validator(mode="after")
-    def _one(self) -> MatchSettings:
+    def _one(self) -> "MatchSettings":
         if (self.header is None) == (self.cookie is None):
             raise ValueError("exactly one of `header` or `cookie` is expected")
         return self
@@ -68,7 +66,7 @@ class StepSettings(Value):
         return next(it for it in ("weight", "match", "mirror", "verify", "approval") if getattr(self, it) is not None)
 
     @model_validator(mode="after")
-    def _one_kind(self) -> StepSettings:
+    def _one_kind(self) -> "StepSettings":
         kinds = [self.weight, self.match, self.mirror, self.verify, self.approval]
         if sum(it is not None for it in kinds) != 1:
             raise ValueError("exactly one of `weight`, `match`, `mirror`, `verify` or `approval` is expected")

@@ -1,7 +1,5 @@
 """Rolling: replica by replica."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from pydantic import Field, field_validator, model_validator
@@ -46,7 +44,7 @@ class RollingSettings(Value):
         return batches
 
     @model_validator(mode="after")
-    def _moves(self) -> RollingSettings:
+    def _moves(self) -> "RollingSettings":
         if self.max_surge in (0, "0%") and self.max_unavailable in (0, "0%"):
             raise ValueError("`max_surge` or `max_unavailable` above 0 is expected")
         return self

@@ -1,7 +1,5 @@
 """The key `build` of an app's file."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from release_pipelines.core.model.source import Source

@@ -1,7 +1,5 @@
 """Receivers of notices: the list ``notify`` of an environment's file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
@@ -57,7 +55,7 @@ class NotifySpec(Value):
         return options
 
     @model_validator(mode="after")
-    def _fits(self) -> NotifySpec:
+    def _fits(self) -> "NotifySpec":
         notifier = _notifier(self.kind)
         keys = {key for key in (*KEYS, "options") if getattr(self, key)}
         allowed = {*notifier.needs, *notifier.takes, *(["options"] if notifier.options else [])}

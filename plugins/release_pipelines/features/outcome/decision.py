@@ -1,7 +1,5 @@
 """What a release came to, in one word and one sentence (R9, R13)."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored, Value

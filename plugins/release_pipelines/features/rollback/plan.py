@@ -1,7 +1,5 @@
 """The plan of a rollback (R8), made from the state of the environment."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from release_pipelines.core.model.artifact import Artifact

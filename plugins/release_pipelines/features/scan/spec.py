@@ -1,7 +1,5 @@
 """The key `scan` of an app's file."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

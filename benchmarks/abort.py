@@ -7,7 +7,7 @@ import json
 import os
 import statistics
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.places import APP, PLACES, Place, history, requests_to, side_by_side
 from benchmarks.table import Skip, load, table
@@ -49,18 +49,20 @@ async def abort(
     """One canary that turns bad. Milliseconds from the first failing answer to weight 0 accepted, and in effect."""
     from release_pipelines.core.model.verdict import Verdict
 
-    trigger, failing = step(place, fence, number), list[float]()
+    trigger, failing, measured = step(place, fence, number), list[float](), asyncio.Event()
 
     def answered(query: str) -> None:
-        if metrics.bad and query.startswith("bad") and metrics.is_new(query):
-            failing.append(time.time())
+        if query.startswith("bad") and metrics.is_new(query):
+            measured.set()
+            if metrics.bad:
+                failing.append(time.time())
 
     metrics.bad, metrics.answered = 0.0, answered
     async with requests_to(place) as seen:
         watch = asyncio.create_task(trigger.watch(platform))
         try:
             async with asyncio.timeout(60):
-                while not (_measured(trigger) and (not place.answers or place.new.version in seen.sent)):
+                while not (measured.is_set() and (not place.answers or place.new.version in seen.sent)):
                     if watch.done():
                         raise Skip(f"{place.name}: the trigger ended early: {watch.result()}")
                     await asyncio.sleep(0.05)
@@ -76,10 +78,6 @@ async def abort(
         raise Skip(f"{place.name}: {verdict.sentence}")
     last = seen.last(place.new.version, failing[0]) if place.answers else None
     return 1000 * (verdict.accepted_at - failing[0]), last and 1000 * (last - failing[0])
-
-
-def _measured(trigger: Any) -> bool:
-    return hasattr(trigger, "on") and trigger.on.measurer.taken > 0
 
 
 async def measure(place: Place) -> list[list[str]]:

@@ -41,6 +41,8 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(content)
 
+            do_PATCH = do_POST
+
             def log_message(self, *_: Any) -> None:
                 """Tests are quiet."""
 

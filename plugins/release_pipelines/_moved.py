@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import FrameType, ModuleType
 from typing import Any
@@ -247,7 +246,7 @@ def install() -> None:
         sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     """Finds old modules; one of today that has an old one's name gets the old names that it has lost."""
 
     def find_spec(
@@ -264,7 +263,7 @@ class _Finder(MetaPathFinder):
         return today
 
 
-class _Old(Loader):
+class _Old:
     """Loads a module that has nothing of its own."""
 
     def create_module(self, spec: ModuleSpec) -> None:

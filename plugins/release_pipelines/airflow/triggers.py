@@ -79,6 +79,7 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
     from release_pipelines.adapters import entry
     from release_pipelines.airflow.commands import commands_of, event_record
     from release_pipelines.airflow.hooks import aws, prometheus
+    from release_pipelines.airflow.progress import keeper_of
     from release_pipelines.core.progression.context import ReleaseContext
 
     previous, target = arguments["previous"], Target.model_validate(arguments["target"])
@@ -95,6 +96,7 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
         previous=Artifact.model_validate(previous) if previous else None,
         record=event_record(arguments["release"], target.environment),
         calls_people=arguments.get("calls_people", False),
+        tell=keeper_of(arguments["release"]),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,12 +20,28 @@ from release_pipelines.cli.terminal import (
     open_history_at,
     print_json,
     print_table,
+    releases_at,
     times,
 )
 from release_pipelines.cli.watch_host import add_watch_host
+from release_pipelines.core.model.release_id import is_rollback
 
 if TYPE_CHECKING:
-    from release_pipelines.adapters.history import Command, Release, ReleaseDetail, Stability
+    from release_pipelines.adapters.history.listing import Listed
+    from release_pipelines.core.model.command import Command
+    from release_pipelines.core.model.progress import Progress
+    from release_pipelines.core.model.records import Release, ReleaseDetail, Stability
+
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A release's id, or its beginning, or its run's; an app, or a version: the newest release of it.",
+    ),
+]
+OfVersion = Annotated[
+    str | None, typer.Argument(metavar="[VERSION]", help="Of an app: the newest release of this version.")
+]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 add_commands(app)
@@ -57,25 +74,26 @@ def history(
 ) -> None:
     """List releases, newest first."""
     with errors_as_sentences():
-        releases = open_history_at(database).releases(name, limit)
+        releases = releases_at(database, name, limit)
     if as_json:
         print_json([_release_json(release) for release in releases])
     elif not releases:
         print(f"No release of {name} yet." if name else "No release yet.")
     else:
-        headings = ("started", "app", "version", "outcome", "requester", "approver", "why")
+        headings = ("started", "app", "version", "outcome", "requester", "approver", "id", "why")
         print_table(headings, [_release_row(release) for release in releases])
 
 
 @app.command()
 def show(
-    release: Annotated[str, typer.Argument(metavar="ID", help="A release's id, its beginning, or an app: its newest.")],
+    release: Which,
+    version: OfVersion = None,
     as_json: AsJson = False,
     database: Database = None,
 ) -> None:
-    """Tell one release: its steps, verdicts, measurements, approvals and events."""
+    """Tell one release: where it stands, its steps, verdicts, measurements, approvals and events."""
     with errors_as_sentences():
-        detail = open_history_at(database).find(release)
+        detail = open_history_at(database).find(release, version)
     if as_json:
         print_json({**_release_json(detail), **times(detail.model_dump(mode="json"))})
     else:
@@ -84,7 +102,8 @@ def show(
 
 @app.command()
 def report(
-    release: Annotated[str, typer.Argument(metavar="ID", help="A release's id, its beginning, or an app: its newest.")],
+    release: Which,
+    version: OfVersion = None,
     plots: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where the plots of the metrics go, as SVG files.")
     ] = None,
@@ -95,7 +114,7 @@ def report(
 
     with errors_as_sentences():
         history = open_history_at(database)
-        detail = history.find(release)
+        detail = history.find(release, version)
         attached = history.attachments(detail.id)
     written = next((it.content for it in attached if it.name == REPORT), None)
     print(written or f"{detail.app} {detail.version} has no incident report: {detail.sentence or 'it has not ended.'}")
@@ -237,7 +256,7 @@ def prune(
     print(f"Removed {removed} release{'s' if removed != 1 else ''}.")
 
 
-def _release_json(release: Release) -> dict[str, Any]:
+def _release_json(release: Release | Listed) -> dict[str, Any]:
     return {
         "id": release.id,
         "app": release.app,
@@ -252,7 +271,7 @@ def _release_json(release: Release) -> dict[str, Any]:
     }
 
 
-def _release_row(release: Release) -> list[str]:
+def _release_row(release: Release | Listed) -> list[str]:
     return [
         local(release.started_at),
         release.app,
@@ -260,6 +279,7 @@ def _release_row(release: Release) -> list[str]:
         release.outcome or "running",
         release.requester or "",
         release.approver or "",
+        release.id,
         release.sentence or "",
     ]
 
@@ -285,7 +305,7 @@ def _print_detail(release: ReleaseDetail) -> None:
         "image": f"{release.image}@{release.digest}" if release.digest else None,
         "commit": release.commit,
         "asked by": release.requester,
-        "urgent because": release.reason,
+        "because" if is_rollback(release.id) else "urgent because": release.reason,
         "notes": release.notes,
         "started": local(release.started_at),
         "ended": local(release.ended_at),
@@ -294,6 +314,8 @@ def _print_detail(release: ReleaseDetail) -> None:
     for name, value in facts.items():
         if value:
             print(f"  {name:<15}{value}")
+    if release.progress:
+        _print_progress(release.progress)
     for answer in release.approvals:
         decision = f"{answer.decision} by {answer.by}" if answer.by else answer.decision
         print(f"  {'approval':<15}{local(answer.at)} {decision}{f': {answer.note}' if answer.note else ''}")
@@ -327,6 +349,20 @@ def _print_detail(release: ReleaseDetail) -> None:
         print("\nEvents")
         rows = [[local(it.at), it.environment or "", it.kind, it.sentence] for it in release.events]
         print_table(("at", "environment", "kind", "what"), rows)
+
+
+def _print_progress(progress: Progress) -> None:
+    from release_pipelines.core.model.progress import lasting
+
+    now = time.time()
+    seen = lasting(max(0.0, now - progress.at))
+    for name, value in {
+        "now": f"{progress.step} in {progress.environment}: {progress.traffic} ({progress.weight} %)",
+        "evidence": progress.evidence(),
+        "time left": progress.time_left(now),
+        "seen": f"{seen} ago",
+    }.items():
+        print(f"  {name:<15}{value}")
 
 
 def _answer_time(command: Command) -> str:

@@ -18,11 +18,10 @@ from release_pipelines.cli.terminal import (
     print_json,
     times,
 )
-from release_pipelines.core.model.command import CommandKind, not_answered
-from release_pipelines.features.commands.rights import refusal
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import Release
+    from release_pipelines.core.model.command import CommandKind
     from release_pipelines.spec.release import ReleaseSpec
 
 COMMANDS: dict[CommandKind, str] = {
@@ -65,11 +64,16 @@ def _command(kind: CommandKind) -> Callable[..., None]:
 
 
 def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_json: bool, database: str | None) -> None:
+    from release_pipelines.core.model.command import not_answered
+    from release_pipelines.features.commands.rights import NEED_APPROVER, refusal
+
     history = open_history_at(database)
     app = history.find(name).app if "/" in name else name
-    spec = _spec(app)
-    running = addressed_release(history.running(app, spec.production.name), name)
-    objection = refusal(kind, by, reason, running, spec.production.approvers, spec.app.approval.self_approval)
+    spec = _spec_or_none(app) if kind not in NEED_APPROVER and history.running(app, "") else _spec(app)
+    environment = spec.production.name if spec else ""
+    running = addressed_release(history.running(app, environment), name)
+    approvers, alone = (spec.production.approvers, spec.app.approval.self_approval) if spec else ([], False)
+    objection = refusal(kind, by, reason, running, approvers, alone)
     if objection or running is None:
         fail(f"{app}: {objection}")
     command = history.answered(history.command(running.id, kind, by, reason or None), wait)
@@ -92,8 +96,14 @@ def addressed_release(running: list[Release], name: str) -> Release | None:
 
 def last_environment(app: str) -> str | None:
     """The app's last environment; None where it has no file here that can be read."""
+    spec = _spec_or_none(app)
+    return spec.production.name if spec else None
+
+
+def _spec_or_none(app: str) -> ReleaseSpec | None:
+    """The app's specification; None where it has none here, as a release that a DAG of single operators makes."""
     try:
-        return _spec(app).production.name
+        return _spec(app)
     except ValueError:
         return None
 

@@ -12,38 +12,78 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-if TYPE_CHECKING:
-    from release_pipelines.adapters.history import History
+from release_pipelines.cli.where import CONNECTION, Where, where_is
+from release_pipelines.core.errors import ReleaseError
 
-CONNECTION = "AIRFLOW_CONN_RELEASE_HISTORY"
+if TYPE_CHECKING:
+    from release_pipelines.adapters.history.listing import Listed
+    from release_pipelines.adapters.history.store import History
+    from release_pipelines.core.model.records import Release
 
 Database = Annotated[
     str | None,
     typer.Option(
-        help=f"Where the history is, like postgresql://… or sqlite:///…; default: {CONNECTION}, else a file of its own."
+        help="Where the history is, like postgresql://… or sqlite:///…; default: "
+        f"{CONNECTION}, else what Airflow's "
+        "connection `release_history` says, else a file of its own."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def open_history_at(database: str | None) -> History:
-    """The history at this address; None: where the environment says that it is, else a file of its own."""
-    from release_pipelines.adapters.history import default_url, open_history, url_from_connection
+    """The history at this address; None: where the environment or Airflow says that it is.
 
-    connection = os.environ.get(CONNECTION)
-    if database is None and not connection:
-        return open_history(default_url())
-    return open_history(url_from_connection(connection or "") if database is None else database, make=False)
+    Where nobody has named it, stderr says which one it is.
+
+    :raises ValueError: where no history is known, or there is none at its address.
+    """
+    return _opened(database, where_is(database))
+
+
+def _opened(database: str | None, where: Where) -> History:
+    from release_pipelines.adapters.history.connect import open_history, url_from_connection
+
+    history = open_history(database if database is not None else url_from_connection(where.connection), make=False)
+    if not _is_named(database):
+        _say(where)
+    return history
+
+
+def releases_at(database: str | None, app: str | None, limit: int) -> Sequence[Listed | Release]:
+    """The releases of that history, newest first: read in the fast way where that is possible.
+
+    :param app: of this app; None: of all.
+    """
+    from release_pipelines.adapters.history.listing import listed
+
+    where = where_is(database)
+    try:
+        found = listed(where.parts, app, limit)
+    except ValueError:
+        found = None
+    if found is None:
+        return _opened(database, where).releases(app, limit)
+    if not found or not _is_named(database):
+        _say(where)
+    return found
+
+
+def _is_named(database: str | None) -> bool:
+    return database is not None or bool(os.environ.get(CONNECTION))
+
+
+def _say(where: Where) -> None:
+    """Say on stderr which history was asked: one that knows nothing may be the wrong one."""
+    print(f"Asked {where.words}, {where.why}.", file=sys.stderr)
 
 
 @contextmanager
 def errors_as_sentences() -> Iterator[None]:
     """Print errors as one sentence instead of a traceback, and end with exit code 1."""
-    from release_pipelines.adapters.history import HistoryUnavailable
-
     try:
         yield
-    except (HistoryUnavailable, ValueError) as error:
+    except (ReleaseError, ValueError) as error:
         fail(str(error))
 
 

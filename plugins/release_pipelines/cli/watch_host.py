@@ -6,11 +6,20 @@ from typing import Annotated
 
 import typer
 
-from release_pipelines.adapters.platforms.container_host import DEFAULT_ENGINE, DEFAULT_STORE
-
-Engine = Annotated[str, typer.Option(help="The container engine's address, as the platform's connection has it.")]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        help="The container engine's address, as the platform's connection has it.",
+        show_default="unix:///var/run/docker.sock",
+    ),
+]
 Store = Annotated[
-    str, typer.Option(envvar="RELEASE_STORE", help="The state store's address, as the connection's `state_url` has it.")
+    str | None,
+    typer.Option(
+        envvar="RELEASE_STORE",
+        help="The state store's address, as the connection's `state_url` has it.",
+        show_default="redis://127.0.0.1:6379/0",
+    ),
 ]
 
 
@@ -19,7 +28,7 @@ def add_watch_host(app: typer.Typer) -> None:
     app.command("watch-host")(watch_host)
 
 
-def watch_host(engine: Engine = DEFAULT_ENGINE, store: Store = DEFAULT_STORE) -> None:
+def watch_host(engine: Engine = None, store: Store = None) -> None:
     """Bring replicas on a container host back that are gone, until it is stopped.
 
     After a crash, a restart of the engine or a start of the machine; the proxy is told at once. Let it run beside the engine,
@@ -28,12 +37,13 @@ def watch_host(engine: Engine = DEFAULT_ENGINE, store: Store = DEFAULT_STORE) ->
     import asyncio
     import logging
 
+    from release_pipelines.adapters.platforms.container_host import DEFAULT_ENGINE, DEFAULT_STORE
     from release_pipelines.adapters.platforms.container_host.keeper import Keeper
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
 
     async def keep() -> None:
-        async with Keeper(engine, store) as keeper:
+        async with Keeper(engine or DEFAULT_ENGINE, store or DEFAULT_STORE) as keeper:
             await keeper.run()
 
     try:

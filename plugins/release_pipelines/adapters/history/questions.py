@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, func, select
 
 from release_pipelines.adapters.history.blame import stability_of
 from release_pipelines.adapters.history.errors import UnknownRelease, reachable
@@ -21,8 +21,17 @@ from release_pipelines.adapters.history.queries import (
     releases_of,
     stories,
 )
-from release_pipelines.adapters.history.tables import approvals, commands, events, measurements, releases, verdicts
+from release_pipelines.adapters.history.tables import (
+    approvals,
+    commands,
+    events,
+    measurements,
+    releases,
+    reports,
+    verdicts,
+)
 from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.progress import PROGRESS, Progress
 from release_pipelines.core.model.records import Approval, Release, ReleaseDetail, Stability
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 
@@ -135,22 +144,47 @@ class Questions:
             }
             query = given().where(commands.c.release_id == release_id)
             parts["commands"] = [dict(it._mapping) for it in connection.execute(query)]
+            kept = select(reports.c.content).where(reports.c.release_id == release_id, reports.c.name == PROGRESS)
+            progress = connection.scalar(kept) if row.outcome is None else None
         for name in ("events", "verdicts", "measurements"):
             for it in parts[name]:
                 del it["release_id"]
-        return ReleaseDetail.model_validate(release_in(row) | parts)
+        told = Progress.model_validate_json(progress) if progress else None
+        return ReleaseDetail.model_validate({**release_in(row), **parts, "progress": told})
 
-    def find(self, text: str) -> ReleaseDetail:
-        """The release with this id, the newest one of this app, or the only one whose id begins so."""
+    def find(self, text: str, version: str | None = None) -> ReleaseDetail:
+        """The release with this id, the newest one of this app or of this version, or the only one whose id, or whose run's id, begins so.
+
+        :param version: only a release of this version.
+        """
+        return self.release(self.id_of(text, version))
+
+    def id_of(self, text: str, version: str | None = None) -> str:
+        """The id of the release that :meth:`find` finds."""
+        newest = select(releases.c.id).order_by(releases.c.started_at.desc())
+        if version is not None:
+            newest = newest.where(releases.c.version == version)
+        ways = (
+            newest.where(releases.c.id == text),
+            newest.where(releases.c.app == text).limit(1),
+            newest.where(releases.c.version == text, self._of_one_app(text)).limit(1),
+            newest.where(releases.c.id.startswith(text, autoescape=True)).limit(2),
+            newest.where(releases.c.run_id.startswith(text, autoescape=True)).limit(2),
+        )
         with self._read() as connection:
-            newest = select(releases.c.id).order_by(releases.c.started_at.desc())
-            ids = (
-                connection.scalars(newest.where(releases.c.id == text)).all()
-                or connection.scalars(newest.where(releases.c.app == text).limit(1)).all()
-                or connection.scalars(newest.where(releases.c.id.startswith(text, autoescape=True)).limit(2)).all()
-            )
+            ids = next((found for way in ways if (found := connection.scalars(way).all())), [])
+            apps = connection.scalars(select(releases.c.app).where(releases.c.version == text).distinct()).all()
         if len(ids) > 1:
             raise UnknownRelease(f"Several releases begin with {text}, like {ids[0]} and {ids[1]}: say more of the id.")
-        if not ids:
-            raise UnknownRelease(f"The history knows no release and no app {text}.")
-        return self.release(ids[0])
+        if ids:
+            return str(ids[0])
+        if len(apps) > 1:
+            raise UnknownRelease(f"Several apps have a version {text}: say one of {', '.join(sorted(apps))} before it.")
+        of = f" of version {version}" if version is not None else ""
+        raise UnknownRelease(f"The history knows no release and no app {text}{of}.")
+
+    @staticmethod
+    def _of_one_app(version: str) -> ColumnElement[bool]:
+        """Whether the version is one of a single app."""
+        apps = select(func.count(releases.c.app.distinct())).where(releases.c.version == version).scalar_subquery()
+        return apps == 1

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Collection
 from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, false, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, false, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.blame import Story, marks_of
@@ -21,7 +20,7 @@ from release_pipelines.adapters.history.queries import (
     stories,
     worth_keeping,
 )
-from release_pipelines.adapters.history.questions import Questions
+from release_pipelines.adapters.history.reports import Reports
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
@@ -31,7 +30,6 @@ from release_pipelines.adapters.history.tables import (
     marks,
     measurements,
     releases,
-    reports,
     verdicts,
 )
 from release_pipelines.core.model.artifact import Artifact
@@ -39,33 +37,22 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import Outcome
-from release_pipelines.core.model.records import (
-    Attachment,
-    Decision,
-    Mark,
-)
+from release_pipelines.core.model.records import Decision, Mark
 from release_pipelines.core.model.verdict import Verdict
 
 ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Questions):
+class History(Reports):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.
     """
 
-    def __init__(self, engine: Engine, now: Callable[[], float] = time.time) -> None:
-        super().__init__(engine)
-        self._now = now
-
     def at(self, moment: float) -> History:
         """The same history for what happened at Unix time ``moment``, and is written only now."""
         return History(self._engine, lambda: moment)
-
-    def _write(self) -> AbstractContextManager[Connection]:
-        return self._read(writes=True)
 
     # --- a release's life ---------------------------------------------------------------------------------------
 
@@ -337,23 +324,7 @@ class History(Questions):
                 return Command.model_validate(dict(row._mapping))
             time.sleep(ANSWER_LOOK_SECONDS)
 
-    # --- reports ------------------------------------------------------------------------------------------------
-
-    def attach(self, release_id: str, name: str, media_type: str, content: str) -> None:
-        """Attach a text to the release; one of the same name is replaced."""
-        with self._write() as connection:
-            self._known(connection, release_id)
-            here = (reports.c.release_id == release_id, reports.c.name == name)
-            connection.execute(delete(reports).where(*here))
-            row = {"release_id": release_id, "name": name, "media_type": media_type, "content": content}
-            connection.execute(insert(reports).values(at=self._now(), **row))
-
-    def attachments(self, release_id: str) -> list[Attachment]:
-        """The release's attachments, in the order of their names."""
-        query = select(reports).where(reports.c.release_id == release_id).order_by(reports.c.name)
-        with self._read() as connection:
-            rows = connection.execute(query).all()
-        return [Attachment(name=row.name, media_type=row.media_type, at=row.at, content=row.content) for row in rows]
+    # --- tidying up ---------------------------------------------------------------------------------------------
 
     def prune(self, older_than_days: float) -> int:
         """Remove old releases, but keep the last good one of every app in every environment.
@@ -368,13 +339,6 @@ class History(Questions):
             return int(connection.execute(old).rowcount)
 
     # --- inside -------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _known(connection: Connection, release_id: str) -> None:
-        """Raise unless the release has begun; lock its row until the transaction ends."""
-        query = select(releases.c.id).where(releases.c.id == release_id).with_for_update()
-        if connection.execute(query).first() is None:
-            raise UnknownRelease(f"The history knows no release {release_id}: it has not begun.")
 
     def _update(self, connection: Connection, release_id: str, **values: Any) -> None:
         self._known(connection, release_id)

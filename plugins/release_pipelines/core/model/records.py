@@ -10,6 +10,7 @@ from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.verdict import Verdict
 
 Decision = Literal["approved", "rejected", "expired"]
@@ -120,3 +121,4 @@ class ReleaseDetail(Release):
     measurements: list[RecordedSample] = Field(default_factory=list)
     approvals: list[Approval] = Field(default_factory=list)
     commands: list[Command] = Field(default_factory=list)
+    progress: Progress | None = Field(None, description="How far its stage had come at the last look, while it runs")

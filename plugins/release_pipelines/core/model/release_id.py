@@ -18,6 +18,13 @@ def dag_of(app: str) -> str:
     return f"{APP_DAG}{app.replace('-', '_')}"
 
 
+def run_of(release: str) -> tuple[str, str]:
+    """DAG id and run id of a release."""
+    dag, _, run = release.partition("/")
+    name, sign, number = run.rpartition("#")
+    return dag, name if sign and number.isdigit() else run
+
+
 def is_apps_release(release: str) -> bool:
     """Whether the release id says by itself which app is released."""
     return release.startswith(APP_DAG) and "/" in release and not is_rollback(release)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.entry import AskEntry
 from release_pipelines.core.ports.metrics import OpenClient, OpenMetrics
@@ -13,10 +14,15 @@ from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import ReleaseCommands
 
 RecordEvent = Callable[[str, str], Awaitable[None]]
+Tell = Callable[[Progress], Awaitable[None]]
 
 
 async def nothing_recorded(kind: str, sentence: str) -> None:
     """For those who have no history."""
+
+
+async def nothing_told(progress: Progress) -> None:
+    """For those whom nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class ReleaseContext:
     :param calls_people: a way back that does not get through ends the loop with :class:`TrafficStuck`, so that its task can call
         people and start it again; False: they have been called, or the loop has nobody who would.
     :param record: keeps an event of the release: its kind, and a sentence.
+    :param tell: keeps how far the stage has come, for people who look while it runs. Never raises, and keeps nobody waiting.
     :param previous: the old version: stable gets it back where the new one was put on stable itself, and a baseline runs it.
     """
 
@@ -48,5 +55,6 @@ class ReleaseContext:
     fence: int
     previous: Artifact | None = None
     record: RecordEvent = nothing_recorded
+    tell: Tell = nothing_told
     calls_people: bool = False
     open_client: OpenClient | None = None

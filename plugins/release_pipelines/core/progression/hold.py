@@ -13,6 +13,7 @@ from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.progression.capacity import READY_LOOK_SECONDS, NotReady
 from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS
 from release_pipelines.core.progression.decision import Decision, passed_by
+from release_pipelines.core.progression.telling import Telling
 from release_pipelines.core.progression.waiting import first_of
 from release_pipelines.core.progression.watch import LOOK_SECONDS, StageWatch
 
@@ -37,6 +38,7 @@ class HoldLoop:
         self.commands = watch.context.commands
         self.decision = decision
         self.begin = begin
+        self.telling = Telling(watch, has_traffic(self.stage))
 
     async def run(self, note: RouteNote) -> dict[str, Any]:
         """Run until the verdict is carried out; returns the event.
@@ -68,6 +70,8 @@ class HoldLoop:
                 verdict = await self._verdict_of(note, command)
             earliest, latest = span(note, self.stage) if watch.switched else (math.inf, math.inf)
             verdict = verdict or await first_of(watch.judge(note, earliest, latest), self.commands.wait())
+            if verdict is None:
+                await self.telling.tell(note, *span(note, self.stage))
             if verdict and verdict.judgement == "pass":  # measuring may have taken a while
                 verdict = await watch.check(note) or verdict
             if verdict:

@@ -8,6 +8,7 @@ from typing import Any
 
 from release_pipelines.core.errors import FenceLost, PlatformUnavailable
 from release_pipelines.core.model.command import given_by
+from release_pipelines.core.model.progress import lasting
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.verdict import Verdict
@@ -128,7 +129,9 @@ class StageProgression:
                 evidence=evidence_before(note, context.release),
             )
             if await reached(lambda: context.platform.split(context.target, traffic, started, context.fence)):  # noqa: B023
-                log.info("%s: %s for at least %g s.", self.stage.name, has_traffic(self.stage), self.stage.hold.min)
+                log.info(
+                    "%s: %s for at least %s.", self.stage.name, has_traffic(self.stage), lasting(self.stage.hold.min)
+                )
                 return started
 
 

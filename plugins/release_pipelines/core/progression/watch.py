@@ -65,7 +65,7 @@ class StageWatch:
         self._missing = MissingReplicas()
         self.switched = False
         self._wrong_answer_since: float | None = None
-        self._known: Any = None
+        self.known: Any = None
         self._undecided: tuple[Any, ...] | None = None
 
     def _measurer(self) -> Measurer:
@@ -76,7 +76,7 @@ class StageWatch:
 
     def begin_again(self) -> None:
         """The stage begins anew: what was measured of something else says nothing."""
-        self.measurer, self._known, self._undecided, self.restated = self._measurer(), None, None, False
+        self.measurer, self.known, self._undecided, self.restated = self._measurer(), None, None, False
 
     # --- observing ------------------------------------------------------------------------------------------------
 
@@ -243,9 +243,9 @@ class StageWatch:
         if known == self._undecided:
             return None
         samples = self.measurer.samples
-        self._known = JUDGES.get(analysis.judge).known(analysis, samples, note.evidence, self._known)
+        self.known = JUDGES.get(analysis.judge).known(analysis, samples, note.evidence, self.known)
         verdict = stage_verdict(
-            self.stage.name, self.stage.weight, analysis, samples, now, earliest, latest, note.evidence, self._known
+            self.stage.name, self.stage.weight, analysis, samples, now, earliest, latest, note.evidence, self.known
         )
         self._undecided = None if verdict else known
         return verdict

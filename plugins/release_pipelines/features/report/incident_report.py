@@ -65,10 +65,17 @@ def what_to_do(
         seen = f" {where_the_traffic_is(observed)}" if observed else ""
         return [
             f"Nothing is urgent: {environment} is served.{seen}",
-            f"Find the cause: the numbers are below, and all of them with `release show {release.id}`.",
+            f"Find the cause: {_where_to_look(release)}.",
             f"Release the repair under a new version: {release.version} stays what it was.",
         ]
     return ["Nothing."]
+
+
+def _where_to_look(release: ReleaseDetail) -> str:
+    """Where a person finds what speaks for or against the version."""
+    if release.measurements or any(it.metrics for it in release.verdicts):
+        return f"the numbers are below, and all of them with `release show {release.id}`"
+    return f"nothing was judged by numbers, the sentence above says why, and `release show {release.id}` what happened"
 
 
 def where_the_traffic_is(observed: Observed | None) -> str:
@@ -204,9 +211,33 @@ def _why(release: ReleaseDetail) -> list[str]:
         for verdict in release.verdicts
         for metric in verdict.metrics
     ]
+    for verdict in release.verdicts:
+        if not verdict.metrics:
+            rows += [
+                (verdict.environment, verdict.step, f"{verdict.weight} %", name, "not decided", numbers)
+                for name, numbers in _measured(release, verdict)
+            ]
     if not rows:
         return ["Nothing was judged by numbers: the sentence above says why."]
     return _table(("environment", "step", "traffic", "metric", "verdict", "numbers"), rows)
+
+
+def _measured(release: ReleaseDetail, verdict: RecordedVerdict) -> Iterator[tuple[str, str]]:
+    """What was measured in a step that something else than its numbers has ended: an abort, or replicas that were gone."""
+    here = [it for it in release.measurements if (it.environment, it.step) == (verdict.environment, verdict.step)]
+    for name in dict.fromkeys(it.metric for it in here):
+        own = [it for it in here if it.metric == name]
+        bad, total = (sum(getattr(it, key) or 0 for it in own) for key in ("bad", "total"))
+        stable_bad, stable_total = (sum(getattr(it, key) or 0 for it in own) for key in ("stable_bad", "stable_total"))
+        values = [it.value for it in own if it.value is not None]
+        if total:
+            beside = f" (stable: {stable_bad:,.0f} of {stable_total:,.0f})" if stable_total else ""
+            yield name, f"{bad:,.0f} of {total:,.0f} were bad{beside}"
+        elif values:
+            yield name, f"{values[-1]:.6g} at last, {max(values):.6g} at most"
+        else:
+            errors = [it.error for it in own if it.error]
+            yield name, errors[-1] if errors else "no number"
 
 
 def _who(release: ReleaseDetail) -> Iterator[tuple[str, ...]]:

@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple
 from release_pipelines.core.model.analysis import Analysis, Metric
 from release_pipelines.core.model.measurement import Judgement, Sample, finite
 from release_pipelines.core.model.records import RecordedSample, RecordedVerdict, ReleaseDetail
-from release_pipelines.core.ports.judge import JUDGES, Evidence
+from release_pipelines.core.model.verdict import MetricVerdict
+from release_pipelines.core.ports.judge import JUDGES, Evidence, Judged
 from release_pipelines.core.ports.metrics import source_of
 from release_pipelines.core.sentences import label
 
@@ -56,7 +57,8 @@ def plots(release: ReleaseDetail, analyses: Mapping[str, Analysis]) -> list[Plot
         samples = [it for it in release.measurements if (it.environment, it.step) == here]
         analysis = analyses.get(verdict.step)
         before = known.setdefault(verdict.environment, {})
-        for metric in verdict.metrics:
+        judged = _judged(verdict, analysis, samples, before) if analysis else []
+        for metric in verdict.metrics or [_until(it.verdict, verdict) for it in judged]:
             own = [it for it in samples if it.metric == metric.metric]
             if not any(finite(it.value) or finite(it.total) for it in own):
                 continue
@@ -77,11 +79,20 @@ def plots(release: ReleaseDetail, analyses: Mapping[str, Analysis]) -> list[Plot
                     judgement=metric.judgement,
                 )
             )
-        if analysis:
-            plain = [Sample.model_validate(it.model_dump(exclude={"environment", "step"})) for it in samples]
-            judged = JUDGES.get(analysis.judge).verdicts(analysis, plain, before, verdict.weight)
-            before.update({it.verdict.metric: it.state for it in judged if it.state})
+        before.update({it.verdict.metric: it.state for it in judged if it.state})
     return made
+
+
+def _judged(
+    verdict: RecordedVerdict, analysis: Analysis, samples: list[RecordedSample], before: Mapping[str, Any]
+) -> list[Judged]:
+    plain = [Sample.model_validate(it.model_dump(exclude={"environment", "step"})) for it in samples]
+    return JUDGES.get(analysis.judge).verdicts(analysis, plain, before, verdict.weight)
+
+
+def _until(metric: MetricVerdict, verdict: RecordedVerdict) -> MetricVerdict:
+    """A metric of a step that something else has ended, like an abort: how it stood, and what ended it."""
+    return metric.model_copy(update={"sentence": f"{metric.sentence}; then: {verdict.sentence}"})
 
 
 def thinned(samples: Sequence[RecordedSample], most: int = MOST_POINTS) -> list[RecordedSample]:

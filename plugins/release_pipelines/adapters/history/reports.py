@@ -1,0 +1,77 @@
+"""What is kept with a release as a text of its own: its report and its plots, and while it runs how far it has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, delete, insert, select
+
+from release_pipelines.adapters.history.errors import UnknownRelease
+from release_pipelines.adapters.history.questions import Questions
+from release_pipelines.adapters.history.tables import releases, reports
+from release_pipelines.core.model.progress import PROGRESS
+from release_pipelines.core.model.records import Attachment
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.progress import Progress
+
+
+class Reports(Questions):
+    """Texts of releases, written and read."""
+
+    def __init__(self, engine: Engine, now: Callable[[], float] = time.time) -> None:
+        super().__init__(engine)
+        self._now = now
+
+    def _write(self) -> AbstractContextManager[Connection]:
+        return self._read(writes=True)
+
+    @staticmethod
+    def _known(connection: Connection, release_id: str) -> None:
+        """Raise unless the release has begun; lock its row until the transaction ends."""
+        query = select(releases.c.id).where(releases.c.id == release_id).with_for_update()
+        if connection.execute(query).first() is None:
+            raise UnknownRelease(f"The history knows no release {release_id}: it has not begun.")
+
+    def attach(self, release_id: str, name: str, media_type: str, content: str) -> None:
+        """Attach a text to the release; one of the same name is replaced."""
+        with self._write() as connection:
+            self._known(connection, release_id)
+            here = (reports.c.release_id == release_id, reports.c.name == name)
+            connection.execute(delete(reports).where(*here))
+            row = {"release_id": release_id, "name": name, "media_type": media_type, "content": content}
+            connection.execute(insert(reports).values(at=self._now(), **row))
+
+    def attachments(self, release_id: str) -> list[Attachment]:
+        """The release's attachments, in the order of their names."""
+        mine = (reports.c.release_id == release_id, reports.c.name != PROGRESS)
+        query = select(reports).where(*mine).order_by(reports.c.name)
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+        return [Attachment(name=row.name, media_type=row.media_type, at=row.at, content=row.content) for row in rows]
+
+    def keep_progress(self, progress: Mapping[str, Progress]) -> None:
+        """Keep how far the stages of these releases have come; what was kept before is replaced. Of releases that are not known nothing is.
+
+        :param progress: the newest look, by the release's id.
+        """
+        with self._write() as connection:
+            known = set(connection.scalars(select(releases.c.id).where(releases.c.id.in_(progress))))
+            here = (reports.c.release_id.in_(known), reports.c.name == PROGRESS)
+            connection.execute(delete(reports).where(*here))
+            rows = [
+                {
+                    "release_id": release,
+                    "name": PROGRESS,
+                    "media_type": "application/json",
+                    "at": it.at,
+                    "content": it.model_dump_json(),
+                }
+                for release, it in sorted(progress.items())
+                if release in known
+            ]
+            if rows:
+                connection.execute(insert(reports), rows)

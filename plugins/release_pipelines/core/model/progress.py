@@ -1,0 +1,77 @@
+"""How far a stage has come, for people who look while it runs. All times are Unix times in seconds."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from release_pipelines.core.model.base import Stored
+
+PROGRESS = "progress.json"
+"""Name under which the history keeps the newest one of a release."""
+
+
+class Progress(Stored):
+    """One look at a stage: who has which traffic, what is measured, what is still missing, and when it ends."""
+
+    at: float
+    environment: str
+    step: str
+    weight: int = Field(
+        description="Percent of the traffic, or in a rolling release of the replicas, that the new version has"
+    )
+    traffic: str = Field(description="The same in words, like `the canary has 10 % of the traffic`")
+    measured: list[str] = Field(default_factory=list, description="Numbers so far, a sentence each")
+    missing: list[str] = Field(default_factory=list, description="What could not be measured yet, and why")
+    earliest: float | None = Field(None, description="When the hold may end; None while its clock stands still")
+    latest: float | None = Field(
+        None, description="When it ends, if nothing is missing then; None while its clock stands still"
+    )
+    patience: float = Field(0, description="Seconds that it waits longer for what is missing")
+
+    def sentence(self) -> str:
+        """All of it, for a log: numbers and seconds change from tick to tick."""
+        return f"{self.step}: {self.traffic}. {self.evidence()} {self.time_left(self.at)}"
+
+    def evidence(self) -> str:
+        """What is measured, and what is still missing."""
+        parts = [f"Measured: {'; '.join(self.measured)}."] if self.measured else []
+        if self.missing:
+            parts.append(f"Still missing: {'; '.join(self.missing)}.")
+        return " ".join(parts) or "Nothing is measured yet."
+
+    def time_left(self, now: float) -> str:
+        """How long the hold goes on, in a sentence."""
+        if self.latest is None or self.earliest is None:
+            return "Its clock stands still: a person has paused it."
+        if now >= self.latest:
+            wait = self.latest + self.patience - now
+            return f"Its time is over; what is missing is waited for, {lasting(max(0.0, wait))} more."
+        left = f"{lasting(self.latest - now)} left"
+        if self.earliest < self.latest:
+            soonest = lasting(self.earliest - now) if now < self.earliest else "as soon as the evidence is good enough"
+            return f"{left}, or less: {f'from {soonest} on' if now < self.earliest else soonest}."
+        return f"{left}."
+
+    def headline(self) -> str:
+        """What changes only when something happens, for a note."""
+        until = f" until {clock(self.latest)} UTC" if self.latest is not None else ", paused"
+        names = ", ".join(sorted({it.partition(":")[0] for it in self.missing}))
+        return f"{self.step}: {self.traffic}{until}{f'; not measured yet: {names}' if names else ''}."
+
+
+def lasting(seconds: float) -> str:
+    """A time in words that people read: ``45 s``, ``4 min 10 s``, ``2 h 5 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{rest} s"
+
+
+def clock(at: float) -> str:
+    """A moment of today in UTC, to the second."""
+    from datetime import datetime, timezone
+
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%H:%M:%S")

@@ -1,0 +1,72 @@
+"""People are told once a tick what is measured in a stage, and what is still missing."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+
+from release_pipelines.core.model.progress import Progress
+from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.model.verdict import MetricVerdict
+from release_pipelines.core.ports.judge import JUDGES
+from release_pipelines.core.progression.watch import StageWatch
+
+log = logging.getLogger(__name__)
+
+NOT_MEASURED = "could not measure "
+"""How the sentence of a verdict begins that has no numbers."""
+
+
+class Telling:
+    """Says in the task's log, and to whoever keeps it, how far a stage has come.
+
+    :param watch: the stage.
+    :param traffic: the stage's traffic in words.
+    """
+
+    def __init__(self, watch: StageWatch, traffic: str) -> None:
+        self.watch = watch
+        self.traffic = traffic
+        self._told: object = None
+
+    async def tell(self, note: RouteNote, earliest: float, latest: float) -> None:
+        """Tell it, where there is a measurement that was not told yet, or the clock was stopped or goes on.
+
+        :param earliest: Unix time in seconds at which the hold may end; infinite while it is paused.
+        :param latest: Unix time in seconds at which it ends.
+        """
+        now = (self.watch.measurer, self.watch.measurer.taken, earliest, latest)
+        if now == self._told:
+            return
+        self._told = now
+        progress = self._progress(note, earliest, latest)
+        log.info(progress.sentence())
+        await self.watch.context.tell(progress)
+
+    def _progress(self, note: RouteNote, earliest: float, latest: float) -> Progress:
+        stage, verdicts = self.watch.stage, self._verdicts(note)
+        return Progress(
+            at=time.time(),
+            environment=self.watch.context.target.environment,
+            step=stage.name,
+            weight=stage.weight,
+            traffic=self.traffic,
+            measured=[it.sentence for it in verdicts if it.judgement in ("pass", "fail")],
+            missing=[_missing(it) for it in verdicts if it.judgement not in ("pass", "fail")],
+            earliest=earliest if math.isfinite(earliest) else None,
+            latest=latest if math.isfinite(latest) else None,
+            patience=stage.analysis.patience,
+        )
+
+    def _verdicts(self, note: RouteNote) -> list[MetricVerdict]:
+        """Every metric's verdict so far, by what the judge has made of the samples already."""
+        watch, analysis = self.watch, self.watch.stage.analysis
+        judged = JUDGES.get(analysis.judge).verdicts(
+            analysis, watch.measurer.samples, note.evidence, watch.stage.weight, known=watch.known
+        )
+        return [it.verdict for it in judged]
+
+
+def _missing(verdict: MetricVerdict) -> str:
+    return verdict.sentence.removeprefix(NOT_MEASURED)

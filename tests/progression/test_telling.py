@@ -1,0 +1,144 @@
+"""People see in the task's log, in the history and in the run's note how far a stage has come, while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from release_pipelines.airflow import notes, progress
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.progress import Progress, lasting
+from tests.fakes import FakePrometheus, World
+from tests.progression.helpers import RELEASE, command, effect, released, step, until
+from tests.receivers import Receiver
+
+NOW = 1e9
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "KEEP_SECONDS", 0.02)
+    monkeypatch.setattr(notes._Known, "read_at", -math.inf)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    it = Receiver()
+    yield it
+    it.close()
+
+
+def begun(world: World) -> None:
+    released(world, canary=True)
+    HistoryHook().history().begin(RELEASE, "shop", "release_shop", "run", "1.1.0", "alice")
+
+
+def kept() -> Progress | None:
+    return HistoryHook().history().release(RELEASE).progress
+
+
+async def test_every_tick_is_said_in_the_log_with_what_is_still_missing(
+    world: World, prometheus: FakePrometheus, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "release_pipelines")
+    begun(world)
+    metrics = [
+        {"name": "errors", "source": "errors", "limit": 0.01},
+        {"name": "slow", "source": "slow_requests", "limit": 0.05, "min_requests": 5000},
+    ]
+    work = asyncio.ensure_future(step(hold=30, analysis={"metrics": metrics}).run().__anext__())
+
+    def said() -> list[str]:
+        return [it.getMessage() for it in caplog.records if "Measured:" in it.getMessage()]
+
+    await until(lambda: len(said()) > 2 and kept() is not None)
+    work.cancel()
+    line = said()[1]
+    assert line.startswith(
+        "step_10: the canary has 10 % of the traffic. Measured: error rate 0 % over 1,000 requests, limit 1 %"
+    )
+    assert "Still missing: share of requests over 0.5 s: 1,000 requests, at least 5000 are needed." in line
+    assert line.endswith(" s left.")
+    told = kept()
+    assert told is not None
+    assert (told.step, told.weight, told.environment) == ("step_10", 10, "production")
+    assert told.latest is not None
+    assert told.latest > told.at
+
+
+async def test_a_clock_that_stands_still_is_said(world: World, prometheus: FakePrometheus) -> None:
+    begun(world)
+    work = asyncio.ensure_future(step(hold=30).run().__anext__())
+    await until(lambda: kept() is not None)
+    number = command("pause")
+    await until(lambda: bool(effect(number)))
+    await until(lambda: (told := kept()) is not None and told.latest is None)
+    work.cancel()
+    told = kept()
+    assert told is not None
+    assert told.time_left(NOW) == "Its clock stands still: a person has paused it."
+    assert told.headline().startswith("step_10: the canary has 10 % of the traffic, paused")
+
+
+async def test_a_history_that_is_away_holds_no_stage_up(
+    world: World, prometheus: FakePrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from release_pipelines.adapters.history import History, HistoryUnavailable
+
+    def away(self: History, some: Any) -> None:
+        raise HistoryUnavailable("The history is away.")
+
+    begun(world)
+    monkeypatch.setattr(History, "keep_progress", away)
+    event = await step(hold=0.2).run().__anext__()
+    assert event.payload["verdict"]["judgement"] == "pass"
+
+
+async def test_the_runs_note_says_it_where_airflow_may_be_asked(
+    world: World, prometheus: FakePrometheus, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answers = [(201, {}, b'{"access_token": "t0ken"}'), (200, {}, b"{}")]
+    connection = {"conn_type": "http", "host": receiver.url, "login": "robot", "password": "s3cret"}
+    monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(connection))
+    begun(world)
+    work = asyncio.ensure_future(step(hold=30).run().__anext__())
+    await until(lambda: len(receiver.requests) > 1)
+    await asyncio.sleep(0.2)  # numbers change, and are no reason for another note
+    work.cancel()
+    (path, _, asked), (patched, headers, body), *more = receiver.requests
+    assert (path, asked) == ("/auth/token", {"username": "robot", "password": "s3cret"})
+    assert patched == "/api/v2/dags/release_shop/dagRuns/run?update_mask=note"
+    assert headers["authorization"] == "Bearer t0ken"
+    assert body["note"].startswith("step_10: the canary has 10 % of the traffic until ")
+    assert len(more) <= 1
+
+
+async def test_without_that_connection_nothing_is_noted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "release_pipelines")
+    await notes.note_run(RELEASE, "step_10 begins.")
+    assert "has no note" not in caplog.text
+
+
+def looked(**given: Any) -> Progress:
+    found = {
+        "at": NOW,
+        "environment": "production",
+        "step": "bake",
+        "weight": 100,
+        "traffic": "the canary has 100 % of the traffic",
+    }
+    return Progress.model_validate({**found, "earliest": NOW + 60, "latest": NOW + 300, "patience": 60, **given})
+
+
+def test_the_time_left_is_said_in_words() -> None:
+    assert looked().time_left(NOW) == "5 min left, or less: from 1 min on."
+    assert looked().time_left(NOW + 90) == "3 min 30 s left, or less: as soon as the evidence is good enough."
+    assert looked(earliest=NOW + 300).time_left(NOW + 10.2) == "4 min 50 s left."
+    assert looked().time_left(NOW + 310) == "Its time is over; what is missing is waited for, 50 s more."
+    assert looked().evidence() == "Nothing is measured yet."
+    assert [lasting(it) for it in (0, 59.6, 3600, 7500)] == ["0 s", "1 min", "1 h", "2 h 5 min"]

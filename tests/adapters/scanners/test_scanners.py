@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from release_pipelines.adapters.scanners.bandit import Bandit
+from release_pipelines.adapters.scanners import bandit
+from release_pipelines.adapters.scanners.bandit import Bandit, NotParsed
 from release_pipelines.adapters.scanners.hadolint import Hadolint
 
 
@@ -51,3 +53,36 @@ def test_words_of_a_scanner_are_safe_text() -> None:
     assert finding.file == "ab"
     assert finding.text.startswith("bad bad")
     assert len(finding.text) <= 500
+
+
+OTHERS = {
+    "a.py": (
+        "def f[T](x: T) -> T:\n    return x\n",
+        "a.py:1 needs Python ≥ 3.12 on the worker, and bandit has Python 3.11",
+    ),
+    "b.py": ("type X = int\n", "b.py:1 needs Python ≥ 3.12 on the worker, and bandit has Python 3.11"),
+    "c.py": ("x = 1\n{% for it in all %}\n", "c.py:2 is no Python, but looks like a template"),
+    "d.py": ("import os\nprint 'x'\n", "d.py:2 is Python 2, which Python 3.11 on the worker does not parse"),
+    "e.py": ("def (:\n", "e.py:1 cannot be parsed by Python 3.11 on the worker (invalid syntax)"),
+    "f.py": ("x = 1\n", "f.py needs a newer Python than bandit has on the worker (Python 3.11)"),
+    "g.py": (None, "g.py cannot be parsed by Python 3.11 on the worker"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_why_a_file_cannot_be_parsed_is_said(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, why = OTHERS[name]
+    monkeypatch.setattr(bandit, "_python_of", lambda _: (3, 11))
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    if sys.version_info >= (3, 12) and "≥ 3.12" in why:
+        why = f"{name} needs a newer Python than bandit has on the worker (Python 3.11)"
+    error = NotParsed([(f"./{name}", "syntax error while parsing AST from file")])
+    assert Bandit().explain(tmp_path, error) == f"{why}; what is not to be looked at stands in `scan.exclude`"
+
+
+def test_of_many_files_some_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bandit, "_python_of", lambda _: None)
+    said = Bandit().explain(tmp_path, NotParsed([(f"./{it}.py", "no such file") for it in "abcde"]))
+    assert said.startswith("it could not read a.py (no such file); it could not read b.py")
+    assert ", and 2 more; what" in said

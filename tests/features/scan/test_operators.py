@@ -112,9 +112,42 @@ def test_code_without_findings_is_clean_and_tests_may_assert(scan: Callable[...,
 
 @needs["bandit"]
 def test_code_that_cannot_be_parsed_is_unknown(scan: Callable[..., tuple[Any, Ti]]) -> None:
-    failure, _ = scan({"broken.py": "def (:\n"}, "bandit")
-    assert str(failure).startswith("unknown: bandit could not look, because its output cannot be read")
-    assert "broken.py" in str(failure)
+    failure, ti = scan({"broken.py": "def (:\n"}, "bandit")
+    assert str(failure).startswith("unknown: bandit could not look, because broken.py:1 cannot be parsed by Python 3.")
+    assert str(failure).endswith(
+        "on the worker (invalid syntax); what is not to be looked at stands in `scan.exclude`."
+    )
+    assert ti.pushed["result"]["status"] == "unknown"
+
+
+@needs["bandit"]
+def test_what_is_left_out_is_not_looked_at_and_counted(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    files = {
+        "good.py": "print(1)\n",
+        "templates/a.py": "{{ x }}\n",
+        "old/b.py": 'print "x"\n',
+        "old/c/d.py": "{% x %}\n",
+    }
+    result, _ = scan(files, "bandit", exclude=["/templates/*.py", "old/"])
+    assert (result["status"], result["sentence"]) == ("clean", "bandit found nothing, with 3 files left out.")
+
+
+@needs["hadolint"]
+def test_a_heredoc_without_a_blank_line_after_it_is_looked_at(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    heredoc = "RUN <<EOF\nset -e\nls\nEOF\nWORKDIR app\n"
+    failure, _ = scan({"Dockerfile": f"FROM python:3.12-slim\n{heredoc}"}, "hadolint")
+    assert "hadolint found 1 high" in str(failure)
+    assert "like DL3000 in Dockerfile:6" in str(failure)
+
+
+@needs["hadolint"]
+def test_what_hadolint_cannot_parse_is_unknown_and_no_finding(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    failure, ti = scan({"Dockerfile": "FROM python:3.12-slim\nCOPPY . .\n"}, "hadolint")
+    why = "it cannot parse Dockerfile:2 (unexpected 'C'): correct the Dockerfile"
+    assert str(failure).startswith(f"unknown: hadolint could not look, because {why}")
+    assert "`scan.scanners`" in str(failure)
+    assert ti.pushed["result"]["status"] == "unknown"
+    assert ti.pushed["result"]["counts"]["high"] == 0
 
 
 def test_a_scanner_of_ones_own(scan: Callable[..., tuple[Any, Ti]]) -> None:

@@ -16,6 +16,10 @@ TIMEOUT = 300.0
 """Maximum run time of a scanner, in seconds."""
 
 
+class NotLooked(ValueError):
+    """Something could not be looked at; the message says what, and what is expected."""
+
+
 class CommandScanner:
     """Runs a command inside the build context and reads its findings."""
 
@@ -30,14 +34,23 @@ class CommandScanner:
     def read(self, output: Any) -> list[Finding]:
         """The findings in the command's output.
 
-        :raises ValueError: when the output says that something could not be looked at.
+        :raises NotLooked: when the output says that something could not be looked at.
+        :raises ValueError: when it is no output of this command.
         """
         raise NotImplementedError
+
+    def input(self, directory: Path, dockerfile: str) -> bytes | None:
+        """What the command reads from its standard input; None: nothing."""
+        return None
+
+    def explain(self, directory: Path, error: NotLooked) -> str:
+        """Why it could not look, in the end of a sentence."""
+        return one_line(error, 2000)
 
     def missing(self) -> str | None:
         """Whether this worker has the command."""
         command = self.command("Dockerfile")[0]
-        if _path(command) is None:
+        if path_of(command) is None:
             return f"the command {command} is missing on this worker (install release-pipelines[scan])"
         return None
 
@@ -48,8 +61,13 @@ class CommandScanner:
             return self._unknown(missing)
         command, *arguments = self.command(dockerfile)
         try:
+            given = self.input(directory, dockerfile)
             done = subprocess.run(
-                [str(_path(command)), *arguments], cwd=directory, capture_output=True, timeout=TIMEOUT
+                [str(path_of(command)), *arguments],
+                cwd=directory,
+                capture_output=True,
+                timeout=TIMEOUT,
+                **({"stdin": subprocess.DEVNULL} if given is None else {"input": given}),
             )
         except subprocess.TimeoutExpired:
             return self._unknown(f"it took longer than {TIMEOUT:.0f} s")
@@ -60,6 +78,8 @@ class CommandScanner:
             return self._unknown(f"it ended with exit code {done.returncode} and said: {last[-1]}")
         try:
             findings = self.read(json.loads(done.stdout))
+        except NotLooked as error:
+            return self._unknown(self.explain(directory, error))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return self._unknown(f"its output cannot be read ({type(error).__name__}: {one_line(error)})")
         if not findings:
@@ -70,6 +90,6 @@ class CommandScanner:
         return ScanResult(status="unknown", sentence=f"unknown: {self.name} could not look, because {why.rstrip('.')}.")
 
 
-def _path(command: str) -> str | None:
+def path_of(command: str) -> str | None:
     """Where the command is: on the PATH, or beside this Python."""
     return shutil.which(command) or shutil.which(command, path=str(Path(sys.executable).parent))

@@ -56,6 +56,7 @@ def _scanning(scanner: str, task_id: str, scene: Scene) -> Any:
         context=source.context,
         dockerfile=source.dockerfile,
         block_on=_scan(scene.spec).block_on,
+        exclude=_scan(scene.spec).exclude,
     )
 
 

@@ -30,6 +30,7 @@ class ScanOperator(ReleaseOperator):
     :param dockerfile: path inside ``context``.
     :param block_on: findings of this severity and above stop the release.
     :param git_conn_id: connection with the credentials of a private repository.
+    :param exclude: what is not scanned, by patterns as in a ``.gitignore`` file, seen from ``context``.
     :return: ``{"scanner", "status", "sentence", "counts"}``; a failing task pushes it as ``result``.
 
     Templated: ``repository``, ``commit``.
@@ -48,6 +49,7 @@ class ScanOperator(ReleaseOperator):
         dockerfile: str = "Dockerfile",
         block_on: Severity = "high",
         git_conn_id: str | None = None,
+        exclude: list[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"retries": 3, "retry_delay": timedelta(seconds=10), **kwargs})
@@ -60,18 +62,28 @@ class ScanOperator(ReleaseOperator):
         self.dockerfile = dockerfile
         self.block_on = block_on
         self.git_conn_id = git_conn_id
+        self.exclude = exclude or []
 
     def work(self, context: Context) -> dict[str, Any]:
         from release_pipelines.adapters.git import folder_inside
+        from release_pipelines.adapters.scanners._left_out import leave_out
 
         scanner = SCANNERS.get(self.scanner) if isinstance(self.scanner, str) else self.scanner
-        with GitHook(self.repository, self.git_conn_id).checkout(self.commit) as source:
-            result = scanner.scan(folder_inside(source, self.context), self.dockerfile)
+        git = GitHook(self.repository, self.git_conn_id)
+        with git.checkout(self.commit, self.context, lfs=False) as source:  # nothing of it is code
+            folder = folder_inside(source, self.context)
+            left_out = leave_out(folder, self.exclude) if self.exclude else 0
+            result = scanner.scan(folder, self.dockerfile)
+        sentence = (
+            f"{result.sentence.rstrip('.')}, with {left_out} file{'s' if left_out > 1 else ''} left out."
+            if left_out
+            else result.sentence
+        )
         counts = Counter(finding.severity for finding in result.findings)
         summary = {
             "scanner": scanner.name,
             "status": result.status,
-            "sentence": result.sentence,
+            "sentence": sentence,
             "counts": {severity: counts[severity] for severity in SEVERITIES},
         }
         context["ti"].xcom_push("result", summary)
@@ -81,7 +93,7 @@ class ScanOperator(ReleaseOperator):
         if len(findings) > LOGGED_FINDINGS:
             self.log.warning("… and %s more.", len(findings) - LOGGED_FINDINGS)
         if result.status == "unknown":
-            raise PlatformError(result.sentence)
+            raise PlatformError(sentence)
         blocking = [it for it in findings if SEVERITIES.index(it.severity) >= SEVERITIES.index(self.block_on)]
         if blocking:
             worst = blocking[0]
@@ -89,5 +101,5 @@ class ScanOperator(ReleaseOperator):
                 f"{scanner.name} found {in_words(blocking)} (findings from {self.block_on} on stop the release), "
                 f"like {worst.rule} in {worst.file}:{worst.line}: {worst.text.rstrip('.')}."
             )
-        self.log.info(result.sentence)
+        self.log.info("%s", sentence)
         return summary

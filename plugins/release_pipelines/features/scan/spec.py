@@ -1,6 +1,6 @@
 """The key `scan` of an app's file."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -13,5 +13,11 @@ from release_pipelines.core.ports.scanner import SCANNERS
 class ScanSpec(Value):
     """What is scanned before anything is deployed."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"exclude"})
+
     scanners: list[Annotated[str, Choice(SCANNERS)]] = ["hadolint", "bandit"]
     block_on: Severity = Field("high", description="Findings from this severity on block")
+    exclude: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        description="What is not scanned, by patterns as in `.gitignore`, seen from `build.context`",
+    )

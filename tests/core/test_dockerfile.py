@@ -1,0 +1,79 @@
+"""What a Dockerfile asks of who builds it."""
+
+from __future__ import annotations
+
+import pytest
+
+from release_pipelines.core.dockerfile import instructions, needs, with_room_after_heredocs
+
+EVERYTHING = """\
+# syntax=docker/dockerfile:1
+# escape=`
+FROM base AS one
+
+RUN echo one `
+    # a comment inside
+    && echo "<<NO" $((1 <<2)) <<< here
+
+run <<-"END" cat && <<OTHER tee /x
+	RUN --mount=type=cache this is text
+	END
+COPY --link . .
+OTHER
+RUN --mount=type=cache,target=/c --mount=target=/src,rw --network=none make
+ONBUILD COPY	--link	--chown=1:1 a b
+ADD --checksum=sha256:a https://example.org/x /x
+RUN ["echo", "<<NOT"]
+RUN cat <<NEVER
+"""
+
+
+def test_instructions_are_told_from_what_stands_in_heredocs() -> None:
+    found = [(it.line, it.last, it.keyword, it.heredocs) for it in instructions(EVERYTHING)]
+    assert found == [
+        (3, 3, "FROM", ()),
+        (5, 7, "RUN", ()),
+        (9, 13, "RUN", ("END", "OTHER")),
+        (14, 14, "RUN", ()),
+        (15, 15, "COPY", ()),
+        (16, 16, "ADD", ()),
+        (17, 17, "RUN", ()),
+        (18, 18, "RUN", ()),
+    ]
+
+
+def test_what_not_every_builder_can_is_named_once_where_it_stands_first() -> None:
+    assert {it.name: it.line for it in needs(EVERYTHING)} == {
+        "heredoc": 9,
+        "RUN --mount=type=cache": 14,
+        "RUN --mount=type=bind": 14,
+        "RUN --network": 14,
+        "COPY --link": 15,
+        "ADD --checksum": 16,
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "needed"),
+    [
+        ("docker/dockerfile:1.7-labs", []),
+        ("docker.io/docker/dockerfile@sha256:a", []),
+        ("example/frontend:2", ["# syntax=example/frontend:2"]),
+    ],
+)
+def test_a_frontend_of_ones_own_is_a_need(image: str, needed: list[str]) -> None:
+    assert [it.shown for it in needs(f"# syntax = {image}\nFROM scratch\n")] == needed
+
+
+def test_lines_after_heredocs_get_room_and_keep_their_numbers() -> None:
+    text, numbers = with_room_after_heredocs("FROM a\nRUN <<EOF\nls\nEOF\nCMD ls\n")
+    assert text == "FROM a\nRUN <<EOF\nls\nEOF\n\nCMD ls\n"
+    assert numbers == [1, 2, 3, 4, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "RUN", "RUN \\", "RUN <<EOF", "# escape=", "ONBUILD", "\ufeffFROM a", "RUN --mount"]
+)
+def test_whatever_the_text_is_something_is_read(text: str) -> None:
+    assert isinstance(needs(text), list)
+    assert with_room_after_heredocs(text)[0].startswith(text.rstrip("\n"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
@@ -38,14 +38,14 @@ class GitHook(BaseHook):
         source = f"connection {self.git_conn_id}"
         return Git(self.repository, Credentials(connection.login or "git", connection.password or "", source))
 
-    def resolve(self, version: str, branch: str) -> Revision:
+    def resolve(self, version: str, branch: str | None = None, **how: Any) -> Revision:
         """See :meth:`~release_pipelines.adapters.git.Git.resolve`."""
-        return self.get_conn().resolve(version, branch)
+        return self.get_conn().resolve(version, branch, **how)
 
     @contextmanager
-    def checkout(self, commit: str) -> Iterator[Path]:
+    def checkout(self, commit: str, within: str = ".", *, lfs: bool = True) -> Iterator[Path]:
         """See :meth:`~release_pipelines.adapters.git.Git.checkout`."""
-        with self.get_conn().checkout(commit) as folder:
+        with self.get_conn().checkout(commit, within, lfs=lfs) as folder:
             yield folder
 
     def commit_time(self, folder: Path) -> str:

@@ -49,7 +49,7 @@ MODULES = {
     "hooks.controls": "airflow.commands",
     "hooks.engine": "airflow.hooks.engine adapters.builders.engine",
     "hooks.entry": "adapters.entry",
-    "hooks.git": "airflow.hooks.git adapters.git",
+    "hooks.git": "airflow.hooks.git adapters.git adapters.git.repository adapters.git._command",
     "hooks.history": "airflow.hooks.history",
     "hooks.loop": "airflow.loop",
     "hooks.platform": "airflow.hooks.platform",

@@ -16,7 +16,8 @@ from sandbox.settings import CACHE
 from tests.container_host.stack import Stack, wait_until
 
 FOLDER = CACHE / "docker"
-PACKAGES = ("docker.io", "containerd")
+PACKAGES = ("docker.io", "containerd", "docker-buildx")
+BUILDX = "usr/libexec/docker/cli-plugins"
 SUITE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main\n"
 FETCH_SECONDS = 90
 
@@ -27,10 +28,9 @@ class NotToBeHad(Exception):
 
 def programs() -> str:
     """The PATH with the engine's programs in it."""
-    path = os.pathsep.join(
-        [str(FOLDER / "usr/sbin"), str(FOLDER / "usr/bin"), os.environ["PATH"], "/usr/sbin", "/sbin"]
-    )
-    if not shutil.which("dockerd", path=path):
+    own = [str(FOLDER / it) for it in ("usr/sbin", "usr/bin", BUILDX)]
+    path = os.pathsep.join([*own, os.environ["PATH"], "/usr/sbin", "/sbin", f"/{BUILDX}"])
+    if not all(shutil.which(name, path=path) for name in ("dockerd", "docker-buildx")):
         _fetch()
     missing = [name for name in ("dockerd", "containerd", "docker-proxy", "runc") if not shutil.which(name, path=path)]
     if missing or os.geteuid():
@@ -70,7 +70,7 @@ class Docker:
     def __init__(self, folder: Path, path: str) -> None:
         self.folder = folder
         self.url = f"unix://{folder}/docker.sock"
-        self._path = path
+        self.path = path
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -82,7 +82,7 @@ class Docker:
         (self.folder / "daemon.json").write_text("{}")
         with (self.folder / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["dockerd", *options], env={**os.environ, "PATH": self._path}, stdout=log, stderr=log
+                ["dockerd", *options], env={**os.environ, "PATH": self.path}, stdout=log, stderr=log
             )
         wait_until(self._answers, "dockerd", 60)
 

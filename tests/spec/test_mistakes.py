@@ -29,6 +29,22 @@ MISTAKES = {
     ),
     "a list where a mapping is wanted": ("build: [a]", "build: found a list of 1, expected a mapping (key: value)"),
     "a required key": ("build: {}", "build.repository: found nothing, expected a value: this key is required"),
+    "a tag without its version": (
+        "build: {repository: r, tag: latest}",
+        "build.tag: found `latest`, expected a template with `{version}`, like v{version}",
+    ),
+    "an image's tag that a registry does not take": (
+        "image_tag: 'release/{version}'",
+        "image_tag: found `release/{version}`, expected a tag of an image: letters, digits, `.`, `_` and `-`",
+    ),
+    "a secret of two sources": (
+        "build: {repository: r, secrets: {npm: {variable: a, connection: b}}}",
+        "build.secrets.npm: found",
+    ),
+    "a secret's value in the file": (
+        "build: {repository: r, secrets: {npm: hunter2}}",
+        "build.secrets.npm: found `hunter2`, expected a mapping (key: value)",
+    ),
     "weights that do not rise": (
         "strategy: {canary: {steps: [{weight: 50, hold: 1m}, {weight: 10, hold: 1m}]}}",
         "storefront.yaml: strategy.canary.steps: found [50, 10], expected rising weights",

@@ -8,6 +8,11 @@ def xcom(task_id: str, key: str = "return_value") -> str:
     return f"{{{{ ti.xcom_pull(task_ids='{task_id}', key='{key}') | tojson }}}}"
 
 
+def text(task_id: str, key: str) -> str:
+    """A value that is text; empty where there is none."""
+    return f"{{{{ ti.xcom_pull(task_ids='{task_id}', key='{key}') or '' }}}}"
+
+
 def field(task_id: str, name: str, key: str = "return_value") -> str:
     """One field of a value as text; empty where there is none."""
     return f"{{{{ (ti.xcom_pull(task_ids='{task_id}', key='{key}') or {{}}).get('{name}') or '' }}}}"

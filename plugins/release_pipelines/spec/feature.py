@@ -246,6 +246,10 @@ class Feature:
         """What stands in the way of a release now; asked in preflight's task."""
         return ()
 
+    def before_build(self, spec: ReleaseSpec, version: str) -> Iterable[Problem]:
+        """What stands in the way of a version of which no digest is recorded yet; asked in preflight's task."""
+        return ()
+
     def summary(self, spec: ReleaseSpec) -> str | None:
         """What of this feature a release uses, in a few words: preflight tells it, the approver sees it, the history keeps it."""
         return None

@@ -15,12 +15,18 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from release_pipelines.adapters.builders import engine as builder
+from release_pipelines.adapters.registries.distribution import Distribution
+from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.ports.builder import Secret
+from release_pipelines.features.build import FEATURE
 from release_pipelines.features.build.operators import (
     ImageBuildOperator,
     ImageTestOperator,
     ResolveCommitOperator,
     ResolveDigestOperator,
 )
+from release_pipelines.features.build.operators._secrets import read_secrets
+from release_pipelines.spec.release import ReleaseSpec
 from tests.adapters.history.conftest import digest, free_port
 from tests.features.helpers import Ti
 from tests.repositories import commit
@@ -115,6 +121,100 @@ def test_an_image_is_built_with_labels_and_arguments_of_both_sides(engine: Any, 
     assert labels["org.opencontainers.image.version"] == "1.0.0"
     assert len(labels["org.opencontainers.image.revision"]) == 40
     assert labels["org.opencontainers.image.created"].startswith("20")
+
+
+def test_an_image_may_be_tagged_otherwise(engine: Any, tmp_path: Path) -> None:
+    built, _ = build(tmp_path, image_tag="{app}-r{version}", app="cart")
+    assert built["tag"] == "cart-r1.0.0"
+    assert "t=127.0.0.1%3A" in engine.asked[0]
+    assert "shop%3Acart-r1.0.0" in engine.asked[0]
+
+
+@pytest.mark.parametrize("there", ["1.0.0", "v1.0.0", "r-1.0.0"])
+def test_an_image_that_was_built_elsewhere_is_found_by_its_tag(there: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", json.dumps({"conn_type": "registry", "host": "registry.example"}))
+    monkeypatch.setattr(Distribution, "digest_of", lambda self, image, tag: digest("a") if tag == there else None)
+    operator = ResolveDigestOperator(
+        task_id="resolve",
+        app="shop",
+        image="shop",
+        version="1.0.0",
+        registry_conn_id="registry",
+        image_tag="r-{version}" if there.startswith("r-") else None,
+    )
+    ti = Ti()
+    found = operator.execute({"ti": ti})  # type: ignore[arg-type,typeddict-item]
+    assert (found["version"], found["digest"], ti.pushed["source"]) == ("1.0.0", digest("a"), f"tag {there}")
+
+
+def test_a_build_ends_with_its_task() -> None:
+    class Builder:
+        stopped = False
+
+        def stop(self) -> None:
+            self.stopped = True
+
+    operator = ImageBuildOperator(
+        task_id="build", repository="r", commit="c", image="i", version="1.0.0", engine_conn_id="engine"
+    )
+    operator.on_kill()
+    operator._builder = it = Builder()
+    operator.on_kill()
+    assert it.stopped
+
+
+def test_secrets_come_from_connections_variables_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_NPM", json.dumps({"conn_type": "generic", "password": "hunter2"}))
+    monkeypatch.setenv("AIRFLOW_CONN_EMPTY", json.dumps({"conn_type": "generic"}))
+    monkeypatch.setenv("AIRFLOW_VAR_TOKEN", "secret")
+    (tmp_path / "key").write_text("x")
+    read = read_secrets({"a": {"connection": "npm"}, "b": {"variable": "token"}, "c": {"file": f"{tmp_path}/key"}})
+    assert read == {"a": Secret(value="hunter2"), "b": Secret(value="secret"), "c": Secret(path=f"{tmp_path}/key")}
+    assert "hunter2" not in repr(read)  # R11
+    for source, why in {
+        ("connection", "nowhere"): "Airflow has no connection nowhere",
+        ("connection", "empty"): "the connection empty has no password",
+        ("variable", "nowhere"): "Airflow has no variable nowhere",
+        ("file", "/nowhere"): "this worker has no file /nowhere that can be read",
+    }.items():
+        with pytest.raises(PlatformError, match=f"^Secret a of the build: {why}"):
+            read_secrets({"a": dict([source])})
+
+
+def spec(folder: Path, **build: Any) -> ReleaseSpec:
+    where = {
+        "name": "production",
+        "platform": "container_host",
+        "connections": {"platform": "engine", "engine": "engine", "registry": "registry", "prometheus": "engine"},
+        "address": {"url": "http://127.0.0.1:1"},
+    }
+    app = {"name": "shop", "build": {"repository": str(folder), **build}, "environments": ["production"]}
+    return ReleaseSpec.model_validate(
+        {
+            "app": app,
+            "environments": [where],
+            "analysis": {"metrics": [{"name": "e", "source": "errors", "limit": "1%"}]},
+        }
+    )
+
+
+def test_what_stands_in_the_way_of_a_build_is_known_before_it(
+    engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R12
+    def said(version: str, **build: Any) -> list[str]:
+        return [it.sentence for it in FEATURE.before_build(spec(tmp_path / "shop", **build), version)]
+
+    commit(
+        tmp_path / "shop", {"app/Dockerfile": "FROM a\nRUN <<EOF\nls\nEOF\n", "Dockerfile": "FROM a\n"}, "shop-v1.0.0"
+    )
+    assert said("1.0.0") == []
+    assert said("9.9.9", branch="main") == []
+    [sentence] = said("9.9.9")
+    assert sentence.startswith(f"{tmp_path}/shop has no tag of version 9.9.9: push v9.9.9 or 9.9.9, ")
+    [sentence] = said("1.0.0", context="./app/")
+    assert "cannot build this Dockerfile, which needs BuildKit for a heredoc (RUN <<EOF) in line 2" in sentence
+    [sentence] = said("1.0.0", secrets={"a": {"variable": "nowhere"}})
+    assert sentence == "Secret a of the build: Airflow has no variable nowhere."
 
 
 def test_the_image_of_a_test_gets_no_name(engine: Any, tmp_path: Path) -> None:

@@ -13,13 +13,16 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleExcept
 from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 from release_pipelines.airflow import stable
 from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import Traffic
+from release_pipelines.features.build.feature import BuildFeature
 from release_pipelines.features.preflight.operators import PreflightOperator
+from release_pipelines.spec.feature import Problem
 from release_pipelines.spec.frozen import freeze, remember, thaw
-from tests.fakes import GOOD, FakePlatform, World, artifact
+from tests.fakes import GOOD, NEW, FakePlatform, World, artifact
 from tests.features.helpers import Ti
 from tests.features.outcome.test_operators import spec
 
@@ -166,3 +169,25 @@ def test_releases_of_one_file_do_not_wait_for_each_other(tmp_path: Path, monkeyp
     freeze("release_shop/before#0", spec(tmp_path, RECEIVER))
     remember(spec(tmp_path, RECEIVER))
     assert preflight(tmp_path)["version"] == "1.1.0"
+
+
+def test_a_version_that_cannot_be_built_is_refused_and_one_that_was_built_before_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R1, R12
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps({"conn_type": "http", "host": "http://127.0.0.1:1"}))
+    asked: list[str] = []
+
+    def before_build(self: Any, spec: Any, version: str) -> list[Problem]:
+        asked.append(version)
+        return [Problem(f"No tag carries {version}.")]
+
+    monkeypatch.setattr(BuildFeature, "before_build", before_build)
+    with pytest.raises(AirflowFailException, match=r"^No tag carries 1\.1\.0\.$"):
+        preflight(tmp_path, urgent_reason="the shop is down")
+    history = HistoryHook().history()
+    assert [it.version for it in history.releases("shop")] == ["1.1.0"]
+    history.begin("release_shop/before#0", "shop", "release_shop", "before", "1.1.0", "carol")
+    history.record_artifact("release_shop/before#0", artifact("1.1.0", NEW))
+    history.promoted("release_shop/before#0")
+    assert preflight(tmp_path)["known"]["digest"] == NEW
+    assert asked == ["1.1.0"]

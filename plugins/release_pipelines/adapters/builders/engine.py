@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.adapters.builders._abilities import Abilities
+from release_pipelines.adapters.builders._buildkit import BuildFailed, BuildKit, program
 from release_pipelines.core.address import engine_address, json_in
 from release_pipelines.core.errors import AddressUnclear, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.connection import Connection
@@ -34,7 +36,8 @@ DENIED = ("denied", "unauthorized", "authentication required", "forbidden")
 AWAY = (
     "connection refused", "connection reset", "no such host", "i/o timeout", "timeout awaiting", "no route to host",
     "network is unreachable", "server misbehaving", "tls handshake timeout", "unexpected eof", "bad gateway",
-    "service unavailable", "gateway timeout", "too many requests",
+    "service unavailable", "gateway timeout", "too many requests", "cannot connect to the docker daemon",
+    "error reading from server", "closed unexpectedly", "code = unavailable",
 )  # fmt: skip
 
 
@@ -49,6 +52,7 @@ class Engine:
         self.host = engine_address(connection) or DEFAULT_HOST
         self.build_args = {key: str(value) for key, value in self._given(connection, "build_args").items()}
         self._tls: Mapping[str, str] = self._given(connection, "tls")
+        self._buildkit = BuildKit(self.host, self._tls)
 
     @staticmethod
     def _given(connection: Connection, key: str) -> Mapping[str, Any]:
@@ -77,28 +81,63 @@ class Engine:
         """Say that the engine answers, or raise."""
         return f"The engine answers: version {self.client(timeout=5).version()['Version']}"
 
+    def obstacle(self, dockerfile: Callable[[], str | None], secrets: bool) -> str | None:
+        """Why this engine cannot build a Dockerfile, in a sentence; None: it can, as far as can be told."""
+        client = self.client()
+        with engine_errors(self.host):
+            return abilities(client).obstacle(dockerfile, secrets)
+
     def build(
         self, recipe: Recipe, tag: str | None, login: RegistryLogin | None, what: str, timeout: float, log: Log
     ) -> str:
-        """Build an image, and return its id. Layers that the engine has are used again, but by Podman only without arguments."""
+        """Build an image, and return its id: by BuildKit where the engine has it and this worker can ask it, else by the classic builder.
+
+        Layers that the engine has are used again, but by Podman only without arguments.
+        """
         client = self.client(timeout)
         with engine_errors(what):
-            if login:
-                client.login(login.user, login.password, registry=login.host)
-            lines = client.build(
-                path=str(recipe.folder),
-                dockerfile=recipe.dockerfile,
-                tag=tag,
-                target=recipe.target or "",
-                buildargs={**self.build_args, **recipe.args},
-                labels=dict(recipe.labels),
-                timeout=timeout,
-                nocache=bool(recipe.args) and is_podman(client),
-                rm=True,
-                forcerm=True,
-                decode=True,
-            )
-            return image_built(lines, what, log)
+            can = abilities(client)
+            text = (recipe.folder / recipe.dockerfile).read_text(errors="replace")
+            if sentence := can.obstacle(lambda: text, bool(recipe.secrets)):
+                raise PlatformError(sentence)
+            buildx = program() if can.by_buildkit else None
+            if buildx is None:
+                return self._classic(client, recipe, tag, login, what, timeout, log)
+        try:
+            return self._buildkit.build(buildx, recipe, {**self.build_args, **recipe.args}, tag, login, log)
+        except BuildFailed as error:
+            raise engine_failure(what, error.explanation, error.log) from None
+
+    def stop(self) -> None:
+        """End the build that runs, if BuildKit does it; the classic builder ends when nobody listens any more."""
+        self._buildkit.stop()
+
+    def _classic(
+        self,
+        client: APIClient,
+        recipe: Recipe,
+        tag: str | None,
+        login: RegistryLogin | None,
+        what: str,
+        timeout: float,
+        log: Log,
+    ) -> str:
+        if login:
+            client.login(login.user, login.password, registry=login.host)
+        lines = client.build(
+            path=str(recipe.folder),
+            dockerfile=recipe.dockerfile,
+            tag=tag,
+            target=recipe.target or "",
+            buildargs={**self.build_args, **recipe.args},
+            labels=dict(recipe.labels),
+            timeout=timeout,
+            nocache=bool(recipe.args) and is_podman(client),
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        return image_built(lines, what, log)
 
     def push(
         self, name: str, tag: str, commit: str | None, login: RegistryLogin | None, what: str, log: Log
@@ -126,8 +165,24 @@ BUILDER = Engine
 
 def is_podman(client: APIClient) -> bool:
     """Whether the engine is a Podman. Its cache (seen in 4.3) gives ``ENV X=${X}`` the value that X had before."""
-    parts = client.version().get("Components") or []
-    return any("podman" in str(part.get("Name")).lower() for part in parts)
+    return _names_podman(client.version())
+
+
+def _names_podman(version: Mapping[str, Any]) -> bool:
+    return any("podman" in str(part.get("Name")).lower() for part in version.get("Components") or [])
+
+
+def abilities(client: APIClient) -> Abilities:
+    """What the engine can build. Docker says which builder is its own: 2 is BuildKit."""
+    version = client.version()
+    number, podman = str(version.get("Version") or "of an unknown version"), _names_podman(version)
+    answer = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
+    return Abilities(
+        name=f"{'Podman' if podman else 'Docker'} {number}",
+        podman=tuple(int(it) for it in re.findall(r"\d+", number)[:2]) if podman else None,
+        buildkit=not podman and answer.headers.get("Builder-Version") == "2",
+        buildx=program() is not None,
+    )
 
 
 def image_built(lines: Iterable[dict[str, Any]], what: str, log: Log) -> str:

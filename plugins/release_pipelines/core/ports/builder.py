@@ -31,6 +31,18 @@ class RegistryLogin:
 
 
 @dataclass(frozen=True)
+class Secret:
+    """A secret of a build, one of both.
+
+    :param value: the secret itself.
+    :param path: a file on this machine that holds it.
+    """
+
+    value: str | None = field(default=None, repr=False)
+    path: str | None = None
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Parameters of a build.
 
@@ -38,6 +50,7 @@ class Recipe:
     :param dockerfile: path inside ``folder``.
     :param target: stage of the Dockerfile; None: the last one.
     :param args: build arguments, over those of the builder's connection.
+    :param secrets: ids to secrets, for single steps of the build. They are never part of the image, and never logged.
     """
 
     folder: Path
@@ -45,6 +58,7 @@ class Recipe:
     target: str | None = None
     args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
 
 
 class Builder(Protocol):
@@ -52,6 +66,10 @@ class Builder(Protocol):
 
     All methods raise :class:`~release_pipelines.core.errors.PlatformUnavailable` where another try may mend it, and
     another :class:`~release_pipelines.core.errors.PlatformError` where not. ``what`` is the work in words, for sentences.
+
+    A builder may also have ``obstacle(dockerfile, secrets)``: why it cannot build, in a sentence, or None. ``dockerfile`` gives the
+    Dockerfile's text when it is called, or None; ``secrets`` says whether the build has any. Preflight asks it. And it may have
+    ``stop()``, which ends the build that runs: called from a signal handler, when its task is ended.
     """
 
     def check(self) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.core.templates import field, passed
-from release_pipelines.features.build.spec import BuildSpec
-from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Scene, Slot
+from release_pipelines.core.templates import field, passed, text
+from release_pipelines.features.build.spec import BuildSpec, ImageTag
+from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Problem, Scene, Slot
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 class BuildFeature(Feature):
     """The key ``build``. Without it the digest behind the version's tag is resolved."""
 
-    app_keys = {"build": Key(BuildSpec | None)}
+    app_keys = {
+        "build": Key(BuildSpec | None),
+        "image_tag": Key(
+            ImageTag | None,
+            description="How versions are tagged in the registry, like `release-{version}`; default: as the version, also after a `v`",
+        ),
+    }
 
     def mistakes(self, spec: ReleaseSpec) -> Iterable[Mistake]:
         first = spec.environments[0]
@@ -27,15 +33,24 @@ class BuildFeature(Feature):
                 f"`connections.engine` in {first.name}.yaml, which builds the image",
             )
 
+    def before_build(self, spec: ReleaseSpec, version: str) -> Iterator[Problem]:
+        """Whether there is a commit of the version, and an engine that can build it."""
+        from release_pipelines.features.build.operators.obstacles import obstacles
+
+        build = build_of(spec)
+        return map(Problem, obstacles(spec, build, version) if build else ())
+
     def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
         if environment is not None:
             return
         build = build_of(spec)
         if build is None:
-            yield FeatureTask("resolve_digest", Slot.SOURCE, _resolve_digest, group="build")
+            tag = {"Image": text("build.resolve_digest", "source")}
+            yield FeatureTask("resolve_digest", Slot.SOURCE, _resolve_digest, group="build", evidence=tag)
             return
         # Commit and push stand outside of the groups: a group that another one leads back into is drawn after it.
-        yield FeatureTask("resolve_commit", Slot.SOURCE, _resolve_commit)
+        built_from = {"Built from": text("resolve_commit", "source")}
+        yield FeatureTask("resolve_commit", Slot.SOURCE, _resolve_commit, evidence=built_from)
         if build.test_target:
             evidence = {"App's tests": passed("build.test")}
             yield FeatureTask("test", Slot.BUILD, _test, group="build", evidence=evidence)
@@ -53,6 +68,10 @@ def _image(spec: ReleaseSpec) -> str:
     return spec.app.image or spec.app.name
 
 
+def _image_tag(spec: ReleaseSpec) -> str | None:
+    return spec.app.part("image_tag", str)
+
+
 def _resolve_digest(task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.build.operators import ResolveDigestOperator
 
@@ -62,6 +81,7 @@ def _resolve_digest(task_id: str, scene: Scene) -> Any:
         image=_image(scene.spec),
         version=scene.version,
         registry_conn_id=scene.spec.environments[0].connections.registry,
+        image_tag=_image_tag(scene.spec),
     )
 
 
@@ -77,7 +97,14 @@ def _resolve_commit(task_id: str, scene: Scene) -> Any:
     preflight = scene.id_of(Slot.PREFLIGHT)
     running = f"{{{{ ((ti.xcom_pull(task_ids='{preflight}') or {{}}).get('before') or {{}}).get('commit') or '' }}}}"
     return ResolveCommitOperator(
-        task_id=task_id, version=scene.version, since=running, branch=build.branch, **_source(build)
+        task_id=task_id,
+        version=scene.version,
+        since=running,
+        branch=build.branch,
+        tag=build.tag,
+        app=scene.spec.app.name,
+        version_scheme=scene.spec.app.version_scheme,
+        **_source(build),
     )
 
 
@@ -92,6 +119,9 @@ def _on_engine(scene: Scene) -> tuple[BuildSpec, dict[str, Any]]:
         "context": build.context,
         "dockerfile": build.dockerfile,
         "args": build.args,
+        "secrets": {name: it.model_dump(exclude_none=True) for name, it in build.secrets.items()},
+        "app": scene.spec.app.name,
+        "image_tag": _image_tag(scene.spec),
         "engine_conn_id": connections.engine,
         "registry_conn_id": connections.registry,
         "timeout": build.timeout,
@@ -125,6 +155,7 @@ def _push(task_id: str, scene: Scene) -> Any:
         commit=field("resolve_commit", "commit"),
         engine_conn_id=connections.engine or "",
         registry_conn_id=connections.registry,
+        image_tag=_image_tag(scene.spec),
     )
 
 

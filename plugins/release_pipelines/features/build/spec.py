@@ -1,15 +1,61 @@
-"""The key `build` of an app's file."""
+"""The keys `build` and `image_tag` of an app's file."""
 
-from pydantic import Field
+import re
+from typing import Annotated, ClassVar
 
+from pydantic import AfterValidator, Field, model_validator
+
+from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.model.units import Duration
+
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def _fits(template: str) -> str:
+    from release_pipelines.core.tags import image_misfit
+
+    if misfit := image_misfit(template):
+        raise ValueError(misfit)
+    return template
+
+
+ImageTag = Annotated[str, AfterValidator(_fits)]
+
+
+class SecretSource(Value):
+    """Where a secret of the build comes from: one of these. The file says its name, never the secret itself."""
+
+    connection: str | None = Field(None, description="Airflow connection whose password it is")
+    variable: str | None = Field(None, description="Airflow variable that holds it")
+    file: str | None = Field(None, description="Absolute path of a file on the worker")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "SecretSource":
+        if sum(it is not None for it in (self.connection, self.variable, self.file)) != 1:
+            raise ValueError("one of `connection`, `variable` and `file` is expected")
+        if self.file is not None and not self.file.startswith("/"):
+            raise ValueError("an absolute path is expected for `file`")
+        return self
+
+
+def _ids(secrets: dict[str, SecretSource]) -> dict[str, SecretSource]:
+    for name in secrets:
+        if not _ID.fullmatch(name):
+            raise ValueError(f"an id of letters, digits, `_`, `.` and `-` is expected, found {name!r}")
+    return secrets
 
 
 class BuildSpec(Source):
     """How the image is made. An app without ``build`` has its image built elsewhere: a tag is resolved to a digest."""
 
+    later: ClassVar[frozenset[str]] = Source.later | {"secrets"}
+
     target: str | None = Field(None, description="Stage of the Dockerfile that is released")
     test_target: str | None = Field(None, description="Stage whose build runs the app's tests")
     args: dict[str, str] = Field(default_factory=dict)
+    secrets: Annotated[dict[str, SecretSource], AfterValidator(_ids)] = Field(
+        default_factory=dict,
+        description="Ids to where each secret comes from; the Dockerfile reads it by `RUN --mount=type=secret,id=…`",
+    )
     timeout: Duration = 1800

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from release_pipelines.core.stable import first_release
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.preflight.deleted import end_deleted
 from release_pipelines.features.preflight.summary import summary
-from release_pipelines.spec.feature import FEATURES
+from release_pipelines.spec.feature import FEATURES, Problem
 from release_pipelines.spec.frozen import freeze, last_valid, others_running
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import metrics_of, splits_of, stages
@@ -90,6 +91,11 @@ class PreflightOperator(ReleaseOperator):
         self._wait_for_older_specification(release)
         freeze(release, self.spec)
         self._ask_features(urgent)
+        known: Artifact | None = history.artifact_of(app, version)
+        if known is None:
+            self._refuse(
+                (it for _, feature in FEATURES.usable() for it in feature.before_build(self.spec, version)), urgent
+            )
         targets = [target_of(self.spec, environment.name) for environment in self.spec.environments]
         for target in targets:
             PlatformHook(target).call(lambda platform: platform.check(target))  # noqa: B023
@@ -104,7 +110,6 @@ class PreflightOperator(ReleaseOperator):
         self._wait_for_lease(production, seen, release)
         observed = known_stable(PlatformHook(production), production)
         self._check_stable(production, observed, urgent)
-        known: Artifact | None = history.artifact_of(app, version)
         stable = observed.track("stable")
         running = history.artifact_of(app, stable.version) if stable.version else None
         no_op = (
@@ -206,11 +211,13 @@ class PreflightOperator(ReleaseOperator):
         """What stands in the way of a release as features see it; what is installed and cannot be loaded is said."""
         for _, sentence in FEATURES.broken():
             self.log.warning("%s Going on without it.", sentence)
-        for _, feature in FEATURES.usable():
-            for problem in feature.preflight(self.spec):
-                if not problem.urgent:
-                    raise AirflowFailException(problem.sentence)
-                self._go_on_if_urgent(problem.sentence, urgent)
+        self._refuse((it for _, feature in FEATURES.usable() for it in feature.preflight(self.spec)), urgent)
+
+    def _refuse(self, problems: Iterable[Problem], urgent: str) -> None:
+        for problem in problems:
+            if not problem.urgent:
+                raise AirflowFailException(problem.sentence)
+            self._go_on_if_urgent(problem.sentence, urgent)
 
     def _go_on_if_urgent(self, sentence: str, urgent: str) -> None:
         if not urgent:

@@ -13,6 +13,8 @@ from release_pipelines.airflow.hooks.git import GitHook
 from release_pipelines.airflow.hooks.registry import RegistryHook
 from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.tags import tags_of
+from release_pipelines.features.build.operators._secrets import read_secrets
 from release_pipelines.features.build.operators._tries import TRY_AGAIN
 
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
 class ImageBuildOperator(ReleaseOperator):
     """Build an image from a commit on a container engine; its log lines are the task's.
 
-    Layers that the engine has are used again, but by Podman only where ``args`` is empty. Labels name the commit, the version, and when the commit was made.
+    BuildKit builds where a Docker Engine has it and the worker has Docker's buildx; else the engine's classic builder. Layers that the engine has are used again, but by Podman only where ``args`` is empty. Labels name the commit, the version, and when the commit was made.
 
     :param repository: a Git URL, or a folder that is a Git repository.
     :param commit: full hash of what is built.
     :param image: repository in the registry, with or without the registry's host.
-    :param version: becomes the image's tag.
+    :param version: becomes the image's tag, unless ``image_tag`` says otherwise.
     :param engine_conn_id: the engine; extra ``build_args`` of its connection go into every build.
     :param registry_conn_id: the registry whose host the image's name begins with; also where base images come from.
     :param context: folder inside the repository.
@@ -37,6 +39,10 @@ class ImageBuildOperator(ReleaseOperator):
     :param target: stage to build; None: the last one.
     :param args: build arguments, over those of the connection.
     :param labels: further labels.
+    :param secrets: ids to where each secret of the build comes from: ``{"connection": …}`` (its password), ``{"variable": …}`` or
+        ``{"file": …}``. The Dockerfile reads one by ``RUN --mount=type=secret,id=…``; it needs BuildKit.
+    :param image_tag: template of the image's tag, like ``release-{version}``; None: the version.
+    :param app: the app's name, for ``image_tag``.
     :param timeout: seconds that the build may take.
     :param git_conn_id: connection with the credentials of a private repository.
     :return: ``{"image", "tag", "id"}``.
@@ -64,6 +70,9 @@ class ImageBuildOperator(ReleaseOperator):
         labels: dict[str, str] | None = None,
         timeout: float = 1800,
         git_conn_id: str | None = None,
+        secrets: dict[str, dict[str, str]] | None = None,
+        image_tag: str | None = None,
+        app: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**TRY_AGAIN, "execution_timeout": timedelta(seconds=timeout), **kwargs})
@@ -80,6 +89,9 @@ class ImageBuildOperator(ReleaseOperator):
         self.labels = labels or {}
         self.timeout = timeout
         self.git_conn_id = git_conn_id
+        self.secrets = secrets or {}
+        self.image_tag = image_tag
+        self.app = app
 
     def work(self, context: Context) -> dict[str, str]:
         from release_pipelines.adapters.git import folder_inside
@@ -88,7 +100,7 @@ class ImageBuildOperator(ReleaseOperator):
         name = registry.repository(self.image) if registry else self.image
         git = GitHook(self.repository, self.git_conn_id).get_conn()
         try:
-            with git.checkout(self.commit) as source:
+            with git.checkout(self.commit, self.context) as source:
                 folder = folder_inside(source, self.context, self.dockerfile)
                 image = self._build(name, folder, git.commit_time(source), registry.login if registry else None)
         except AirflowTaskTimeout:
@@ -96,8 +108,21 @@ class ImageBuildOperator(ReleaseOperator):
                 f"{self._what(name)} took longer than {self.timeout:g} s: see the last lines of its log, "
                 "or give it more time with `build.timeout`."
             ) from None
-        self.log.info("Built %s:%s, %s.", name, self.version, image)
-        return {"image": name, "tag": self.version, "id": image}
+        self.log.info("Built %s:%s, %s.", name, self._tag, image)
+        return {"image": name, "tag": self._tag, "id": image}
+
+    def on_kill(self) -> None:
+        """End the build with the task."""
+        stop = getattr(self._builder, "stop", None)
+        if stop:
+            stop()
+
+    _builder: Any = None
+    """What builds now."""
+
+    @property
+    def _tag(self) -> str:
+        return tags_of([self.image_tag or "{version}"], self.version, self.app)[0]
 
     def _what(self, name: str) -> str:
         return f"Building {name}:{self.version}"
@@ -106,9 +131,9 @@ class ImageBuildOperator(ReleaseOperator):
         from release_pipelines.core.ports.builder import CREATED, REVISION, VERSION, Recipe
 
         labels = {REVISION: self.commit, VERSION: self.version, CREATED: created, **self.labels}
-        recipe = Recipe(folder, self.dockerfile, self.target, self.args, labels)
-        tag = f"{name}:{self.version}" if self.keeps else None
-        builder = EngineHook(self.engine_conn_id).builder()
+        recipe = Recipe(folder, self.dockerfile, self.target, self.args, labels, read_secrets(self.secrets))
+        tag = f"{name}:{self._tag}" if self.keeps else None
+        builder = self._builder = EngineHook(self.engine_conn_id).builder()
         return builder.build(recipe, tag, login, self._what(name), self.timeout, self.log.info)
 
 

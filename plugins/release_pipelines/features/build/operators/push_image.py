@@ -10,6 +10,7 @@ from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
+from release_pipelines.core.tags import tags_of
 from release_pipelines.features.build.operators._tries import TRY_AGAIN
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ class ImagePushOperator(ReleaseOperator):
 
     :param app: the app's name.
     :param image: repository in the registry, with or without the registry's host.
-    :param version: the tag.
+    :param version: the version.
     :param commit: the commit that the image must have been built from.
     :param engine_conn_id: the engine that built it.
     :param registry_conn_id: where it goes.
+    :param image_tag: template of the image's tag, like ``release-{version}``; None: the version.
     :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict.
 
     Templated: ``image``, ``version``, ``commit``.
@@ -42,6 +44,7 @@ class ImagePushOperator(ReleaseOperator):
         commit: str | None = None,
         engine_conn_id: str,
         registry_conn_id: str,
+        image_tag: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**TRY_AGAIN, **kwargs})
@@ -51,20 +54,22 @@ class ImagePushOperator(ReleaseOperator):
         self.commit = commit
         self.engine_conn_id = engine_conn_id
         self.registry_conn_id = registry_conn_id
+        self.image_tag = image_tag
 
     def work(self, context: Context) -> dict[str, Any]:
         registry = RegistryHook(self.registry_conn_id).get_conn()
         name = registry.repository(self.image)
         builder = EngineHook(self.engine_conn_id).builder()
-        what = f"Pushing {name}:{self.version}"
-        pushed = builder.push(name, self.version, self.commit, registry.login, what, self.log.info)
-        digest = registry.digest_of(self.image, self.version)
+        [tag] = tags_of([self.image_tag or "{version}"], self.version, self.app)
+        what = f"Pushing {name}:{tag}"
+        pushed = builder.push(name, tag, self.commit, registry.login, what, self.log.info)
+        digest = registry.digest_of(self.image, tag)
         if digest is None or (pushed and pushed != digest):
             raise PlatformError(
-                f"{name}:{self.version} was pushed as {pushed or 'an unknown digest'}, but the registry has "
+                f"{name}:{tag} was pushed as {pushed or 'an unknown digest'}, but the registry has "
                 f"{digest or 'no such tag'}: does somebody else push this version?"
             )
-        self.log.info("Pushed %s:%s as %s.", name, self.version, digest)
+        self.log.info("Pushed %s:%s as %s.", name, tag, digest)
         return to_json(
             Artifact(app=self.app, version=self.version, image=name, digest=digest, commit=self.commit or None)
         )

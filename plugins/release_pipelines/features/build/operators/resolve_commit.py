@@ -19,14 +19,18 @@ class ResolveCommitOperator(ReleaseOperator):
     """Find the commit that a version is built from.
 
     :param repository: a Git URL, or a folder that is a Git repository.
-    :param branch: its newest commit is taken when the version has no tag (``v1.2.3`` or ``1.2.3``).
+    :param branch: its newest commit is taken when no tag carries the version. None: such a version fails, but where versions are
+        dates, or no version has a tag; there the branch is ``main``. May have ``{version}`` and ``{app}``, like ``tag``.
     :param version: the version; a commit's hash is taken as such.
     :param since: the commit that runs now, if it is known.
     :param git_conn_id: connection with the credentials of a private repository.
+    :param tag: template of a version's tag, like ``release/{version}``; None: the usual ones, ``v1.2.3`` and ``1.2.3`` first.
+    :param app: the app's name, for tags like ``shop-v1.2.3``.
+    :param version_scheme: ``semver``, ``date`` or ``commit``; None: as the version looks.
     :return: ``{"commit", "ref", "version", "changes"}``; ``changes`` lists the commits since ``since``, for people.
 
     Templated: ``repository``, ``branch``, ``version``, ``since``.
-    XCom: return value; ``reason`` when it fails.
+    XCom: return value; ``source``, which tag or branch was taken; ``reason`` when it fails.
     """
 
     template_fields = ("repository", "branch", "version", "since")
@@ -35,10 +39,13 @@ class ResolveCommitOperator(ReleaseOperator):
         self,
         *,
         repository: str,
-        branch: str = "main",
+        branch: str | None = None,
         version: str,
         since: str = "",
         git_conn_id: str | None = None,
+        tag: str | None = None,
+        app: str | None = None,
+        version_scheme: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**TRY_AGAIN, **kwargs})
@@ -47,11 +54,18 @@ class ResolveCommitOperator(ReleaseOperator):
         self.version = version
         self.since = since
         self.git_conn_id = git_conn_id
+        self.tag = tag
+        self.app = app
+        self.version_scheme = version_scheme
 
     def work(self, context: Context) -> dict[str, str]:
         git = GitHook(self.repository, self.git_conn_id).get_conn()
-        revision = git.resolve(self.version, self.branch)
-        self.log.info("%s is %s (%s).", self.version, revision.commit, revision.ref)
+        tags = [self.tag] if self.tag else []
+        revision = git.resolve(self.version, self.branch, tags=tags, app=self.app, scheme=self.version_scheme)
+        self.log.info("%s is %s (%s).", self.version, revision.commit, revision.source)
+        if revision.doubt:
+            self.log.warning("%s", revision.doubt)
+        context["ti"].xcom_push("source", revision.source)
         return {
             "commit": revision.commit,
             "ref": revision.ref,

@@ -1,0 +1,35 @@
+"""What stands in the way of a build, asked before anything is built."""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+from collections.abc import Iterator
+
+from release_pipelines.airflow.hooks.engine import EngineHook
+from release_pipelines.airflow.hooks.git import GitHook
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.features.build.operators._secrets import read_secrets
+from release_pipelines.features.build.spec import BuildSpec
+from release_pipelines.spec.release import ReleaseSpec
+
+log = logging.getLogger(__name__)
+
+
+def obstacles(spec: ReleaseSpec, build: BuildSpec, version: str) -> Iterator[str]:
+    """Sentences. A repository or an engine that does not answer is none: the tasks that need it ask again, and more often."""
+    app, git = spec.app, GitHook(build.repository, build.git_connection).get_conn()
+    try:
+        tags = [build.tag] if build.tag else []
+        revision = git.resolve(version, build.branch, tags=tags, app=app.name, scheme=app.version_scheme)
+        log.info("%s is built from %s.", version, revision.source)
+        read_secrets({name: it.model_dump(exclude_none=True) for name, it in build.secrets.items()})
+        builder = EngineHook(spec.environments[0].connections.engine or "").builder()
+        obstacle = getattr(builder, "obstacle", None)
+        dockerfile = posixpath.join(build.context, build.dockerfile)
+        if obstacle and (sentence := obstacle(lambda: git.file(revision.commit, dockerfile), bool(build.secrets))):
+            yield sentence
+    except PlatformUnavailable as error:
+        log.warning("Whether %s can be built could not be looked at: %s", version, error)
+    except PlatformError as error:
+        yield str(error)

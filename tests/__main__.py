@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -43,6 +44,7 @@ class Tier:
     :param does: what it is, for ``--help``.
     :param limit: seconds after which it is ended.
     :param needs: environment variable without which it does not run.
+    :param package: distribution without which it does not run; ``make auth`` brings it.
     :param required: whether it needs more than this machine's Python: its tests run one after the other, and CI fails when it
         did not run. The others are spread over the machine's cores.
     """
@@ -52,6 +54,7 @@ class Tier:
     does: str
     limit: float = 1500
     needs: str | None = None
+    package: str | None = None
     required: bool = False
 
 
@@ -68,6 +71,7 @@ TIERS = [
     Tier("container host", ("container_host",), "a real engine, proxy, store and metrics", required=True),
     Tier("end to end", ("end_to_end",), "the whole sandbox, over REST and in a browser", required=True),
     Tier("kubernetes", ("kubernetes",), "a real cluster", needs="KUBERNETES_TEST_CONTEXT", required=True),
+    Tier("auth managers", ("auth_managers",), "approvals with FAB", package="apache-airflow-providers-fab"),
 ]
 
 
@@ -138,6 +142,8 @@ def pytest(tier: Tier, coverage: bool) -> Result:
     folders = [f"tests/{folder}" for folder in tier.folders if (ROOT / "tests" / folder).is_dir()]
     if tier.needs and not os.environ.get(tier.needs):
         return Result(not_run=f"{tier.needs} is not set")
+    if tier.package and not installed(tier.package):
+        return Result(not_run=f"{tier.package} is not installed, `make auth` runs it in an environment of its own")
     if not folders:
         return Result(not_run="there are no such tests")
     if tier.name == "kubernetes" and not cluster_answers(os.environ["KUBERNETES_TEST_CONTEXT"]):
@@ -150,6 +156,15 @@ def pytest(tier: Tier, coverage: bool) -> Result:
         argv = [sys.executable, "-m", *(counting(tier.name) if coverage else []), *wanted]
         code, said = ended(argv, tier.limit * (2 if coverage else 1))  # counting lines takes time, too
         return counted(report.read_text() if report.exists() else None, code, said)
+
+
+def installed(distribution: str) -> bool:
+    """Whether a distribution is installed here."""
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def cluster_answers(context: str) -> bool:

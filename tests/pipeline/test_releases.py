@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from airflow.providers.standard.operators.hitl import HITLOperator
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.spec.frozen import frozen
@@ -174,3 +177,27 @@ def test_an_app_with_production_alone(releases: Releases, answer: str, outcome: 
     releases.runs("1.0.0")
     releases.answer = answer
     assert releases.release("1.1.0").outcome == outcome
+
+
+def test_a_release_asks_tells_and_keeps_what_checks_found(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R10
+    bodies: list[str] = []
+    ask = HITLOperator.execute
+
+    def asked(operator: Any, context: Any) -> Any:
+        bodies.append(operator.body)
+        return ask(operator, context)
+
+    monkeypatch.setattr(HITLOperator, "execute", asked)
+    releases.runs("1.0.0")
+    releases.answer = "Reject"
+    assert releases.release("1.1.0", requested_by="alice").outcome == "rejected"
+    assert releases.release("1.1.0", requested_by="alice").outcome == "rejected"
+    assert all("**alice (started by dag_test)** asks to release" in it for it in bodies)
+    assert "**This digest was released before:**" not in bodies[0]
+    assert "1.1.0: **rejected**. Rejected 1.1.0: bob rejected it." in bodies[1]
+    history = HistoryHook().history()
+    detail = history.releases("shop")[0]
+    assert (detail.requester, detail.started_by, detail.approver) == ("alice", "dag_test", "bob")
+    assert history.evidence_of("shop", NEW, besides="another")["Smoke test in staging"].result == "passed"

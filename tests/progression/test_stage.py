@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 
 import pytest
 
@@ -305,6 +306,23 @@ async def test_who_waits_for_a_person_waits_on_after_a_restart(
     await asyncio.sleep(0.2)
     assert not second.done()
     assert world.weight == 0
+    second.cancel()
+
+
+async def test_who_waits_for_a_person_says_so_with_the_traffic_back_and_waits_on(
+    world: World, prometheus: FakePrometheus
+) -> None:  # R4, R18
+    released(world, canary=True)
+    prometheus.bad = 0.2
+    trigger = step(hold=30, wait_for_person=True)
+    trigger.arguments["tell_at"] = 0.0
+    said = await event(trigger)
+    assert "limit 1 %" in said["waits"]
+    assert world.weight == 0
+    trigger.arguments["tell_at"] = time.time() + 60
+    second = asyncio.create_task(event(again(trigger)))
+    await asyncio.sleep(0.2)
+    assert not second.done()
     second.cancel()
 
 

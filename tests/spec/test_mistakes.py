@@ -292,3 +292,23 @@ def test_a_receiver_that_does_not_fit_is_told_at_its_place(project, written, sai
 
 def test_the_log_is_told_every_outcome_unless_the_file_says_otherwise(project):
     assert [(it.kind, len(it.on)) for it in load_environment("production", project.config).notify] == [("log", 9)]
+
+
+def test_approvers_are_names_or_people_with_several_names(project):
+    project.environment("production", "approvers: [bob, 7, {name: carol, email: carol@example.org, id: 8}]")
+    bob, seven, carol = load_environment("production", project.config).approvers
+    assert (bob, seven, carol.words) == ("bob", "7", ("carol", "carol@example.org", "8"))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("[[bob]]", "approvers[0]: found a list of 1, expected text"),
+        ("[bob, {nam: carol}]", "approvers[1].nam: found an unknown key, expected one of"),
+        ("[bob, {}]", "approvers[1]: found no keys, expected a `name`, an `email` or an `id`"),
+        ("[true]", "approvers[0]: found true, expected text"),
+    ],
+)
+def test_an_approver_that_is_nobody_is_told_at_its_place(project, written, said):  # R12
+    project.environment("production", f"approvers: {written}")
+    assert said in mistake(project, "")

@@ -20,6 +20,7 @@ from release_pipelines.spec.feature import FEATURES, Ended
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from release_pipelines.core.model.notice import Waiting
     from release_pipelines.core.model.records import ReleaseDetail
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,37 @@ def alarm(context: Context, release: str, target: Target, environment: Environme
         for name, feature in FEATURES.usable():
             with noted(f"{name} could not call anybody"):
                 feature.alarm(ended, sentence)
+
+
+def ask(
+    context: Context,
+    release: str,
+    target: Target,
+    environment: EnvironmentSpec | None,
+    waiting: Waiting,
+    known: ReleaseDetail | None = None,
+) -> None:
+    """Let every feature tell people that one of them is waited for. Never raises.
+
+    :param waiting: what is asked, of whom, until when.
+    :param known: what is known of the release without the history, for when that does not answer.
+    """
+    if environment is None:
+        return
+    with noted("Nobody could be told that a person is waited for"):
+        ended = Ended(context, _told(release, known), target, environment, incident=False)
+        for name, feature in FEATURES.usable():
+            with noted(f"{name} could not tell that a person is waited for"):
+                feature.ask(ended, waiting)
+
+
+def task_url(context: Context, *, form: bool = False) -> str | None:
+    """The page of this task; None where Airflow does not know its own address.
+
+    :param form: the page on which its form is answered.
+    """
+    page, ti = run_url(context), context["ti"]
+    return f"{page}/tasks/{quote(ti.task_id, safe='')}{'/required_actions' if form else ''}" if page else None
 
 
 def run_url(context: Context) -> str | None:

@@ -20,8 +20,13 @@ def optional(title: str, description: str, section: str | None = None) -> Param:
 
 
 def requested_by() -> Param:
-    """Who asks, where nobody is signed in."""
-    return optional("Requested by", "Only for runs that no signed-in user triggers: who asks.", FOR_PROGRAMS)
+    """Who asks, where a robot, a schedule or the command line starts the run."""
+    return optional(
+        "Requested by",
+        "Who asks, where a robot, a schedule or the command line starts the run. It counts for both: neither that person nor who "
+        "starts the run can approve.",
+        FOR_PROGRAMS,
+    )
 
 
 def app_choice(names: list[str]) -> Param:

@@ -97,6 +97,7 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
         record=event_record(arguments["release"], target.environment),
         calls_people=arguments.get("calls_people", False),
         tell=keeper_of(arguments["release"]),
+        tell_at=arguments.get("tell_at"),
     )
 
 

@@ -267,6 +267,7 @@ def _release_json(release: Release | Listed) -> dict[str, Any]:
         "started": iso(release.started_at),
         "ended": iso(release.ended_at),
         "requester": release.requester,
+        "started_by": release.started_by,
         "approver": release.approver,
     }
 
@@ -305,6 +306,7 @@ def _print_detail(release: ReleaseDetail) -> None:
         "image": f"{release.image}@{release.digest}" if release.digest else None,
         "commit": release.commit,
         "asked by": release.requester,
+        "started by": release.started_by,
         "because" if is_rollback(release.id) else "urgent because": release.reason,
         "notes": release.notes,
         "started": local(release.started_at),

@@ -65,6 +65,7 @@ def _command(kind: CommandKind) -> Callable[..., None]:
 
 def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_json: bool, database: str | None) -> None:
     from release_pipelines.core.model.command import not_answered
+    from release_pipelines.core.model.person import Identity
     from release_pipelines.features.commands.rights import NEED_APPROVER, refusal
 
     history = open_history_at(database)
@@ -73,7 +74,8 @@ def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_js
     environment = spec.production.name if spec else ""
     running = addressed_release(history.running(app, environment), name)
     approvers, alone = (spec.production.approvers, spec.app.approval.self_approval) if spec else ([], False)
-    objection = refusal(kind, by, reason, running, approvers, alone)
+    who = Identity(id=by, name=by)  # it is not proven, and any name of a person will do
+    objection = refusal(kind, who, reason, running, approvers, alone)
     if objection or running is None:
         fail(f"{app}: {objection}")
     command = history.answered(history.command(running.id, kind, by, reason or None), wait)

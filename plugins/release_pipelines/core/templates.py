@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+NOT_CHECKED = "not checked"
+"""The result of a check that did not run, or had nothing to check."""
+
 
 def xcom(task_id: str, key: str = "return_value") -> str:
     """The whole value as JSON; ``null`` where there is none."""
@@ -28,6 +31,6 @@ def passed(task_id: str) -> str:
     return f"{{{{ 'passed' if ti.xcom_pull(task_ids='{task_id}') else '' }}}}"
 
 
-def last_line(task_id: str) -> str:
-    """The last line of a text that the task returned; nothing where there is none."""
-    return f"{{{{ (ti.xcom_pull(task_ids='{task_id}') or '').splitlines() | last or '' }}}}"
+def ran(task_id: str) -> str:
+    """ "passed" when the task has returned a text, if an empty one; nothing where it had nothing to check, or did not run."""
+    return f"{{{{ '' if ti.xcom_pull(task_ids='{task_id}') in (none, '{NOT_CHECKED}') else 'passed' }}}}"

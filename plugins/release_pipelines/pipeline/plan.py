@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -141,9 +141,16 @@ class ReleasePlan:
 
     def evidence(self) -> dict[str, str]:
         """Names of checks to templates, of all tasks before the approval, in their order."""
+        return self._told(lambda task: task.evidence)
+
+    def facts(self) -> dict[str, str]:
+        """Names of facts to templates, likewise."""
+        return self._told(lambda task: task.facts)
+
+    def _told(self, by: Callable[[FeatureTask], Mapping[str, str]]) -> dict[str, str]:
         found: dict[str, str] = {}
         for it in self.order:
             if it.slot is Slot.APPROVAL:
                 break
-            found.update(it.task.evidence)
+            found.update(by(it.task))
         return found

@@ -137,6 +137,7 @@ class _Assembly:
             preflight=xcom(preflight),
             ids=ids,
             evidence=plan.evidence(),
+            facts=plan.facts(),
             tasks=plan.reasons,
             roles={**plan.roles, "complete": "complete"},
         )

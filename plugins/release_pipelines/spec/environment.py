@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from release_pipelines.core.model.base import Value, reading_what_is_stored
 from release_pipelines.core.model.choice import Choice
+from release_pipelines.core.model.person import Person, as_word
 from release_pipelines.core.model.target import RouterSettings
 from release_pipelines.core.model.units import (
     DnsName,
@@ -55,7 +56,10 @@ class _Environment(Value):
     namespace: str = "default"
     router: RouterSettings = Field(default_factory=RouterSettings)
     address: AddressSpec
-    approvers: list[str] = Field(default_factory=list)
+    approvers: list[Annotated[str | Person, BeforeValidator(as_word)]] = Field(
+        default_factory=list,
+        description="Who may approve: user names, ids or e-mails of Airflow's auth manager, or several of them of one person",
+    )
     time_zone: str = "UTC"
     queue: str | None = Field(None, description="Airflow queue of the tasks that touch this environment")
 

@@ -17,6 +17,7 @@ from release_pipelines.core.templates import xcom
 
 if TYPE_CHECKING:
     from release_pipelines.core.model.analysis import Analysis
+    from release_pipelines.core.model.notice import Waiting
     from release_pipelines.core.model.records import ReleaseDetail
     from release_pipelines.core.model.target import Target
     from release_pipelines.spec.environment import EnvironmentSpec
@@ -105,7 +106,9 @@ class FeatureTask:
     :param order: among tasks of one slot, lower ones come first.
     :param role: its name in the outcome's facts.
     :param touches: whether it changes something outside that has to be reverted after a failure.
-    :param evidence: for the approval: names of checks to templates of their results.
+    :param evidence: for the approval: names of checks to templates of their results. They are kept with the digest, and shown
+        again when it is released anew.
+    :param facts: for the approval: what is told beside them, and is true of this release only.
     :param revert: makes the task that reverts the change of this one; it runs when a later gate fails.
     """
 
@@ -117,6 +120,7 @@ class FeatureTask:
     role: str | None = None
     touches: bool = False
     evidence: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
     revert: Callable[[str, Scene], Any] | None = None
 
 
@@ -132,6 +136,7 @@ class Scene:
     :param preflight: template of what preflight found, as JSON.
     :param ids: ids of the tasks that stand in a slot of the same environment, or outside of environments.
     :param evidence: names of checks to templates, of all tasks before.
+    :param facts: names of facts to templates, of all tasks before.
     :param tasks: ids of all tasks in the order in which they work, for the outcome.
     :param roles: roles to ids, for the outcome.
     """
@@ -144,6 +149,7 @@ class Scene:
     preflight: str
     ids: Mapping[Slot, list[str]] = field(default_factory=dict)
     evidence: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
     tasks: list[str] = field(default_factory=list)
     roles: Mapping[str, str] = field(default_factory=dict)
 
@@ -208,7 +214,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Ended:
-    """A release, or a person's rollback, whose outcome is recorded; or one in which people have to be called.
+    """A release, or a person's rollback, whose outcome is recorded; or one in which people have to be called, or asked.
 
     :param context: Airflow's context of the task that recorded it.
     :param detail: the release as the history tells it.
@@ -250,6 +256,10 @@ class Feature:
         """What stands in the way of a version of which no digest is recorded yet; asked in preflight's task."""
         return ()
 
+    def remarks(self, spec: ReleaseSpec) -> Iterable[str]:
+        """What is worth knowing before a release, and stands in nobody's way: a sentence each, without a full stop."""
+        return ()
+
     def summary(self, spec: ReleaseSpec) -> str | None:
         """What of this feature a release uses, in a few words: preflight tells it, the approver sees it, the history keeps it."""
         return None
@@ -266,6 +276,9 @@ class Feature:
 
     def alarm(self, ended: Ended, sentence: str) -> None:
         """In mid-release: tell people what cannot wait for the outcome. What is raised is noted, and changes nothing."""
+
+    def ask(self, ended: Ended, waiting: Waiting) -> None:
+        """In mid-release: tell people that one of them is waited for. What is raised is noted, and changes nothing."""
 
     def tell(self, ended: Ended) -> None:
         """After it is explained: tell people. What is raised is noted, and changes nothing."""

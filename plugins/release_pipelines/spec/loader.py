@@ -70,8 +70,10 @@ _BOUNDS = {
     "less_than": "a number below {lt:g}",
     "less_than_equal": "{le:g} or less",
 }
-_BRANCHES = (MODEL_BRANCH, "str")
-"""Names by which pydantic marks the branches of `analysis: Analysis | str`; they are no keys of the file."""
+_BRANCHES = (MODEL_BRANCH, "str", f"function-after[_has_a_name(), {MODEL_BRANCH}]")
+"""Names by which pydantic marks the branches of `analysis: Analysis | str` and of approvers; they are no keys of the file."""
+_UNIONS = {"analysis": 1, "approvers": 2}
+"""Keys whose value, or whose items, may be text or a mapping, to where a mistake's place names the branch."""
 
 
 class SpecError(Exception):
@@ -224,10 +226,11 @@ def mistakes_in(model: type[BaseModel], data: dict[str, Any], path: str) -> Iter
 
 
 def _other_branch(loc: tuple[int | str, ...], value: Any) -> bool:
-    """Whether an error belongs to the branch of `Analysis | str` that the author did not mean."""
-    if len(loc) < 2 or loc[0] != "analysis":
+    """Whether an error belongs to the branch of a union with text (`Analysis | str`) that the author did not mean."""
+    branch = _UNIONS.get(str(loc[0])) if loc else None
+    if branch is None or len(loc) <= branch:
         return False
-    return loc[1] == "str" if isinstance(value, dict) else loc[1] == MODEL_BRANCH and len(loc) == 2
+    return loc[branch] == "str" if isinstance(value, dict) else loc[branch] in _BRANCHES[::2] and len(loc) == branch + 1
 
 
 def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecError:

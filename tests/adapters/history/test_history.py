@@ -326,3 +326,33 @@ def test_what_cannot_be_written_yet_stays(readable: History, tmp_path: Path) -> 
     with pytest.raises(HistoryUnavailable):
         missed.catch_up(readable)
     assert len(list(missed.folder.glob("*.json"))) == 1
+
+
+def test_a_digest_is_known_by_what_became_of_it_and_what_checks_found(history: History) -> None:  # R10
+    first = release(history, 1, "1.0.0", "a", outcome="rolled_back")
+    second = release(history, 2, "1.0.0", "a")
+    release(history, 3, "1.1.0", "b")
+    for name, result in ((first, "2 findings"), (second, "no findings")):
+        found = {"digest": digest("a"), "results": {"Scan": result}}
+        history.record_event(name, "evidence", f"Scan: {result}", None, found)
+    history.begin("now", "shop", "release_shop", "now", "1.0.0", "ann")
+    assert {it.id for it in history.past_of("shop", digest("a"), besides="now")} == {first, second}
+    assert history.evidence_of("shop", digest("a"), besides="now")["Scan"].result == "no findings"
+    assert history.evidence_of("shop", digest("a"), besides=second)["Scan"].release == first
+    assert history.evidence_of("shop", digest("b"), besides="now") == {}
+
+
+def test_who_rejected_a_release_is_named_where_nobody_approved_it(history: History) -> None:  # R10
+    rejected, approved = release(history, 1, "1.0.0", "a"), release(history, 2, "1.1.0", "b")
+    history.record_approval(rejected, digest("a"), "rejected", "bob", "wrong prices")
+    history.record_approval(approved, digest("b"), "approved", "bob")
+    history.record_approval(approved, digest("b"), "rejected", "carol")
+    assert [history.release(it).approver for it in (rejected, approved)] == ["bob", "bob"]
+
+
+def test_a_release_names_who_started_it_for_somebody_else(history: History) -> None:  # R10
+    name = release(history, 1, "1.0.0", "a", outcome=None)
+    assert history.release(name).started_by is None
+    history.record_event(name, "started", "robot started it for ann", None, {"by": "robot"})
+    assert history.release(name).started_by == "robot"
+    assert [it.started_by for it in history.running("shop", "production")] == ["robot"]

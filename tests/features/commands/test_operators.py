@@ -57,7 +57,9 @@ def begins(run: str) -> str:
     return f"release_shop/{run}#0"
 
 
-def control(folder: Path, action: str, by: str | None = "alice", reason: str = "", app: str = "shop") -> Any:
+def control(
+    folder: Path, action: str, by: str | None = "alice", reason: str = "", app: str = "shop", requested_by: str = ""
+) -> Any:
     it = ReleaseControlOperator(
         task_id="control",
         apps=folder / "apps",
@@ -65,6 +67,7 @@ def control(folder: Path, action: str, by: str | None = "alice", reason: str = "
         app=app,
         action=action,
         reason=reason,
+        requested_by=requested_by,
         wait=0,
     )
     context: Any = {"ti": Ti(), "dag_run": SimpleNamespace(triggering_user_name=by)}
@@ -127,3 +130,14 @@ def test_an_abort_that_nobody_hears_says_what_has_not_moved_and_what_moves_it(wo
         "Nothing has moved: stable has 50 %, canary has 50 % of the traffic. "
         "Until then the traffic stays where it is; the DAG release_rollback moves it now."
     )
+
+
+def test_a_robot_gives_commands_for_a_person_and_has_no_rights_of_that_person(world: World, tmp_path: Path) -> None:
+    release = begins("first")
+    assert control(tmp_path, "pause", by="robot", requested_by="bob")["by"] == "bob (started by robot)"
+    for robot in ("robot", "alice"):
+        with pytest.raises(AirflowFailException, match=f"{robot} may not skip"):
+            control(tmp_path, "skip", by=robot, requested_by="bob")
+    with pytest.raises(AirflowFailException, match="alice may not skip"):  # who asked for the release
+        control(tmp_path, "skip", by="bob", requested_by="alice")
+    assert [it.kind for it in HistoryHook().history().commands(release)] == ["pause"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from release_pipelines.core.model.command import COMMAND_KINDS
+from release_pipelines.core.model.person import Identity, Person
 from release_pipelines.features.commands.rights import NEED_APPROVER, refusal
 
 
@@ -55,3 +56,21 @@ def test_an_action_that_does_not_exist_is_named():  # R12
     assert refusal("stop", "bob", None, Running(), ["bob"], True) == (
         "There is no action `stop`: one of pause, resume, promote, skip, abort is expected."
     )
+
+
+class ByRobot(Running):
+    """A release that a robot started for a person."""
+
+    requester = "bob@example.org"
+    started_by = "robot"
+
+
+@pytest.mark.parametrize("kind", NEED_APPROVER)
+def test_neither_a_robot_nor_for_whom_it_asks_shortens_the_checks(kind):  # R10
+    people = ["bob", "robot", Person(name="carol", email="carol@example.org", id="7")]
+    for by in ("bob", "robot"):
+        assert refusal(kind, by, None, ByRobot(), people, False) == (
+            f"{by} may not {kind} 2.0.0, because it shortens its checks: carol may."
+        )
+    assert refusal(kind, "carol", None, ByRobot(), people, False) is None
+    assert refusal(kind, Identity("7", "7"), None, ByRobot(), people, False) is None  # by a command, under any name

@@ -40,9 +40,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return it
 
 
-def preflight(folder: Path, **params: str) -> Any:
+def preflight(folder: Path, by: str | None = "alice", run_id: str = "one", **params: str) -> Any:
     task = PreflightOperator(task_id="preflight", spec=spec(folder, "[{kind: webhook, connection: hook}]"))
-    run = SimpleNamespace(dag_id="release_shop", run_id="one", clear_number=0, conf={}, triggering_user_name="alice")
+    run = SimpleNamespace(dag_id="release_shop", run_id=run_id, clear_number=0, conf={}, triggering_user_name=by)
     context: Any = {"ti": Ti(), "dag_run": run, "params": {"version": "1.1.0", **params}}
     return task.execute(context)
 
@@ -191,3 +191,38 @@ def test_a_version_that_cannot_be_built_is_refused_and_one_that_was_built_before
     history.promoted("release_shop/before#0")
     assert preflight(tmp_path)["known"]["digest"] == NEW
     assert asked == ["1.1.0"]
+
+
+@pytest.mark.usefixtures("metrics")
+def test_a_run_that_a_robot_starts_is_asked_for_by_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # R10
+    said(monkeypatch, 1.0)
+    found = preflight(tmp_path, by="robot", run_id="robot", requested_by="carol@example.org")
+    assert (found["requester"], found["started_by"]) == ("carol@example.org", "robot")
+    kept = HistoryHook().history().release("release_shop/robot#0")
+    assert (kept.requester, kept.started_by) == ("carol@example.org", "robot")
+
+
+@pytest.mark.parametrize(("by", "named"), [("bob", ""), ("robot", "bob@example.org"), (None, "bob")])
+def test_a_release_that_nobody_else_may_approve_is_refused_before_it_is_built(
+    tmp_path: Path, by: str | None, named: str
+) -> None:  # R10
+    with pytest.raises(AirflowFailException, match=r"Nobody is left who may approve: .*bob.* asks for the release"):
+        preflight(tmp_path, by=by, requested_by=named)
+
+
+@pytest.mark.parametrize("version", ["banana", "", "1.1.0; rm", "9" * 300])
+def test_a_version_that_is_none_is_refused_and_stands_in_the_history(tmp_path: Path, version: str) -> None:  # R9
+    run_id = f"run-{len(version)}-{version[:3]}"
+    with pytest.raises(AirflowFailException):
+        preflight(tmp_path, run_id=run_id, version=version)
+    kept = HistoryHook().history().release(f"release_shop/{run_id}#0")
+    assert kept.version.startswith(version[:5] or "unknown")
+
+
+@pytest.mark.usefixtures("metrics")
+def test_an_approver_whom_airflow_does_not_know_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # R10
+    said(monkeypatch, 1.0)
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "alice:user,carol:user")
+    assert "SimpleAuthManager has no user bob: nobody can answer by that name" in preflight(tmp_path)["uses"]
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "alice:user,bob:user")
+    assert "has no user" not in preflight(tmp_path)["uses"]

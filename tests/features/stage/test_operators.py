@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from release_pipelines.airflow import operator as base
 from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
@@ -203,3 +205,23 @@ def test_a_way_back_that_does_not_get_through_calls_people_and_goes_on(
         task(environment=production).decided(context, stuck)
     assert called == ["The traffic has not moved."]
     assert not again.value.trigger.serialize()[1]["calls_people"], "people are called once"
+
+
+def test_a_stage_that_waits_for_a_person_is_told_and_waits_on(monkeypatch: pytest.MonkeyPatch, world: World) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(operators, "ask", lambda *given: told.append(given[-1]))
+    production: Any = SimpleNamespace(name="production", approvers=["bob", "carol"])
+    assert deferred(task(environment=production))["tell_at"] == 0.0
+    assert deferred(task())["tell_at"] is None  # nobody who would be told is known
+    HistoryHook().history().begin(RELEASE, "shop", "release_shop", "run", "1.1.0", "alice")
+    context: Any = {"ti": Ti("production.step_10"), "dag_run": SimpleNamespace(dag_id="release_shop", run_id="run")}
+    for _ in range(2):
+        with pytest.raises(TaskDeferred) as again:
+            task(environment=production).decided(context, {"waits": "error rate 4.8 %, limit 1 %.", "notes": []})
+        given = again.value.trigger.serialize()[1]
+        assert given["calls_people"]
+        assert given["tell_at"] > time.time() + 3600
+    assert told[0].sentence == (
+        "step waits for a person: error rate 4.8 %, limit 1 %. Skip it to go on, abort it to go back."
+    )
+    assert [(it.who, it.reminder) for it in told] == [("bob or carol", False), ("bob or carol", True)]

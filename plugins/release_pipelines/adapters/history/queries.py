@@ -18,6 +18,10 @@ WENT_WRONG = (*WENT_BACK, "aborted")
 """Outcomes of a release that had begun to change something."""
 
 
+STARTED, EVIDENCE = "started", "evidence"
+"""Kinds of events that are read again: who started the run for whom, and what checks found about a digest."""
+
+
 def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:
     """Whether a release goes back to something older (R17).
 
@@ -53,15 +57,22 @@ def reached() -> ColumnElement[bool]:
 
 
 def listed() -> Select[Any]:
-    """All releases, each with who approved it."""
+    """All releases, each with who approved it (or, where nobody did, rejected it) and who started its run for somebody else."""
     approver = (
         select(approvals.c.by)
-        .where(approvals.c.release_id == releases.c.id, approvals.c.decision == "approved")
-        .order_by(approvals.c.id.desc())
+        .where(approvals.c.release_id == releases.c.id, approvals.c.decision.in_(("approved", "rejected")))
+        .order_by(approvals.c.decision, approvals.c.id.desc())  # in the alphabet approved comes first
         .limit(1)
         .scalar_subquery()
     )
-    return select(releases, approver.label("approver"))
+    started = (
+        select(events.c.data)
+        .where(events.c.release_id == releases.c.id, events.c.kind == STARTED)
+        .order_by(events.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(releases, approver.label("approver"), started.label("started"))
 
 
 def artifact_in(row: Any) -> Artifact | None:
@@ -80,7 +91,8 @@ def artifact_in(row: Any) -> Artifact | None:
 
 def release_in(row: Any) -> dict[str, Any]:
     """The fields of a :class:`Release` in a row of :func:`listed`."""
-    return {name: value for name, value in row._mapping.items() if name != "evidence"}
+    known = {name: value for name, value in row._mapping.items() if name not in ("evidence", "started")}
+    return {**known, "started_by": (row.started or {}).get("by")}
 
 
 def fields(row: Any) -> dict[str, Any]:

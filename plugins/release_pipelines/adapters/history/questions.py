@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, func, select
 from release_pipelines.adapters.history.blame import stability_of
 from release_pipelines.adapters.history.errors import UnknownRelease, reachable
 from release_pipelines.adapters.history.queries import (
+    EVIDENCE,
     artifact_in,
     fields,
     given,
@@ -32,7 +33,7 @@ from release_pipelines.adapters.history.tables import (
 )
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.progress import PROGRESS, Progress
-from release_pipelines.core.model.records import Approval, Release, ReleaseDetail, Stability
+from release_pipelines.core.model.records import Approval, Evidence, Release, ReleaseDetail, Stability
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 
 
@@ -58,6 +59,35 @@ class Questions:
         query = releases_of(app, releases.c.digest == digest, releases.c.promoted_at.is_not(None))
         with self._read() as connection:
             return {row.version for row in connection.execute(query)}
+
+    def past_of(self, app: str, digest: str, besides: str) -> list[Release]:
+        """The releases of a digest that have ended, newest first.
+
+        :param besides: the id of the release that is left out.
+        """
+        same = (releases.c.digest == digest, releases.c.outcome.is_not(None), releases.c.id != besides)
+        query = listed().where(releases.c.app == app, *same).order_by(releases.c.started_at.desc())
+        with self._read() as connection:
+            return [Release.model_validate(release_in(row)) for row in connection.execute(query)]
+
+    def evidence_of(self, app: str, digest: str, besides: str) -> dict[str, Evidence]:
+        """What checks found about a digest in other releases of it: the newest result by the check's name.
+
+        :param besides: the id of the release that is left out.
+        """
+        query = (
+            select(events.c.release_id, events.c.at, events.c.data)
+            .join(releases, releases.c.id == events.c.release_id)
+            .where(releases.c.app == app, events.c.kind == EVIDENCE, releases.c.id != besides)
+            .order_by(events.c.at)
+        )
+        found: dict[str, Evidence] = {}
+        with self._read() as connection:
+            for row in connection.execute(query):
+                if row.data and row.data.get("digest") == digest:
+                    for name, result in row.data.get("results", {}).items():
+                        found[name] = Evidence(result=result, at=row.at, release=row.release_id)
+        return found
 
     def approval(self, release_id: str) -> Approval | None:
         """The latest answer to a release's approval; None where there is none."""

@@ -38,6 +38,14 @@ class Approval(Stored):
     note: str | None = None
 
 
+class Evidence(Stored):
+    """What a check found about a digest, in an earlier release of it."""
+
+    result: str
+    at: float
+    release: str
+
+
 class Attachment(Stored):
     """A text that belongs to a release: the incident report, or a metric's plot."""
 
@@ -103,7 +111,8 @@ class Release(Stored):
     reason: str | None = Field(None, description="Why it was urgent, if it was")
     notes: str | None = None
     requester: str | None = None
-    approver: str | None = None
+    started_by: str | None = Field(None, description="Who started its run, where that is somebody else: a robot, say")
+    approver: str | None = Field(None, description="Who approved it; where nobody did, who rejected it")
     outcome: Outcome | None = Field(None, description="None: it is still running")
     sentence: str | None = None
     direction: Direction = "forward"

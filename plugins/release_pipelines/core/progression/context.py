@@ -40,6 +40,8 @@ class ReleaseContext:
     :param fence: the fence of the release's lease.
     :param calls_people: a way back that does not get through ends the loop with :class:`TrafficStuck`, so that its task can call
         people and start it again; False: they have been called, or the loop has nobody who would.
+    :param tell_at: when people are told that one of them is waited for, as Unix time in seconds: that ends the loop, too; None: it has
+        nobody who would tell them.
     :param record: keeps an event of the release: its kind, and a sentence.
     :param tell: keeps how far the stage has come, for people who look while it runs. Never raises, and keeps nobody waiting.
     :param previous: the old version: stable gets it back where the new one was put on stable itself, and a baseline runs it.
@@ -57,4 +59,5 @@ class ReleaseContext:
     record: RecordEvent = nothing_recorded
     tell: Tell = nothing_told
     calls_people: bool = False
+    tell_at: float | None = None
     open_client: OpenClient | None = None

@@ -50,7 +50,7 @@ class Decision:
         """Wait until a person gives a command, or marks the task; only readiness is checked. Returns the event.
 
         `skip` and `promote` let the release go on, `abort` ends it. This ends by itself only when a track that kept its
-        traffic dies and a failing verdict needs no person.
+        traffic dies and a failing verdict needs no person, and, with ``{"waits": sentence}``, when people have to be told.
         """
         commands = self.context.commands
         keeps_traffic = action(self.stage.analysis, verdict) == "hold"
@@ -69,6 +69,8 @@ class Decision:
                 return await self._go_on(note, verdict, go_on, given_back=not keeps_traffic)
             if state.pause:
                 await commands.answer(state.pause, "It waits for a person already.")
+            if self.context.tell_at is not None and time.time() >= self.context.tell_at:
+                return {"waits": verdict.sentence, "notes": self.watch.notes}
             if time.monotonic() - checked_at >= LOOK_SECONDS:
                 checked_at, failed = time.monotonic(), await self._check_replicas(keeps_traffic=keeps_traffic)
                 if failed and not self.stage.wait_for_person:

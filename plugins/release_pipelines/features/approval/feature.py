@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 class ApprovalFeature(Feature):
     """Named people are asked before the last environment is changed, and where the strategy has a question."""
 
+    def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
+        from release_pipelines.airflow.people import auth_manager, remarks
+
+        yield from remarks(spec.production.approvers, auth_manager())
+
     def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
         if environment != spec.production.name:
             return
@@ -39,13 +44,12 @@ def _approval(task_id: str, scene: Scene) -> Any:
         task_id=task_id,
         target=scene.target,
         artifact=scene.artifact,
-        approvers=scene.spec.production.approvers,
-        self_approval=app.approval.self_approval,
         wait=app.approval.timeout,
-        preflight=scene.preflight,
-        evidence={**uses, **scene.evidence, **missing, "Release window": ""},
+        evidence=scene.evidence,
+        facts={**uses, **scene.facts, **missing, "Release window": ""},
         plan=plan_in_words(scene.spec),
         release=scene.release,
+        **_people(scene),
     )
 
 
@@ -54,13 +58,25 @@ def _question(question: Question, before: Stage | None, task_id: str, scene: Sce
 
     return StepApprovalOperator(
         task_id=task_id,
-        approvers=scene.spec.production.approvers,
-        self_approval=scene.spec.app.approval.self_approval,
         wait=question.approval.timeout,
-        preflight=scene.preflight,
         stage=before,
+        **_people(scene),
         **scene.work,
     )
+
+
+def _people(scene: Scene) -> dict[str, Any]:
+    """Who may answer, and who is told that they are waited for."""
+    from release_pipelines.airflow.notifiers.waiting import WaitingNotifier
+
+    production = scene.spec.production
+    return {
+        "approvers": production.approvers,
+        "self_approval": scene.spec.app.approval.self_approval,
+        "preflight": scene.preflight,
+        "time_zone": production.time_zone,
+        "notifiers": [WaitingNotifier(environment=production)],
+    }
 
 
 FEATURE = ApprovalFeature()

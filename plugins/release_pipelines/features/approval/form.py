@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
+from release_pipelines.core.approvers import in_words
 from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.person import Asked, Person
+from release_pipelines.core.templates import NOT_CHECKED
 
-NOT_CHECKED = "not checked"
+if TYPE_CHECKING:
+    from release_pipelines.core.model.records import Evidence, Release
+
+SHOWN_RELEASES = 3
+"""So many earlier releases of the same digest are shown."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the history knows of the digest.
+
+    :param past: earlier releases of it that have ended, newest first.
+    :param evidence: what checks found in them, by the checks' names.
+    """
+
+    past: Sequence[Release] = ()
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
 
 def approval_form(
@@ -19,14 +42,22 @@ def approval_form(
     way_back: str,
     requester: str | None,
     notes: str,
+    facts: Mapping[str, str | None] | None = None,
+    known: Known | None = None,
+    time_zone: str = "UTC",
 ) -> str:
     """The form's text in Markdown. Evidence that does not exist is shown as "not checked".
 
     :param before: ``version``, ``digest`` and ``commit`` that serve now.
     :param evidence: names of checks to their results.
     :param plan: how the traffic moves, in a sentence.
+    :param facts: what is told beside the checks.
+    :param known: what the history knows of the digest.
+    :param time_zone: of the times.
     """
     was, commit = before.get("version") or "nothing", artifact.commit or NOT_CHECKED
+    known = known or Known()
+    results = {name: _result(name, result, known, time_zone) for name, result in evidence.items()}
     lines = [
         f"**{requester or 'Somebody'}** asks to release **{artifact.app} {artifact.version}** to **{environment}**, where "
         f"**{was}** serves now.",
@@ -34,12 +65,17 @@ def approval_form(
         "| | now | after |",
         "| --- | --- | --- |",
         f"| Version | {was} | {artifact.version} |",
-        f"| Digest | `{before.get('digest') or 'none'}` | `{artifact.digest}` |",
         f"| Commit | `{before.get('commit') or NOT_CHECKED}` | `{commit}` |",
         "",
+        "**Digest** now, and after:",  # not in the table, whose cells are cut off
+        "",
+        f"- `{before.get('digest') or 'none'}`",
+        f"- `{artifact.digest}`",
+        "",
+        *_past(known.past, time_zone),
         "| Check | Result |",
         "| --- | --- |",
-        *(f"| {name} | {_cell(result)} |" for name, result in evidence.items()),
+        *(f"| {name} | {_cell(result)} |" for name, result in {**results, **(facts or {})}.items()),
         "",
         f"**How:** {plan}",
         "",
@@ -47,8 +83,50 @@ def approval_form(
     ]
     if notes:
         lines += ["", f"**Notes:** {notes}"]
-    lines += ["", "The approval holds for this digest only, and whoever started the release cannot give it."]
     return "\n".join(lines)
+
+
+def who_may_answer(allowed: Sequence[str | Person], until: str, asked: Asked, *, alone: bool, by_airflow: bool) -> str:
+    """Who may answer until when, and who cannot.
+
+    :param until: in words.
+    :param alone: whether who asked may answer, too.
+    :param by_airflow: whether Airflow itself refuses everybody else.
+    """
+    lines = [f"**Who may answer:** {in_words(allowed)}, until {until}. No answer by then is a no."]
+    if not alone:
+        who = " and ".join(it for it in asked if it)
+        lines += [f"It holds for this digest only; {who or 'whoever started the release'} cannot give it."]
+    if allowed and not by_airflow:
+        lines += ["An answer of anybody else does not count: the form opens again."]
+    return " ".join(lines)
+
+
+def moment(at: float, time_zone: str) -> str:
+    """A Unix time in seconds in a time zone, like ``2026-11-26 16:30 (Europe/Berlin)``."""
+    return f"{datetime.fromtimestamp(at, ZoneInfo(time_zone)):%Y-%m-%d %H:%M} ({time_zone})"
+
+
+def _result(name: str, result: str | None, known: Known, time_zone: str) -> str | None:
+    """A check's result, or what it found when this digest was released before."""
+    before = known.evidence.get(name)
+    if before is None or _cell(result) != NOT_CHECKED:
+        return result
+    return f"{before.result} (of this digest, {moment(before.at, time_zone)}, in `{before.release}`)"
+
+
+def _past(past: Sequence[Release], time_zone: str) -> list[str]:
+    """What became of this digest before."""
+    if not past:
+        return []
+    lines = ["**This digest was released before:**", ""]
+    for it in past[:SHOWN_RELEASES]:
+        outcome = (it.outcome or "").replace("_", " ")
+        sentence = _cell(it.sentence)
+        lines.append(f"- {moment(it.ended_at or it.started_at, time_zone)}, {it.version}: **{outcome}**. {sentence}")
+    if len(past) > SHOWN_RELEASES:
+        lines.append(f"- and {len(past) - SHOWN_RELEASES} times earlier")
+    return [*lines, ""]
 
 
 def _cell(result: str | None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from inspect import signature
@@ -35,9 +37,10 @@ class ReleaseApprovalTrigger(HITLTrigger):
     :param release: the release's id.
     :param artifact: the version that is judged meanwhile; with ``fence``, ``stage`` (whose traffic it has) and ``previous`` as for
         :class:`~release_pipelines.features.stage.triggers.StageTrigger`. None: it has no traffic yet.
+    :param remind_at: when people are reminded of the form, as Unix time in seconds; None: they are not.
     :param kwargs: those of Airflow's ``HITLTrigger``.
 
-    Event: Airflow's own, ``{"unasked": true}`` when there is no form (of this try), ``{"aborted": {"by", "reason"}}``,
+    Event: Airflow's own, ``{"unasked": true}`` when there is no form (of this try), ``{"remind": true}``, ``{"aborted": {"by", "reason"}}``,
     ``{"verdict", "samples", "notes", "aborted"}``, or ``{"error", "kind"}`` when the lease is lost.
     """
 
@@ -50,6 +53,7 @@ class ReleaseApprovalTrigger(HITLTrigger):
         fence: int = 0,
         stage: dict[str, Any] | None = None,
         previous: dict[str, Any] | None = None,
+        remind_at: float | None = None,
         **kwargs: Any,
     ) -> None:
         asked = {key: it for key, it in kwargs.items() if key in signature(HITLTrigger).parameters}
@@ -62,6 +66,7 @@ class ReleaseApprovalTrigger(HITLTrigger):
             "fence": fence,
             "stage": stage,
             "previous": previous,
+            "remind_at": remind_at,
         }
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -89,7 +94,7 @@ class ReleaseApprovalTrigger(HITLTrigger):
     async def _asking(self, watch: StageWatch | None) -> TriggerEvent:
         from release_pipelines.core.progression.waiting import first_of
 
-        return await first_of(self._answer(), self._meanwhile(watch))
+        return await first_of(self._answer(), self._meanwhile(watch), self._reminder())
 
     async def _answer(self) -> TriggerEvent:
         await asyncio.sleep(SETTLE_SECONDS)
@@ -99,6 +104,11 @@ class ReleaseApprovalTrigger(HITLTrigger):
             if (error.error.detail or {}).get("status_code") != HTTPStatus.NOT_FOUND:
                 raise
         return TriggerEvent({"unasked": True})
+
+    async def _reminder(self) -> TriggerEvent:
+        at = self.own["remind_at"]
+        await asyncio.sleep(math.inf if at is None else max(0.0, at - time.time()))
+        return TriggerEvent({"remind": True})
 
     async def _meanwhile(self, watch: StageWatch | None) -> TriggerEvent:
         from release_pipelines.airflow.commands import commands_of

@@ -28,6 +28,7 @@ def _artifact(task_id: str, scene: Scene) -> Any:
         artifact=xcom(scene.built),
         known=part(scene.id_of(Slot.PREFLIGHT), "known"),
         release=scene.release,
+        evidence=scene.evidence,
         trigger_rule="none_failed_min_one_success",
     )
 

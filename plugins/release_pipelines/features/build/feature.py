@@ -55,8 +55,8 @@ class BuildFeature(Feature):
             evidence = {"App's tests": passed("build.test")}
             yield FeatureTask("test", Slot.BUILD, _test, group="build", evidence=evidence)
         yield FeatureTask("build_image", Slot.BUILD, _build_image, group="build", order=1)
-        evidence = {"Changes since": field("resolve_commit", "changes")}
-        yield FeatureTask("push_image", Slot.PUBLISH, _push, evidence=evidence)
+        facts = {"Changes since": field("resolve_commit", "changes")}
+        yield FeatureTask("push_image", Slot.PUBLISH, _push, facts=facts)
 
 
 def build_of(spec: ReleaseSpec) -> BuildSpec | None:

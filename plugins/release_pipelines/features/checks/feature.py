@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.stage import Check, Stage
-from release_pipelines.core.templates import field, last_line, passed
+from release_pipelines.core.templates import field, passed, ran
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Scene, Slot
 from release_pipelines.spec.stages import stages_before, track_of
 
@@ -33,7 +33,7 @@ class ChecksFeature(Feature):
         if environment != spec.production.name:
             smoke = {f"Smoke test in {environment}": passed(f"{environment}.smoke_test")}
             yield FeatureTask("smoke_test", Slot.CHECK, _smoke_test, evidence=smoke)
-            test = {f"Integration test in {environment}": last_line(f"{environment}.integration_test")}
+            test = {f"Integration test in {environment}": ran(f"{environment}.integration_test")}
             yield FeatureTask("integration_test", Slot.CHECK, _integration_test, evidence=test, order=1)
             return
         if track_of(spec) == "preview":

@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.airflow.people import asked_by
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.command import CommandKind, not_answered
 from release_pipelines.core.model.lease import LEASE_SECONDS
@@ -68,15 +69,20 @@ class ReleaseControlOperator(ReleaseOperator):
 
     def work(self, context: Context) -> dict[str, str]:
         run: Any = context["dag_run"]
-        by = run.triggering_user_name or self.requested_by.strip()
-        if not by:
+        asked = asked_by(run, self.requested_by)
+        if asked.requester is None:
             raise AirflowFailException("Nobody is named who asks for this: give `requested_by`.")
         spec, history = spec_of(self.app.strip(), self.apps, self.config), HistoryHook().history()
         running, reason = running_release(history, spec), self.reason.strip()
         approvers, alone = spec.production.approvers, spec.app.approval.self_approval
-        no = refusal(self.action, by, reason, running, approvers, alone)
-        if no or running is None:
-            raise AirflowFailException(f"{spec.app.name}: {no}")
+        for name in filter(
+            None, asked
+        ):  # a robot that says for whom it asks has no more rights than that person, nor its own
+            no = refusal(self.action, name, reason, running, approvers, alone)
+            if no or running is None:
+                raise AirflowFailException(f"{spec.app.name}: {no}")
+        assert running is not None  # noqa: S101 - or it was refused
+        by = str(asked)
         command = history.command(running.id, self.action, by, reason or None)  # type: ignore[arg-type]
         effect = history.answered(command, self.wait).effect or silence(spec, self.action)  # type: ignore[arg-type]
         self.log.info("%s: %s by %s: %s", running.id, self.action, by, effect)

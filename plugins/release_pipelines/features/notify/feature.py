@@ -9,6 +9,7 @@ from release_pipelines.features.notify.spec import NotifySpec
 from release_pipelines.spec.feature import Ended, Feature, Key, Problem
 
 if TYPE_CHECKING:
+    from release_pipelines.core.model.notice import Waiting
     from release_pipelines.spec.release import ReleaseSpec
 
 
@@ -16,7 +17,11 @@ class NotifyFeature(Feature):
     """The key ``notify`` of an environment's file."""
 
     environment_keys = {
-        "notify": Key(list[NotifySpec], lambda: [NotifySpec(kind="log")], "Who is told what a release came to")
+        "notify": Key(
+            list[NotifySpec],
+            lambda: [NotifySpec(kind="log")],
+            "Who is told what a release came to, and that it waits for a person",
+        )
     }
 
     def preflight(self, spec: ReleaseSpec) -> Iterator[Problem]:
@@ -39,6 +44,11 @@ class NotifyFeature(Feature):
         from release_pipelines.features.notify import operators
 
         operators.alarm(ended, sentence)
+
+    def ask(self, ended: Ended, waiting: Waiting) -> None:
+        from release_pipelines.features.notify import operators
+
+        operators.ask(ended, waiting)
 
     def tell(self, ended: Ended) -> None:
         from release_pipelines.features.notify import operators

@@ -1,4 +1,4 @@
-"""Sends the notice of a release's outcome."""
+"""Sends the notice of a release's outcome, and that it waits for a person."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from release_pipelines.airflow.connections import values_of
 from release_pipelines.airflow.ending import run_url
 from release_pipelines.airflow.hooks.history import HistoryHook, record
-from release_pipelines.core.model.notice import Notice, notice_of
+from release_pipelines.core.model.notice import WAITING, Notice, Waiting, notice_of, notice_of_waiting
 from release_pipelines.core.ports.notifier import NOTIFIERS, NotSent
 from release_pipelines.features.notify.spec import NotifySpec, named
 from release_pipelines.spec.feature import Ended
@@ -25,10 +25,15 @@ log = logging.getLogger(__name__)
 
 def tell(ended: Ended) -> None:
     """Send the notice to the environment's receivers; nobody gets that of the same outcome twice."""
-    detail = ended.detail
-    notice = notice_of(detail, ended.target.environment, run_url(ended.context), ended.steps, ended.report)
-    receipts = [it.data for it in detail.events if it.kind == "notified"]
-    _send_all(ended, notice, notice.outcome, receipts)
+    notice = notice_of(ended.detail, ended.target.environment, run_url(ended.context), ended.steps, ended.report)
+    _send_all(ended, notice, notice.outcome, _receipts(ended))
+
+
+def ask(ended: Ended, waiting: Waiting) -> None:
+    """Tell those who want to hear of it that a person is waited for; nobody is told of the same wait twice but by a reminder."""
+    notice = notice_of_waiting(ended.detail, ended.target.environment, waiting)
+    receipts = [] if waiting.reminder else _receipts(ended)
+    _send_all(ended, notice, WAITING, receipts, {"task": waiting.task})
 
 
 def alarm(ended: Ended, sentence: str) -> None:
@@ -37,11 +42,17 @@ def alarm(ended: Ended, sentence: str) -> None:
     _send_all(ended, notice.model_copy(update={"outcome": "stuck", "sentence": sentence}), "rollback_failed", [])
 
 
-def _send_all(ended: Ended, notice: Notice, kind: str, receipts: list[Any]) -> None:
-    """Send it to those who want to hear of this kind, and record who was told."""
+def _receipts(ended: Ended) -> list[Any]:
+    return [it.data for it in ended.detail.events if it.kind == "notified"]
+
+
+def _send_all(
+    ended: Ended, notice: Notice, kind: str, receipts: list[Any], about: dict[str, str] | None = None
+) -> None:
+    """Send it to those who want to hear of this kind, and record who was told, and about what."""
     for spec in ended.environment.part("notify", list) or []:
-        receipt = {"receiver": named(spec), "outcome": notice.outcome}
-        if kind not in spec.on or receipt in receipts:
+        receipt = {"receiver": named(spec), "outcome": notice.outcome, **(about or {})}
+        if not spec.hears_of(kind) or receipt in receipts:
             continue
         failure = _send(ended.context, spec, notice)
         event, what = ("notified", notice.outcome) if failure is None else ("not_notified", failure)

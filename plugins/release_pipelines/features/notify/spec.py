@@ -1,7 +1,7 @@
 """Receivers of notices: the list ``notify`` of an environment's file."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, field_validator, model_validator
 from pydantic_core import CoreSchema
@@ -9,6 +9,7 @@ from pydantic_core import CoreSchema
 from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.choice import Choice
+from release_pipelines.core.model.notice import WAITING
 from release_pipelines.core.model.outcome import Outcome
 from release_pipelines.core.ports.notifier import NOTIFIERS, Notifier
 
@@ -29,14 +30,19 @@ class NotifySpec(Value):
     )
     channel: str | None = Field(None, description="slack with a connection of type `slack`: where the message goes")
     to: list[Address] = Field(default_factory=list, description="mail: addresses")
-    on: list[Outcome] = Field(
+    on: list[Literal[Outcome, "waiting"]] = Field(
         default_factory=lambda: list(get_args(Outcome)),
         min_length=1,
-        description="Outcomes that are told; default: all",
+        description="Outcomes that are told, and `waiting`: the release waits for a person. Default: all; who hears of all outcomes "
+        "hears of that, too",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, validate_default=True, description="What a notifier of another package has to know"
     )
+
+    def hears_of(self, kind: str) -> bool:
+        """Whether the receiver is told of this outcome, or of :data:`~release_pipelines.core.model.notice.WAITING`."""
+        return kind in self.on or (kind == WAITING and set(get_args(Outcome)) <= set(self.on))
 
     @property
     def keys(self) -> dict[str, Any]:

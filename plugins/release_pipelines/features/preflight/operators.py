@@ -8,22 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowNotFoundException, AirflowRescheduleException
 
+from release_pipelines.airflow.ending import noted
 from release_pipelines.airflow.hooks.aws import open_client
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
 from release_pipelines.airflow.operator import RELEASE_ID, ReleaseOperator, release_id
+from release_pipelines.airflow.people import asked_by
 from release_pipelines.airflow.stable import known_stable
 from release_pipelines.airflow.triggers import LeaseFreeTrigger
+from release_pipelines.core.approvers import allowed_approvers, in_words
 from release_pipelines.core.errors import PlatformError, ReleaseError
-from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
+from release_pipelines.core.model.person import Asked
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.ports.platform import check_traffic
 from release_pipelines.core.stable import first_release
+from release_pipelines.core.text import one_line
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.preflight.deleted import end_deleted
 from release_pipelines.features.preflight.summary import summary
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 30.0
 """Pause between two looks whether a release with an older specification has ended, in seconds."""
+VERSION_LIMIT = 200
+"""Maximum length of a version that the history keeps of a release that is refused, in characters."""
 PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
 
 
@@ -52,7 +59,7 @@ class PreflightOperator(ReleaseOperator):
 
     :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`.
     :return: ``release`` (id), ``version``, ``known`` (the recorded artifact of that version, or null), ``no_op``,
-        ``before`` (version, digest and commit on stable), ``requester``, ``notes``, ``way_back`` and ``uses``
+        ``before`` (version, digest and commit on stable), ``requester``, ``started_by`` (who started the run for that person, or null), ``notes``, ``way_back`` and ``uses``
         (what the release uses, in a sentence, and what of the app as it stands it does not carry along: the approver sees it, and
         the history keeps it as the events ``checked`` and ``noticed``).
     """
@@ -67,11 +74,9 @@ class PreflightOperator(ReleaseOperator):
 
         run: Any = context["dag_run"]
         given: Any = context["params"]
-        version = self._version(run.conf or {}, str(given.get("version") or "").strip())
+        version = str(given.get("version") or "").strip()
         urgent = str(given.get("urgent_reason") or "").strip()
-        requester = run.triggering_user_name or str(given.get("requested_by") or "").strip() or None
-        if requester is None and not self.spec.app.approval.self_approval:
-            raise AirflowFailException("Nobody is named who asks for this release: give `requested_by`.")
+        who = asked_by(run, given.get("requested_by"))
         app, release = self.spec.app.name, release_id(context)
         history = HistoryHook().history()
         history.begin(
@@ -79,14 +84,19 @@ class PreflightOperator(ReleaseOperator):
             app,
             run.dag_id,
             run.run_id,
-            version,
-            requester,
+            one_line(version, VERSION_LIMIT) or UNKNOWN_VERSION,
+            who.requester,
             reason=urgent or None,
             notes=given.get("notes") or None,
         )
+        if who.started_by:
+            sentence = f"{who.started_by} started it for {who.requester}"
+            history.record_event(release, "started", sentence, None, {"by": who.started_by})
         context["ti"].xcom_push(
             RELEASE_ID, release
         )  # the outcome must end what begins here, also when a check fails below
+        self._check_version(run.conf or {}, version)
+        self._check_people(who, str(given.get("stop_at") or ""))
         end_deleted(context, history, app, self.spec.production.name, release)
         self._wait_for_older_specification(release)
         freeze(release, self.spec)
@@ -124,11 +134,11 @@ class PreflightOperator(ReleaseOperator):
         way_back = (
             "first release: there is none" if first_release(observed) else f"{stable.named} keeps running on stable"
         )
-        self.log.info("%s %s for %s. Way back: %s.", app, version, requester, way_back)
+        self.log.info("%s %s for %s. Way back: %s.", app, version, who, way_back)
         uses = summary(self.spec)
         self.log.info("Checked: %s.", uses)
         history.record_event(release, "checked", uses)
-        remarks = self._remarks(production)
+        remarks = [*self._remarks(production), *self._features_remark()]
         for remark in remarks:
             self.log.warning("In %s: %s.", production.environment, remark)
             history.record_event(release, "noticed", remark, production.environment)
@@ -142,7 +152,8 @@ class PreflightOperator(ReleaseOperator):
                 "digest": stable.digest,
                 "commit": running.commit if running else None,
             },
-            "requester": requester,
+            "requester": who.requester,
+            "started_by": who.started_by,
             "notes": given.get("notes") or "",
             "urgent_reason": urgent,
             "way_back": way_back,
@@ -163,7 +174,7 @@ class PreflightOperator(ReleaseOperator):
         self.log.info("%s. Waiting until that has ended.", busy)
         raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=LOOK_SECONDS))
 
-    def _version(self, conf: dict[str, Any], version: str) -> str:
+    def _check_version(self, conf: dict[str, Any], version: str) -> None:
         unknown = sorted(set(conf) - PARAMETERS)
         if unknown:
             raise AirflowFailException(
@@ -174,7 +185,6 @@ class PreflightOperator(ReleaseOperator):
         misfit = version_fits(self.spec.app.version_scheme, version)
         if misfit:
             raise AirflowFailException(misfit)
-        return version
 
     def _wait_for_lease(self, target: Target, observed: Observed, release: str) -> None:
         import time
@@ -206,6 +216,26 @@ class PreflightOperator(ReleaseOperator):
         except PlatformError as error:
             self.log.warning("What stands already could not be looked at: %s", error)
             return []
+
+    def _check_people(self, asked: Asked, stop_at: str) -> None:
+        """Somebody asks, and somebody else must be left who may approve: better said now than when everything is built and tested."""
+        production, alone = self.spec.production, self.spec.app.approval.self_approval
+        if asked.requester is None and not alone:
+            raise AirflowFailException("Nobody is named who asks for this release: give `requested_by`.")
+        if alone or stop_at not in ("", production.name):
+            return
+        if not allowed_approvers(production.approvers, *asked, self_approval=False):
+            raise AirflowFailException(
+                f"Nobody is left who may approve: {asked} asks for the release, and {in_words(production.approvers, 'nobody')} may "
+                f"approve. Name another one in `approvers` of {production.name}."
+            )
+
+    def _features_remark(self) -> list[str]:
+        found: list[str] = []
+        for name, feature in FEATURES.usable():
+            with noted(f"{name} could not say what it thinks of the release"):
+                found += feature.remarks(self.spec)
+        return found
 
     def _ask_features(self, urgent: str) -> None:
         """What stands in the way of a release as features see it; what is installed and cannot be loaded is said."""

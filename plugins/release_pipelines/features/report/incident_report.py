@@ -242,6 +242,8 @@ def _measured(release: ReleaseDetail, verdict: RecordedVerdict) -> Iterator[tupl
 
 def _who(release: ReleaseDetail) -> Iterator[tuple[str, ...]]:
     yield "asked by", release.requester or "nobody named", _time(release.started_at)
+    if release.started_by:
+        yield "started by", release.started_by, _time(release.started_at)
     for answer in release.approvals:
         note = f": {answer.note}" if answer.note else ""
         yield answer.decision, f"{answer.by or 'nobody'}{note}", _time(answer.at)

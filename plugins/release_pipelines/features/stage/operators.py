@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from release_pipelines.airflow.ending import alarm
+from release_pipelines.airflow.ending import alarm, ask, noted, task_url
+from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import (
     REASON,
@@ -18,6 +20,7 @@ from release_pipelines.airflow.operator import (
     explained,
     recorded_verdict,
 )
+from release_pipelines.core.approvers import in_words
 from release_pipelines.core.capacity import capacity_of, fitted
 from release_pipelines.core.errors import TrafficStuck
 from release_pipelines.core.model.analysis import Analysis
@@ -26,17 +29,24 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.lease import Lease
+from release_pipelines.core.model.notice import Waiting
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import share_with
 from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.text import one_line
 from release_pipelines.features.stage.triggers import StageTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from release_pipelines.spec.environment import EnvironmentSpec
+
+REMIND_SECONDS = 4 * 3600.0
+"""Time from one notice of a stage that waits for a person to the next, in seconds."""
+WAITS = "waits"
+"""Kind of the event of a stage that waits for a person."""
 
 
 class StageOperator(ReleaseOperator):
@@ -83,9 +93,10 @@ class StageOperator(ReleaseOperator):
         self.environment = environment
 
     def work(self, context: Context) -> Any:
-        return self._begin(calls_people=self.environment is not None)
+        told = self.environment is not None
+        return self._begin(calls_people=told, tell_at=0.0 if told else None)
 
-    def _begin(self, *, calls_people: bool) -> Any:
+    def _begin(self, *, calls_people: bool, tell_at: float | None) -> Any:
         deployment, stage = as_value(Deployment, self.deployment, "deployment"), as_value(Stage, self.stage, "stage")
         if deployment.first and not stage.last:
             self.log.info("First release: it has all traffic already, there is nothing to split.")
@@ -107,6 +118,7 @@ class StageOperator(ReleaseOperator):
                 replicas=capacity_of(stage, target, stable),
                 previous=to_json(deployment.good) if deployment.good else None,
                 calls_people=calls_people,
+                tell_at=tell_at,
                 stable_replicas=deployment.stable_replicas,
             ),
             method_name="decided",
@@ -117,8 +129,10 @@ class StageOperator(ReleaseOperator):
         with explained(context):
             if event.get("kind") == TrafficStuck.__name__:
                 alarm(context, self.release, as_value(Target, self.target, "target"), self.environment, event["error"])
-                begun: dict[str, Any] = self._begin(calls_people=False)
+                begun: dict[str, Any] = self._begin(calls_people=False, tell_at=0.0)
                 return begun
+            if event.get("waits"):
+                return self._tell(context, event)  # type: ignore[no-any-return]
             if not event.get("verdict"):
                 return checked_event(event)
             target, artifact = as_value(Target, self.target, "target"), as_value(Artifact, self.artifact, "artifact")
@@ -128,6 +142,32 @@ class StageOperator(ReleaseOperator):
                 raise AirflowFailException(verdict.sentence)
             self.log.info(verdict.sentence)
             return to_json(verdict)
+
+    def _tell(self, context: Context, event: dict[str, Any]) -> Any:
+        """Tell people that one of them is waited for, and wait on; they are reminded after a while."""
+        target, stage = as_value(Target, self.target, "target"), as_value(Stage, self.stage, "stage")
+        task: str = context["ti"].task_id
+        sentence = (
+            f"{stage.name} waits for a person: {one_line(event['waits'])}. Skip it to go on, abort it to go back."
+        )
+        for note in event.get("notes") or []:
+            record(HistoryHook().history, "record_event", self.release, "drift", note, target.environment)
+        waiting = Waiting(
+            task=task, sentence=sentence, who=self._who(), url=task_url(context), reminder=self._was_told(task)
+        )
+        ask(context, self.release, target, self.environment, waiting)
+        about = (WAITS, sentence, target.environment, {"task": task})
+        record(HistoryHook().history, "record_event", self.release, *about)
+        return self._begin(calls_people=True, tell_at=time.time() + REMIND_SECONDS)
+
+    def _who(self) -> str:
+        return in_words(self.environment.approvers if self.environment else [], "a person")
+
+    def _was_told(self, task: str) -> bool:
+        with noted("The history does not tell whether people were told already"):
+            events = HistoryHook().history().release(self.release).events
+            return any(it.kind == WAITS and it.data == {"task": task} for it in events)
+        return False
 
     def _goes_on(self, verdict: Verdict) -> bool:
         from release_pipelines.core.verdicts import action

@@ -24,10 +24,11 @@ class StageTrigger(PlatformTrigger):
     :param replicas: replicas that the track needs for its traffic; ignored on stable, which keeps its own.
     :param previous: the old version: stable gets it back where the new one is put on stable itself, and a baseline runs it.
     :param calls_people: a way back that does not get through for some seconds ends this, so that the task can call people.
+    :param tell_at: when a stage that waits for a person ends this, as Unix time in seconds, so that the task can tell people; None: never.
     :param stable_replicas: replicas that stable had before the release; None: as many as are wanted there.
 
     Event: ``{"verdict": Verdict, "samples": [Sample], "notes": [sentence], "aborted": {"by", "reason"} or null}``, or
-    ``{"error", "kind": "TrafficStuck"}``, or ``{"hurried": who}`` for a stage that a person's `promote` made needless.
+    ``{"error", "kind": "TrafficStuck"}``, or ``{"waits": sentence, "notes"}`` for a stage that waits for a person, or ``{"hurried": who}`` for a stage that a person's `promote` made needless.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class StageTrigger(PlatformTrigger):
         replicas: int,
         previous: dict[str, Any] | None = None,
         calls_people: bool = False,
+        tell_at: float | None = None,
         stable_replicas: int | None = None,
         **more: Any,
     ) -> None:
@@ -53,6 +55,7 @@ class StageTrigger(PlatformTrigger):
             replicas=replicas,
             previous=previous,
             calls_people=calls_people,
+            tell_at=tell_at,
             stable_replicas=stable_replicas,
             **more,
         )

@@ -13,6 +13,7 @@ from release_pipelines.airflow.ending import explain_and_tell
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import REASON, ReleaseOperator, release_id
+from release_pipelines.airflow.people import asked_by
 from release_pipelines.airflow.stable import named_stable
 from release_pipelines.airflow.task_states import task_states
 from release_pipelines.core.errors import PlatformError
@@ -87,8 +88,9 @@ class ManualRollbackPlanOperator(ReleaseOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         dag_run: Any = context["dag_run"]
-        by, reason = dag_run.triggering_user_name or self.requested_by.strip(), self.reason.strip()
-        if not by:
+        asked, reason = asked_by(dag_run, self.requested_by), self.reason.strip()
+        by = str(asked)
+        if asked.requester is None:
             raise AirflowFailException("Nobody is named who asks for this rollback: give `requested_by`.")
         if not reason:
             raise AirflowFailException("A rollback needs a reason: say why in a few words.")

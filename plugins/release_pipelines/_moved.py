@@ -257,7 +257,8 @@ class _Finder:
         today = PathFinder.find_spec(fullname, path, target)
         if today is None or today.origin is None:  # a folder without modules is left where a package was
             package = any(it.startswith(f"{fullname[len(ROOT) :]}.") for it in MODULES)
-            return ModuleSpec(fullname, _Old(), is_package=package)
+            loader: Any = _Old()  # importlib.abc, of which it might be, takes a while to import
+            return ModuleSpec(fullname, loader, is_package=package)
         if isinstance(today.loader, SourceFileLoader):
             today.loader = _Today(today.loader.name, today.loader.path)
         return today

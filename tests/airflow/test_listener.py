@@ -41,8 +41,8 @@ def scheduler(airflow_database: str) -> Iterator[Session]:
     engine.dispose()
 
 
-def ended_run(session: Session, sentence: Any) -> Any:
-    """A run whose outcome task said ``sentence``."""
+def ended_run(session: Session, sentence: Any, task: str = "outcome", operator: str = "RecordOutcomeOperator") -> Any:
+    """A run whose last task said ``sentence``."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
@@ -62,13 +62,11 @@ def ended_run(session: Session, sentence: Any) -> Any:
     tables: Any = TaskInstance.__table__
     session.execute(
         insert(tables).values(
-            id=uuid4(), task_id="outcome", dag_id="release_shop", run_id="manual", map_index=-1, max_tries=0, pool="p",
-            pool_slots=1, priority_weight=1, queue="q", operator="RecordOutcomeOperator", try_number=1,
+            id=uuid4(), task_id=task, dag_id="release_shop", run_id="manual", map_index=-1, max_tries=0, pool="p",
+            pool_slots=1, priority_weight=1, queue="q", operator=operator, try_number=1,
         )
     )  # fmt: skip
-    XComModel.set(
-        key="reason", value=sentence, dag_id="release_shop", task_id="outcome", run_id="manual", session=session
-    )
+    XComModel.set(key="reason", value=sentence, dag_id="release_shop", task_id=task, run_id="manual", session=session)
     return run
 
 
@@ -96,6 +94,14 @@ def test_a_sentence_of_any_length_leaves_the_scheduler_at_work(scheduler: Sessio
     assert len(note) <= 1000
     assert note.startswith(sentence[:900])
     assert note.endswith("…]")
+
+
+def test_what_a_command_came_to_is_the_note_of_its_run(scheduler: Session) -> None:
+    run = ended_run(
+        scheduler, "shop: No release is running: there is nothing to pause.", "control", "AnsweringControlOperator"
+    )
+    ended(run, scheduler)
+    assert note_of(scheduler) == "shop: No release is running: there is nothing to pause."
 
 
 def test_a_note_is_written_over_the_one_of_an_earlier_end(scheduler: Session) -> None:

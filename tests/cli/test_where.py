@@ -119,6 +119,8 @@ def test_the_list_is_the_histories_own(history: History, home: Path) -> None:
     history.record_approval(CANARY, f"sha256:{'a' * 64}", "approved", "bob")
     history.record_approval(CANARY, f"sha256:{'a' * 64}", "approved", "carol")
     history.begin("release_cart/one#0", "cart", "release_cart", "one", "3.0.0", None)
+    history.record_approval("release_cart/one#0", f"sha256:{'b' * 64}", "rejected", "dave")
+    history.record_event("release_cart/one#0", "started", "robot started it for ann.", data={"by": "robot"})
     history.finish("release_cart/one#0", "failed", "Failed 3.0.0.")
     at = f"sqlite:///{home}/release_pipelines/history.db"
     for arguments, app_name, limit in (
@@ -130,6 +132,7 @@ def test_the_list_is_the_histories_own(history: History, home: Path) -> None:
         kept = history.releases(app_name, limit)
         assert [it["id"] for it in told] == [it.id for it in kept]
         assert [it["approver"] for it in told] == [it.approver for it in kept]
+        assert [it["started_by"] for it in told] == [it.started_by for it in kept]
         assert [it["sentence"] for it in told] == [it.sentence for it in kept]
 
 

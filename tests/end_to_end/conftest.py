@@ -207,6 +207,12 @@ class Run:
         """Of the run, as the list of runs shows it."""
         return self.admin.call("GET", self.path)["note"]  # type: ignore[no-any-return]
 
+    def log(self, task: str) -> str:
+        """The task's log as Airflow's page shows it now."""
+        path = f"{self.path}/taskInstances/{urllib.parse.quote(task)}/logs/1?full_content=true"
+        lines = self.admin.call("GET", path)["content"]
+        return "\n".join(str(it.get("event", "") if isinstance(it, dict) else it) for it in lines)
+
     @property
     def ended(self) -> bool:
         """Whether the run has."""

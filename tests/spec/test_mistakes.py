@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from release_pipelines.core.promql import broken
 from release_pipelines.spec.loader import SpecError, load_environment
 from release_pipelines.spec.release import app_errors, load_release, release_specs
 
@@ -78,6 +79,27 @@ MISTAKES = {
     "a strategy that is none": (
         "strategy: roling",
         "strategy: found `roling`, expected",
+    ),
+    "a strategy that is almost one": (
+        "strategy: canari",
+        "strategy: found `canari`, expected one of `canary`, `blue_green` or `rolling`",
+    ),
+    "a tab": ("build:\n\trepository: x", "storefront.yaml: line 3: found a tab, expected spaces"),
+    "a control character": (
+        "owner: a\x08b",
+        "storefront.yaml: line 2: found a character that is no text (0x08), expected text",
+    ),
+    "PromQL with an open bracket": (
+        "analysis: {metrics: [{name: queue, query: 'sum(depth{app=\"shop\"}', limit: 5}]}",
+        "analysis.metrics[0].query: found a `(` without its `)`, expected PromQL that is complete",
+    ),
+    "PromQL with an open text": (
+        "analysis: {metrics: [{name: queue, query: 'depth{app=\"shop}', limit: 5}]}",
+        'analysis.metrics[0].query: found a quote " without its end',
+    ),
+    "PromQL with a bracket too many": (
+        "analysis: {metrics: [{name: queue, query: 'sum(depth))', limit: 5}]}",
+        "analysis.metrics[0].query: found a `)` that nothing opens",
     ),
     "two strategies": (
         "strategy: {canary: {}, rolling: {}}",
@@ -312,3 +334,16 @@ def test_approvers_are_names_or_people_with_several_names(project):
 def test_an_approver_that_is_nobody_is_told_at_its_place(project, written, said):  # R12
     project.environment("production", f"approvers: {written}")
     assert said in mistake(project, "")
+
+
+def test_a_byte_that_is_no_text_is_said_with_its_line(project) -> None:
+    path = project.app("owner: a\nteam: b")
+    path.write_bytes(path.read_bytes() + b"\n# caf\xe9\n")
+    with pytest.raises(SpecError) as caught:
+        load_release(path, project.config, project.analyses)
+    assert str(caught.value) == "storefront.yaml: line 4: found a byte that is no text (0xe9), expected UTF-8"
+
+
+@pytest.mark.parametrize("promql", ['sum(a{b="("}) # (', "a{b='\\''}", "a{b=~`[`}[5m]", "sum(rate(a[{{ window }}]))"])
+def test_promql_that_is_complete_is_no_mistake(promql: str) -> None:
+    assert broken(promql) is None

@@ -34,6 +34,8 @@ NOT_PUBLIC = {
     "ReleaseNotifier",
     "KindNotifier",  # made by the kinds that send by themselves
     "GateOperator",  # parts of a compiled DAG, which make no sense in another
+    "AnsweringControlOperator",
+    "RefusedTrigger",
     "PreflightGateOperator",
     "PreflightOperator",
     "RecordArtifactOperator",

@@ -14,8 +14,8 @@ from release_pipelines.core.text import clean
 
 log = logging.getLogger(__name__)
 
-OUTCOMES = ("RecordOutcomeOperator", "RecordRollbackOperator")
-"""Operators whose task ends a run, with a sentence."""
+OUTCOMES = {"outcome": ("RecordOutcomeOperator", "RecordRollbackOperator"), "control": ("AnsweringControlOperator",)}
+"""Tasks that end a run with a sentence, and their operators."""
 
 
 def _note(dag_run: Any) -> None:
@@ -31,12 +31,14 @@ def _note(dag_run: Any) -> None:
         # What is flushed on the way is the scheduler's own, and stays outside.
         session.flush()
         with session.no_autoflush, session.connection().begin_nested():
-            outcome = dag_run.get_task_instance("outcome", session=session)
-            if outcome is None or outcome.operator not in OUTCOMES:
+            for task, operators in OUTCOMES.items():
+                ended = dag_run.get_task_instance(task, session=session)
+                if ended is None or ended.operator not in operators:
+                    continue
+                sentence = ended.xcom_pull(task_ids=task, key="reason", session=session)
+                if sentence:
+                    _write(session.connection(), dag_run.id, sentence)
                 return
-            sentence = outcome.xcom_pull(task_ids="outcome", key="reason", session=session)
-            if sentence:
-                _write(session.connection(), dag_run.id, sentence)
     except Exception:
         log.warning("The note of %s %s could not be written.", dag_run.dag_id, dag_run.run_id, exc_info=True)
 

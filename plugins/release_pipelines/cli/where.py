@@ -100,7 +100,11 @@ def surely_none() -> bool:
         return False
 
     def value(section: str, key: str) -> str:
-        return os.environ.get(f"AIRFLOW__{section.upper()}__{key.upper()}") or settings.get(section, key, fallback="")
+        return (
+            os.environ.get(f"AIRFLOW__{section.upper()}__{key.upper()}")
+            or settings.get(section, key, fallback="")
+            or ""
+        )
 
     indirect = ("sql_alchemy_conn_cmd", "sql_alchemy_conn_secret")
     if (

@@ -31,9 +31,31 @@ _SELECTOR = re.compile(rf"(?P<selector>[a-zA-Z_:][\w:]*(?:\s*{_MATCHERS})?|{_MAT
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
+PAIRS = {"(": ")", "[": "]", "{": "}"}
+QUOTES = "\"'`"
+TOKENS = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`|[()\[\]{}"'`]""")
+"""Comments and texts, in which anything may stand, and brackets and quotes without an end."""
+
+
 def unknown_placeholders(promql: str) -> list[str]:
     """Names in ``{{ … }}`` that mean nothing."""
     return [name for name in _PLACEHOLDER.findall(promql) if name not in PLACEHOLDERS]
+
+
+def broken(promql: str) -> str | None:
+    """What cannot be PromQL, whatever it asks for: a bracket or a quote without its other half; None: nothing shows."""
+    expected: list[tuple[str, str]] = []
+    for part in TOKENS.finditer(promql):
+        sign = part[0]
+        if sign in PAIRS:
+            expected.append((sign, PAIRS[sign]))
+        elif sign in PAIRS.values():
+            if not expected or expected[-1][1] != sign:
+                return f"a `{sign}` that nothing opens"
+            expected.pop()
+        elif sign in QUOTES:
+            return f"a quote {sign} without its end"
+    return f"a `{expected[-1][0]}` without its `{expected[-1][1]}`" if expected else None
 
 
 def fill(promql: str, values: Mapping[str, str]) -> str:
@@ -234,6 +256,8 @@ class OwnPromQL(PromQLSource):
             for name in unknown_placeholders(getattr(metric, key) or ""):
                 known = ", ".join(f"{{{{ {it} }}}}" for it in PLACEHOLDERS)
                 yield f"{where}.{key}", f"{{{{ {name} }}}}", f"one of {known}"
+            if problem := broken(getattr(metric, key) or ""):
+                yield f"{where}.{key}", problem, "PromQL that is complete"
 
     async def lacks(self, measuring: Measuring) -> list[Lack]:
         metric, lacks = measuring.metric, await super().lacks(measuring)

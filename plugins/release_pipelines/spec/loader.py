@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -70,6 +71,8 @@ _BOUNDS = {
     "less_than": "a number below {lt:g}",
     "less_than_equal": "{le:g} or less",
 }
+_NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]")
+"""Characters that YAML does not allow."""
 _BRANCHES = (MODEL_BRANCH, "str", f"function-after[_has_a_name(), {MODEL_BRANCH}]")
 """Names by which pydantic marks the branches of `analysis: Analysis | str` and of approvers; they are no keys of the file."""
 _UNIONS = {"analysis": 1, "approvers": 2}
@@ -122,7 +125,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     :raises SpecError: when the file cannot be read, is not YAML, or is not a mapping.
     """
     try:
-        data = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
+        text = _text_of(path)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except FileNotFoundError:
         raise SpecError(path.name, "", "no such file", f"a file {path.name} in {path.parent.name}/") from None
     except OSError as error:
@@ -133,12 +137,43 @@ def read_yaml(path: Path) -> dict[str, Any]:
         line = f"line {mark.line + 1}" if mark else ""
         if "a second time" in problem:
             raise SpecError(path.name, line, problem, "each key once") from error
+        if mark and isinstance(text, str) and "\t" in _indent(text, mark.line):
+            raise SpecError(path.name, line, "a tab", "spaces: YAML indents with nothing else") from error
         raise SpecError(path.name, line, f"something that is not YAML ({problem})", "YAML") from error
     except (ValueError, RecursionError) as error:  # a date like 2026-13-45, a list that holds itself
         raise SpecError(path.name, "", f"a value that cannot be read ({error})", "YAML") from error
     if not isinstance(data, dict):
         raise SpecError(path.name, "", "an empty file" if data is None else _shown(data), "a mapping (key: value)")
     return data
+
+
+def _indent(text: str, line: int) -> str:
+    """What a line begins with, before its first word."""
+    lines = text.split("\n")
+    return lines[line][: len(lines[line]) - len(lines[line].lstrip())] if line < len(lines) else ""
+
+
+def _text_of(path: Path) -> str | bytes:
+    """What is in a file; bytes where they say themselves that they are UTF-16.
+
+    :raises SpecError: where something in it is no text, with its line.
+    """
+    data = path.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SpecError(
+            path.name, f"line {line}", f"a byte that is no text (0x{data[error.start]:02x})", "UTF-8"
+        ) from None
+    if control := _NO_TEXT.search(text):
+        line = text.count("\n", 0, control.start()) + 1
+        raise SpecError(
+            path.name, f"line {line}", f"a character that is no text (0x{ord(control[0]):02x})", "text in UTF-8"
+        )
+    return text
 
 
 def deep_merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class _OneStrategy(Value):
             return {DEFAULT: {}}
         if isinstance(value, str) and value in cls.model_fields:
             return {value: {}}
+        if isinstance(value, str):
+            raise ValueError(f"{_named(cls)} is expected")
         if isinstance(value, dict) and len(value) == 1:  # `rolling:` with nothing behind it
             return {key: {} if own is None else own for key, own in value.items()}
         return value
@@ -30,8 +32,7 @@ class _OneStrategy(Value):
     def _one(self) -> "_OneStrategy":
         names = list(type(self).model_fields)
         if sum(getattr(self, name) is not None for name in names) != 1:
-            *others, last = (f"`{name}`" for name in names)
-            raise ValueError(f"exactly one of {', '.join(others)} or {last} is expected")
+            raise ValueError(f"exactly {_named(type(self))} is expected")
         return self
 
     @property
@@ -48,6 +49,11 @@ class _OneStrategy(Value):
     def chosen(self) -> Any:
         """Its settings."""
         return getattr(self, self.name)
+
+
+def _named(model: type[Value]) -> str:
+    *others, last = (f"`{name}`" for name in model.model_fields)
+    return f"one of {', '.join(others)} or {last}"
 
 
 def _models() -> dict[str, type[Value]]:

@@ -9,12 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
-from release_pipelines.features.commands.operators import ReleaseControlOperator
+from release_pipelines.features.commands.operators import AnsweringControlOperator, ReleaseControlOperator
+from release_pipelines.features.commands.triggers import RefusedTrigger
 from tests.fakes import GOOD, World, artifact
 from tests.features.helpers import Ti
 from tests.progression.helpers import released
@@ -141,3 +142,28 @@ def test_a_robot_gives_commands_for_a_person_and_has_no_rights_of_that_person(wo
     with pytest.raises(AirflowFailException, match="alice may not skip"):  # who asked for the release
         control(tmp_path, "skip", by="bob", requested_by="alice")
     assert [it.kind for it in HistoryHook().history().commands(release)] == ["pause"]
+
+
+async def test_a_refusal_in_the_form_ends_its_task_without_a_stack_trace(world: World, tmp_path: Path) -> None:
+    asked = AnsweringControlOperator(
+        task_id="control", apps=tmp_path / "apps", config=tmp_path / "config", app="shop", action="pause", wait=0
+    )
+    ti = Ti()
+    context: Any = {"ti": ti, "dag_run": SimpleNamespace(triggering_user_name="alice")}
+    with pytest.raises(TaskDeferred) as deferred:
+        asked.execute(context)
+    assert ti.pushed["reason"] == "shop: No release is running: there is nothing to pause."
+    path, arguments = deferred.value.trigger.serialize()
+    assert path == "release_pipelines.features.commands.triggers.RefusedTrigger"
+    [event] = [it async for it in RefusedTrigger(**arguments).run()]
+    assert event.task_instance_state == "failed"  # type: ignore[attr-defined]
+
+
+def test_what_a_command_came_to_is_there_for_the_runs_note(world: World, tmp_path: Path) -> None:
+    begins("first")
+    ti = Ti()
+    asked = AnsweringControlOperator(
+        task_id="control", apps=tmp_path / "apps", config=tmp_path / "config", app="shop", action="pause", wait=0
+    )
+    asked.execute({"ti": ti, "dag_run": SimpleNamespace(triggering_user_name="alice")})  # type: ignore[typeddict-item]
+    assert ti.pushed["reason"].startswith("shop 1.1.0: pause by alice: Not answered yet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -9,7 +10,11 @@ from typing import Any, NamedTuple
 from release_pipelines.adapters.history.address import CONNECT_SECONDS, LIBPQ_OPTIONS, REVISION, VERSION_TABLE
 
 COLUMNS = ("id", "app", "version", "outcome", "digest", "sentence", "started_at", "ended_at", "requester")
-APPROVER = "(SELECT a.\"by\" FROM release_approvals a WHERE a.release_id = r.id AND a.decision = 'approved' ORDER BY a.id DESC LIMIT 1)"
+APPROVER = (
+    "(SELECT a.\"by\" FROM release_approvals a WHERE a.release_id = r.id AND a.decision IN ('approved', 'rejected') "
+    "ORDER BY a.decision, a.id DESC LIMIT 1)"
+)
+STARTED = "(SELECT e.data FROM release_events e WHERE e.release_id = r.id AND e.kind = 'started' ORDER BY e.id LIMIT 1)"
 
 
 class Listed(NamedTuple):
@@ -25,6 +30,7 @@ class Listed(NamedTuple):
     ended_at: float | None
     requester: str | None
     approver: str | None
+    started_by: str | None
 
 
 def listed(parts: Mapping[str, Any], app: str | None, limit: int) -> list[Listed] | None:
@@ -45,7 +51,7 @@ def _listed(parts: Mapping[str, Any], app: str | None, limit: int) -> list[Liste
     where, values = (f"WHERE r.app = {sign}", (app, limit)) if app is not None else ("", (limit,))
     columns = ", ".join(f"r.{it}" for it in COLUMNS)
     # Nothing but names of our own stands in the text.
-    query = f"SELECT {columns}, {APPROVER} FROM releases r {where} ORDER BY r.started_at DESC LIMIT {sign}"  # noqa: S608
+    query = f"SELECT {columns}, {APPROVER}, {STARTED} FROM releases r {where} ORDER BY r.started_at DESC LIMIT {sign}"  # noqa: S608
     connection = _connected(parts)
     try:
         cursor = connection.cursor()
@@ -53,9 +59,15 @@ def _listed(parts: Mapping[str, Any], app: str | None, limit: int) -> list[Liste
         if cursor.fetchone() != (REVISION,):
             return None
         cursor.execute(query, values)
-        return [Listed(*row) for row in cursor.fetchall()]
+        return [Listed(*row[:-1], started_by=_by(row[-1])) for row in cursor.fetchall()]
     finally:
         connection.close()
+
+
+def _by(data: Any) -> str | None:
+    """Who started a run for somebody else, in the data of its event: JSON, or text where the database knows no other."""
+    known = json.loads(data) if isinstance(data, (str, bytes)) else data
+    return known.get("by") if isinstance(known, dict) else None
 
 
 def is_file(parts: Mapping[str, Any]) -> bool:
@@ -79,7 +91,7 @@ def _connected(parts: Mapping[str, Any]) -> Any:
         "connect_timeout": CONNECT_SECONDS,
         **{key: str(value) for key, value in (parts.get("extra") or {}).items() if key in LIBPQ_OPTIONS},
     }
-    arguments = {name: value for name, value in given.items() if value not in (None, "")}
+    arguments: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "")}
     if find_spec("psycopg2"):
         import psycopg2
 

@@ -8,7 +8,7 @@ from airflow.sdk import DAG, Param
 
 from release_pipelines.airflow.forms import app_choice, optional, requested_by
 from release_pipelines.core.model.command import COMMAND_KINDS
-from release_pipelines.features.commands.operators import ReleaseControlOperator
+from release_pipelines.features.commands.operators import AnsweringControlOperator
 from release_pipelines.spec.release import app_files
 
 
@@ -41,7 +41,7 @@ def control_dag(apps: Path, config: Path) -> DAG:
         },
         doc_md="# Control\n\nGives a command to the running release of an app, and says what it did.",
     ) as dag:
-        ReleaseControlOperator(
+        AnsweringControlOperator(
             task_id="control",
             apps=apps,
             config=config,

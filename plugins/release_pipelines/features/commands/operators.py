@@ -10,12 +10,13 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
-from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.airflow.operator import REASON, ReleaseOperator
 from release_pipelines.airflow.people import asked_by
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.command import CommandKind, not_answered
 from release_pipelines.core.model.lease import LEASE_SECONDS
 from release_pipelines.features.commands.rights import refusal
+from release_pipelines.features.commands.triggers import RefusedTrigger
 from release_pipelines.spec.frozen import spec_of
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.target import target as target_of
@@ -41,7 +42,7 @@ class ReleaseControlOperator(ReleaseOperator):
     :return: ``{"release", "action", "by", "effect"}``. Refused in one sentence where nothing runs, or that person may not.
 
     Templated: ``app``, ``action``, ``reason``, ``requested_by``.
-    XCom: return value; ``reason`` when it fails.
+    XCom: return value, ``reason``: what it came to in a sentence, also when it fails.
     """
 
     template_fields = ("app", "action", "reason", "requested_by")
@@ -86,7 +87,27 @@ class ReleaseControlOperator(ReleaseOperator):
         command = history.command(running.id, self.action, by, reason or None)  # type: ignore[arg-type]
         effect = history.answered(command, self.wait).effect or silence(spec, self.action)  # type: ignore[arg-type]
         self.log.info("%s: %s by %s: %s", running.id, self.action, by, effect)
+        context["ti"].xcom_push(REASON, f"{spec.app.name} {running.version}: {self.action} by {by}: {effect}")
         return {"release": running.id, "action": self.action, "by": by, "effect": effect}
+
+
+class AnsweringControlOperator(ReleaseControlOperator):
+    """The same for a form: a refusal is the log's last line, and the run's note, without a stack trace above it.
+
+    Parameters, templates and XCom as :class:`ReleaseControlOperator`.
+    """
+
+    def execute(self, context: Context) -> Any:
+        """Give the command; a trigger ends the task of a refused one, since an exception of a task is always shown with its stack."""
+        try:
+            return super().execute(context)
+        except AirflowFailException as refusal:
+            self.log.error("%s", refusal)
+            self.defer(trigger=RefusedTrigger(), method_name="refused", kwargs={"sentence": str(refusal)})
+
+    def refused(self, context: Context, event: Any, sentence: str) -> None:
+        """Only where triggers do not end tasks themselves."""
+        raise AirflowFailException(sentence)
 
 
 def silence(spec: ReleaseSpec, kind: CommandKind) -> str:

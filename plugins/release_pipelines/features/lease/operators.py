@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from release_pipelines.airflow.ending import noted
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import (
+    REASON,
     RUN,
     ReleaseOperator,
     abort_watch,
@@ -22,6 +25,7 @@ from release_pipelines.airflow.operator import (
     looks_expired,
 )
 from release_pipelines.airflow.rollouts import longest
+from release_pipelines.airflow.task_states import task_states
 from release_pipelines.airflow.triggers import LeaseFreeTrigger, PlatformTrigger, RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.artifact import Artifact
@@ -34,11 +38,14 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.ports.router import drains_within
+from release_pipelines.features.lease.ending import TELLS_IT, came_to
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+
+log = logging.getLogger(__name__)
 
 CLEANUP_SECONDS = 120.0
 """Longest time that the removal of what has drained may take, in seconds: an autoscaler may have to see first that traffic is back."""
@@ -215,6 +222,8 @@ class GiveBackLeaseOperator(ReleaseOperator):
         observed = hook.call(lambda platform: platform.observe(target))
         if observed.lease is None or observed.lease.holder != self.release:
             self.log.info("The lease is not this release's any more; nothing to give back.")
+            holder = observed.lease.holder if observed.lease else None
+            end(context, self._dag_or_none(), self.release, target.environment, holder, None)
             return {"returned": None}
         lease = observed.lease  # a rollback may have taken it again, with a newer fence
         returned = None
@@ -238,7 +247,10 @@ class GiveBackLeaseOperator(ReleaseOperator):
             )
             seconds = longest(target, observed.track("stable").wanted)
             self._defer_then_give_back(trigger, good.version, lease, seconds)
-        return self._give_back(hook, target, lease, returned)
+        return self._give_back(context, hook, target, lease, returned)
+
+    def _dag_or_none(self) -> Any:
+        return self.dag if self.has_dag() else None
 
     def _defer_then_give_back(self, trigger: PlatformTrigger, returned: str, lease: Lease, seconds: float) -> None:
         """Wait for the trigger, then give the lease back."""
@@ -292,9 +304,12 @@ class GiveBackLeaseOperator(ReleaseOperator):
             if failure:
                 self.log.warning("What the release left was not cleaned up: %s", failure)
             target = as_value(Target, self.target, "target")
-            return self._give_back(PlatformHook(target), target, Lease.model_validate(lease), returned)
+            return self._give_back(context, PlatformHook(target), target, Lease.model_validate(lease), returned)
 
-    def _give_back(self, hook: PlatformHook, target: Target, lease: Lease, returned: str | None) -> dict[str, Any]:
+    def _give_back(
+        self, context: Context, hook: PlatformHook, target: Target, lease: Lease, returned: str | None
+    ) -> dict[str, Any]:
+        end(context, self._dag_or_none(), self.release, target.environment, self.release, returned)
         try:
             hook.call(lambda platform: platform.give_back_lease(target, lease))
         except FenceLost as error:
@@ -310,3 +325,33 @@ def unfinished(observed: Observed, release: str) -> bool:
     if not observed.stable_alone and note and note.release not in (None, release):
         return False  # an earlier release left it so, for a person to decide (R18)
     return note is None or not (note.release == release and note.done)
+
+
+def end(context: Context, dag: Any, release: str, environment: str, holder: str | None, returned: str | None) -> None:
+    """Record what a release came to that nobody else ends. Never raises.
+
+    :param dag: the DAG of the task that gives the lease back.
+    :param release: the release's id.
+    :param holder: who holds the lease.
+    :param returned: the version that has got the traffic back; None: nothing was given back here.
+    """
+    if dag is None or any(it.task_type in TELLS_IT for it in dag.tasks):
+        return
+    with noted("What the release came to could not be recorded"):
+        from release_pipelines.adapters.history import UnknownRelease
+
+        history = HistoryHook().history()
+        try:
+            detail = history.release(release)
+        except UnknownRelease:  # it was never judged, approved or promoted
+            return
+        if detail.outcome is not None:
+            return
+        tasks = [it.task_id for it in dag.tasks]
+        states: dict[str, Any] = task_states(context, tasks)
+        failed = next((task for task in tasks if states.get(task) == "failed"), None)
+        why = context["ti"].xcom_pull(task_ids=failed, key=REASON) if failed else None
+        said = str(why or (f"{failed} failed" if failed else "a person ended the run")).rstrip(".")
+        outcome, sentence = came_to(detail, environment, said, holder, returned, whole=failed is None)
+        history.finish(release, outcome, sentence)
+        log.info("%s", sentence)

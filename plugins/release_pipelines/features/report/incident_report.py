@@ -206,7 +206,7 @@ def _when(release: ReleaseDetail) -> Iterator[tuple[str, ...]]:
 
 
 def _why(release: ReleaseDetail) -> list[str]:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (verdict.environment, verdict.step, f"{verdict.weight} %", metric.metric, metric.judgement, metric.sentence)
         for verdict in release.verdicts
         for metric in verdict.metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from release_pipelines.adapters.history.connect import VERSION_TABLE
+from release_pipelines.adapters.history.address import VERSION_TABLE
 from release_pipelines.adapters.history.tables import metadata
 
 context.configure(

@@ -77,6 +77,7 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
             "login": "postgres",
             "schema": "releases",
         },
+        "airflow_api": {"conn_type": "http", "host": AIRFLOW, "login": "admin", "password": "admin"},
     }
     return {
         "AIRFLOW_HOME": str(HOME),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sandbox import demo
 from tests.end_to_end import browser
-from tests.end_to_end.conftest import FINISHED, QUICK, Run, Sandbox
+from tests.end_to_end.conftest import APP, CONTROL_DAG, FINISHED, QUICK, Run, Sandbox
 
 HELD = ("production.step_10", "production.step_50", "production.bake", "production.promote", "production.hold_lease")
 
@@ -86,12 +87,31 @@ def test_a_bad_version_goes_back_at_once_and_the_run_says_why(sandbox: Sandbox) 
     assert sandbox.serves() == before
 
 
+def test_a_command_that_is_refused_is_answered_in_its_runs_note(sandbox: Sandbox, serving: Run) -> None:  # R12
+    control = Run(CONTROL_DAG, {"app": APP, "action": "pause"}, "alice")
+    control.until(lambda: control.ended)
+    assert control.state == "failed"
+    assert control.note == f"{APP}: No release is running: there is nothing to pause."
+    log = control.log("control")
+    assert control.note in log
+    assert "Traceback" not in log
+    assert "Task failed with exception" not in log
+
+
 def test_a_good_version_takes_over_and_its_waits_hold_no_worker(sandbox: Sandbox) -> None:  # R18
     sandbox.strategy("canary", QUICK)
     version = sandbox.other()
-    run = sandbox.release(version)
+    run = sandbox.begin(version)
+    run.until_task("production.step_10")
+    run.until(lambda: "Measured:" in run.log("production.step_10") or run.ended)
+    assert run.look()["production.step_10"] == "deferred", "its log says only at its end what is measured"
+    run.until(lambda: "step_10: the canary has 10 % of the traffic" in (run.note or "") or run.ended)
+    told = demo.ask("show", APP)["progress"]
+    assert (told["step"], told["weight"]) == ("step_10", 10)
+    run.until(lambda: run.ended)
     assert run.state == "success", sandbox.history(run)
     assert sandbox.serves() == version
+    assert run.note == sandbox.history(run)["sentence"]
     # The waits are deferred: `running` is only the moment before and after. The approval is answered at once.
     for task in ("approval", *HELD):
         states = [look.get(task) for look in run.seen]

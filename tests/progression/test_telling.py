@@ -12,6 +12,7 @@ import pytest
 
 from release_pipelines.airflow import notes, progress
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.model.notice import Waiting
 from release_pipelines.core.model.progress import Progress, lasting
 from tests.fakes import FakePrometheus, World
 from tests.progression.helpers import RELEASE, command, effect, released, step, until
@@ -24,6 +25,7 @@ NOW = 1e9
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "KEEP_SECONDS", 0.02)
     monkeypatch.setattr(notes._Known, "read_at", -math.inf)
+    monkeypatch.setattr(notes._Known, "token", None)
 
 
 @pytest.fixture
@@ -116,6 +118,22 @@ async def test_the_runs_note_says_it_where_airflow_may_be_asked(
     assert headers["authorization"] == "Bearer t0ken"
     assert body["note"].startswith("step_10: the canary has 10 % of the traffic until ")
     assert len(more) <= 1
+
+
+def test_whom_a_run_waits_for_is_its_note(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver.answers = [(200, {}, b"{}")]
+    connection = {"conn_type": "http", "host": receiver.url, "password": "t0ken"}
+    monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(connection))
+    waiting = Waiting(
+        task="approval", sentence="Release shop 1.1.0 to production?", who="bob or carol", until="16:00 UTC"
+    )
+    notes.note_waiting(RELEASE, waiting)
+    [(path, headers, body)] = receiver.requests
+    assert (path, headers["authorization"]) == (
+        "/api/v2/dags/release_shop/dagRuns/run?update_mask=note",
+        "Bearer t0ken",
+    )
+    assert body == {"note": "Waits for bob or carol until 16:00 UTC: Release shop 1.1.0 to production?"}
 
 
 async def test_without_that_connection_nothing_is_noted(caplog: pytest.LogCaptureFixture) -> None:

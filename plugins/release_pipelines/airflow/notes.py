@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
     from release_pipelines.core.model.connection import Connection
+    from release_pipelines.core.model.notice import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,39 @@ async def note_run(release: str, sentence: str) -> None:
         log.info("The run of %s has no note: %s", release, type(error).__name__)
 
 
-async def _connection() -> Connection | None:
-    from release_pipelines.airflow.connections import values_of
+def note_now(release: str, sentence: str) -> None:
+    """The same from a task.
 
+    :param release: the release's id.
+    """
     try:
-        return values_of(await BaseHook.aget_connection(CONNECTION))
+        _patch(_values(BaseHook.get_connection(CONNECTION)), run_of(release), sentence)
+    except AirflowNotFoundException:
+        return
+    except Exception as error:
+        log.info("The run of %s has no note: %s", release, type(error).__name__)
+
+
+def note_waiting(release: str, waiting: Waiting) -> None:
+    """Note whom a run waits for, from a task.
+
+    :param release: the release's id.
+    """
+    until = f" until {waiting.until}" if waiting.until else ""
+    note_now(release, f"Waits for {waiting.who or 'a person'}{until}: {waiting.sentence}")
+
+
+async def _connection() -> Connection | None:
+    try:
+        return _values(await BaseHook.aget_connection(CONNECTION))
     except AirflowNotFoundException:
         return None
+
+
+def _values(connection: Any) -> Connection:
+    from release_pipelines.airflow.connections import values_of
+
+    return values_of(connection)
 
 
 def _patch(connection: Connection, run: tuple[str, str], sentence: str) -> None:

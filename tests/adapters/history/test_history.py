@@ -16,6 +16,8 @@ from release_pipelines.adapters.history import (
     VersionTaken,
     open_history,
 )
+from release_pipelines.adapters.history.address import parts_in
+from release_pipelines.adapters.history.listing import Listed, listed
 from release_pipelines.adapters.history.missed import Missed
 from release_pipelines.adapters.history.queries import direction_of
 from release_pipelines.adapters.history.tables import commands, releases
@@ -356,3 +358,17 @@ def test_a_release_names_who_started_it_for_somebody_else(history: History) -> N
     history.record_event(name, "started", "robot started it for ann", None, {"by": "robot"})
     assert history.release(name).started_by == "robot"
     assert [it.started_by for it in history.running("shop", "production")] == ["robot"]
+
+
+def test_the_list_that_is_read_without_sqlalchemy_is_the_same(postgres: str) -> None:
+    history = open_history(postgres)
+    history.begin("one", "shop", "release_shop", "one", "1.0.0", "ann")
+    history.record_event("one", "started", "robot started it for ann.", data={"by": "robot"})
+    history.record_approval("one", digest("a"), "rejected", "bob")
+    history.begin("two", "cart", "release_cart", "two", "2.0.0", None)
+    for app in (None, "shop"):
+        found = listed(parts_in(postgres), app, 10)
+        assert found is not None
+        kept = history.releases(app, 10)
+        names = Listed._fields
+        assert [it._asdict() for it in found] == [{name: getattr(it, name) for name in names} for it in kept]

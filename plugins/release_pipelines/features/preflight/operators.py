@@ -13,6 +13,7 @@ from release_pipelines.airflow.hooks.aws import open_client
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook
+from release_pipelines.airflow.notes import note_now
 from release_pipelines.airflow.operator import RELEASE_ID, ReleaseOperator, release_id
 from release_pipelines.airflow.people import asked_by
 from release_pipelines.airflow.stable import known_stable
@@ -197,6 +198,7 @@ class PreflightOperator(ReleaseOperator):
         if self.spec.app.when_busy == "refuse":
             raise AirflowFailException(busy)
         self.log.info("%s Waiting until that has ended.", busy)
+        note_now(release, f"{busy} Waiting until that has ended.")
         self.defer(trigger=LeaseFreeTrigger(target=to_json(target)), method_name="free")
 
     def free(self, context: Context, event: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from release_pipelines.airflow.ending import noted, task_url
+from release_pipelines.airflow.notes import note_waiting
 from release_pipelines.airflow.notifiers.waiting import WAITING
 from release_pipelines.airflow.operator import RUN, as_value, checked_event, explained, history_of, recorded_verdict
 from release_pipelines.airflow.people import AuthManager, assigned_users, auth_manager
@@ -232,6 +233,7 @@ class AskingOperator(ApprovalOperator):
             url=task_url(context, form=True),
             reminder=reminder,
         )
+        note_waiting(self.release, waiting)
         known = ReleaseDetail(
             id=self.release,
             app=artifact.app,

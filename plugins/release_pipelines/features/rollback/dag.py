@@ -12,6 +12,7 @@ from release_pipelines.airflow.groups import ROLLBACK_COLOUR
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.templates import xcom
 from release_pipelines.features.rollback.feature import STEPS, step
+from release_pipelines.features.rollback.good import listed
 from release_pipelines.features.rollback.operators.manual import ManualRollbackPlanOperator, RecordRollbackOperator
 from release_pipelines.features.rollback.operators.planned import RollbackGiveBackOperator
 from release_pipelines.spec.release import app_files
@@ -62,7 +63,9 @@ def _form(apps: Path) -> dict[str, Param]:
     return {
         "app": app_choice(names),
         "environment": optional("Environment", "Empty: the app's last one."),
-        "version": optional("Version", "To go back to. Empty: the newest that was promoted and held."),
+        "version": optional(
+            "Version", f"To go back to. Empty: the newest that was promoted and held. {listed(names)}".strip()
+        ),
         "reason": Param("", type="string", title="Reason", description="Kept in the history, with who gave it."),
         "requested_by": requested_by(),
     }

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.templates import xcom
-from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot
+from release_pipelines.spec.feature import Ended, Feature, FeatureTask, Scene, Slot
 from release_pipelines.spec.stages import retire_after
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ class RollbackFeature(Feature):
             role = name if name in CRITICAL else None
             make = _plan if name == "plan" else partial(_step, name)
             yield FeatureTask(name, Slot.ROLLBACK, make, group="rollback", order=number, role=role)
+
+    def explain(self, ended: Ended) -> None:
+        """The next rollback's form lists the versions that are good now."""
+        from release_pipelines.features.rollback.operators.known import keep_good
+
+        keep_good(ended)
 
 
 def _plan(task_id: str, scene: Scene) -> Any:

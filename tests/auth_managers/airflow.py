@@ -14,10 +14,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tests.adapters.history.conftest import free_port
+from tests.end_to_end.browser import CHROMIUM, PATIENCE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[2]
 AIRFLOW = (sys.executable, "-m", "airflow")
@@ -149,6 +153,7 @@ class Run:
         self.airflow = airflow
         self.id = f"{dag_id}/{run_id}"
         self.path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
+        self.page = f"/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/approval/required_actions"
         self.form_path = f"{self.path}/taskInstances/approval/-1/hitlDetails"
 
     def state(self, task: str = "approval") -> str | None:
@@ -182,6 +187,24 @@ def start(airflow: Airflow, way: str, user: str, **conf: str) -> Run:
         return made if status == 200 else None
 
     return Run(airflow, dag_id, airflow.until(triggered)["dag_run_id"])
+
+
+@contextmanager
+def signed_in(airflow: Airflow, user: str) -> Iterator[Page]:
+    """A browser in which ``user`` has signed in."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1500, "height": 1100})
+        page.set_default_timeout(PATIENCE)
+        page.goto(airflow.url)
+        for field in ("username", "password"):
+            page.locator(f"input[name={field}]").fill(user)
+        page.locator("input[type=submit], button[type=submit]").first.click()
+        page.get_by_role("link", name="Dags").first.wait_for()
+        yield page
+        browser.close()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 if find_spec("airflow.providers.fab") is None:
     pytest.skip("apache-airflow-providers-fab is not installed: `make auth` runs these", allow_module_level=True)
 
-from tests.auth_managers.airflow import AIRFLOW, Airflow, Run, start, started
+from tests.auth_managers.airflow import AIRFLOW, Airflow, Run, signed_in, start, started
+from tests.end_to_end.browser import CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,27 @@ def test_neither_a_robot_nor_for_whom_it_asks_approves(airflow: Airflow) -> None
     assert run.answer("carol") == 200
     assert airflow.until(run.ended) == "success"
     assert recorded(airflow, run) == [("approved", "carol", None)]
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
+def test_in_the_browser_a_named_approver_approves_and_who_asked_does_not(airflow: Airflow, tmp_path: Path) -> None:
+    run = start(airflow, "by_name", "robot", requested_by="alice")
+    airflow.until(run.form)
+    for user in ("alice", "bob"):
+        with signed_in(airflow, user) as page:
+            page.goto(f"{airflow.url}{run.page}")
+            page.get_by_text("bob or carol, until").wait_for()
+            page.get_by_text("alice and robot cannot give it").wait_for()
+            if user == "bob":
+                page.get_by_role("textbox").last.fill("looks fine")
+            page.screenshot(path=tmp_path / f"{user}.png", full_page=True)
+            assert page.get_by_role("textbox").count() <= 2  # the reason, and perhaps a note
+            page.get_by_role("button", name="Approve").click()
+            page.get_by_text("Response received").wait_for()
+        if user == "alice":
+            airflow.until(run.form)
+    assert airflow.until(run.ended) == "success"
+    assert recorded(airflow, run) == [("approved", "bob", "looks fine")]
 
 
 def test_a_run_of_the_command_line_is_asked_for_by_the_person_that_it_names(airflow: Airflow) -> None:

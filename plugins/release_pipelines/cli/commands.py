@@ -75,7 +75,8 @@ def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_js
     running = addressed_release(history.running(app, environment), name)
     approvers, alone = (spec.production.approvers, spec.app.approval.self_approval) if spec else ([], False)
     who = Identity(id=by, name=by)  # it is not proven, and any name of a person will do
-    objection = refusal(kind, who, reason, running, approvers, alone)
+    asks = running is not None and history.waits_for_approval(running.id)
+    objection = refusal(kind, who, reason, running, approvers, alone, waits_for_approval=asks)
     if objection or running is None:
         fail(f"{app}: {objection}")
     command = history.answered(history.command(running.id, kind, by, reason or None), wait)

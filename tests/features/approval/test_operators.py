@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.providers.standard.triggers.hitl import HITLTrigger
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseNotifier, Param
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput, TaskDeferred
 
 from release_pipelines.adapters.history import HistoryUnavailable
@@ -241,7 +242,7 @@ def test_an_answer_of_somebody_else_opens_the_form_again(opened: list[str], opti
     event = {**said(option, user), "responded_by_user": {"id": "12", "name": user}}
     waits_again(event)
     assert len(opened) == 1
-    told = HistoryHook().history().release(RELEASE).events[-1]
+    told = [it for it in HistoryHook().history().release(RELEASE).events if it.kind == "not_counted"][-1]
     assert told.sentence == f"{user} answered `{option}`, which does not count: {user} {why}, bob or carol is expected."
 
 
@@ -387,3 +388,28 @@ async def test_a_form_that_nobody_answers_reminds(monkeypatch: pytest.MonkeyPatc
         remind_at=time.time() - 1,
     )
     assert (await anext(aiter(trigger.run()))).payload == {"remind": True}
+
+
+def test_an_approver_sees_that_nothing_will_be_measured(opened: list[str]) -> None:
+    history = HistoryHook().history()
+    history.begin("release_shop/hurried#0", "shop", "release_shop", "hurried", "1.1.0", "alice")
+    assert "will be measured" not in text_of()
+    history.command("release_shop/hurried#0", "promote", "bob", "hotfix")
+    operator = make()
+    operator.release = "release_shop/hurried#0"
+    with pytest.raises(TaskDeferred):
+        operator.execute(context())
+    assert (
+        "**Nothing of it will be measured:** it is to be promoted before its time, every hold ends at once (bob: hotfix)."
+        in str(operator.body)
+    )
+    assert HistoryHook().history().waits_for_approval("release_shop/hurried#0")
+
+
+def test_the_form_has_its_own_fields_only() -> None:
+    operator = make()
+    operator.params = ParamsDict({**operator.params, "version": Param("1.1.0", type="string")})  # as Airflow does it
+    assert list(operator.serialized_params) == ["reason"]
+    event = {**said("Reject", "bob"), "params_input": {"reason": "wrong prices"}}
+    with pytest.raises(AirflowFailException, match="bob rejected it: wrong prices"):
+        operator.execute_complete(context(), event)

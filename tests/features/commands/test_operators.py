@@ -16,7 +16,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.lease import LEASE_SECONDS, Lease
 from release_pipelines.features.commands.operators import AnsweringControlOperator, ReleaseControlOperator
 from release_pipelines.features.commands.triggers import RefusedTrigger
-from tests.fakes import GOOD, World, artifact
+from tests.fakes import GOOD, NEW, World, artifact
 from tests.features.helpers import Ti
 from tests.progression.helpers import released
 
@@ -167,3 +167,13 @@ def test_what_a_command_came_to_is_there_for_the_runs_note(world: World, tmp_pat
     )
     asked.execute({"ti": ti, "dag_run": SimpleNamespace(triggering_user_name="alice")})  # type: ignore[typeddict-item]
     assert ti.pushed["reason"].startswith("shop 1.1.0: pause by alice: Not answered yet")
+
+
+def test_nobody_promotes_behind_the_back_of_whoever_reads_the_form(world: World, tmp_path: Path) -> None:  # R10
+    release, history = begins("first"), HistoryHook().history()
+    history.record_event(release, "asked", "Asked whether 1.1.0 may go on.")
+    with pytest.raises(AirflowFailException, match="waits for its approval, and the form says what will be measured"):
+        control(tmp_path, "promote", by="bob")
+    assert control(tmp_path, "pause", by="bob")["by"] == "bob"
+    history.record_approval(release, NEW, "approved", "carol")
+    assert control(tmp_path, "promote", by="bob")["by"] == "bob"

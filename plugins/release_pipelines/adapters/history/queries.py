@@ -18,8 +18,9 @@ WENT_WRONG = (*WENT_BACK, "aborted")
 """Outcomes of a release that had begun to change something."""
 
 
-STARTED, EVIDENCE = "started", "evidence"
-"""Kinds of events that are read again: who started the run for whom, and what checks found about a digest."""
+STARTED, EVIDENCE, ASKED = "started", "evidence", "asked"
+"""Kinds of events that are read again: who started the run for whom, what checks found about a digest, and that the approval's form has
+opened."""
 
 
 def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, exists, func, select
 
 from release_pipelines.adapters.history.blame import stability_of
 from release_pipelines.adapters.history.errors import UnknownRelease, reachable
 from release_pipelines.adapters.history.queries import (
+    ASKED,
     EVIDENCE,
     artifact_in,
     fields,
@@ -88,6 +89,13 @@ class Questions:
                     for name, result in row.data.get("results", {}).items():
                         found[name] = Evidence(result=result, at=row.at, release=row.release_id)
         return found
+
+    def waits_for_approval(self, release_id: str) -> bool:
+        """Whether a release's approval is asked for, and nobody has answered yet."""
+        asked = exists().where(events.c.release_id == release_id, events.c.kind == ASKED)
+        answered = exists().where(approvals.c.release_id == release_id)
+        with self._read() as connection:
+            return bool(connection.scalar(select(asked & ~answered)))
 
     def approval(self, release_id: str) -> Approval | None:
         """The latest answer to a release's approval; None where there is none."""

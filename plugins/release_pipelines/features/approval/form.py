@@ -26,10 +26,12 @@ class Known:
 
     :param past: earlier releases of it that have ended, newest first.
     :param evidence: what checks found in them, by the checks' names.
+    :param hurried: who has asked to promote the release before its time, and why.
     """
 
     past: Sequence[Release] = ()
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    hurried: str | None = None
 
 
 def approval_form(
@@ -73,12 +75,10 @@ def approval_form(
         f"- `{artifact.digest}`",
         "",
         *_past(known.past, time_zone),
-        "| Check | Result |",
-        "| --- | --- |",
-        *(f"| {name} | {_cell(result)} |" for name, result in {**results, **(facts or {})}.items()),
-        "",
+        *_table({**results, **(facts or {})}),
         f"**How:** {plan}",
         "",
+        *_hurried(known.hurried),
         f"**Way back:** {way_back}.",
     ]
     if notes:
@@ -127,6 +127,20 @@ def _past(past: Sequence[Release], time_zone: str) -> list[str]:
     if len(past) > SHOWN_RELEASES:
         lines.append(f"- and {len(past) - SHOWN_RELEASES} times earlier")
     return [*lines, ""]
+
+
+def _table(results: Mapping[str, str | None]) -> list[str]:
+    rows = [f"| {name} | {_cell(result)} |" for name, result in results.items()]
+    return ["| Check | Result |", "| --- | --- |", *rows, ""] if rows else []
+
+
+def _hurried(who: str | None) -> list[str]:
+    if who is None:
+        return []
+    return [
+        f"**Nothing of it will be measured:** it is to be promoted before its time, every hold ends at once ({who}).",
+        "",
+    ]
 
 
 def _cell(result: str | None) -> str:

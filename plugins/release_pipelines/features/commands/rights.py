@@ -20,6 +20,8 @@ def refusal(
     running: Any,
     approvers: Sequence[str | Person],
     self_approval: bool,
+    *,
+    waits_for_approval: bool = False,
 ) -> str | None:
     """Why a command is refused, in one sentence; None if it is allowed.
 
@@ -29,6 +31,7 @@ def refusal(
     :param running: the app's running release (with ``version``, ``requester`` and ``started_by``); None if no release runs.
     :param approvers: who may approve releases to production.
     :param self_approval: whether the requester may approve.
+    :param waits_for_approval: whether its approval is asked for now, with a form that says what will be measured.
     """
     if kind not in COMMAND_KINDS:
         return f"There is no action `{kind}`: one of {', '.join(COMMAND_KINDS)} is expected."
@@ -42,4 +45,6 @@ def refusal(
         if not is_one_of(named, by if isinstance(by, Identity) else Identity(name=by)):
             who = in_words(named, "an approver who did not ask for the release")
             return f"{by} may not {kind} {running.version}, because it shortens its checks: {who} may."
+    if kind == "promote" and waits_for_approval:
+        return f"{running.version} waits for its approval, and the form says what will be measured: promote it when that is given."
     return None

@@ -54,6 +54,7 @@ class Facts(Value):
     undone: str | None = None
     not_checked: str | None = None
     hurried: list[str] = Field(default_factory=list, description="Who cut a hold short, in sentences")
+    unmeasured: list[str] = Field(default_factory=list, description="Stages that ended so without a measurement")
 
 
 def outcome_of(facts: Facts) -> tuple[Outcome, str]:
@@ -74,9 +75,11 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
                 else ""
             )
             hurried = "".join(f" {sentence.rstrip('.')}." for sentence in facts.hurried)
+            unmeasured = f" Not measured: {', '.join(facts.unmeasured)}." if facts.unmeasured else ""
+            held = "" if facts.unmeasured else " and held"
             return (
                 "released",
-                f"Released {facts.version}: it serves all traffic in {facts.production} and held.{hurried}{checked}",
+                f"Released {facts.version}: it serves all traffic in {facts.production}{held}.{hurried}{unmeasured}{checked}",
             )
         why = "it was marked as complete by hand, and was never promoted"
     if not touched(state("deploy")) or not facts.deployed:

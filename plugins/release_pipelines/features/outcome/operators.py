@@ -155,6 +155,7 @@ class RecordOutcomeOperator(ReleaseOperator):
         critical = ("plan", "prepare", "switch", "verify")
         failed_rollback = next((self.roles[it] for it in critical if states[self.roles[it]] == "failed"), None)
         owner = self._pull(context, self.roles["plan"], TAKEN_OVER)
+        hurried = self._hurried(release) if release and promoted else []
         return Facts(
             version=preflight.get("version") or str(params.get("version") or "unknown"),
             production=self.production,
@@ -175,8 +176,20 @@ class RecordOutcomeOperator(ReleaseOperator):
             rollback_reason=self._pull(context, failed_rollback, REASON) if failed_rollback else None,
             aborted=self._pull(context, failed, ABORTED) if failed else None,
             taken_over=self._who(owner) if owner else None,
-            hurried=self._hurried(release) if release and promoted else [],
+            hurried=hurried,
+            unmeasured=self._unmeasured(context) if hurried else [],
         )
+
+    def _unmeasured(self, context: Context) -> list[str]:
+        """Names of the stages that ended without any number about the version."""
+        names = {it.name for it in stages(self.spec) if isinstance(it, Stage)}
+        found = []
+        for task_id in self.tasks:
+            name, said = task_id.rpartition(".")[2], self._pull(context, task_id)
+            numbers = said.get("metrics") or [] if isinstance(said, dict) else []
+            if name in names and isinstance(said, dict) and all(it.get("value") is None for it in numbers):
+                found.append(name)
+        return found
 
     def _verdict(self, context: Context, failed: str | None) -> Any:
         """The failed task's verdict, else that of the stage before it: its weight says how far the version had come."""

@@ -9,6 +9,7 @@ from release_pipelines.airflow.ending import noted
 from release_pipelines.airflow.evidence import record_evidence
 from release_pipelines.airflow.operator import as_value, explained, history_of, judging_arguments
 from release_pipelines.core.model.artifact import Artifact
+from release_pipelines.core.model.command import given_by
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
@@ -50,7 +51,14 @@ class ReleaseApprovalOperator(AskingOperator):
             history = history_of(context, self.release, artifact)
             record_evidence(history, self.release, artifact.digest, self.evidence)
             same = (artifact.app, artifact.digest, self.release)
-            self.known = Known(past=history.past_of(*same), evidence=history.evidence_of(*same))
+            promote = next((it for it in history.commands(self.release) if it.kind == "promote"), None)
+            self.known = Known(
+                past=history.past_of(*same),
+                evidence=history.evidence_of(*same),
+                hurried=given_by(promote) if promote else None,
+            )
+            if not history.waits_for_approval(self.release):
+                history.record_event(self.release, "asked", f"Asked whether {artifact.version} may go on.")
 
     def form(self, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> tuple[str, str]:
         """What changes, with the evidence."""

@@ -86,6 +86,7 @@ class AskingOperator(ApprovalOperator):
         )
         params = {WHY: words, **(kwargs.pop("params", None) or {})}
         super().__init__(fail_on_reject=True, response_timeout=timedelta(seconds=wait), params=params, **kwargs)
+        self.fields = tuple(params)
         self.target = target
         self.artifact = artifact
         self.approvers = [Person.model_validate(it) if isinstance(it, dict) else it for it in approvers]
@@ -94,6 +95,11 @@ class AskingOperator(ApprovalOperator):
         self.wait = wait
         self.release = release
         self.time_zone = time_zone
+
+    @property
+    def serialized_params(self) -> dict[str, dict[str, Any]]:
+        """The form's fields. When a task runs, Airflow adds those of the DAG's own form, which are nobody's business here."""
+        return {name: it for name, it in super().serialized_params.items() if name in self.fields}
 
     def form(self, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> tuple[str, str]:
         """The question's subject and text.
@@ -295,7 +301,7 @@ class AskingOperator(ApprovalOperator):
     def _decided(self, context: Context, event: dict[str, Any], artifact: Artifact, preflight: dict[str, Any]) -> Any:
         asked, by, why = who_asked(preflight), responder(event), words_in(event)
         given = event.get("params_input") or {}
-        kept = {key: why if key == WHY else given.get(key) for key in self.params} if given else {}
+        kept = {key: why if key == WHY else given.get(key) for key in self.fields} if given else {}
         name = by.name or by.id
         try:
             super().execute_complete(context, {**event, "params_input": kept})

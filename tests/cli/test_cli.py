@@ -48,6 +48,15 @@ def test_programs_get_all_that_happened() -> None:
     assert oldest["started"].endswith("+00:00")
 
 
+def test_who_rejected_a_release_is_in_the_list(tmp_path: Path) -> None:  # R10
+    history = open_history(f"sqlite:///{tmp_path}/history.db")
+    history.begin("release_shop/three#0", "shop", "release_shop", "three", "1.3.0", "ann")
+    history.record_approval("release_shop/three#0", digest("b"), "rejected", "carol", "wrong prices")
+    newest = json.loads(run(app, ["history", "shop", "--json"]).stdout)[0]
+    assert (newest["version"], newest["approver"]) == ("1.3.0", "carol")
+    assert history.releases("shop")[0].approver == "carol"
+
+
 def test_people_get_a_table_of_one_app() -> None:
     said = run(app, ["history", "shop"]).stdout
     assert "rolled_back" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from release_pipelines.core.approvers import id_of, in_words, words_of
@@ -63,9 +64,9 @@ def _has_own_rule(path: str) -> bool:
         return False
     try:
         from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
-        from airflow.sdk.module_loading import import_string
 
-        own = import_string(path).is_authorized_hitl_task
+        module, _, name = path.rpartition(".")
+        own = getattr(import_module(module), name).is_authorized_hitl_task
     except Exception:  # it is installed where the API server runs, and need not be here
         return False
     return own is not BaseAuthManager.is_authorized_hitl_task

@@ -14,6 +14,7 @@ APPROVER = (
     "(SELECT a.\"by\" FROM release_approvals a WHERE a.release_id = r.id AND a.decision IN ('approved', 'rejected') "
     "ORDER BY a.decision, a.id DESC LIMIT 1)"
 )
+"""Who approved it; where nobody did, who rejected it: in the alphabet approved comes first."""
 STARTED = "(SELECT e.data FROM release_events e WHERE e.release_id = r.id AND e.kind = 'started' ORDER BY e.id LIMIT 1)"
 
 

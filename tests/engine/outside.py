@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from typing import Any, Literal
 
+from release_pipelines.adapters.metrics.sources._counters import LABEL
 from release_pipelines.core.errors import MetricsUnavailable, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.command import Command, CommandKind
@@ -171,12 +174,19 @@ class Metrics:
         return self._value(promql, at - EPOCH) - self._value(promql, max(0.0, at - EPOCH - 10))
 
     async def series(self, promql: str, start: float, end: float, step: float) -> list[dict[str, float]]:
-        """Raw counters."""
+        """Raw counters, several in one question."""
         from tests.engine.virtual import EPOCH
 
         there = await self._asked()
-        moments = range(round((end - start) / step) + 1)
-        return [{"all": self._value(promql, start - EPOCH + n * step)} if there else {} for n in moments]
+        counters = re.findall(r'label_replace\((.*?), "release_pipelines_counter", "(.*?)"', promql)
+        return [
+            {
+                json.dumps({LABEL: counter}): self._value(text, start - EPOCH + n * step)
+                for text, counter in counters
+                if there
+            }
+            for n in range(round((end - start) / step) + 1)
+        ]
 
 
 class People:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from release_pipelines.adapters.metrics.sources._counters import in_one_query
 from release_pipelines.adapters.metrics.sources._requests import requests_to
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.target import RouterSettings, Target, Workload
@@ -218,8 +219,9 @@ def test_requests_of_a_track_are_counted_once_and_failed_ones_are_known(case: st
         tmp_path,
         series,
         {
-            f"sum({counter.part})": 300.0 * bad,
-            f"sum({counter.total})": 300.0 * total,
+            f"sum({in_one_query({'bad': (counter.part, 300)})})": 300.0 * bad,
+            f"sum({in_one_query({'all': (counter.total, 0)})})": 300.0 * total,
+            f"sum({in_one_query({'bad': (counter.part, 300), 'all': (counter.total, 300)})})": 300.0 * (bad + total),
             query.bad: 60.0 * bad,
             query.total: 60.0 * total,
         },

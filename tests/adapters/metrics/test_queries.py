@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.adapters.metrics.sources._counters import Counter, growth
+from release_pipelines.adapters.metrics.sources._counters import Counter, growth, in_one_query
 from release_pipelines.adapters.metrics.sources._requests import Requests, requests_to
 from release_pipelines.adapters.metrics.sources.memory import memory_bytes
 from release_pipelines.core.model.analysis import Analysis, Metric
@@ -274,6 +274,8 @@ def test_prometheus_can_read_every_query(tmp_path):
         for metric in READY_MADE:
             query = queries(target(router, selector='cluster="eu"'), metric, "canary", 2.5)
             written += [text for text in (query.bad, query.total, query.value) if text]
+            if found := counter(target(router, selector='cluster="eu"'), metric, "canary"):
+                written.append(in_one_query({"all": (found.total, 300), "part": (found.part, 0)}))
     rules = "".join(f"  - record: rule:{n}\n    expr: |\n      {text}\n" for n, text in enumerate(written))
     (tmp_path / "rules.yml").write_text(f"groups:\n- name: all\n  rules:\n{rules}")
     checked = subprocess.run(["promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True)
@@ -289,10 +291,10 @@ def test_raw_counters_are_selected_by_track():
     service = 'service="storefront-production-canary@redis"'
     requests, seconds = "traefik_service_requests_total", "traefik_service_request_duration_seconds"
     assert counter(target(), ERRORS, "canary") == Counter(
-        f"{requests}{{{service}}}", f'{requests}{{{service},code=~"5..|499"}}', part_is_good=False
+        (f"{requests}{{{service}}}",), (f'{requests}{{{service},code=~"5..|499"}}',), part_is_good=False
     )
     assert counter(target(), SLOW, "canary") == Counter(
-        f"{seconds}_count{{{service}}}", f'{seconds}_bucket{{{service},le="0.5"}}', part_is_good=True
+        (f"{seconds}_count{{{service}}}",), (f'{seconds}_bucket{{{service},le="0.5"}}',), part_is_good=True
     )
 
 
@@ -300,9 +302,10 @@ def test_raw_counters_are_the_ones_that_the_queries_count():
     for router, metric in product(("traefik", "gateway_api", "istio"), (ERRORS, SLOW)):
         found, query = counter(target(router), metric, "canary"), queries(target(router), metric, "canary", 30)
         assert found
-        assert f"increase({found.total}[30s])" in (query.total or "")
-        for part in found.part.split(" or "):
-            assert f"increase({part}[30s])" in (query.bad or "")
+        for text in found.total:
+            assert f"increase({text}[30s])" in (query.total or "")
+        for text in found.part:
+            assert f"increase({text}[30s])" in (query.bad or "")
 
 
 def test_what_no_proxy_counts_has_no_raw_counter():
@@ -318,6 +321,7 @@ def test_growth_counts_every_event_once_whatever_is_reset_and_whenever_it_is_rea
     resets = data.draw(st.lists(st.tuples(st.integers(0, len(increments) - 1), st.integers(1, length)), max_size=3))
     values = dict.fromkeys(map(str, range(len(increments))), 0.0)
     known: dict[str, float] = {}
+    before: dict[str, float] = {}
     counted = events = 0.0
     for tick in range(length):
         for n, steps in enumerate(increments):
@@ -328,20 +332,27 @@ def test_growth_counts_every_event_once_whatever_is_reset_and_whenever_it_is_rea
                 values[str(n)] = 0.0
             values[str(n)] += more
             events += more
-        counted += growth(known, values, born_at_zero=True)
-        known.update(values)
+        counted += growth(known, before, values, born_at_zero=True)
+        before = dict(values)
     assert counted == events
 
 
 def test_a_series_that_only_becomes_known_is_no_jump():
-    assert growth({}, {"a": 1000.0}, born_at_zero=False) == 0
-    assert growth({}, {"a": 3.0}, born_at_zero=True) == 3
-    assert growth({"a": 1000.0}, {"a": 1007.0, "b": 2.0}, born_at_zero=True) == 9
+    assert growth({}, {}, {"a": 1000.0}, born_at_zero=False) == 0
+    assert growth({}, {}, {"a": 3.0}, born_at_zero=True) == 3
+    assert growth({"a": 1000.0}, {"a": 1000.0}, {"a": 1007.0, "b": 2.0}, born_at_zero=True) == 9
 
 
 def test_a_series_that_fell_counts_from_zero_again():
-    assert growth({"a": 1000.0}, {"a": 4.0}, born_at_zero=False) == 4
+    assert growth({"a": 1000.0}, {"a": 1000.0}, {"a": 4.0}, born_at_zero=False) == 4
+    assert growth({"a": 10.0}, {"a": 10.0}, {"a": 8.0}, born_at_zero=False) == 8
+
+
+def test_a_series_that_another_replica_has_not_seen_so_far_waits_until_it_has():
+    known = {"a": 1000.0}
+    assert growth(known, {"a": 940.0}, {"a": 990.0}, born_at_zero=False) == 0
+    assert growth(known, {"a": 990.0}, {"a": 1020.0}, born_at_zero=False) == 20
 
 
 def test_a_series_that_is_gone_adds_nothing():
-    assert growth({"a": 1000.0, "b": 5.0}, {"b": 6.0}, born_at_zero=True) == 1
+    assert growth({"a": 1000.0, "b": 5.0}, {"a": 1000.0, "b": 5.0}, {"b": 6.0}, born_at_zero=True) == 1

@@ -29,6 +29,7 @@ class RouteNote(Stored):
     step: str | None = None
     traffic: Traffic | None = Field(None, description="What the release wants: another split in the route is drift")
     started_at: float | None = Field(None, description="Unix time at which this step's traffic was accepted: its clock")
+    served_since: float | None = Field(None, description="Unix time at which the release's first step got its traffic")
     paused_at: float | None = Field(None, description="Unix time since which a person has stopped the step's clock")
     paused_for: float = Field(0, description="Seconds of pauses that have ended")
     verdict: Verdict | None = None

@@ -61,6 +61,7 @@ class Measuring:
     :param memory: the source's own, from one call to the next in this stage; empty after a restart.
     :param longest: seconds that such a stage may take, with its patience.
     :param open_client: opens the service of a source that asks another one; None: nobody does.
+    :param served_since: Unix time in seconds at which the track got its first requests in this release; None: at the stage's start.
     """
 
     target: Target
@@ -74,6 +75,7 @@ class Measuring:
     memory: dict[Any, Any] = field(default_factory=dict)
     longest: float = math.inf
     open_client: OpenClient | None = None
+    served_since: float | None = None
 
 
 @runtime_checkable

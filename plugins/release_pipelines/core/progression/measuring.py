@@ -59,11 +59,14 @@ class Measurer:
         """How many samples there are."""
         return len(self._samples)
 
-    async def take(self, platform: Platform, started_at: float, until: float) -> None:
+    async def take(
+        self, platform: Platform, started_at: float, until: float, served_since: float | None = None
+    ) -> None:
         """Take what is due up to ``until`` and not there yet.
 
         :param started_at: Unix time in seconds at which the stage's traffic was accepted.
         :param until: Unix time in seconds.
+        :param served_since: Unix time in seconds at which the track got its first requests in this release; None: at ``started_at``.
         """
         due = ticks(started_at, self.analysis.interval, until, self._taken_up_to)
         if not due:
@@ -76,12 +79,18 @@ class Measurer:
             self._taken_up_to = due[-1]
             return
         await asyncio.gather(
-            *(self._take(metric, platform, service, started_at, due) for metric in self.analysis.metrics)
+            *(self._take(metric, platform, service, started_at, due, served_since) for metric in self.analysis.metrics)
         )
         self._taken_up_to = due[-1]
 
     async def _take(
-        self, metric: Metric, platform: Platform, service: MetricsService, started_at: float, due: list[float]
+        self,
+        metric: Metric,
+        platform: Platform,
+        service: MetricsService,
+        started_at: float,
+        due: list[float],
+        served_since: float | None,
     ) -> None:
         missing = [tick for tick in due if (metric.name, tick) not in self._samples]
         if not missing:
@@ -97,6 +106,7 @@ class Measurer:
             service=service,
             memory=self._memory[metric.name],
             open_client=self._open_client,
+            served_since=served_since,
         )
         try:
             samples = await source_of(metric).samples(measuring, missing)

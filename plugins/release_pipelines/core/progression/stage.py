@@ -100,9 +100,8 @@ class StageProgression:
 
     async def _repeat(self, note: RouteNote, verdict: Verdict) -> dict[str, Any]:
         """The event of a verdict from before a restart, with the same measurements."""
-        measurer = self.watch.measurer
         since = note.model_copy(update={"started_at": note.started_at or verdict.decided_at})
-        await measurer.take(self.context.platform, self.watch.measured_from(since), verdict.decided_at)
+        await self.watch.measure(since, verdict.decided_at)
         abort = (await self.context.commands.state()).abort
         if is_abort_verdict(verdict, abort):
             await self.watch.restore_stable()
@@ -121,11 +120,13 @@ class StageProgression:
                 return not_ready
             if failed := await self._failed_meanwhile():
                 return failed
+            now = time.time()
             started = note.followed_by(
                 release=context.release,
                 step=self.stage.name,
                 traffic=traffic,
-                started_at=time.time(),
+                started_at=now,
+                served_since=(note.served_since if note.release == context.release else None) or now,
                 evidence=evidence_before(note, context.release),
             )
             if await reached(lambda: context.platform.split(context.target, traffic, started, context.fence)):  # noqa: B023

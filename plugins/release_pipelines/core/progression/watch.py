@@ -216,8 +216,12 @@ class StageWatch:
         :param earliest: Unix time in seconds at which the hold may end; infinite: only a failing verdict ends it.
         :param latest: Unix time in seconds at which the hold ends.
         """
-        await self.measurer.take(self.context.platform, self.measured_from(note), time.time())
+        await self.measure(note, time.time())
         return self._verdict(note, earliest, latest)
+
+    async def measure(self, note: RouteNote, until: float) -> None:
+        """Take the measurements that are due up to ``until`` (Unix time in seconds)."""
+        await self.measurer.take(self.context.platform, self.measured_from(note), until, note.served_since)
 
     def measured_from(self, note: RouteNote) -> float:
         """Unix time in seconds from which on the version is measured: new replicas may be cold before."""
@@ -225,8 +229,7 @@ class StageWatch:
 
     async def judge_now(self, note: RouteNote) -> Verdict:
         """The verdict if the hold ended now."""
-        take = self.measurer.take(self.context.platform, self.measured_from(note), time.time())
-        await first_of(take, asyncio.sleep(HURRY_SECONDS))
+        await first_of(self.measure(note, time.time()), asyncio.sleep(HURRY_SECONDS))
         verdict = self._verdict(note, -math.inf, -math.inf)
         assert verdict is not None  # noqa: S101 - a hold that is over always has a verdict
         return verdict

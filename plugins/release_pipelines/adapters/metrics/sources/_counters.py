@@ -1,20 +1,27 @@
-"""Raw counters: every event once, whatever is reset, appears late or could not be asked."""
+"""Raw counters: every event once, whatever is reset, appears late, missed a scrape, is answered by another replica or by nobody."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from release_pipelines.core.promql import duration, escaped
+
 Series = Mapping[str, float]
-"""Values of a selector's series at one moment, by labels."""
+"""Values of a counter's series at one moment, by labels."""
+ByCounter = Mapping[str, Series]
+"""The same of several counters, by their names."""
+LABEL = "release_pipelines_counter"
+"""The label that says which of several counters in one answer a series belongs to."""
 
 
 class Counter(NamedTuple):
-    """Two selectors of raw counters whose growth is counted exactly, series by series."""
+    """Selectors of raw counters whose growth is counted exactly, series by series."""
 
-    total: str
-    """All events."""
-    part: str
+    total: tuple[str, ...]
+    """All events; no two of them have a series in common."""
+    part: tuple[str, ...]
     """Bad ones; or good ones, where ``part_is_good``."""
     part_is_good: bool
 
@@ -28,29 +35,61 @@ class Known(NamedTuple):
     part: dict[str, float]
 
 
-def growth(known: Series, now: Series, *, born_at_zero: bool) -> float:
-    """Events between two looks at a counter's series.
+def in_one_query(counters: Mapping[str, tuple[tuple[str, ...], float]]) -> str:
+    """PromQL that gives all series of several counters, each with the counter's name as a label more.
 
-    A series that fell was reset, and counts from 0 again; one that is gone adds nothing.
+    One question has one answer, and so one replica's numbers: of several behind one address each was scraped at moments of its own.
+
+    :param counters: names to selectors, and to the seconds that a series may have missed its scrapes; 0: none.
+    """
+    texts = []
+    for name, (selectors, look_back) in counters.items():
+        for n, selector in enumerate(selectors):
+            # A scrape that fails ends a series at once; what it last was is found in a range.
+            seen = f"last_over_time({selector}[{duration(look_back)}])" if look_back >= 1 else selector
+            texts.append(f'label_replace({seen}, "{LABEL}", "{escaped(f"{name} {n}")}", "", "")')
+    return " or ".join(texts)
+
+
+def by_counter(series: Series) -> ByCounter:
+    """The series of one moment of such an answer, by the names of their counters."""
+    found: dict[str, dict[str, float]] = {}
+    for labels, value in series.items():
+        name = json.loads(labels).get(LABEL, "").rpartition(" ")[0]
+        found.setdefault(name, {})[labels] = value
+    return found
+
+
+def growth(known: dict[str, float], before: Series, now: Series, *, born_at_zero: bool) -> float:
+    """Events between two looks at a counter's series; ``known`` is brought up to date.
+
+    A series that fell was reset, and counts from 0 again; one that is gone adds nothing. One that is a little behind what is known, but has
+    not fallen in this answer, is told by another replica that scraped earlier: that counts nothing, and what is known stays.
 
     :param known: each series' last known value.
+    :param before: the values of the moment before, in the same answer.
     :param born_at_zero: a series that was not there before began at 0; else it only becomes known.
     """
     grown = 0.0
     for name, value in now.items():
-        before = known.get(name)
-        if before is None:
+        last = known.get(name)
+        if last is None:
             grown += value if born_at_zero else 0.0
+        elif value >= last:
+            grown += value - last
+        elif value < before.get(name, -1.0) or value < last / 2:
+            grown += value
         else:
-            grown += value - before if value >= before else value
+            continue
+        known[name] = value
     return grown
 
 
 def counted(
     counter: Counter,
     known: Known | None,
-    totals: list[dict[str, float]],
-    parts: list[dict[str, float]],
+    totals: Sequence[tuple[Series, Series]],
+    parts: Sequence[tuple[Series, Series]],
     due: list[float],
     *,
     served_before: bool,
@@ -59,26 +98,21 @@ def counted(
 
     What a moment that could not be asked about had counts in the next one.
 
-    :param known: what was read last; None: nothing, and the first values are those of the stage's start.
-    :param totals: values of all events, for every moment after ``known``; so ``parts``, for the part.
+    :param known: what was read last; None: nothing.
+    :param totals: values of all events at every moment after that, or after the stage's start: at the moment before it in the same
+        answer, and then; so ``parts``, for the part.
     :param served_before: whether the track had traffic before this stage. A version that has just got its first traffic counts
         from 0. Of one that served all the time a series that appears late is no jump, unless the others were there already: then
         it is a first error, say.
     """
-    if known is None:
-        total, part = dict(totals[0]), dict(parts[0])
-        totals, parts = totals[1:], parts[1:]
-    else:
-        total, part = dict(known.total), dict(known.part)
+    total, part = (dict(known.total), dict(known.part)) if known else (dict(totals[0][0]), dict(parts[0][0]))
     unasked = len(totals) - len(due)
     born = not served_before or bool(total)
     counts: list[tuple[float | None, float | None]] = []
     carried_bad = carried = 0.0
-    for n, (now_total, now_part) in enumerate(zip(totals, parts, strict=True)):
-        grown = growth(total, now_total, born_at_zero=born)
-        grown_part = growth(part, now_part, born_at_zero=born)
-        total.update(now_total)
-        part.update(now_part)
+    for n, (of_total, of_part) in enumerate(zip(totals, parts, strict=True)):
+        grown = growth(total, *of_total, born_at_zero=born)
+        grown_part = growth(part, *of_part, born_at_zero=born)
         born = born or bool(total)
         unknown = counter.part_is_good and not part and grown > 0  # no bucket ends at the bound
         bad = max(0.0, grown - grown_part) if counter.part_is_good else min(grown_part, grown)

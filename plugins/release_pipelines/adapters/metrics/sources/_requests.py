@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from release_pipelines.adapters.metrics.sources._counters import Counter, counted
+from release_pipelines.adapters.metrics.prometheus import MOMENTS
+from release_pipelines.adapters.metrics.sources._counters import ByCounter, Counter, by_counter, counted, in_one_query
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.measurement import MetricQuery, Sample
 from release_pipelines.core.model.mistake import Mistake
@@ -20,7 +22,7 @@ from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.ports.metrics import METRIC_DIALECTS, Lack, Measuring, MetricDialect, Place, RequestMetrics
 from release_pipelines.core.ports.router import router_of
-from release_pipelines.core.promql import PromQLSource, duration, sample_of
+from release_pipelines.core.promql import LOOK_BACK, PromQLSource, duration, sample_of
 
 
 class Requests(PromQLSource):
@@ -84,13 +86,20 @@ class Requests(PromQLSource):
             or requests_to(measuring.target, measuring.track) is None
         ):
             return await super().samples(measuring, due)
-        tracks: list[Track] = [measuring.track, *([measuring.beside] if measuring.beside else [])]
-        # All answers before anything is counted: an error counts nothing twice, and loses nothing.
-        answers = await asyncio.gather(*(self._values(measuring, track, due) for track in tracks))
+        looks = await self._looks(measuring, due)
         counts = []
-        for track, (counter, totals, parts) in zip(tracks, answers, strict=True):
+        for track in _tracks(measuring):
+            totals, parts = (
+                [(before.get(f"{track} {what}", {}), now.get(f"{track} {what}", {})) for before, now in looks]
+                for what in ("all", "part")
+            )
             found, known = counted(
-                counter, measuring.memory.get(track), totals, parts, due, served_before=track == "stable"
+                self._counter(measuring, track),
+                measuring.memory.get(track),
+                totals,
+                parts,
+                due,
+                served_before=track == "stable",
             )
             measuring.memory[track] = known
             counts.append(found)
@@ -102,20 +111,45 @@ class Requests(PromQLSource):
             samples.append(sample)
         return samples
 
-    async def _values(
-        self, measuring: Measuring, track: Track, due: list[float]
-    ) -> tuple[Counter, list[dict[str, float]], list[dict[str, float]]]:
-        """All events and their part, at every tick from the last one that is known, or from the stage's start."""
+    async def _looks(self, measuring: Measuring, due: list[float]) -> list[tuple[ByCounter, ByCounter]]:
+        """Every moment since the last one that is known, or since the stage's start, each with the one before it in the same answer.
+
+        All of them before anything is counted: an error counts nothing twice, and loses nothing.
+        """
+        interval, known = measuring.analysis.interval, measuring.memory.get(measuring.track)
+        start = known.at if known else measuring.started_at
+        steps = round((due[-1] - start) / interval)
+        counters = {}
+        for track in _tracks(measuring):
+            counter, seconds = self._counter(measuring, track), _look_back(measuring, track)
+            counters |= {f"{track} all": (counter.total, seconds), f"{track} part": (counter.part, seconds)}
+        query, most = in_one_query(counters), MOMENTS - 1
+        answers = await asyncio.gather(
+            *(
+                measuring.service.series(
+                    query, start + first * interval, start + min(first + most, steps) * interval, interval
+                )
+                for first in range(0, steps, most)
+            )
+        )
+        return [pair for answer in answers for pair in pairwise(map(by_counter, answer))]
+
+    def _counter(self, measuring: Measuring, track: Track) -> Counter:
         requests = requests_to(measuring.target, track)
         assert requests is not None  # noqa: S101 - the router counts the other track's requests, so it counts these
-        counter = self.counter(requests, measuring.metric)
-        interval, known = measuring.analysis.interval, measuring.memory.get(track)
-        start = known.at + interval if known else measuring.started_at
-        totals, parts = await asyncio.gather(
-            measuring.service.series(counter.total, start, due[-1], interval),
-            measuring.service.series(counter.part, start, due[-1], interval),
-        )
-        return counter, totals, parts
+        return self.counter(requests, measuring.metric)
+
+
+def _tracks(measuring: Measuring) -> list[Track]:
+    return [measuring.track, *([measuring.beside] if measuring.beside else [])]
+
+
+def _look_back(measuring: Measuring, track: Track) -> float:
+    """Seconds that a series may have missed its scrapes: not so many that it is an earlier release's, which counted for itself."""
+    if track == "stable":
+        return LOOK_BACK
+    served = measuring.started_at - (measuring.served_since or measuring.started_at)
+    return min(LOOK_BACK, max(0.0, served))
 
 
 def requests_to(target: Target, track: Track) -> RequestMetrics | None:

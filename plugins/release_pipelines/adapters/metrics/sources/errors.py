@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from release_pipelines.adapters.metrics.sources._counters import Counter
-from release_pipelines.adapters.metrics.sources._requests import Requests, increase, union
+from release_pipelines.adapters.metrics.sources._requests import Requests, increase
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.ports.metrics import RequestMetrics
 
@@ -15,7 +15,7 @@ class Errors(Requests):
         return "error rate"
 
     def counter(self, requests: RequestMetrics, metric: Metric) -> Counter:
-        return Counter(union(requests.all_requests), union(requests.failed_requests), part_is_good=False)
+        return Counter(tuple(requests.all_requests), tuple(requests.failed_requests), part_is_good=False)
 
     def bad(self, requests: RequestMetrics, metric: Metric, window: str) -> str:
         # No failed request means no series.

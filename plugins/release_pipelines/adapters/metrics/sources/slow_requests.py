@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from release_pipelines.adapters.metrics.sources._counters import Counter
-from release_pipelines.adapters.metrics.sources._requests import Requests, dialect_of, increase, requests_to, union
+from release_pipelines.adapters.metrics.sources._requests import Requests, dialect_of, increase, requests_to
 from release_pipelines.adapters.metrics.sources._stable import lack_of_bucket
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.mistake import Mistake
@@ -37,7 +37,7 @@ class SlowRequests(Requests):
         return [*lacks, lack] if lack else lacks
 
     def counter(self, requests: RequestMetrics, metric: Metric) -> Counter:
-        return Counter(union(_all(requests)), union(_fast(requests, metric)), part_is_good=True)
+        return Counter(tuple(_all(requests)), tuple(_fast(requests, metric)), part_is_good=True)
 
     def bad(self, requests: RequestMetrics, metric: Metric, window: str) -> str:
         # A bucket that does not exist leaves the answer empty, which is inconclusive and must stay so.

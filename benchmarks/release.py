@@ -77,13 +77,19 @@ class Metrics:
 
     async def _range(self, request: web.Request) -> web.Response:
         given: Any = await request.post()
-        found = re.search(r'service="(.+)-production-(\w+)@redis"', given["query"])
-        assert found
-        traffic, at, values = self.traffic[found[1]], float(given["start"]), []
-        while at <= float(given["end"]):
-            values.append([at, str(traffic.count(found[2], at, bad="5.." in given["query"]))])
-            at += float(given["step"])
-        data = {"resultType": "matrix", "result": [{"metric": {}, "values": values}]}
+        from release_pipelines.adapters.metrics.sources._counters import LABEL
+        from tests.fakes import counters_in
+
+        start, step = float(given["start"]), float(given["step"])
+        moments = [start + n * step for n in range(round((float(given["end"]) - start) / step) + 1)]
+        result = []
+        for text, counter in counters_in(given["query"]):
+            found = re.search(r'service="(.+)-production-(\w+)@redis"', text)
+            assert found
+            traffic, bad = self.traffic[found[1]], "5.." in text
+            values = [[at, str(traffic.count(found[2], at, bad=bad))] for at in moments]
+            result.append({"metric": {LABEL: counter}, "values": values})
+        data = {"resultType": "matrix", "result": result}
         return web.json_response({"status": "success", "data": data})
 
 

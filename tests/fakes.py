@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from release_pipelines.adapters.metrics.sources._counters import LABEL
 from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError
 from release_pipelines.core.guard import refuse_unready
 from release_pipelines.core.model.artifact import Artifact
@@ -265,6 +267,11 @@ class FakePlatform:
         return "1 passed"
 
 
+def counters_in(promql: str) -> list[tuple[str, str]]:
+    """The selectors in a question for several raw counters, each with the name of its counter."""
+    return re.findall(rf'label_replace\((.*?), "{LABEL}", "(.*?)"', promql)
+
+
 class FakePrometheus:
     """A local HTTP service that answers instant queries and ranges of raw counters: by default no errors in many requests.
 
@@ -320,11 +327,16 @@ class FakePrometheus:
         given, query = await self._asked(request, "end")
         if self.away:
             return web.Response(status=503, text="upstream connect error")
-        at, values = float(given["start"]), []
-        while at <= float(given["end"]):
-            values.append([at, str(round(self._share(query) * self.rate * (at - 1_767_225_600)))])
-            at += float(given["step"])
-        result = [] if self.total is None else [{"metric": {}, "values": values}]
+        start, step = float(given["start"]), float(given["step"])
+        moments = [start + n * step for n in range(round((float(given["end"]) - start) / step) + 1)]
+        result = [
+            {
+                "metric": {LABEL: counter},
+                "values": [[at, str(round(self._share(text) * self.rate * (at - 1_767_225_600)))] for at in moments],
+            }
+            for text, counter in counters_in(query)
+            if self.total is not None
+        ]
         return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
     def _value(self, query: str) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from typing import Any, Literal
 
 from release_pipelines.adapters.metrics.sources._counters import LABEL
@@ -15,7 +14,7 @@ from release_pipelines.core.model.observation import Observed, TrackStatus
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Traffic
 from tests.engine.virtual import Clock
-from tests.fakes import GOOD, NEW, FakePlatform, World, artifact
+from tests.fakes import GOOD, NEW, FakePlatform, World, artifact, counters_in
 
 Measured = Literal["good", "bad", "none", "error", "hang"]
 
@@ -178,11 +177,10 @@ class Metrics:
         from tests.engine.virtual import EPOCH
 
         there = await self._asked()
-        counters = re.findall(r'label_replace\((.*?), "release_pipelines_counter", "(.*?)"', promql)
         return [
             {
                 json.dumps({LABEL: counter}): self._value(text, start - EPOCH + n * step)
-                for text, counter in counters
+                for text, counter in counters_in(promql)
                 if there
             }
             for n in range(round((end - start) / step) + 1)

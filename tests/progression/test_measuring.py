@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import re
 from itertools import accumulate
 
 import pytest
@@ -17,7 +16,7 @@ from release_pipelines.core.errors import MetricsUnavailable
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.progression.measuring import Measurer
-from tests.fakes import World, target
+from tests.fakes import World, counters_in, target
 
 BEGAN = 1_800_000_000.0
 Series = list[dict[str, float]]
@@ -51,7 +50,7 @@ class Counters:
     def at(self, promql: str, moment: int) -> dict[str, float]:
         """What a question for several counters finds at one moment."""
         found: dict[str, float] = {}
-        for text, counter in re.findall(r'label_replace\((.*?), "release_pipelines_counter", "(.*?)"', promql):
+        for text, counter in counters_in(promql):
             track = "canary" if "canary" in text else "stable"
             ticks = int(text.rpartition("[")[2].removesuffix("s])")) // 10 if "[" in text else 0
             of = (self.bad if "5.." in text else self.all)[track]

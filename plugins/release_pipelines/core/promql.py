@@ -119,7 +119,7 @@ class PromQLSource(MetricSource):
         needed = self.time_needed(measuring, every) if every else 0
         if needed <= measuring.longest:
             return []
-        metric, patience = measuring.metric, measuring.analysis.patience + needed - measuring.longest
+        metric, patience = measuring.metric, measuring.analysis.unmeasured_patience + needed - measuring.longest
         return [
             Lack(
                 f"Metric {metric.name} is scraped every {every:.0f} s: a step needs {needed:.0f} s to measure it and ends after "

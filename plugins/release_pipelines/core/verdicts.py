@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from release_pipelines.core.model.analysis import Action, Analysis
 from release_pipelines.core.model.measurement import Judgement, Sample
-from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.model.verdict import MetricVerdict, Verdict
 from release_pipelines.core.ports.judge import JUDGES
 
 _ACTIONS: dict[Action, Literal["go_on", "rollback", "hold"]] = {
@@ -27,12 +27,14 @@ def stage_verdict(
     latest: float,
     evidence: Mapping[str, Any],
     known: Any = None,
+    *,
+    hold: float = 0.0,
 ) -> Verdict | None:
     """The verdict of a stage; None: go on measuring.
 
     A failing critical metric decides at once. A pass comes at ``latest``; between ``earliest`` and ``latest`` it comes as soon as
-    the judge is sure of every critical metric. What could not be measured by ``latest`` waits for ``patience``, and is then
-    ``error`` or ``inconclusive``: never "the app is bad".
+    the judge is sure of every critical metric. What could not be measured by ``latest``, or is over its limit and proves nothing, waits
+    with the analysis' patience, and is then ``error`` or ``inconclusive``: never "the app is bad", and never a pass.
 
     :param name: the stage's name, for the verdict.
     :param weight: percent of the traffic that the new version has.
@@ -42,6 +44,7 @@ def stage_verdict(
     :param latest: Unix time in seconds at which it ends.
     :param evidence: ``Verdict.evidence`` of the stages before, from the note.
     :param known: what the judge's ``known`` made of some of the samples already; the same comes out without it, only later.
+    :param hold: the longest that the hold itself may take, in seconds.
     """
     judge = JUDGES.get(analysis.judge)
     judged = judge.verdicts(analysis, samples, evidence, weight, over=now >= latest, known=known)
@@ -60,7 +63,7 @@ def stage_verdict(
         if now < latest and not sure:
             return None
         judgement = "pass"
-    elif now < latest + analysis.patience:
+    elif now < latest + _patience(analysis, hold, [it.verdict for it in judged]):
         return None
     else:
         judgement = "error" if "error" in sentences else "inconclusive"
@@ -73,6 +76,13 @@ def stage_verdict(
         evidence={metric.verdict.metric: metric.state for metric in judged if metric.state},
         sentence="; ".join(sentences.get(judgement, [])),
     )
+
+
+def _patience(analysis: Analysis, hold: float, metrics: list[MetricVerdict]) -> float:
+    """Seconds that an inconclusive stage waits beyond its hold."""
+    open_ones = [it for it in metrics if it.critical and it.judgement != "pass"]
+    over = all(it.judgement == "inconclusive" and it.value is not None and it.value > it.limit for it in open_ones)
+    return analysis.undecided_patience(hold) if over else analysis.unmeasured_patience
 
 
 def action(analysis: Analysis, verdict: Verdict) -> Literal["go_on", "rollback", "hold"]:

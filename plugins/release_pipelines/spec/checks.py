@@ -61,7 +61,7 @@ def _people(app: AppSpec, environments: list[EnvironmentSpec]) -> Iterator[Mista
 
 
 def _time(where: str, analysis: Analysis, hold: float) -> Iterator[Mistake]:
-    longest = hold + analysis.patience
+    longest = hold + analysis.unmeasured_patience
     needed = analysis.interval * analysis.min_measurements
     if needed > longest:
         yield (

@@ -44,10 +44,10 @@ def step(kinds, now, analysis=ANALYSIS):
     return decided(analysis, samples(kinds), now)
 
 
-def decided(analysis, taken, now, earliest=30.0, latest=30.0, evidence=None):
+def decided(analysis, taken, now, earliest=30.0, latest=30.0, evidence=None, hold=30.0):
     """The verdict ``now`` seconds after the stage began; its hold is over between ``earliest`` and ``latest``."""
     return stage_verdict(
-        "step_10", 10, analysis, taken, 1000.0 + now, 1000.0 + earliest, 1000.0 + latest, evidence or {}
+        "step_10", 10, analysis, taken, 1000.0 + now, 1000.0 + earliest, 1000.0 + latest, evidence or {}, hold=hold
     )
 
 
@@ -305,10 +305,48 @@ def test_a_canary_beside_a_stable_that_is_as_bad_is_judged_by_the_limit_alone():
     assert above.sentence.endswith("surely above the limit")
 
 
-def test_a_few_bad_requests_are_no_evidence():
-    """One failed request of 25 is 4 %, and says nothing: a threshold of 1 % would fail."""
-    verdict = decided(SEQUENTIAL, counted(1.0, total=25.0, stable_bad=1.0, stable_total=475.0, number=1), now=30)
-    assert verdict.judgement == "pass"
+def test_a_few_bad_requests_over_the_limit_are_neither_evidence_nor_a_pass():
+    """One failed request of 25 is 4 %, and says nothing: a threshold of 1 % would fail, and nobody would believe a pass."""
+    few = counted(1.0, total=25.0, stable_bad=1.0, stable_total=475.0, number=1)
+    assert decided(SEQUENTIAL, few, now=49) is None
+    verdict = decided(SEQUENTIAL, few, now=50)
+    assert verdict.judgement == "inconclusive"
+    assert verdict.sentence == (
+        "error rate 4 % over 25 requests, limit 1 % (stable: 0.211 %), over the limit, though not surely"
+    )
+    enough = [*few, *counted(0.0, total=100.0, number=1, start=1030.0)]
+    assert decided(SEQUENTIAL, enough, now=45).judgement == "pass"
+
+
+def test_what_is_over_its_limit_has_three_times_the_hold_to_prove_something():
+    patient = SEQUENTIAL.model_copy(update={"patience": None})
+    few = counted(1.0, total=25.0, stable_bad=1.0, stable_total=475.0, number=1)
+    times = {"earliest": 300.0, "latest": 300.0, "hold": 300.0}
+    assert decided(patient, few, now=1199, **times) is None
+    assert decided(patient, few, now=1200, **times).judgement == "inconclusive"
+    nothing = counted(0.0, total=5.0, number=1)
+    assert decided(patient, nothing, now=359, **times) is None
+    assert decided(patient, nothing, now=360, **times).judgement == "inconclusive"
+
+
+def test_a_bake_is_compared_with_what_stable_was():
+    """With all of the traffic it has nothing beside it, and 0.8 % is within the limit."""
+    before = decided(SEQUENTIAL, counted(1.0, stable_bad=10.0, stable_total=20_000.0, number=3), now=30)
+    assert before.judgement == "pass"
+    alone = {"stable_bad": 0.0, "stable_total": 0.0, "total": 5000.0, "number": 3, "start": 2000.0}
+    worse = decided(SEQUENTIAL, counted(40.0, **alone), now=30, evidence=before.evidence)
+    assert worse.judgement == "fail"
+    assert worse.sentence.endswith("surely more than 1.05 times what stable had")
+    as_good = decided(SEQUENTIAL, counted(3.0, **alone), now=30, evidence=before.evidence)
+    assert as_good.judgement == "pass"
+
+
+@given(bad=st.integers(0, 60), total=st.integers(20, 3000), limit=st.sampled_from([0.001, 0.01, 0.05]))
+def test_no_pass_contradicts_its_numbers(bad, total, limit):
+    metric = ERRORS.model_copy(update={"limit": limit})
+    judged = SEQUENTIAL.model_copy(update={"metrics": [metric]})
+    verdict = decided(judged, counted(min(bad, total), total=total, stable_bad=0.0, number=1), now=50)
+    assert (verdict.judgement == "pass") <= (verdict.metrics[0].value <= limit)
 
 
 def test_a_verdict_stands_whatever_is_measured_later():
@@ -343,8 +381,8 @@ def test_an_outage_is_an_error_for_the_sequential_judge_too():  # R3
 
 def test_evidence_is_carried_from_stage_to_stage():  # R6
     little = counted(18.0, number=1)
-    first = decided(SEQUENTIAL, little, now=30)
-    assert first.judgement == "pass"
+    first = decided(SEQUENTIAL, little, now=50)
+    assert first.judgement == "inconclusive"
     assert decided(SEQUENTIAL, little, now=30, evidence=first.evidence).judgement == "fail"
     both = counted(18.0, number=2)
     assert decided(SEQUENTIAL, both, now=20).metrics[0].evidence == pytest.approx(
@@ -356,18 +394,18 @@ def test_evidence_is_carried_from_stage_to_stage():  # R6
     "change", [{"limit": 0.001}, {"slower_than": 0.1}, {"tolerance": 3.0}, {"source": "slow_requests"}]
 )
 def test_evidence_belongs_to_the_test_that_found_it(change):  # R6
-    kept = decided(SEQUENTIAL, counted(18.0, number=1), now=30).evidence
+    kept = decided(SEQUENTIAL, counted(18.0, number=1), now=50).evidence
     [metric] = SEQUENTIAL.metrics
     other = SEQUENTIAL.model_copy(update={"metrics": [metric.model_copy(update=change)]})
     quiet = counted(0.0, number=1)
-    assert decided(other, quiet, now=30, evidence=kept) == decided(other, quiet, now=30)
+    assert decided(other, quiet, now=50, evidence=kept) == decided(other, quiet, now=50)
     said = metric.model_copy(update={"critical": True, "min_requests": 5})
     same = SEQUENTIAL.model_copy(update={"metrics": [said]})
-    assert decided(same, quiet, now=30, evidence=kept).evidence != decided(same, quiet, now=30).evidence
+    assert decided(same, quiet, now=50, evidence=kept).evidence != decided(same, quiet, now=50).evidence
     later = SEQUENTIAL.model_copy(update={"metrics": [metric.with_unknown({"seasons": 4})]})
-    assert decided(later, quiet, now=30, evidence=kept) == decided(same, quiet, now=30, evidence=kept)
+    assert decided(later, quiet, now=50, evidence=kept) == decided(same, quiet, now=50, evidence=kept)
     earlier = {name: {key: it for key, it in state.items() if key != "of"} for name, state in kept.items()}
-    assert decided(same, quiet, now=30, evidence=earlier) == decided(same, quiet, now=30, evidence=kept)
+    assert decided(same, quiet, now=50, evidence=earlier) == decided(same, quiet, now=50, evidence=kept)
 
 
 def test_alpha_is_shared_over_the_metrics():  # R3

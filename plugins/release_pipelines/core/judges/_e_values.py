@@ -14,6 +14,10 @@ binomial one for θ ≥ 1 (from its recursion), so that the expectation of a rat
 *Canary against the limit.* Each request is bad with probability p, and the null is p ≤ limit; monotone in the same way. This one
 depends on nothing but the sums.
 
+*Canary against what stable was*, where all traffic is the canary's and stable has counts from before: as against a limit, which is the
+tolerated odds over an upper bound of stable's share. The bound holds at all times together but with a chance of a tenth of alpha, so that
+a good version fails with a chance of at most 1.1 alpha.
+
 The alternatives are 1.4 to 60 times what is tolerated, and small ones weigh more: they are what takes long to see, while a large one
 needs a few events whatever it weighs.
 
@@ -97,6 +101,16 @@ def excess(state: State) -> float | None:
     return upper - (bound(seen.stable_bad, seen.stable_total, BOUND_ALPHA / 2, upper=False) if seen.stable_total else 0)
 
 
+def tolerated_by_past(seen: Counts, tolerance: float, alpha: float) -> float:
+    """The share of bad events that is tolerated of the canary, by what stable had at most.
+
+    :param alpha: chance that stable's share is above the bound.
+    """
+    most = bound(seen.stable_bad, seen.stable_total, alpha, upper=True)
+    odds = tolerance * most / (1 - most) if most < 1 else math.inf
+    return odds / (1 + odds) if math.isfinite(odds) else 1.0
+
+
 @lru_cache(maxsize=4096)
 def bound(bad: int, total: int, alpha: float, *, upper: bool) -> float:
     """Bound of a share that holds at all times together with probability 1 - alpha: Robbins' mixture over a Beta(½, ½).
@@ -161,7 +175,7 @@ def log_weights() -> tuple[float, ...]:
     return tuple(math.log(it / sum(weights)) for it in weights)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _of_events(null: float) -> tuple[tuple[float, float], ...]:
     """What one bad event, and one good, say for each alternative to a limit: logarithms of their likelihood ratios."""
     odds = alternatives(null / (1 - null))

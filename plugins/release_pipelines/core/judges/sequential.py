@@ -150,13 +150,27 @@ def _count_on(metric: Metric, samples: list[Sample], test: SequentialTest, alpha
             continue
         state = e_values.add(test.state, counts, tolerance=metric.tolerance)
         test = test._replace(state=state, requests=test.requests + counts.total, measured=test.measured + 1)
-        against_stable, against_limit = e_values.evidence(state, limit=metric.limit)
-        if max(against_stable, against_limit) > -math.log(alpha):
-            how = "surely above the limit"
-            if against_stable > against_limit:
-                how = f"surely more than {metric.tolerance:g} times stable's"
-            test = test._replace(failed=how)
+        test = test._replace(failed=_failed(metric, state, counts, alpha))
     return test
+
+
+def _failed(metric: Metric, state: e_values.State, counts: e_values.Counts, alpha: float) -> str | None:
+    """How the test fails with these last counts; None: it does not."""
+    against_stable, against_limit = e_values.evidence(state, limit=metric.limit)
+    enough = -math.log(alpha)
+    if max(against_stable, against_limit) > enough:
+        return (
+            f"surely more than {metric.tolerance:g} times stable's"
+            if against_stable > against_limit
+            else "surely above the limit"
+        )
+    if (
+        not counts.stable_total and state.seen.stable_total
+    ):  # all traffic is the new version's: what stable was still stands
+        past = e_values.tolerated_by_past(state.seen, metric.tolerance, alpha / 10)
+        if past < metric.limit and e_values.evidence(state, limit=past)[1] > enough:
+            return f"surely more than {metric.tolerance:g} times what stable had"
+    return None
 
 
 def _counts(sample: Sample) -> e_values.Counts | None:
@@ -201,6 +215,9 @@ def _decided(metric: Metric, analysis: Analysis, test: SequentialTest) -> tuple[
             enough = last.model_copy(update={"total": max(last.total, metric.min_requests)})
             why = measurement(metric, enough).reason
         return "inconclusive", f"could not measure {label(metric)}: {why}"
+    seen = test.state.seen
+    if seen.bad > metric.limit * seen.total:
+        return "inconclusive", f"{_numbers(metric, test.state)}, over the limit, though not surely"
     return "pass", _numbers(metric, test.state)
 
 

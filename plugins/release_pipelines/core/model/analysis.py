@@ -1,6 +1,6 @@
 """How a version is judged: an analysis file, or the part of an app file."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -101,6 +101,8 @@ class KayentaSettings(Value):
 class Analysis(Value):
     """How a step is judged (R3)."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"patience"})
+
     judge: Annotated[str, Choice(JUDGES)] = Field(
         "sequential", description="How counts are judged; gauges always have a threshold, but for `kayenta`"
     )
@@ -115,10 +117,26 @@ class Analysis(Value):
     )
     min_measurements: int = Field(1, ge=1, description="So many must pass before a step can pass")
     error_limit: int = Field(5, ge=0, description="Consecutive errors of the metrics service that are tolerated")
-    patience: Duration = Field(60, description="How long an inconclusive step waits beyond its hold")
+    patience: Duration | None = Field(
+        None,
+        description="How long an inconclusive step waits beyond its hold; default: a minute where nothing could be measured, three times "
+        "the hold where what was measured is over its limit, which may be chance",
+    )
     on_inconclusive: Action = "rollback"
     on_error: Action = "rollback"
     metrics: list[Metric] = Field(min_length=1)
+
+    @property
+    def unmeasured_patience(self) -> float:
+        """How long a step waits beyond its hold for numbers, in seconds."""
+        return 60.0 if self.patience is None else self.patience
+
+    def undecided_patience(self, hold: float) -> float:
+        """How long a step whose numbers are over a limit waits beyond its hold until they prove something, in seconds.
+
+        :param hold: the longest that the hold itself may take, in seconds.
+        """
+        return max(60.0, 3 * hold) if self.patience is None else self.patience
 
     @field_validator("metrics")
     @classmethod

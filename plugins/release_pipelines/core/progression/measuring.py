@@ -144,7 +144,7 @@ async def look_at_stable(
     """
     shortest: dict[tuple[str, str], tuple[Metric, Analysis, float]] = {}
     for stage in stages:
-        longest = stage.hold.max + stage.analysis.patience
+        longest = stage.hold.max + stage.analysis.unmeasured_patience
         for metric in stage.analysis.metrics:
             key = (metric.model_dump_json(), stage.analysis.model_dump_json())
             if source_of(metric).measurable(metric, target.workload):

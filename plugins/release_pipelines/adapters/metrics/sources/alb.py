@@ -82,7 +82,7 @@ class Alb(MetricSource):
         needed = 2 * PERIOD + PUBLISHED_SECONDS + measuring.analysis.interval
         lacks = []
         if needed > measuring.longest:
-            patience = math.ceil(measuring.analysis.patience + needed - measuring.longest)
+            patience = math.ceil(measuring.analysis.unmeasured_patience + needed - measuring.longest)
             lacks.append(
                 Lack(
                     f"Metric {metric.name} is counted minute by minute: a step needs {needed:g} s to measure it and ends after "

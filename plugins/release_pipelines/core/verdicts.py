@@ -78,6 +78,11 @@ def stage_verdict(
     )
 
 
+def waits_until(latest: float, analysis: Analysis, hold: float) -> tuple[float, float]:
+    """When an inconclusive stage ends: where nothing was measured, and where it is over a limit (Unix times in seconds)."""
+    return latest + analysis.unmeasured_patience, latest + analysis.undecided_patience(hold)
+
+
 def _patience(analysis: Analysis, hold: float, metrics: list[MetricVerdict]) -> float:
     """Seconds that an inconclusive stage waits beyond its hold."""
     open_ones = [it for it in metrics if it.critical and it.judgement != "pass"]

@@ -15,7 +15,8 @@ from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS
 from release_pipelines.core.progression.decision import Decision, passed_by
 from release_pipelines.core.progression.telling import Telling
 from release_pipelines.core.progression.waiting import first_of
-from release_pipelines.core.progression.watch import LOOK_SECONDS, StageWatch, waits_until
+from release_pipelines.core.progression.watch import LOOK_SECONDS, StageWatch
+from release_pipelines.core.verdicts import waits_until
 
 
 class Begin(Protocol):
@@ -84,7 +85,11 @@ class HoldLoop:
     def _pause(self, note: RouteNote) -> float:
         """Seconds until the next measurement is due, the hold may end, or replicas and traffic are checked."""
         now, (earliest, latest) = time.time(), span(note, self.stage)
-        ends = [it - now for it in (earliest, latest, *waits_until(latest, self.stage)) if it > now]
+        ends = [
+            it - now
+            for it in (earliest, latest, *waits_until(latest, self.stage.analysis, self.stage.hold.max))
+            if it > now
+        ]
         check = LOOK_SECONDS if self.watch.switched else READY_LOOK_SECONDS
         return max(0.02, min(self.watch.next_measurement_in(note), check, *(it + 0.01 for it in ends)))
 

@@ -28,7 +28,7 @@ from release_pipelines.core.progression.restating import Restating
 from release_pipelines.core.progression.waiting import first_of, insist
 from release_pipelines.core.progression.way_back import DIVERTED
 from release_pipelines.core.sentences import utc
-from release_pipelines.core.verdicts import stage_verdict
+from release_pipelines.core.verdicts import stage_verdict, waits_until
 
 log = logging.getLogger(__name__)
 
@@ -241,24 +241,15 @@ class StageWatch:
 
     def _verdict(self, note: RouteNote, earliest: float, latest: float) -> Verdict | None:
         """None at once while nothing is new since it was None: a thousand triggers look once a second."""
-        analysis, now = self.stage.analysis, time.time()
-        known = (self.measurer.taken, [now >= it for it in (earliest, latest, *waits_until(latest, self.stage))])
+        stage, analysis, now = self.stage, self.stage.analysis, time.time()
+        ends = (earliest, latest, *waits_until(latest, analysis, stage.hold.max))
+        known = (self.measurer.taken, [now >= it for it in ends])
         if known == self._undecided:
             return None
-        samples = self.measurer.samples
+        samples, times = self.measurer.samples, (now, earliest, latest)
         self.known = JUDGES.get(analysis.judge).known(analysis, samples, note.evidence, self.known)
-        stage = self.stage
         verdict = stage_verdict(
-            stage.name,
-            stage.weight,
-            analysis,
-            samples,
-            now,
-            earliest,
-            latest,
-            note.evidence,
-            self.known,
-            hold=stage.hold.max,
+            stage.name, stage.weight, analysis, samples, *times, note.evidence, self.known, hold=stage.hold.max
         )
         self._undecided = None if verdict else known
         return verdict
@@ -398,12 +389,6 @@ def compared_with(stage: Stage) -> Track | None:
     if stage.track == "stable":
         return None
     return "baseline" if stage.traffic and stage.traffic.weight("baseline") else "stable"
-
-
-def waits_until(latest: float, stage: Stage) -> tuple[float, float]:
-    """Unix times in seconds at which an inconclusive stage ends: where nothing was measured, and where it is over a limit."""
-    analysis = stage.analysis
-    return latest + analysis.unmeasured_patience, latest + analysis.undecided_patience(stage.hold.max)
 
 
 def drift(observed: Observed, wanted: Traffic, track: Track) -> str:

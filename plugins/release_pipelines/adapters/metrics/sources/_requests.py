@@ -119,7 +119,7 @@ class Requests(PromQLSource):
         interval, known = measuring.analysis.interval, measuring.memory.get(measuring.track)
         start = known.at if known else measuring.started_at
         steps = round((due[-1] - start) / interval)
-        counters = {}
+        counters: dict[str, tuple[tuple[str, ...], float]] = {}
         for track in _tracks(measuring):
             counter, seconds = self._counter(measuring, track), _look_back(measuring, track)
             counters |= {f"{track} all": (counter.total, seconds), f"{track} part": (counter.part, seconds)}

@@ -63,7 +63,7 @@ def stage_verdict(
         if now < latest and not sure:
             return None
         judgement = "pass"
-    elif now < latest + _patience(analysis, hold, [it.verdict for it in judged]):
+    elif now < latest + patience(analysis, hold, [it.verdict for it in judged]):
         return None
     else:
         judgement = "error" if "error" in sentences else "inconclusive"
@@ -83,7 +83,7 @@ def waits_until(latest: float, analysis: Analysis, hold: float) -> tuple[float, 
     return latest + analysis.unmeasured_patience, latest + analysis.undecided_patience(hold)
 
 
-def _patience(analysis: Analysis, hold: float, metrics: list[MetricVerdict]) -> float:
+def patience(analysis: Analysis, hold: float, metrics: list[MetricVerdict]) -> float:
     """Seconds that an inconclusive stage waits beyond its hold."""
     open_ones = [it for it in metrics if it.critical and it.judgement != "pass"]
     over = all(it.judgement == "inconclusive" and it.value is not None and it.value > it.limit for it in open_ones)

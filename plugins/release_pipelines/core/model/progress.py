@@ -45,7 +45,8 @@ class Progress(Stored):
             return "Its clock stands still: a person has paused it."
         if now >= self.latest:
             wait = self.latest + self.patience - now
-            return f"Its time is over; what is missing is waited for, {lasting(max(0.0, wait))} more."
+            what = "what is missing is waited for" if self.missing else "it holds on until the numbers decide"
+            return f"Its time is over; {what}, {lasting(max(0.0, wait))} more."
         left = f"{lasting(self.latest - now)} left"
         if self.earliest < self.latest:
             soonest = lasting(self.earliest - now) if now < self.earliest else "as soon as the evidence is good enough"

@@ -11,6 +11,7 @@ from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.verdict import MetricVerdict
 from release_pipelines.core.ports.judge import JUDGES
 from release_pipelines.core.progression.watch import StageWatch
+from release_pipelines.core.verdicts import patience
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +53,11 @@ class Telling:
             step=stage.name,
             weight=stage.weight,
             traffic=self.traffic,
-            measured=[it.sentence for it in verdicts if it.judgement in ("pass", "fail")],
-            missing=[_missing(it) for it in verdicts if it.judgement not in ("pass", "fail")],
+            measured=[it.sentence for it in verdicts if not it.sentence.startswith(NOT_MEASURED)],
+            missing=[it.sentence.removeprefix(NOT_MEASURED) for it in verdicts if it.sentence.startswith(NOT_MEASURED)],
             earliest=earliest if math.isfinite(earliest) else None,
             latest=latest if math.isfinite(latest) else None,
-            patience=stage.analysis.patience,
+            patience=patience(stage.analysis, stage.hold.max, verdicts),
         )
 
     def _verdicts(self, note: RouteNote) -> list[MetricVerdict]:
@@ -66,7 +67,3 @@ class Telling:
             analysis, watch.measurer.samples, note.evidence, watch.stage.weight, known=watch.known
         )
         return [it.verdict for it in judged]
-
-
-def _missing(verdict: MetricVerdict) -> str:
-    return verdict.sentence.removeprefix(NOT_MEASURED)

@@ -123,7 +123,12 @@ def follow(
     """
     alice = Client("alice")
     begun = traffic()
-    run = alice.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": {"version": version}})
+    asked = {
+        "logical_date": None,
+        "conf": {"version": version},
+        "dag_run_id": f"{version}__{time.strftime('%Y-%m-%dT%H:%M:%S')}",
+    }
+    run = alice.call("POST", f"/dags/{dag_id}/dagRuns", asked)
     release = Release(version, run["dag_run_id"])
     path, states, asked_at, account = run_path(dag_id, release.run_id), {}, 0.0, begun
     weights = Weights(entry or Entry())

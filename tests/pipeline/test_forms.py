@@ -43,3 +43,8 @@ def test_a_control_asks_for_nothing_where_there_is_one_app_and_offers_the_app_wh
 def test_a_rollback_asks_for_a_reason(two_apps: Path) -> None:
     assert empty(rollback_dag(APPS, CONFIG)) == {"reason"}
     assert empty(rollback_dag(two_apps, CONFIG)) == {"app", "reason"}
+
+
+def test_the_list_of_dags_says_how_an_app_is_released_and_who_is_waited_for() -> None:
+    said = release_dag(load_release(APPS / "storefront.yaml", CONFIG, analyses_of(APPS))).description or ""
+    assert said.endswith(" By canary to staging, then production, where it waits for bob or carol.")

@@ -24,6 +24,7 @@ from release_pipelines.airflow.groups import (
     LAST_ENVIRONMENT_COLOUR,
     ROLLBACK_COLOUR,
 )
+from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.templates import field, xcom
 from release_pipelines.pipeline.plan import BUILDING, WORKING, PlacedTask, ReleasePlan
@@ -43,11 +44,20 @@ def release_dag(spec: ReleaseSpec) -> DAG:
     return _dag(spec)
 
 
+def _summary(spec: ReleaseSpec, names: list[str]) -> str:
+    """The app in Airflow's list of DAGs: what it is, how and where it is released, and whom every release waits for."""
+    what = (spec.app.description or f"Releases {spec.app.name}").rstrip(".")
+    who = in_words(spec.production.approvers, "a person")
+    return (
+        f"{what}. By {spec.app.strategy.name.replace('_', '-')} to {', then '.join(names)}, where it waits for {who}."
+    )
+
+
 def _dag(spec: ReleaseSpec, *, auto_register: bool = True) -> DAG:
     app, names = spec.app, [environment.name for environment in spec.environments]
     with DAG(
         dag_id=dag_id(app.name),
-        description=app.description or f"Releases {app.name}",
+        description=_summary(spec, names),
         schedule=None,
         catchup=False,
         owner_links={},

@@ -96,6 +96,7 @@ class PreflightOperator(ReleaseOperator):
         context["ti"].xcom_push(
             RELEASE_ID, release
         )  # the outcome must end what begins here, also when a check fails below
+        note_now(release, f"{app} {version}, asked for by {who.requester or 'nobody named'}: is being checked.")
         self._check_version(run.conf or {}, version)
         self._check_people(who, str(given.get("stop_at") or ""))
         end_deleted(context, history, app, self.spec.production.name, release)

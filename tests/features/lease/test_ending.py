@@ -78,6 +78,16 @@ def test_a_release_that_another_task_ends_is_left_to_it(monkeypatch: pytest.Monk
     assert ends(monkeypatch, "step_20", outcome="RecordOutcomeOperator") == (None, None)
 
 
+def test_a_release_of_an_apps_own_dag_goes_on_when_staging_gives_its_lease_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = f"{RELEASE}#0"
+    HistoryHook().history().begin(own, "model", "release_model", "run", "2.0.0", "ann")
+    dag = SimpleNamespace(tasks=[])  # a task's process knows its own operator only
+    operators.end({"ti": Ti()}, dag, own, "staging", own, None)  # type: ignore[typeddict-item]
+    assert HistoryHook().history().release(own).outcome is None
+
+
 def test_a_release_that_nobody_knows_is_not_made() -> None:
     operators.end({"ti": Ti()}, SimpleNamespace(tasks=[]), "other/run", "models", None, None)  # type: ignore[typeddict-item]
     assert [it.id for it in HistoryHook().history().releases()] == [RELEASE]

@@ -13,6 +13,11 @@ TELLS_IT = ("RecordOutcomeOperator", "RecordRollbackOperator")
 """Operators that say themselves what a release came to."""
 
 
+def is_compiled(release: str) -> bool:
+    """Whether a release is one of an app's own DAG, which has a task that says what it came to: a task's process need not know the others."""
+    return release.rpartition("#")[2].isdigit()
+
+
 def came_to(
     detail: ReleaseDetail, environment: str, why: str, holder: str | None, returned: str | None, *, whole: bool
 ) -> tuple[Outcome, str]:

@@ -38,7 +38,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.ports.router import drains_within
-from release_pipelines.features.lease.ending import TELLS_IT, came_to
+from release_pipelines.features.lease.ending import TELLS_IT, came_to, is_compiled
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 
 if TYPE_CHECKING:
@@ -335,7 +335,7 @@ def end(context: Context, dag: Any, release: str, environment: str, holder: str 
     :param holder: who holds the lease.
     :param returned: the version that has got the traffic back; None: nothing was given back here.
     """
-    if dag is None or any(it.task_type in TELLS_IT for it in dag.tasks):
+    if is_compiled(release) or dag is None or any(it.task_type in TELLS_IT for it in dag.tasks):
         return
     with noted("What the release came to could not be recorded"):
         from release_pipelines.adapters.history import UnknownRelease

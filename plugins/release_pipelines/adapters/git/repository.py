@@ -33,6 +33,14 @@ SUBMODULE_LEVELS = 8
 POINTER = b"version https://git-lfs.github.com/spec/"
 """How a file begins that stands for one in Git LFS."""
 
+LFS_FILTER = {
+    "filter.lfs.clean": "git-lfs clean -- %f",
+    "filter.lfs.smudge": "git-lfs smudge -- %f",
+    "filter.lfs.process": "git-lfs filter-process",
+    "filter.lfs.required": "true",
+}
+"""What ``git lfs install`` writes; without it Git LFS fetches files and leaves their pointers where they are."""
+
 
 @dataclass(frozen=True)
 class Revision:
@@ -257,12 +265,16 @@ class Git(GitCommand):
                 )
         if shutil.which("git-lfs", path=env.get("PATH")) is None:
             raise GitError(f"{what}, and the command git-lfs is missing on this worker: install it.")
-        remote = {"remote.origin.url": self.repository}
+        settings = {"remote.origin.url": self.repository, **LFS_FILTER}
+        own = folder / ".git" / "config"
+        before = own.read_bytes()
         try:
             include = [] if within == "." else ["--include", f"{within},{within}/**"]
-            self._git(["-C", str(folder), "lfs", "pull", *include, "origin"], configured(env, remote))
+            self._git(["-C", str(folder), "lfs", "pull", *include, "origin"], configured(env, settings))
         except PlatformError as error:
             raise type(error)(f"{what}, which cannot be had: {error}") from error
+        own.write_bytes(before)  # LFS notes addresses there, and the folder may become part of an image
+        shutil.rmtree(folder / ".git" / "lfs", ignore_errors=True)  # every file is there twice
         if missing := [it for it in pointers if _is_pointer(folder / it)]:
             raise GitError(f"{what}, but after `git lfs pull` {missing[0]} is still a pointer: look at .lfsconfig.")
 

@@ -21,12 +21,20 @@ def ends(
     failed: str | None = None,
     returned: str | None = None,
     holder: str = RELEASE,
+    ended: str | None = "success",
     **more: str,
 ) -> Any:
     """What the history says when the lease is given back."""
+
+    def task(name: str, kind: str) -> Any:
+        return SimpleNamespace(task_id=name, task_type=kind, is_teardown=kind == "GiveBackLeaseOperator")
+
     tasks = {"step_20": "CanaryStepOperator", "promote": "PromoteOperator", **more}
-    dag = SimpleNamespace(tasks=[SimpleNamespace(task_id=name, task_type=kind) for name, kind in tasks.items()])
-    monkeypatch.setattr(operators, "task_states", lambda context, ids: {failed: "failed"})
+    dag = SimpleNamespace(tasks=[task(name, kind) for name, kind in tasks.items()])
+    monkeypatch.setattr(operators, "_works", lambda task: task.task_type not in operators.BESIDE)
+    monkeypatch.setattr(
+        operators, "task_states", lambda context, ids: {it: "failed" if it == failed else ended for it in ids}
+    )
     ti = Ti()
     ti.pushed["reason"] = "the image does not exist."
     operators.end({"ti": ti}, dag, RELEASE, "models", holder, returned)  # type: ignore[typeddict-item]
@@ -76,6 +84,11 @@ def test_who_took_over_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_release_that_another_task_ends_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ends(monkeypatch, "step_20", outcome="RecordOutcomeOperator") == (None, None)
+
+
+def test_a_release_whose_other_environment_is_still_to_come_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ends(monkeypatch, ended=None, give_back="GiveBackLeaseOperator") == (None, None)
+    assert ends(monkeypatch, give_back="GiveBackLeaseOperator", hold="HoldLeaseOperator")[0] == "released"
 
 
 def test_a_release_of_an_apps_own_dag_goes_on_when_staging_gives_its_lease_back(

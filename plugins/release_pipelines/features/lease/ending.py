@@ -13,6 +13,12 @@ TELLS_IT = ("RecordOutcomeOperator", "RecordRollbackOperator")
 """Operators that say themselves what a release came to."""
 
 
+BESIDE = ("HoldLeaseOperator", "GiveBackLeaseOperator")
+"""Operators whose tasks go on until the lease is given back, or do that."""
+FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
+"""States of a task that will do nothing more."""
+
+
 def is_compiled(release: str) -> bool:
     """Whether a release is one of an app's own DAG, which has a task that says what it came to: a task's process need not know the others."""
     return release.rpartition("#")[2].isdigit()

@@ -38,7 +38,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.ports.router import drains_within
-from release_pipelines.features.lease.ending import TELLS_IT, came_to, is_compiled
+from release_pipelines.features.lease.ending import BESIDE, FINISHED, TELLS_IT, came_to, is_compiled
 from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 
 if TYPE_CHECKING:
@@ -347,11 +347,20 @@ def end(context: Context, dag: Any, release: str, environment: str, holder: str 
             return
         if detail.outcome is not None:
             return
-        tasks = [it.task_id for it in dag.tasks]
-        states: dict[str, Any] = task_states(context, tasks)
+        tasks = [it.task_id for it in dag.tasks if _works(it)]
+        states = task_states(context, tasks)
+        if any(state not in FINISHED for state in states.values()):  # another environment is still to come
+            return
         failed = next((task for task in tasks if states.get(task) == "failed"), None)
         why = context["ti"].xcom_pull(task_ids=failed, key=REASON) if failed else None
         said = str(why or (f"{failed} failed" if failed else "a person ended the run")).rstrip(".")
         outcome, sentence = came_to(detail, environment, said, holder, returned, whole=failed is None)
         history.finish(release, outcome, sentence)
         log.info("%s", sentence)
+
+
+def _works(task: Any) -> bool:
+    """Whether a task is one of ours that has to be over before a release has ended."""
+    return (
+        type(task).__module__.startswith("release_pipelines.") and not task.is_teardown and task.task_type not in BESIDE
+    )

@@ -31,7 +31,11 @@ def programs() -> str:
     own = [str(FOLDER / it) for it in ("usr/sbin", "usr/bin", BUILDX)]
     path = os.pathsep.join([*own, os.environ["PATH"], "/usr/sbin", "/sbin", f"/{BUILDX}"])
     if not all(shutil.which(name, path=path) for name in ("dockerd", "docker-buildx")):
-        _fetch()
+        try:
+            _fetch()
+        except NotToBeHad:
+            if not shutil.which("dockerd", path=path):
+                raise
     missing = [name for name in ("dockerd", "containerd", "docker-proxy", "runc") if not shutil.which(name, path=path)]
     if missing or os.geteuid():
         raise NotToBeHad(f"Docker Engine needs {' and '.join(missing) or 'root'}.")

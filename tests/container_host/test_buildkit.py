@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +51,8 @@ def buildkit(stack: Stack) -> Iterator[tuple[Stack, str]]:
     """The stack with Docker as its engine, and a PATH with what asks its BuildKit."""
     try:
         with docker_engine(stack) as (docker_stack, engine):
+            if not shutil.which("docker-buildx", path=engine.path):
+                raise NotToBeHad("BuildKit is asked by docker-buildx, which is not installed.")
             yield docker_stack, engine.path
     except NotToBeHad as error:
         pytest.skip(f"Not run: {error}")

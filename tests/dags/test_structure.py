@@ -214,6 +214,12 @@ def test_an_app_that_is_built_elsewhere_has_its_digest_resolved(tmp_path: Path) 
     assert dag.task_dict["artifact"].upstream_task_ids >= {"build.resolve_digest"}
 
 
+def test_the_approver_sees_what_the_image_was_made_of(dag: DAG, tmp_path: Path) -> None:  # R10
+    built, elsewhere = dag.task_dict["approval"].evidence, dag_of(tmp_path, NO_BUILD).task_dict["approval"].evidence
+    assert built["Built from"] == "{{ ti.xcom_pull(task_ids='resolve_commit', key='source') or '' }}"
+    assert elsewhere["Image"] == "{{ ti.xcom_pull(task_ids='build.resolve_digest', key='source') or '' }}"
+
+
 def test_an_app_with_production_alone_goes_straight_to_the_approval(tmp_path: Path) -> None:
     dag = dag_of(tmp_path, ONLY_PRODUCTION)
     assert "approval" in dag.task_dict["artifact"].downstream_task_ids

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from airflow.sdk import BaseHook, Variable
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
-
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.ports.builder import Secret
 
@@ -22,6 +19,9 @@ def read_secrets(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Secret]:
 
 
 def _read(name: str, source: Mapping[str, str]) -> Secret:
+    from airflow.sdk import BaseHook, Variable
+    from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+
     where = f"Secret {name} of the build"
     [(kind, key)] = source.items()
     if kind == "file":

@@ -157,6 +157,10 @@ def test_the_time_left_is_said_in_words() -> None:
     assert looked().time_left(NOW) == "5 min left, or less: from 1 min on."
     assert looked().time_left(NOW + 90) == "3 min 30 s left, or less: as soon as the evidence is good enough."
     assert looked(earliest=NOW + 300).time_left(NOW + 10.2) == "4 min 50 s left."
-    assert looked().time_left(NOW + 310) == "Its time is over; what is missing is waited for, 50 s more."
+    late = looked(missing=["queue: the query gave no number"])
+    assert late.time_left(NOW + 310) == "Its time is over; what is missing is waited for, 50 s more."
+    assert (
+        looked(missing=[]).time_left(NOW + 310) == "Its time is over; it holds on until the numbers decide, 50 s more."
+    )
     assert looked().evidence() == "Nothing is measured yet."
     assert [lasting(it) for it in (0, 59.6, 3600, 7500)] == ["0 s", "1 min", "1 h", "2 h 5 min"]

@@ -12,7 +12,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from release_pipelines.adapters.metrics.prometheus import MOMENTS
 from release_pipelines.adapters.metrics.sources._counters import ByCounter, Counter, by_counter, counted, in_one_query
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.measurement import MetricQuery, Sample
@@ -123,6 +122,8 @@ class Requests(PromQLSource):
         for track in _tracks(measuring):
             counter, seconds = self._counter(measuring, track), _look_back(measuring, track)
             counters |= {f"{track} all": (counter.total, seconds), f"{track} part": (counter.part, seconds)}
+        from release_pipelines.adapters.metrics.prometheus import MOMENTS  # a DAG file is parsed without it
+
         query, most = in_one_query(counters), MOMENTS - 1
         answers = await asyncio.gather(
             *(

@@ -19,6 +19,7 @@ PARTS = {
     "controls": "what people say to a release, until it has its effect",
     "release": "a busy app's release with holds that may end early",
     "triggerer": "many canaries in one triggerer",
+    "cli": "what a command in a terminal costs",
 }
 
 

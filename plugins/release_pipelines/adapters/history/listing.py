@@ -60,7 +60,7 @@ def _listed(parts: Mapping[str, Any], app: str | None, limit: int) -> list[Liste
         if cursor.fetchone() != (REVISION,):
             return None
         cursor.execute(query, values)
-        return [Listed(*row[:-1], _by(row[-1])) for row in cursor.fetchall()]
+        return [Listed._make([*row[:-1], _by(row[-1])]) for row in cursor.fetchall()]
     finally:
         connection.close()
 

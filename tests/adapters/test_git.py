@@ -94,7 +94,16 @@ def test_another_apps_tag_is_not_taken(shop: Path) -> None:
         Git(str(shop)).resolve("1.2.0", app="wish")
 
 
-def test_tags_of_one_version_that_name_different_commits_are_refused(shop: Path) -> None:
+def test_of_two_usual_tags_the_first_counts_with_a_doubt(shop: Path) -> None:
+    commit(shop, {"a": "1"}, "1.2.0", "release-1.2.0")
+    first = commit(shop, {"a": "2"}, "v1.2.0")
+    found = Git(str(shop)).resolve("1.2.0", app="cart")
+    assert (found.commit, found.ref) == (first, "refs/tags/v1.2.0")
+    assert "v1.2.0 (" in str(found.doubt)
+    assert str(found.doubt).endswith("The first one is built: say how the app's tags are called with `build.tag`.")
+
+
+def test_an_apps_own_tag_that_names_another_commit_than_the_usual_one_is_refused(shop: Path) -> None:
     commit(shop, {"a": "1"}, "v1.2.0")
     own = commit(shop, {"a": "2"}, "cart-v1.2.0")
     repository = Git(str(shop))

@@ -81,7 +81,7 @@ class Git(GitCommand):
         scheme = scheme or _scheme_of(version)
         templates = tuple(tags) or (GIT_TAGS[:2] if scheme == "commit" else GIT_TAGS)
         names = tags_of(templates, version, app)
-        found = self._tagged(version, names)
+        found = self._tagged(version, templates, app)
         if found:
             return found
         if scheme == "commit":
@@ -144,23 +144,26 @@ class Git(GitCommand):
             log = self._git(["-C", folder, "log", "--format=%h %s", *span], env)
             return [line for line in log.split("\n") if line]
 
-    def _tagged(self, version: str, names: Sequence[str]) -> Revision | None:
-        """The commit of the version's tag.
+    def _tagged(self, version: str, templates: Sequence[str], app: str | None) -> Revision | None:
+        """The commit of the version's tag: of the first one that is there.
 
-        :raises GitError: when several tags carry it that are not of one commit: nobody can tell which is meant.
+        :raises GitError: when one of the app's own names another commit than another tag does: nobody can tell which is meant.
         """
-        refs = [f"refs/tags/{name}" for name in names]
+        refs = [f"refs/tags/{name}" for name in tags_of(templates, version, app)]
+        own = {f"refs/tags/{name}" for name in tags_of([it for it in templates if "{app}" in it], version, app)}
         listed = self._refs([*refs, *(f"{ref}^{{}}" for ref in refs)])
         # an annotated tag is an object of its own; its commit counts
         commits = {ref: commit for ref in refs if (commit := listed.get(f"{ref}^{{}}") or listed.get(ref))}
+        doubt = None
         if len(set(commits.values())) > 1:
             shown = " and ".join(f"{ref.removeprefix('refs/tags/')} ({it[:12]})" for ref, it in commits.items())
-            raise GitError(
-                f"{self.shown} has tags of version {version} that name different commits, {shown}: "
-                "say how the app's tags are called with `build.tag`."
-            )
+            doubt = f"{self.shown} has tags of version {version} that name different commits, {shown}"
+            say = "say how the app's tags are called with `build.tag`."
+            if own & commits.keys():
+                raise GitError(f"{doubt}: {say}")
+            doubt = f"{doubt}. The first one is built: {say}"
         for ref, commit in commits.items():
-            return Revision(commit, ref, f"tag {ref.removeprefix('refs/tags/')}, {commit[:12]}")
+            return Revision(commit, ref, f"tag {ref.removeprefix('refs/tags/')}, {commit[:12]}", doubt)
         return None
 
     def _tags_versions(self, templates: Sequence[str], app: str | None, scheme: str) -> bool:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from airflow.sdk.execution_time.hitl import HITLUser
 
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+NOT_SET = "admin:admin"
+"""Airflow's default of the simple auth manager's users, which is what a worker reads that need not know them."""
 OWN_IDS = "airflow.providers."
 """Auth managers of Airflow's providers (FAB, Keycloak) compare ids that only they know."""
 
@@ -54,7 +56,7 @@ def auth_manager() -> AuthManager:
             return AuthManager(name, "nothing")
         users = conf.get("core", "simple_auth_manager_users", fallback=None) or ""
         known = frozenset(it.partition(":")[0].strip() for it in users.split(",") if it.strip())
-        return AuthManager(name, "names", known or None)
+        return AuthManager(name, "names", known if users != NOT_SET and known else None)
     return AuthManager(name, "names" if _has_own_rule(path) else "ids")
 
 

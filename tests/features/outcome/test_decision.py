@@ -87,8 +87,8 @@ def test_a_release_of_which_nothing_was_measured_says_so() -> None:  # R13
     hurried = ["bob had it promoted before its time: hotfix"]
     _, sentence = outcome_of(facts(hurried=hurried, unmeasured=["step_10", "bake"]))
     assert sentence == (
-        "Released 1.1.0: it serves all traffic in production. bob had it promoted before its time: hotfix. "
-        "Not measured: step_10, bake."
+        "Released 1.1.0: it serves all traffic in production; not measured: step_10, bake. "
+        "bob had it promoted before its time: hotfix."
     )
 
 

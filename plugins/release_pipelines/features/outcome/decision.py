@@ -75,11 +75,10 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
                 else ""
             )
             hurried = "".join(f" {sentence.rstrip('.')}." for sentence in facts.hurried)
-            unmeasured = f" Not measured: {', '.join(facts.unmeasured)}." if facts.unmeasured else ""
-            held = "" if facts.unmeasured else " and held"
+            held = f"; not measured: {', '.join(facts.unmeasured)}" if facts.unmeasured else " and held"
             return (
                 "released",
-                f"Released {facts.version}: it serves all traffic in {facts.production}{held}.{hurried}{unmeasured}{checked}",
+                f"Released {facts.version}: it serves all traffic in {facts.production}{held}.{hurried}{checked}",
             )
         why = "it was marked as complete by hand, and was never promoted"
     if not touched(state("deploy")) or not facts.deployed:

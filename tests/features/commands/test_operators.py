@@ -149,7 +149,8 @@ async def test_a_refusal_in_the_form_ends_its_task_without_a_stack_trace(world: 
         task_id="control", apps=tmp_path / "apps", config=tmp_path / "config", app="shop", action="pause", wait=0
     )
     ti = Ti()
-    context: Any = {"ti": ti, "dag_run": SimpleNamespace(triggering_user_name="alice")}
+    run = SimpleNamespace(triggering_user_name="alice", dag_id="release_control", run_id="run")
+    context: Any = {"ti": ti, "dag_run": run}
     with pytest.raises(TaskDeferred) as deferred:
         asked.execute(context)
     assert ti.pushed["reason"] == "shop: No release is running: there is nothing to pause."
@@ -165,7 +166,8 @@ def test_what_a_command_came_to_is_there_for_the_runs_note(world: World, tmp_pat
     asked = AnsweringControlOperator(
         task_id="control", apps=tmp_path / "apps", config=tmp_path / "config", app="shop", action="pause", wait=0
     )
-    asked.execute({"ti": ti, "dag_run": SimpleNamespace(triggering_user_name="alice")})  # type: ignore[typeddict-item]
+    run = SimpleNamespace(triggering_user_name="alice", dag_id="release_control", run_id="run")
+    asked.execute({"ti": ti, "dag_run": run})  # type: ignore[typeddict-item]
     assert ti.pushed["reason"].startswith("shop 1.1.0: pause by alice: Not answered yet")
 
 

@@ -25,7 +25,7 @@ def control_dag(apps: Path, config: Path) -> DAG:
         catchup=False,
         is_paused_upon_creation=False,
         tags=["release"],
-        default_args={"owner": "release-managers", "retries": 3, "retry_delay": 1.0},
+        default_args={"owner": "release-managers", "retries": 1, "retry_delay": 1.0},
         params={
             "app": app_choice([path.stem for path in app_files(apps)]),
             "action": Param(

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.notes import note_now
 from release_pipelines.airflow.operator import REASON, ReleaseOperator
 from release_pipelines.airflow.people import asked_by
 from release_pipelines.core.errors import PlatformError
@@ -99,10 +100,12 @@ class AnsweringControlOperator(ReleaseControlOperator):
 
     def execute(self, context: Context) -> Any:
         """Give the command; a trigger ends the task of a refused one, since an exception of a task is always shown with its stack."""
+        run: Any = context["dag_run"]
         try:
             return super().execute(context)
         except AirflowFailException as refusal:
             self.log.error("%s", refusal)
+            note_now(f"{run.dag_id}/{run.run_id}", str(refusal))  # at once: Airflow tries the task once more
             self.defer(trigger=RefusedTrigger(), method_name="refused", kwargs={"sentence": str(refusal)})
 
     def refused(self, context: Context, event: Any, sentence: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -93,10 +94,5 @@ def _connected(parts: Mapping[str, Any]) -> Any:
         **{key: str(value) for key, value in (parts.get("extra") or {}).items() if key in LIBPQ_OPTIONS},
     }
     arguments: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, "")}
-    if find_spec("psycopg2"):
-        import psycopg2
-
-        return psycopg2.connect(**arguments)
-    import psycopg
-
-    return psycopg.connect(**arguments)
+    driver = import_module("psycopg2" if find_spec("psycopg2") else "psycopg")  # as the history itself does
+    return driver.connect(**arguments)

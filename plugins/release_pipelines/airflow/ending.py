@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.airflow.notes import note_waiting
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.target import Target
 from release_pipelines.spec.environment import EnvironmentSpec
@@ -97,7 +96,6 @@ def ask(
     :param waiting: what is asked, of whom, until when.
     :param known: what is known of the release without the history, for when that does not answer.
     """
-    note_waiting(release, waiting)
     if environment is None:
         return
     with noted("Nobody could be told that a person is waited for"):

@@ -10,6 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_pipelines.airflow.ending import alarm, ask, noted, task_url
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.notes import note_waiting
 from release_pipelines.airflow.operator import (
     REASON,
     RUN,
@@ -155,6 +156,7 @@ class StageOperator(ReleaseOperator):
         waiting = Waiting(
             task=task, sentence=sentence, who=self._who(), url=task_url(context), reminder=self._was_told(task)
         )
+        note_waiting(self.release, waiting)
         ask(context, self.release, target, self.environment, waiting)
         about = (WAITS, sentence, target.environment, {"task": task})
         record(HistoryHook().history, "record_event", self.release, *about)

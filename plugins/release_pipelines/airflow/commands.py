@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from release_pipelines.airflow.hooks.history import HistoryHook, keep
+from release_pipelines.airflow.loop import of_this_loop
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.progression.commands import ReleaseCommands
 
@@ -59,12 +60,7 @@ class CommandCache:
     @classmethod
     def here(cls) -> CommandCache:
         """The cache of the running event loop."""
-        loop = asyncio.get_running_loop()
-        if loop not in cls._of_loop:
-            for other in [it for it in cls._of_loop if it.is_closed()]:
-                del cls._of_loop[other]
-            cls._of_loop[loop] = cls()
-        return cls._of_loop[loop]
+        return of_this_loop(cls._of_loop, cls)
 
     async def of(self, release: str) -> list[Command]:
         """The release's commands, oldest first, answered ones too; the cached ones while the history is unavailable."""

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def of_this_loop(kept: dict[asyncio.AbstractEventLoop, T], make: Callable[[], T]) -> T:
+    """What belongs to the running event loop, made when it is asked for first; that of loops which have ended is forgotten.
+
+    :param kept: by their loops.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in kept:
+        for other in [it for it in kept if it.is_closed()]:
+            del kept[other]
+        kept[loop] = make()
+    return kept[loop]
 
 
 @cache

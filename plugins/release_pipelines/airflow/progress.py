@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from release_pipelines.airflow.commands import CommandCache
+from release_pipelines.airflow.loop import of_this_loop
 from release_pipelines.airflow.notes import note_run
 
 if TYPE_CHECKING:
@@ -38,12 +39,7 @@ class ProgressBoard:
     @classmethod
     def here(cls) -> ProgressBoard:
         """The board of the running event loop."""
-        loop = asyncio.get_running_loop()
-        if loop not in cls._of_loop:
-            for other in [it for it in cls._of_loop if it.is_closed()]:
-                del cls._of_loop[other]
-            cls._of_loop[loop] = cls()
-        return cls._of_loop[loop]
+        return of_this_loop(cls._of_loop, cls)
 
     def put(self, release: str, progress: Progress) -> None:
         """Keep it soon."""

@@ -1,6 +1,6 @@
 """What every value of a release is made of: frozen, and JSON both ways.
 
-No module of values has ``from __future__ import annotations``: pydantic would compile and evaluate the text of each annotation, once for
+Modules of values have no ``from __future__ import annotations``: pydantic would compile and evaluate the text of each annotation, once for
 each class that inherits it, in every process that parses a DAG file.
 """
 

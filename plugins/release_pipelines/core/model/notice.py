@@ -1,8 +1,6 @@
 """The notice that people get when a release has ended, or waits for one of them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -92,7 +90,7 @@ class Notice(Stored):
 
 
 def notice_of(
-    release: ReleaseDetail,
+    release: "ReleaseDetail",
     environment: str,
     url: str | None = None,
     what_to_do: list[str] | None = None,
@@ -102,31 +100,33 @@ def notice_of(
     return Notice(
         outcome=release.outcome or "failed",
         sentence=release.sentence or "",
-        app=release.app,
-        version=release.version,
-        environment=environment,
-        release=release.id,
-        requester=str(Asked(release.requester, release.started_by)) if release.requester else None,
-        approver=release.approver,
+        **_of(release, environment),
         url=url,
         what_to_do=what_to_do or [],
         report=report,
     )
 
 
-def notice_of_waiting(release: Release, environment: str, waiting: Waiting) -> Notice:
+def notice_of_waiting(release: "Release", environment: str, waiting: Waiting) -> Notice:
     """The notice of a release that waits for a person."""
     return Notice(
         outcome=WAITING,
         sentence=waiting.sentence,
-        app=release.app,
-        version=release.version,
-        environment=environment,
-        release=release.id,
-        requester=str(Asked(release.requester, release.started_by)) if release.requester else None,
-        approver=release.approver,
+        **_of(release, environment),
         url=waiting.url,
         who=waiting.who,
         until=waiting.until,
         reminder=waiting.reminder,
     )
+
+
+def _of(release: "Release", environment: str) -> dict[str, Any]:
+    """What every notice says of its release."""
+    return {
+        "app": release.app,
+        "version": release.version,
+        "environment": environment,
+        "release": release.id,
+        "requester": str(Asked(release.requester, release.started_by)) if release.requester else None,
+        "approver": release.approver,
+    }

@@ -1,7 +1,5 @@
 """People as files name them, and as Airflow's auth manager tells of them."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from pydantic import field_validator, model_validator
@@ -27,7 +25,7 @@ class Person(Value):
         return as_word(value)
 
     @model_validator(mode="after")
-    def _has_a_name(self) -> Person:
+    def _has_a_name(self) -> "Person":
         if not any(self.words):
             raise ValueError("a `name`, an `email` or an `id` is expected")
         return self

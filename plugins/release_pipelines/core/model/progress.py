@@ -1,7 +1,5 @@
 """How far a stage has come, for people who look while it runs. All times are Unix times in seconds."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored

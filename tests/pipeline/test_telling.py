@@ -51,8 +51,8 @@ def test_a_release_that_went_back_leaves_a_report_with_its_plots(releases: Relea
 def test_a_release_that_held_leaves_a_plot_of_every_step(releases: Releases) -> None:
     releases.runs("1.0.0")
     assert releases.release("1.1.0").outcome == "released"
-    steps = ("bake", "step_10", "step_50")
-    assert sorted(attached(HistoryHook().history(), "shop")) == [f"production-{step}-errors.svg" for step in steps]
+    names = ("bake-errors", "release", "step_10-errors", "step_50-errors")
+    assert sorted(attached(HistoryHook().history(), "shop")) == [f"production-{name}.svg" for name in names]
 
 
 @pytest.mark.parametrize("releases", [CANARY], indirect=True, ids=["canary"])

@@ -17,7 +17,7 @@ from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.records import RecordedSample, RecordedVerdict, ReleaseDetail
 from release_pipelines.core.verdicts import stage_verdict
 from release_pipelines.features.report.drawing import DARK, svg
-from release_pipelines.features.report.plots import MOST_POINTS, Plot, plots, thinned
+from release_pipelines.features.report.plots import MOST_POINTS, Plot, course, plots, thinned
 
 START = 1764036000.0
 ANALYSIS = Analysis.model_validate(
@@ -150,6 +150,37 @@ def test_a_drawing_is_small_and_its_words_are_words(name: str) -> None:
         assert word in words, word
     assert ("error rate, %" in words, "1/alpha = 2,000" in words, "stable" in words) == ((name == "errors"),) * 3
     assert svg(plot) == text  # again: the same
+
+
+def test_the_whole_release_is_one_picture_with_its_traffic_and_every_metric() -> None:
+    release = told(lambda step, _: 1 if step == "step_10" else 20)
+    (whole,) = course(release, list(drawn(release).values()))
+    assert whole.name == "production-release"
+    assert [it[1:] for it in whole.steps] == [("step_10", "pass"), ("step_50", "fail")]
+    assert [percent for _, percent in whole.shares] == [10, 50, 0]
+    assert [[it.metric for it in steps] for steps in whole.metrics] == [[it] * 2 for it in ("errors", "cpu", "queue")]
+    text = svg(whole)
+    assert len(text) < 100_000
+    words = " ".join("".join(it.itertext()).strip() for it in ElementTree.fromstring(text).iter(f"{SVG}text"))
+    for word in (
+        "shop 1.1.0 · the whole release",
+        "step_10",
+        "step_50",
+        "limit 1 %",
+        "new version, %",
+        "error rate, %",
+    ):
+        assert word in words, word
+    style = re.search(r"<style>.*?</style>", text)
+    assert style is not None
+    assert set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", text.replace(style.group(), ""))) <= DARK.keys()
+
+
+def test_a_release_of_one_step_is_drawn_by_its_metrics_alone() -> None:
+    release = told(lambda *_: 20)
+    assert len(release.verdicts) > 1
+    alone = release.model_copy(update={"verdicts": release.verdicts[:1]})
+    assert course(alone, list(drawn(alone).values())) == []
 
 
 def test_every_colour_has_a_dark_one() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.features.report.plots import Plot
+from release_pipelines.features.report.plots import Course, Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,11 +35,10 @@ LOWEST_EVIDENCE = 1e-3
 """Evidence below this is drawn here: a good version's falls without end, and says no more by it."""
 
 
-def svg(plot: Plot) -> str:
-    """The plot as an SVG: the numbers above, the evidence of the sequential tests below where there is any."""
+def svg(plot: Plot | Course) -> str:
+    """The plot as an SVG: one metric in one step, or a whole release."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.dates import AutoDateLocator, DateFormatter
     from matplotlib.figure import Figure
 
     settings: Any = {
@@ -58,35 +57,101 @@ def svg(plot: Plot) -> str:
         "grid.linewidth": 0.6,
     }
     with matplotlib.rc_context(settings):
-        rows = 2 if plot.evidence else 1
-        figure = Figure(figsize=(7.6, 1.7 + 2.1 * rows), layout="constrained")
+        rows = 1 + len(plot.metrics) if isinstance(plot, Course) else 2 if plot.evidence else 1
+        height = 2.1 if isinstance(plot, Plot) else 1.6
+        figure = Figure(figsize=(7.6, 1.7 + height * rows), layout="constrained")
         axes: list[Axes] = list(figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
         figure.suptitle(plot.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
         axes[0].set_title(shorten(plot.caption, 115, placeholder=" …"), loc="left", fontsize=9, color=GREY, pad=16)
-        _numbers(axes[0], plot)
-        if plot.evidence:
-            _evidence(axes[1], plot)
-        for axis in axes:
-            axis.axvline(_day(plot.decided_at), color=DECIDED[plot.judgement], linewidth=1.4)
-            axis.grid(True, axis="y")
-            axis.spines[["top", "right"]].set_visible(False)
-            axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, labelcolor=INK, handlelength=1.6)
-        axes[0].annotate(
-            f"{plot.judgement} {_clock(plot.decided_at)}",
-            (_day(plot.decided_at), 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right",
-            color=DECIDED[plot.judgement],
-            fontweight="bold",
-        )
-        axes[-1].xaxis.set_major_locator(AutoDateLocator(maxticks=6, tz=timezone.utc))
-        axes[-1].xaxis.set_major_formatter(DateFormatter(_clock_format(plot), tz=timezone.utc))
-        axes[-1].set_xlabel(f"time (UTC), {datetime.fromtimestamp(plot.decided_at, timezone.utc):%Y-%m-%d}")
+        if isinstance(plot, Plot):
+            _metric(axes, plot)
+        else:
+            _course(axes, plot)
         out = io.StringIO()
         FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None, "Title": plot.title})
     return out.getvalue().replace("</defs>", f"<style>{_dark()}</style></defs>", 1)
+
+
+def _metric(axes: list[Axes], plot: Plot) -> None:
+    """The numbers above, the evidence of the sequential tests below where there is any."""
+    _numbers(axes[0], plot)
+    if plot.evidence:
+        _evidence(axes[1], plot)
+    for axis in axes:
+        _decided(axis, plot.decided_at, plot.judgement)
+        _dressed(axis)
+    _said(axes[0], plot.decided_at, f"{plot.judgement} {_clock(plot.decided_at)}", plot.judgement)
+    _in_time(axes[-1], [at for at, _ in plot.new], plot.decided_at)
+
+
+def _course(axes: list[Axes], plot: Course) -> None:
+    """The new version's part of the traffic above, every metric below."""
+    times = [_day(at) for at, _ in plot.shares]
+    part = [percent for _, percent in plot.shares]
+    axes[0].step(times, part, where="post", color=NEW, linewidth=1.5, label="new version")
+    axes[0].fill_between(times, part, step="post", color=NEW, alpha=0.15, linewidth=0)
+    axes[0].set_ylim(0, 105)
+    axes[0].set_ylabel("new version, %")
+    for axis, steps in zip(axes[1:], plot.metrics, strict=True):
+        _steps(axis, steps)
+    for at, name, judgement in plot.steps:
+        for axis in axes:
+            _decided(axis, at, judgement)
+        _said(axes[0], at, name, judgement)
+    for axis in axes:
+        _dressed(axis)
+    _in_time(axes[-1], [at for at, _ in plot.shares], plot.steps[-1][0])
+
+
+def _decided(axis: Axes, at: float, judgement: str) -> None:
+    axis.axvline(_day(at), color=DECIDED[judgement], linewidth=1.4)
+
+
+def _said(axis: Axes, at: float, words: str, judgement: str) -> None:
+    """What was decided, above its line."""
+    axis.annotate(
+        words,
+        (_day(at), 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        color=DECIDED[judgement],
+        fontweight="bold",
+    )
+
+
+def _dressed(axis: Axes) -> None:
+    axis.grid(True, axis="y")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, labelcolor=INK, handlelength=1.6)
+
+
+def _in_time(axis: Axes, times: list[float], decided_at: float) -> None:
+    from matplotlib.dates import AutoDateLocator, DateFormatter
+
+    axis.xaxis.set_major_locator(AutoDateLocator(maxticks=6, tz=timezone.utc))
+    axis.xaxis.set_major_formatter(DateFormatter(_clock_format(times), tz=timezone.utc))
+    axis.set_xlabel(f"time (UTC), {datetime.fromtimestamp(decided_at, timezone.utc):%Y-%m-%d}")
+
+
+def _steps(axis: Axes, steps: list[Plot]) -> None:
+    """One metric over all steps: a line for each of them, since nothing was measured in between."""
+    first, limits = steps[0], {it.limit for it in steps}
+    known: list[float] = [*limits]
+    for number, plot in enumerate(steps):
+        for points, colour, name in ((plot.stable, STABLE, "stable"), (plot.new, NEW, f"{plot.version[:16]} (new)")):
+            there = [value for _, value in points if value is not None]
+            known += there
+            times, values = [_day(at) for at, _ in points], [math.nan if it is None else it for _, it in points]
+            label = name if there and number == 0 else None
+            marker = "o" if len(there) == 1 else None
+            axis.plot(times, values, color=colour, marker=marker, markersize=3, linewidth=1.5, label=label)
+        begun, limit = min(at for at, _ in plot.new), f"limit {_value(plot, plot.limit)}"
+        label = limit if number == 0 else None
+        ends = [_day(begun), _day(plot.decided_at)]
+        axis.plot(ends, [plot.limit] * 2, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, label=label)
+    _scaled(axis, first, known)
 
 
 def _numbers(axis: Axes, plot: Plot) -> None:
@@ -104,8 +169,12 @@ def _numbers(axis: Axes, plot: Plot) -> None:
         axis.plot(
             unmeasured, [0] * len(unmeasured), color=GREY, marker="x", markersize=4, linestyle="", label="not measured"
         )
-    seen = [value for _, value in (*plot.new, *plot.stable) if value is not None]
-    highest = max([plot.limit, *seen]) or 1.0
+    _scaled(axis, plot, [plot.limit, *(value for _, value in (*plot.new, *plot.stable) if value is not None)])
+
+
+def _scaled(axis: Axes, plot: Plot, seen: list[float]) -> None:
+    """The axis of a metric's numbers, of which ``seen`` are there."""
+    highest = max(seen) or 1.0
     axis.set_ylim(min([0.0, *seen]) - 0.04 * highest, 1.15 * highest)
     axis.set_ylabel(shorten(plot.measure, 34, placeholder=" …") + (", %" if plot.unit == "share" else ""))
     if plot.unit == "share":
@@ -143,8 +212,7 @@ def _day(at: float) -> float:
     return at / 86400
 
 
-def _clock_format(plot: Plot) -> str:
-    times = [at for at, _ in plot.new]
+def _clock_format(times: list[float]) -> str:
     seconds = max(times) - min(times)
     return "%H:%M:%S" if seconds < 600 else "%H:%M" if seconds < 86400 else "%m-%d %H:%M"
 

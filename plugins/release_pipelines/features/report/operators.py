@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def explain(ended: Ended) -> None:
-    """Attach one SVG for each metric and stage and, where the outcome needs one, the incident report.
+    """Attach one SVG for each metric and stage, one of them all together for each environment and, where the outcome needs one, the incident report.
 
     What is to be done, and the report, are put on ``ended``, for whoever tells them.
     """
@@ -31,9 +31,10 @@ def explain(ended: Ended) -> None:
 
 def _draw(history: History, ended: Ended) -> None:
     """The library that draws is imported only where there is something to draw."""
-    from release_pipelines.features.report.plots import plots
+    from release_pipelines.features.report.plots import course, plots
 
-    for plot in plots(ended.detail, ended.analyses):
+    drawn = plots(ended.detail, ended.analyses)
+    for plot in (*course(ended.detail, drawn), *drawn):
         from release_pipelines.features.report.drawing import svg
 
         history.attach(ended.detail.id, f"{plot.name}.svg", "image/svg+xml", svg(plot))

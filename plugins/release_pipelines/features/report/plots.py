@@ -29,6 +29,7 @@ class Plot(NamedTuple):
 
     name: str
     """Like ``production-step_10-errors``."""
+    metric: str
     title: str
     caption: str
     """The metric's verdict as a sentence."""
@@ -42,6 +43,62 @@ class Plot(NamedTuple):
     evidence: Evidence | None
     decided_at: float
     judgement: Judgement
+
+
+class Course(NamedTuple):
+    """All steps of a release in one environment: who had how much of the traffic, and every metric beside it."""
+
+    name: str
+    """Like ``production-release``."""
+    title: str
+    caption: str
+    """The outcome's sentence."""
+    shares: list[tuple[float, int]]
+    """When the new version's part of the traffic, or of the replicas, changed, and to how many percent."""
+    steps: list[tuple[float, str, Judgement]]
+    """When each step was decided, its name, and how."""
+    metrics: list[list[Plot]]
+    """Every metric, with a plot for each step."""
+
+
+def course(release: ReleaseDetail, drawn: Sequence[Plot]) -> list[Course]:
+    """Each environment's steps in one picture, where there are several.
+
+    :param drawn: the plots of the release.
+    """
+    verdicts = _last_of_each_step(release.verdicts)
+    made = []
+    for environment in dict.fromkeys(it.environment for it in verdicts):
+        here = [it for it in verdicts if it.environment == environment]
+        metrics: dict[str, list[Plot]] = {}
+        for step in here:
+            for plot in drawn:
+                if plot.name.startswith(f"{environment}-{step.step}-") and plot.decided_at == step.decided_at:
+                    metrics.setdefault(plot.metric, []).append(plot)
+        if len(here) > 1 and metrics:
+            made.append(
+                Course(
+                    name=f"{environment}-release",
+                    title=f"{release.app} {release.version} · the whole release in {environment}",
+                    caption=release.sentence or "",
+                    shares=_shares(release, here),
+                    steps=[(it.decided_at, it.step, it.judgement) for it in here],
+                    metrics=list(metrics.values()),
+                )
+            )
+    return made
+
+
+def _shares(release: ReleaseDetail, verdicts: Sequence[RecordedVerdict]) -> list[tuple[float, int]]:
+    """A step has its part from its first measurement on; what its verdict gives back is away from then on."""
+    changes: list[tuple[float, int]] = []
+    for it in verdicts:
+        here = (it.environment, it.step)
+        own = [sample.at for sample in release.measurements if (sample.environment, sample.step) == here]
+        changes.append((min([*own, it.decided_at]), it.weight))
+    last = verdicts[-1]
+    left = last.weight if last.judgement == "pass" else 0
+    return [*changes, (last.accepted_at or last.decided_at, left)]
 
 
 def plots(release: ReleaseDetail, analyses: Mapping[str, Analysis]) -> list[Plot]:
@@ -66,6 +123,7 @@ def plots(release: ReleaseDetail, analyses: Mapping[str, Analysis]) -> list[Plot
             made.append(
                 Plot(
                     name=f"{verdict.environment}-{verdict.step}-{metric.metric}",
+                    metric=metric.metric,
                     title=f"{release.app} {release.version} · {metric.metric} · {verdict.step} in {verdict.environment}",
                     caption=metric.sentence,
                     measure=label(spec) if spec else metric.metric,

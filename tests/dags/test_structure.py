@@ -265,3 +265,11 @@ def test_a_tasks_own_process_knows_the_same_graph_and_only_itself(
 
 def _graph(dag: DAG) -> dict[str, tuple[set[str], bool, bool]]:
     return {it.task_id: (it.downstream_task_ids, it.is_setup, it.is_teardown) for it in dag.tasks}
+
+
+def test_every_group_of_tasks_says_what_it_is_for(dag: DAG) -> None:
+    groups = {name: it.tooltip for name, it in dag.task_group_dict.items() if name}
+    assert all(groups.values()), groups
+    assert "skipped is the good case" in groups["rollback"]
+    assert groups["staging"].startswith("staging: ")
+    assert "Pink boxes are ways that were not taken" in (dag.doc_md or "")

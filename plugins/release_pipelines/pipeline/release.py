@@ -18,12 +18,7 @@ from airflow.sdk.definitions.param import ParamsDict
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, optional, requested_by
 from release_pipelines.airflow.gates import GateOperator, PreflightGateOperator
-from release_pipelines.airflow.groups import (
-    BUILD_COLOUR,
-    ENVIRONMENT_COLOUR,
-    LAST_ENVIRONMENT_COLOUR,
-    ROLLBACK_COLOUR,
-)
+from release_pipelines.airflow.groups import group
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.templates import field, xcom
@@ -174,10 +169,7 @@ class _Assembly:
 
     def _group(self, name: str) -> TaskGroup:
         if name not in self.groups:
-            colour = {"rollback": ROLLBACK_COLOUR, self.plan.last: LAST_ENVIRONMENT_COLOUR}.get(name)
-            inside = any(name in (it, f"before_{it}") for it in self.plan.environments)
-            colour = colour or (ENVIRONMENT_COLOUR if inside else BUILD_COLOUR)
-            self.groups[name] = TaskGroup(group_id=name, prefix_group_id=True, ui_color=colour)
+            self.groups[name] = group(name, self.plan.environments)
         return self.groups[name]
 
     def _reverted_by(self, operator: Any, *, keep: bool = False) -> None:
@@ -385,5 +377,7 @@ def _guide(spec: ReleaseSpec, names: list[str]) -> str | None:
         f"# {spec.app.name}\n\n{spec.app.description}\n\n"
         f"Trigger with a version. It goes through {' → '.join(names)}; production waits for an approval, then: "
         f"{plan_in_words(spec)} The rollback group does the rest. To steer a running release: `release_control`; to go "
-        "back later: `release_rollback`.\n"
+        "back later: `release_rollback`.\n\n"
+        "Pink boxes are ways that were not taken: a release that went well skips `rollback`, `nothing_to_do` and whatever else would "
+        "have taken it back.\n"
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import DAG, Param
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, app_choice, optional, requested_by
-from release_pipelines.airflow.groups import ROLLBACK_COLOUR
+from release_pipelines.airflow.groups import rollback_group
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.templates import xcom
 from release_pipelines.features.rollback.feature import STEPS, step
@@ -26,7 +26,7 @@ def rollback_dag(apps: Path, config: Path) -> DAG:
     """
     with DAG(
         dag_id=ROLLBACK_DAG,
-        description="Goes back to a version that was good",
+        description="Puts an app back to a version that was promoted and held; takes precedence over a release that runs",
         schedule=None,
         catchup=False,
         is_paused_upon_creation=False,
@@ -38,7 +38,7 @@ def rollback_dag(apps: Path, config: Path) -> DAG:
             "a release that is running ends, and its outcome says who took over."
         ),
     ) as dag:
-        with TaskGroup(group_id="rollback", prefix_group_id=True, ui_color=ROLLBACK_COLOUR):
+        with rollback_group():
             plan = ManualRollbackPlanOperator(
                 task_id="plan",
                 apps=apps,

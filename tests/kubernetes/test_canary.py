@@ -58,7 +58,7 @@ async def test_a_good_canary_is_shown_to_testers_then_to_some_then_to_all(world:
         await world.serves("1.1.0")
     assert ending.outcome == "released", ending.sentence
     assert [it.step for it in ending.verdicts] == ["testers_1", "step_20", "step_50", "bake"]
-    assert ending.verdicts[0].sentence.startswith("carol: we have seen it ended the hold early")
+    assert ending.verdicts[0].sentence.startswith('carol ("we have seen it") ended the hold early')
     assert re.match(r"error rate 0 % over [\d,]+ requests, limit 1 % \(stable: 0 %\)", ending.verdicts[1].sentence)
     assert visits.lost == []
     assert visits.versions.keys() == {"1.0.0", "1.1.0"}

@@ -173,11 +173,11 @@ async def test_a_stage_that_is_promoted_over_changes_nothing_and_the_bake_ends_a
 ) -> None:
     released(world, canary=True)
     command("promote")
-    assert await event(step(hold=LONG)) == {"hurried": "bob: enough seen"}
+    assert await event(step(hold=LONG)) == {"hurried": 'bob ("enough seen")'}
     assert not world.writes
     said = await event(step(name="bake", weight=100, hold=LONG, last=True))
     assert said["verdict"]["judgement"] == "pass"
-    assert "bob: enough seen ended the hold early" in said["verdict"]["sentence"]
+    assert 'bob ("enough seen") ended the hold early: ' in said["verdict"]["sentence"]
 
 
 async def test_a_hold_that_is_cut_short_goes_back_when_the_version_is_known_to_be_bad(

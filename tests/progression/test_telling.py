@@ -13,7 +13,8 @@ import pytest
 from release_pipelines.airflow import notes, progress
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.notice import Waiting
-from release_pipelines.core.model.progress import Progress, lasting
+from release_pipelines.core.model.progress import Progress
+from release_pipelines.core.model.units import lasting
 from tests.fakes import FakePrometheus, World
 from tests.progression.helpers import RELEASE, command, effect, released, step, until
 from tests.receivers import Receiver
@@ -163,4 +164,4 @@ def test_the_time_left_is_said_in_words() -> None:
         looked(missing=[]).time_left(NOW + 310) == "Its time is over; it holds on until the numbers decide, 50 s more."
     )
     assert looked().evidence() == "Nothing is measured yet."
-    assert [lasting(it) for it in (0, 59.6, 3600, 7500)] == ["0 s", "1 min", "1 h", "2 h 5 min"]
+    assert [lasting(it) for it in (0, 0.25, 59.6, 3600, 7500)] == ["0 s", "250 ms", "1 min", "1 h", "2 h 5 min"]

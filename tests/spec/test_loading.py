@@ -14,6 +14,7 @@ from release_pipelines.core.ports.router import settles_within
 from release_pipelines.spec.loader import SpecError, deep_merge, load_analysis, load_environment, read_yaml
 from release_pipelines.spec.release import app_errors, load_release, release_specs
 from release_pipelines.spec.schema import schemas
+from release_pipelines.spec.stages import plan_in_words
 from release_pipelines.spec.strategy import StrategySettings
 from release_pipelines.spec.target import target
 from tests.spec.conftest import BASE
@@ -181,3 +182,9 @@ def test_how_long_a_data_plane_takes_is_the_environments_and_earlier_versions_se
     assert (staging.settles_within, settles_within(staging)) == (None, 10)
     assert "settles_within" not in to_json(staging)
     assert "settles_within" not in spec.environment("staging").model_dump_json()
+
+
+def test_a_plan_in_words_has_the_times_that_people_read(project):
+    project.app("strategy: {canary: {steps: [{weight: 10, hold: 240s}], bake: {min: 90s, max: 2h}}}")
+    (spec,) = release_specs(project.apps, project.config)
+    assert "10 % for 4 min → 100 % for 1 min 30 s to 2 h, then it is promoted" in plan_in_words(spec)

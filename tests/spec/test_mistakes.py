@@ -84,6 +84,10 @@ MISTAKES = {
         "strategy: canari",
         "strategy: found `canari`, expected one of `canary`, `blue_green` or `rolling`",
     ),
+    "no strategy behind its key": (
+        "strategy:",
+        "strategy: found nothing, expected one of `canary`, `blue_green` or `rolling`",
+    ),
     "a tab": ("build:\n\trepository: x", "storefront.yaml: line 3: found a tab, expected spaces"),
     "a control character": (
         "owner: a\x08b",

@@ -354,7 +354,7 @@ def _print_detail(release: ReleaseDetail) -> None:
 
 
 def _print_progress(progress: Progress) -> None:
-    from release_pipelines.core.model.progress import lasting
+    from release_pipelines.core.model.units import lasting
 
     now = time.time()
     seen = lasting(max(0.0, now - progress.at))

@@ -9,6 +9,7 @@ from release_pipelines.core.model.hold import Hold
 from release_pipelines.core.model.stage import Question, Stage, StageKind
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
+from release_pipelines.core.model.units import lasting
 from release_pipelines.core.ports.strategy import Promotion
 from release_pipelines.core.sentences import limits
 
@@ -89,4 +90,4 @@ def _share(stage: Stage) -> str:
 
 
 def _hold(hold: Hold) -> str:
-    return f"{hold.min:g} s" if hold.min == hold.max else f"{hold.min:g} to {hold.max:g} s"
+    return lasting(hold.min) if hold.min == hold.max else f"{lasting(hold.min)} to {lasting(hold.max)}"

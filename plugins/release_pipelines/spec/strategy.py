@@ -22,7 +22,7 @@ class _OneStrategy(Value):
             return {DEFAULT: {}}
         if isinstance(value, str) and value in cls.model_fields:
             return {value: {}}
-        if isinstance(value, str):
+        if not isinstance(value, (dict, cls)):
             raise ValueError(f"{_named(cls)} is expected")
         if isinstance(value, dict) and len(value) == 1:  # `rolling:` with nothing behind it
             return {key: {} if own is None else own for key, own in value.items()}

@@ -58,7 +58,7 @@ def test_a_skip_ends_the_hold_in_which_it_was_given_and_no_later_one(commands, s
 
 @pytest.mark.parametrize(
     ("reason", "said"),
-    [("enough seen", "bob: enough seen"), ("enough seen.", "bob: enough seen"), (None, "bob"), ("", "bob")],
+    [("enough seen", 'bob ("enough seen")'), ("enough seen.", 'bob ("enough seen")'), (None, "bob"), ("", "bob")],
 )
 def test_a_command_names_who_gave_it_and_why(reason, said):  # R13
     assert given_by(Command("promote", 1.0, reason=reason)) == said

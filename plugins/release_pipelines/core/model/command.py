@@ -84,5 +84,6 @@ def command_state(commands: Sequence[Command]) -> CommandState:
 
 
 def given_by(command: Command) -> str:
-    """Who gave a command, and why if a reason was given: ``bob: enough seen``."""
-    return f"{command.by}: {command.reason}".rstrip(".") if command.reason else str(command.by)
+    """Who gave a command, and why if a reason was given, for the middle of a sentence: ``bob ("enough seen")``."""
+    reason = (command.reason or "").strip().rstrip(".")
+    return f'{command.by} ("{reason}")' if reason else str(command.by)

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored
+from release_pipelines.core.model.units import lasting
 
 PROGRESS = "progress.json"
 """Name under which the history keeps the newest one of a release."""
@@ -56,17 +57,6 @@ class Progress(Stored):
         until = f" until {clock(self.latest)} UTC" if self.latest is not None else ", paused"
         names = ", ".join(sorted({it.partition(":")[0] for it in self.missing}))
         return f"{self.step}: {self.traffic}{until}{f'; not measured yet: {names}' if names else ''}."
-
-
-def lasting(seconds: float) -> str:
-    """A time in words that people read: ``45 s``, ``4 min 10 s``, ``2 h 5 min``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    if minutes:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    return f"{rest} s"
 
 
 def clock(at: float) -> str:

@@ -32,6 +32,19 @@ def parse_duration(value: Any) -> float:
     return seconds
 
 
+def lasting(seconds: float) -> str:
+    """A time in words that people read: ``500 ms``, ``45 s``, ``4 min 10 s``, ``2 h 5 min``."""
+    if 0 < seconds < 1:
+        return f"{1000 * seconds:.0f} ms"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{rest} s"
+
+
 def parse_share(value: Any) -> float:
     """Turn ``1%`` or ``0.01`` into the fraction 0.01."""
     percent = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None

@@ -8,9 +8,9 @@ from typing import Any
 
 from release_pipelines.core.errors import FenceLost, PlatformUnavailable
 from release_pipelines.core.model.command import given_by
-from release_pipelines.core.model.progress import lasting
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.units import lasting
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.progression.capacity import Capacity, NotReady
 from release_pipelines.core.progression.commands import is_abort_verdict

@@ -138,7 +138,7 @@ def _hurried(who: str | None) -> list[str]:
     if who is None:
         return []
     return [
-        f"**Nothing of it will be measured:** it is to be promoted before its time, every hold ends at once ({who}).",
+        f"**Nothing of it will be measured:** it is to be promoted before its time, every hold ends at once, as {who} asked.",
         "",
     ]
 

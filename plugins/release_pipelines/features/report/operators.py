@@ -14,6 +14,7 @@ from release_pipelines.spec.feature import Ended
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
+    from release_pipelines.features.report.plots import Course, Plot
 
 
 def explain(ended: Ended) -> None:
@@ -34,7 +35,8 @@ def _draw(history: History, ended: Ended) -> None:
     from release_pipelines.features.report.plots import course, plots
 
     drawn = plots(ended.detail, ended.analyses)
-    for plot in (*course(ended.detail, drawn), *drawn):
+    pictures: list[Plot | Course] = [*course(ended.detail, drawn), *drawn]
+    for plot in pictures:
         from release_pipelines.features.report.drawing import svg
 
         history.attach(ended.detail.id, f"{plot.name}.svg", "image/svg+xml", svg(plot))

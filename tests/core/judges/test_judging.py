@@ -318,12 +318,12 @@ def test_a_few_bad_requests_over_the_limit_are_neither_evidence_nor_a_pass():
     assert decided(SEQUENTIAL, enough, now=45).judgement == "pass"
 
 
-def test_what_is_over_its_limit_has_three_times_the_hold_to_prove_something():
+def test_what_is_over_its_limit_has_ten_times_the_hold_to_prove_something():
     patient = SEQUENTIAL.model_copy(update={"patience": None})
     few = counted(1.0, total=25.0, stable_bad=1.0, stable_total=475.0, number=1)
     times = {"earliest": 300.0, "latest": 300.0, "hold": 300.0}
-    assert decided(patient, few, now=1199, **times) is None
-    assert decided(patient, few, now=1200, **times).judgement == "inconclusive"
+    assert decided(patient, few, now=3299, **times) is None
+    assert decided(patient, few, now=3300, **times).judgement == "inconclusive"
     nothing = counted(0.0, total=5.0, number=1)
     assert decided(patient, nothing, now=359, **times) is None
     assert decided(patient, nothing, now=360, **times).judgement == "inconclusive"

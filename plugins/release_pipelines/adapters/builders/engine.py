@@ -30,6 +30,9 @@ LINE_LIMIT = 2000
 CHUNK_LINES, CHUNK_LIMIT = 1000, 100_000
 """Maximum of lines and of characters that are logged of what an engine says at once."""
 
+OLDEST_API = "1.24"
+"""Version of Docker's API that is named where the engine is only asked for its own."""
+
 DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 DENIED = ("denied", "unauthorized", "authentication required", "forbidden")
@@ -75,7 +78,9 @@ class Engine:
             cert, key = self._tls.get("cert"), self._tls.get("key")
             tls = TLSConfig(client_cert=(cert, key) if cert and key else None, ca_cert=self._tls.get("ca"), verify=True)
         with engine_errors(self.host):
-            return docker.APIClient(base_url=self.host, version="auto", timeout=timeout, tls=tls)
+            asking = docker.APIClient(base_url=self.host, version=OLDEST_API, timeout=timeout, tls=tls)
+            version = ping(asking).get("Api-Version") or "auto"
+            return docker.APIClient(base_url=self.host, version=version, timeout=timeout, tls=tls)
 
     def check(self) -> str:
         """Say that the engine answers, or raise."""
@@ -102,7 +107,7 @@ class Engine:
                 raise PlatformError(sentence)
             buildx = program() if can.by_buildkit else None
             if buildx is None:
-                return self._classic(client, recipe, tag, login, what, timeout, log)
+                return self._classic(client, can.podman is not None, recipe, tag, login, what, timeout, log)
         try:
             return self._buildkit.build(buildx, recipe, {**self.build_args, **recipe.args}, tag, login, log)
         except BuildFailed as error:
@@ -115,6 +120,7 @@ class Engine:
     def _classic(
         self,
         client: APIClient,
+        podman: bool,
         recipe: Recipe,
         tag: str | None,
         login: RegistryLogin | None,
@@ -132,7 +138,8 @@ class Engine:
             buildargs={**self.build_args, **recipe.args},
             labels=dict(recipe.labels),
             timeout=timeout,
-            nocache=bool(recipe.args) and is_podman(client),
+            # The cache of Podman (seen in 4.3) gives ``ENV X=${X}`` the value that X had before.
+            nocache=bool(recipe.args) and podman,
             rm=True,
             forcerm=True,
             decode=True,
@@ -163,24 +170,30 @@ class Engine:
 BUILDER = Engine
 
 
-def is_podman(client: APIClient) -> bool:
-    """Whether the engine is a Podman. Its cache (seen in 4.3) gives ``ENV X=${X}`` the value that X had before."""
-    return _names_podman(client.version())
+def ping(client: APIClient) -> Mapping[str, str]:
+    """What the engine says of itself at once. For ``/version`` a Podman starts half a dozen programs: more than a second."""
+    from docker.errors import create_api_error_from_http_exception
+    from requests import HTTPError
 
-
-def _names_podman(version: Mapping[str, Any]) -> bool:
-    return any("podman" in str(part.get("Name")).lower() for part in version.get("Components") or [])
+    answer = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
+    try:
+        answer.raise_for_status()
+    except HTTPError as error:
+        create_api_error_from_http_exception(error)
+    headers: Mapping[str, str] = answer.headers
+    return headers
 
 
 def abilities(client: APIClient) -> Abilities:
     """What the engine can build. Docker says which builder is its own: 2 is BuildKit."""
-    version = client.version()
-    number, podman = str(version.get("Version") or "of an unknown version"), _names_podman(version)
-    answer = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
+    said = ping(client)
+    podman = said.get("Libpod-Api-Version")
+    named = re.search(r"Docker/([^ ]+)", said.get("Server") or "")
+    number = podman or (named[1] if named else "of an unknown version")
     return Abilities(
         name=f"{'Podman' if podman else 'Docker'} {number}",
         podman=tuple(int(it) for it in re.findall(r"\d+", number)[:2]) if podman else None,
-        buildkit=not podman and answer.headers.get("Builder-Version") == "2",
+        buildkit=not podman and said.get("Builder-Version") == "2",
         buildx=program() is not None,
     )
 

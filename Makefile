@@ -5,7 +5,7 @@ STRATEGY ?= canary
 APP ?= storefront
 
 .DEFAULT_GOAL := help
-.PHONY: help demo release up down status test auth coverage bench lint ready python
+.PHONY: help demo release up down status test auth long coverage bench lint ready python
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do \
@@ -32,6 +32,9 @@ test: ready ## Run all tests that this machine can run
 
 auth: python ## Run the tests of approvals with the FAB auth manager, in an environment of their own
 	@.venv/bin/python -m tests.auth_managers
+
+long: ready ## Run the property tests with ten times more examples
+	@HYPOTHESIS_PROFILE=long .venv/bin/python -m tests unit airflow
 
 coverage: ready ## Run tests and say which lines each tier runs; TIERS="unit airflow" measures only these
 	@.venv/bin/python -m tests --coverage $(TIERS)

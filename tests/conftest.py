@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.databases"]
@@ -37,4 +38,10 @@ _home()
 
 # How long anything takes is never asserted: machines that run tests are noisy.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("here")
+settings.register_profile("long", parent=settings.get_profile("here"), max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "here"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no core waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("begins_first") is None)

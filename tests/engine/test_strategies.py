@@ -359,4 +359,7 @@ class Engine(RuleBasedStateMachine):
 
 
 TestEngine = Engine.TestCase
-TestEngine.settings = settings(max_examples=200, stateful_step_count=25, print_blob=True)
+EXAMPLES = settings.get_profile(settings.get_current_profile_name()).max_examples * 4 // 5
+"""80, and 800 with `make long`."""
+TestEngine.settings = settings(max_examples=EXAMPLES, stateful_step_count=25, print_blob=True)
+TestEngine.pytestmark = [pytest.mark.begins_first]

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
+@pytest.mark.begins_first
 def test_a_package_of_somebody_else_is_part_of_a_release() -> None:
     path = os.pathsep.join([str(HERE / "site"), str(ROOT / "plugins"), str(ROOT)])
     done = subprocess.run(

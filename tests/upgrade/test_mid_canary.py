@@ -24,6 +24,7 @@ FAILED = Verdict(judgement="fail", decided_at=1.0, step="step_50", weight=50, se
 GoesOn = Callable[[str], Released]
 
 
+@pytest.mark.begins_first
 def test_a_stage_that_waited_ends_and_the_release_goes_on(goes_on: GoesOn, releases: Releases) -> None:
     done = goes_on("StageTrigger")
     assert (done.state, done.outcome) == ("success", "released"), done.sentence

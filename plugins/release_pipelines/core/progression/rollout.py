@@ -19,7 +19,7 @@ from release_pipelines.core.progression.waiting import first_of, insist
 log = logging.getLogger(__name__)
 
 ADVANCE_SECONDS = 0.5
-"""Pause between two steps of a rollout, in seconds."""
+"""Longest pause between two steps of a rollout, in seconds: while something changes it is a fifth, and doubles as long as nothing does."""
 OBSERVE_SECONDS = 2.0
 """Pause between two looks at a rollout that something else advances, in seconds."""
 
@@ -82,7 +82,7 @@ async def _aborted(commands: ReleaseCommands) -> dict[str, Any]:
 
 
 async def _settled(rollout: Rollout) -> dict[str, Any]:
-    logged = None
+    logged, seen, pause = None, None, 0.0
     while True:
         status = await insist(rollout.advance)
         if status.settled or status.failure:
@@ -90,7 +90,9 @@ async def _settled(rollout: Rollout) -> dict[str, Any]:
         if status.waiting != logged:
             logged = status.waiting
             log.info("%s: %s of %s ready. %s", rollout.track, status.ready, status.wanted, logged or "")
-        await asyncio.sleep(ADVANCE_SECONDS)
+        pause = min(2 * pause, ADVANCE_SECONDS) if status == seen else ADVANCE_SECONDS / 5
+        seen = status
+        await asyncio.sleep(pause)
 
 
 async def observe_rollout(platform: Platform, target: Target, track: Track) -> dict[str, Any]:

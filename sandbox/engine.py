@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import zlib
@@ -184,6 +187,38 @@ def stop() -> None:
     for place in mounted_below(DIRECTORY, Path("/proc/mounts").read_text()):
         subprocess.run(["umount", "--quiet", "--lazy", place], capture_output=True, check=False)
     subprocess.run(["ip", "link", "delete", NETWORK["network_interface"]], capture_output=True, check=False)
+    remove_rules(NETWORK["subnets"][0]["subnet"])  # type: ignore[index]
+
+
+def remove_rules(subnet: str) -> None:
+    """Remove what an engine left in the firewall for containers that died with it: who gets their ports would not be reached."""
+    for table in ("nat", "filter"):
+        saved = subprocess.run(
+            ["iptables-save", "-t", table], env=environment(), capture_output=True, text=True, check=False
+        )
+        for rule in left_rules(saved.stdout, subnet):
+            command = ["iptables", "--wait", "10", "--table", table, "--delete", *shlex.split(rule)]
+            subprocess.run(command, env=environment(), capture_output=True, check=False)
+
+
+def left_rules(saved: str, subnet: str) -> list[str]:
+    """The rules of netavark for addresses in a subnet: chain and specification of each.
+
+    :param saved: as ``iptables-save`` prints them.
+    """
+    network = ipaddress.ip_network(subnet)
+    rules = [line.removeprefix("-A ") for line in saved.splitlines() if line.startswith("-A ") and "NETAVARK" in line]
+    ports, others = set[str](), set[str]()
+    for rule in rules:
+        if target := re.search(r"--dport (\d+) .*--to-destination ([\d.]+)", rule):
+            (ports if ipaddress.ip_address(target[2]) in network else others).add(target[1])
+    own = {f" --dport {port} " for port in ports - others}
+    return [it for it in rules if _names(it, network) or any(port in it for port in own)]
+
+
+def _names(rule: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    addresses = re.findall(r"(?:-[sd]|--to-destination) ([\d.]+)", rule)
+    return any(ipaddress.ip_address(it) in network for it in addresses)
 
 
 def mounted_below(folder: Path, mounts: str) -> list[str]:

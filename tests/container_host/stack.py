@@ -16,6 +16,9 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from sandbox.engine import remove_rules
 
 CONTAINERS_CONF = """\
 [containers]
@@ -135,12 +138,17 @@ def start_engine(stack: Stack) -> None:
     wait_until((folder / "podman.sock").exists, "podman")
 
 
-def restart_engine(stack: Stack) -> None:
-    """Kill the engine's service, and start it again."""
+def restart_engine(stack: Stack, *, booted: bool = False) -> None:
+    """Kill the engine's service, and start it again.
+
+    :param booted: without what a machine loses when it is started anew.
+    """
     if stack.engine is None:
         return  # given, and somebody else's
     stack.engine.kill()
     stack.engine.wait()
+    if booted:
+        forget_boot(stack)
     stack.processes.remove(stack.engine)
     socket_file = Path(stack.engine_url.removeprefix("unix://"))
     socket_file.unlink()
@@ -149,13 +157,34 @@ def restart_engine(stack: Stack) -> None:
     wait_until(socket_file.exists, "podman")
 
 
+def forget_boot(stack: Stack) -> None:
+    """Remove what stands in memory alone: by a file there Podman knows that its containers run, and their networks."""
+    assert stack.engine_folder
+    (stack.engine_folder / "tmp" / "alive").unlink()
+    for config in stack.engine_folder.glob("root/overlay-containers/*/userdata/config.json"):
+        subprocess.run(["runc", "delete", "--force", config.parents[1].name], capture_output=True, check=False)
+        for namespace in json.loads(config.read_text())["linux"]["namespaces"]:
+            if namespace["type"] == "network":
+                subprocess.run(
+                    ["ip", "netns", "delete", Path(namespace["path"]).name], capture_output=True, check=False
+                )
+    remove_rules(network_of(stack.engine_folder)["subnets"][0]["subnet"])
+
+
+def network_of(engine_folder: Path) -> dict[str, Any]:
+    """The network of an engine's containers."""
+    return json.loads((engine_folder / "networks" / "podman.json").read_text())  # type: ignore[no-any-return]
+
+
 def stop_engine(stack: Stack) -> None:
     """Remove what the engine of :func:`start_engine` left on the machine."""
     folder = stack.engine_folder
     if folder is not None:
-        interface = json.loads((folder / "networks" / "podman.json").read_text())["network_interface"]
+        network = network_of(folder)
+        interface = network["network_interface"]
         subprocess.run(["umount", "--quiet", str(folder / "root" / "overlay")], capture_output=True, check=False)
         subprocess.run(["ip", "link", "delete", interface], capture_output=True, check=False)
+        remove_rules(network["subnets"][0]["subnet"])
         shutil.rmtree(folder, ignore_errors=True)
 
 

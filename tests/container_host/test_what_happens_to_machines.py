@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
+import psutil
 import pytest
 import redis.asyncio as redis
 
@@ -80,11 +81,14 @@ def kill(pids: list[int]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-async def asked(world: World, seconds: float) -> tuple[Counter[str], Counter[int]]:
-    """Versions and statuses that new connections get for a while; the proxy itself always answers."""
+async def asked(world: World, seconds: float, enough: asyncio.Event | None = None) -> tuple[Counter[str], Counter[int]]:
+    """Versions and statuses that new connections get for a while; the proxy itself always answers.
+
+    :param enough: ends it earlier.
+    """
     versions, statuses, end = Counter[str](), Counter[int](), time.monotonic() + seconds
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
-        while time.monotonic() < end:
+        while time.monotonic() < end and not (enough and enough.is_set()):
             async with session.get(world.stack.web, headers={"Host": str(world.target.host)}) as response:
                 statuses[response.status] += 1
                 versions[response.headers.get("X-App-Version", "none")] += 1
@@ -151,7 +155,10 @@ async def test_with_no_replica_left_the_proxy_answers_503_and_all_come_back(worl
     await world.serves("1.0.0")
 
 
-async def test_after_the_machine_all_apps_are_back_in_their_own_versions(stack: Stack, image: Image) -> None:
+@pytest.mark.parametrize("booted", [True, False], ids=["the machine started anew", "only the engine notices nothing"])
+async def test_after_the_machine_all_apps_are_back_in_their_own_versions(
+    stack: Stack, image: Image, booted: bool
+) -> None:
     async with AsyncExitStack() as opened:
         first, second = [await opened.enter_async_context(world_on(stack)) for _ in range(2)]
         await served_at_weight(first, image)  # in a release
@@ -160,12 +167,20 @@ async def test_after_the_machine_all_apps_are_back_in_their_own_versions(stack: 
         await second.split(0)
         await second.serves("2.1.0")
         await second.platform.give_back_lease(second.target, second.lease)
-        await asyncio.to_thread(kill, main_processes(first) + main_processes(second))
-        await asyncio.to_thread(running.restart_engine, stack)
-        watching = [asyncio.create_task(asked(world, BACK_SECONDS)) for world in (first, second)]
+        dying = main_processes(first) + main_processes(second)
+        if stack.engine_folder:  # what would tell the engine dies first
+            dying = [psutil.Process(pid).ppid() for pid in dying] + dying
+        await asyncio.to_thread(kill, dying)
+        await asyncio.to_thread(running.restart_engine, stack, booted=booted)
+        back = asyncio.Event()
+        watching = [asyncio.create_task(asked(world, BACK_SECONDS, back)) for world in (first, second)]
         async with kept(stack):
             await whole(first, stable=2, canary=2)
             await whole(second, stable=2)
+            await asyncio.gather(
+                *(it.serves(version, share=0.2) for it, version in ((first, "1.1.0"), (second, "2.1.0")))
+            )
+        back.set()
         versions = [set((await it)[0]) - {"none"} for it in watching]
         assert versions == [{"1.0.0", "1.1.0"}, {"2.1.0"}]
 

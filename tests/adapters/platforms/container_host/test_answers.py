@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from release_pipelines.adapters import outbound
 from release_pipelines.adapters.platforms.container_host import engine as engines
+from release_pipelines.adapters.platforms.container_host import host as hosts
 from release_pipelines.adapters.platforms.container_host.engine import Engine, NoSuchImage, _progress, _refusal
 from release_pipelines.adapters.platforms.container_host.logs import LogEnd, unframed
+from release_pipelines.adapters.platforms.container_host.rollout import Replica
 from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformUnavailable
 from release_pipelines.core.model.observation import Answer, TrackStatus
 
@@ -161,3 +163,38 @@ def test_what_is_observed_is_text_of_bearable_length(text: str) -> None:
         assert len(it) <= 2000
         assert it.encode() is not None
         assert "\0" not in it
+
+
+@pytest.mark.parametrize(
+    ("listed", "noticed", "found"),
+    [
+        ("running", None, "lost"),
+        ("stopping", None, "lost"),  # somebody has asked for the end of what has none
+        ("running", "exited", "running"),  # the next look says how
+        ("running", "running", "running"),  # it has not begun to serve again
+    ],
+)
+async def test_a_process_whose_end_the_engine_does_not_notice_is_lost(
+    listed: str, noticed: str | None, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts, "NOTICED_SECONDS", 0.05)
+    looks = 0
+
+    async def handle(request: web.Request) -> web.Response:
+        nonlocal looks
+        if request.path.endswith("/kill"):
+            assert request.query["signal"] == "SIGURG"
+            alive = noticed == "running"
+            return web.Response(status=204) if alive else web.json_response({"message": "stopped"}, status=500)
+        looks += 1
+        status = noticed if noticed and looks > 1 else listed
+        return web.json_response({"State": {"Status": status, "Running": status == "running", "ExitCode": 0}})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with (
+        TestServer(app) as server,
+        hosts.Host(str(server.make_url("")).rstrip("/"), "redis://127.0.0.1:1") as host,
+    ):
+        replica = Replica(id="1", name="shop-0", digest="sha256:1", number=0, state=listed, listed=True)
+        assert (await host._explained(replica)).state == found

@@ -191,6 +191,17 @@ def test_what_is_no_replica_of_the_track_leaves_the_routers_list() -> None:
     assert served(["http://aa-1"], [], Plan()) == []
 
 
+def test_a_replica_whose_end_the_engine_does_not_notice_leaves_the_list_and_another_takes_its_place() -> None:
+    lost, other = replica(NEW, 0, state="lost", listed=True), replica(NEW, 1, listed=True)
+    goal = want(settled=True)
+    assert not settled(goal, [lost, other])
+    assert served([lost.url, other.url], [lost, other], Plan()) == [other.url]  # type: ignore[list-item]
+    for found, missing in (([lost, other], [0]), ([lost, replace(lost, number=1)], [0, 1])):
+        todo = upkeep(goal, "stable", found, 10.0, watched=False)
+        assert (todo.create, todo.stop) == (missing, [it for it in found if it.state == "lost"])
+        assert not any((todo.start, todo.join, todo.leave))
+
+
 def test_a_killed_canary_is_replaced_while_others_of_it_are_ready_and_a_verdict_otherwise() -> None:  # R5
     goal = want(settled=True)
     others = replica(NEW, 1, listed=True)

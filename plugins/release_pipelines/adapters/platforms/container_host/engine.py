@@ -227,6 +227,16 @@ class Engine:
         with suppress(EngineRefusal):
             await self._json("POST", f"/containers/{name}/update", json={"RestartPolicy": policy})
 
+    async def has_process(self, name: str) -> bool:
+        """Whether a signal, one that processes ignore, reaches the container: what the engine lists may be what it was told last."""
+        try:
+            async with self._answer("POST", f"/containers/{name}/kill?signal=SIGURG"):
+                return True
+        except EngineRefusal:
+            return False
+        except Forbidden:  # this user may not ask
+            return True
+
     async def stop(self, name: str) -> None:
         """Send SIGTERM and wait, at most :data:`STOP_SECONDS`; nothing if it has ended or is gone."""
         await self._unless_gone("POST", f"/containers/{name}/stop?t={STOP_SECONDS}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Hashable
 from dataclasses import replace
 from types import TracebackType
@@ -21,7 +22,7 @@ from release_pipelines.adapters.platforms.container_host.replicas import (
 from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
 from release_pipelines.adapters.platforms.container_host.state import TRACKS, AppState, State
 from release_pipelines.core.model.observation import TrackStatus
-from release_pipelines.core.model.target import Target, Workload
+from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.platform import RegistryAuth
 
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 H = TypeVar("H", bound="Host")
 
 LOG_LINES = 5
+TAKEN_FOR_RUNNING = ("running", "stopping")
+NOTICED_SECONDS = 1.0
+"""So long after a process has ended its engine may still take it for running."""
 
 
 class Host:
@@ -93,11 +97,7 @@ class Host:
             if track in by_track:
                 by_track[track].append(self._replica(target, track, container, state))
         probed = await asyncio.gather(
-            *(
-                self._probed(workload_of(target, state.wants.get(track)), r)
-                for track, replicas in by_track.items()
-                for r in replicas
-            )
+            *(self._probed(target, state.wants.get(track), r) for track, replicas in by_track.items() for r in replicas)
         )
         by_id = {replica.id: replica for replica in probed}
         return {
@@ -124,14 +124,15 @@ class Host:
             created_at=container.created_at,
         )
 
-    async def _probed(self, workload: Workload, replica: Replica) -> Replica:
-        if replica.ended:
+    async def _probed(self, target: Target, want: Want | None, replica: Replica) -> Replica:
+        if replica.ended or (replica.state == "stopping" and replica.left_at is None):
             return await self._explained(replica)
         if replica.state != "running" or replica.left_at is not None:
             return replica
         tries = SERVING_TRIES if replica.listed else 1
-        trouble = await self._prober.trouble(replica.url, workload, tries)
-        if replica.listed and trouble and trouble.startswith(NOT_SERVING):
+        trouble = await self._prober.trouble(replica.url, workload_of(target, want), tries)
+        had_served = replica.listed or (want is not None and want.settled)
+        if had_served and trouble and trouble.startswith(NOT_SERVING):
             return await self._explained(replace(replica, trouble=trouble))  # Podman's list may be behind
         return replace(replica, trouble=trouble)
 
@@ -139,13 +140,27 @@ class Host:
         """The replica, with how it ended."""
         try:
             state = (await self._engine.inspect(replica.id)).get("State") or {}
+            if state.get("Status") in TAKEN_FOR_RUNNING and await self._is_lost(replica):
+                return replace(replica, state=rollout.LOST)
         except EngineRefusal:  # it is being removed
             return replica
-        if not state or state.get("Running"):
+        if not state or state.get("Running") or state.get("Status") in TAKEN_FOR_RUNNING:
             return replica
         killed_for_memory = bool(state.get("OOMKilled"))
         ended = replica if replica.ended else replace(replica, state="exited")
         return replace(ended, exit_code=state.get("ExitCode"), out_of_memory=killed_for_memory)
+
+    async def _is_lost(self, replica: Replica) -> bool:
+        """Whether its process has ended, and the engine will not notice."""
+        end = time.monotonic() + NOTICED_SECONDS
+        while not await self._engine.has_process(replica.id):
+            if time.monotonic() > end:
+                return True
+            await asyncio.sleep(NOTICED_SECONDS / 5)
+            state = (await self._engine.inspect(replica.id)).get("State") or {}
+            if state.get("Status") not in TAKEN_FOR_RUNNING:
+                return False
+        return False
 
     async def _status(self, target: Target, track: Track, state: AppState, replicas: list[Replica]) -> TrackStatus:
         want = state.wants.get(track)

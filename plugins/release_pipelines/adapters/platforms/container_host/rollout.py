@@ -16,6 +16,8 @@ DRAIN_SECONDS = 1.0
 LIVING = ("running", "paused")
 FRESH = ("created", "configured", "initialized")
 """States of a container that has not run yet, or not since the machine was started."""
+LOST = "lost"
+"""State of a container that the engine takes for running, and that has no process: what watched it for the engine has ended, too."""
 STOPPED_FROM_OUTSIDE = (0, 137, 143)
 """Exit codes of a process that was told to end or was killed: it says nothing about the version."""
 
@@ -117,6 +119,8 @@ def plan(
     :param now: Unix time.
     :param drain: seconds between leaving the router's list and SIGTERM.
     """
+    lost = [r for r in replicas if r.state == LOST]  # cannot be started again: another one takes its place
+    replicas = [r for r in replicas if r not in lost]
     new = [r for r in replicas if is_wanted(want, r) and r.left_at is None]
     old = [r for r in replicas if not is_wanted(want, r) and r.left_at is None]
     staying = [r for r in old if not r.ended]
@@ -150,7 +154,7 @@ def plan(
         ],
         join=[*(r for r in new if r.ready and not r.listed), *(r for r in back if r not in leave)],
         leave=leave,
-        stop=[*drained, *(r for r in useless if not r.listed)],
+        stop=[*drained, *(r for r in useless if not r.listed), *lost],
     )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name a file of trusted certificates; the first that is set counts."""
+PROXIES = tuple(case(f"{it}_proxy") for it in ("http", "https", "all", "no") for case in (str.lower, str.upper))
+"""Variables that say by which proxy an address is reached."""
 
 ANSWER_BYTES = 100_000_000
 """Maximum length of an answer that is read as a whole, in bytes."""
@@ -47,6 +50,12 @@ async def excerpt(response: aiohttp.ClientResponse, limit: int = EXCERPT_BYTES) 
 
 def proxy_of(url: str) -> str | None:
     """The proxy for an address (``HTTP_PROXY``, ``HTTPS_PROXY``, ``NO_PROXY``), by the rules of requests; None: there is none."""
+    return _proxy_of(url, tuple(os.environ.get(name) for name in PROXIES))
+
+
+@lru_cache(maxsize=256)
+def _proxy_of(url: str, _: tuple[str | None, ...]) -> str | None:
+    """A triggerer asks hundreds of times a second."""
     from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 
     proxy = select_proxy(url, get_environ_proxies(url))
@@ -63,6 +72,12 @@ def trusting(path: str) -> ssl.SSLContext:
 
     :raises OSError: where there are none.
     """
+    return _trusting(path, os.stat(path).st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _trusting(path: str, _: int) -> ssl.SSLContext:
+    """Reading a system's certificates takes a hundredth of a second, and a thousand canaries trust the same ones."""
     if os.path.isdir(path):
         return ssl.create_default_context(capath=path)
     return ssl.create_default_context(cafile=path)

@@ -130,7 +130,8 @@ class MetricSource(Protocol):
         """One sample for each of these moments (Unix times in seconds, in order).
 
         They are the same after a restart. A number that does not exist is None; where nobody could be asked, the sample
-        has an error. A ReleaseError counts as that error of all samples.
+        has an error. A ReleaseError counts as that error of all samples. Where many are due at once, a sample may stand for those before
+        it that have none, if it counts their events, too, or nobody can say any more what was then.
         """
 
 

@@ -46,13 +46,16 @@ class Measurer:
         self._open_client = open_client
         self._service: MetricsService | None = None
         self._samples: dict[tuple[str, float], Sample] = {}
+        self._sorted: list[Sample] = []
         self._memory: dict[str, dict[Any, Any]] = {metric.name: {} for metric in analysis.metrics}
         self._taken_up_to = -math.inf
 
     @property
     def samples(self) -> list[Sample]:
         """All samples so far, oldest first."""
-        return sorted(self._samples.values(), key=lambda sample: (sample.at, sample.metric))
+        if not self._sorted:
+            self._sorted = sorted(self._samples.values(), key=lambda sample: (sample.at, sample.metric))
+        return self._sorted.copy()
 
     @property
     def taken(self) -> int:
@@ -117,6 +120,7 @@ class Measurer:
     def _keep(self, samples: Iterable[Sample]) -> None:
         for sample in samples:
             self._samples[sample.metric, sample.at] = sample
+        self._sorted = []
 
 
 async def check_metrics(target: Target, metrics: Iterable[Metric], platform: Platform) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from release_pipelines.core.promql import duration, escaped
@@ -14,6 +16,8 @@ ByCounter = Mapping[str, Series]
 """The same of several counters, by their names."""
 LABEL = "release_pipelines_counter"
 """The label that says which of several counters in one answer a series belongs to."""
+AT_ONCE = 20
+"""Maximum number of samples that are made of what was missed: a triggerer that starts anew has a thousand canaries to catch up with."""
 
 
 class Counter(NamedTuple):
@@ -55,9 +59,34 @@ def by_counter(series: Series) -> ByCounter:
     """The series of one moment of such an answer, by the names of their counters."""
     found: dict[str, dict[str, float]] = {}
     for labels, value in series.items():
-        name = json.loads(labels).get(LABEL, "").rpartition(" ")[0]
-        found.setdefault(name, {})[labels] = value
+        found.setdefault(_name_in(labels), {})[labels] = value
     return found
+
+
+@lru_cache(maxsize=65536)
+def _name_in(labels: str) -> str:
+    name: str = json.loads(labels).get(LABEL, "")
+    return name.rpartition(" ")[0]
+
+
+def thinning(due: int) -> int:
+    """Every how-many-th of so many moments is asked for, so that there are no more than are sampled at once.
+
+    Each counts what happened since the one before. That keeps the sums, and a sequential test may be looked at as seldom as anybody likes.
+    """
+    return max(1, math.ceil(due / AT_ONCE))
+
+
+def spans_of(start: float, end: float, interval: float, every: int, most: int) -> list[tuple[float, float, float]]:
+    """Start, end and step of each question about the moments from ``start`` to ``end``, in seconds.
+
+    :param every: intervals between two moments, counted from the end; what is left over comes first.
+    :param most: maximum number of steps in a question.
+    """
+    whole, left = divmod(round((end - start) / interval), every)
+    first, step = start + left * interval, every * interval
+    spans = [(start, first, left * interval)] if left else []
+    return spans + [(first + at * step, first + min(at + most, whole) * step, step) for at in range(0, whole, most)]
 
 
 def growth(known: dict[str, float], before: Series, now: Series, *, born_at_zero: bool) -> float:
@@ -90,7 +119,7 @@ def counted(
     known: Known | None,
     totals: Sequence[tuple[Series, Series]],
     parts: Sequence[tuple[Series, Series]],
-    due: list[float],
+    due: Mapping[int, float],
     *,
     served_before: bool,
 ) -> tuple[list[tuple[float | None, float | None]], Known]:
@@ -101,12 +130,12 @@ def counted(
     :param known: what was read last; None: nothing.
     :param totals: values of all events at every moment after that, or after the stage's start: at the moment before it in the same
         answer, and then; so ``parts``, for the part.
+    :param due: Unix times in seconds, by their places among these moments; the last one is among them.
     :param served_before: whether the track had traffic before this stage. A version that has just got its first traffic counts
         from 0. Of one that served all the time a series that appears late is no jump, unless the others were there already: then
         it is a first error, say.
     """
     total, part = (dict(known.total), dict(known.part)) if known else (dict(totals[0][0]), dict(parts[0][0]))
-    unasked = len(totals) - len(due)
     born = not served_before or bool(total)
     counts: list[tuple[float | None, float | None]] = []
     carried_bad = carried = 0.0
@@ -117,7 +146,7 @@ def counted(
         unknown = counter.part_is_good and not part and grown > 0  # no bucket ends at the bound
         bad = max(0.0, grown - grown_part) if counter.part_is_good else min(grown_part, grown)
         carried, carried_bad = carried + grown, carried_bad + bad
-        if n >= unasked:
+        if n in due:
             counts.append((None if unknown else carried_bad, carried if total else None))
             carried = carried_bad = 0.0
-    return counts, Known(due[-1], total, part)
+    return counts, Known(max(due.values()), total, part)

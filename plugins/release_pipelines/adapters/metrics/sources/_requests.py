@@ -12,7 +12,15 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from release_pipelines.adapters.metrics.sources._counters import ByCounter, Counter, by_counter, counted, in_one_query
+from release_pipelines.adapters.metrics.sources._counters import (
+    ByCounter,
+    Counter,
+    by_counter,
+    counted,
+    in_one_query,
+    spans_of,
+    thinning,
+)
 from release_pipelines.core.model.analysis import Metric
 from release_pipelines.core.model.measurement import MetricQuery, Sample
 from release_pipelines.core.model.mistake import Mistake
@@ -85,7 +93,9 @@ class Requests(PromQLSource):
             or requests_to(measuring.target, measuring.track) is None
         ):
             return await super().samples(measuring, due)
-        looks = await self._looks(measuring, due)
+        interval, every = measuring.analysis.interval, thinning(len(due))
+        due = due[::-1][::every][::-1]
+        looks = await self._looks(measuring, due[-1], every)
         counts = []
         for track in _tracks(measuring):
             totals, parts = (
@@ -97,7 +107,7 @@ class Requests(PromQLSource):
                 measuring.memory.get(track),
                 totals,
                 parts,
-                due,
+                {len(looks) - 1 - round((due[-1] - tick) / interval / every): tick for tick in due},
                 served_before=track == "stable",
             )
             measuring.memory[track] = known
@@ -110,35 +120,35 @@ class Requests(PromQLSource):
             samples.append(sample)
         return samples
 
-    async def _looks(self, measuring: Measuring, due: list[float]) -> list[tuple[ByCounter, ByCounter]]:
-        """Every moment since the last one that is known, or since the stage's start, each with the one before it in the same answer.
+    async def _looks(self, measuring: Measuring, end: float, every: int) -> list[tuple[ByCounter, ByCounter]]:
+        """Moments since the last one that is known, or since the stage's start, each with the one before it in the same answer.
 
         All of them before anything is counted: an error counts nothing twice, and loses nothing.
+
+        :param every: intervals between two of them, counted from the last.
         """
-        interval, known = measuring.analysis.interval, measuring.memory.get(measuring.track)
-        start = known.at if known else measuring.started_at
-        steps = round((due[-1] - start) / interval)
+        start = _known_until(measuring)
         counters: dict[str, tuple[tuple[str, ...], float]] = {}
         for track in _tracks(measuring):
             counter, seconds = self._counter(measuring, track), _look_back(measuring, track)
             counters |= {f"{track} all": (counter.total, seconds), f"{track} part": (counter.part, seconds)}
         from release_pipelines.adapters.metrics.prometheus import MOMENTS  # a DAG file is parsed without it
 
-        query, most = in_one_query(counters), MOMENTS - 1
-        answers = await asyncio.gather(
-            *(
-                measuring.service.series(
-                    query, start + first * interval, start + min(first + most, steps) * interval, interval
-                )
-                for first in range(0, steps, most)
-            )
-        )
+        query = in_one_query(counters)
+        spans = spans_of(start, end, measuring.analysis.interval, every, MOMENTS - 1)
+        answers = await asyncio.gather(*(measuring.service.series(query, *span) for span in spans))
         return [pair for answer in answers for pair in pairwise(map(by_counter, answer))]
 
     def _counter(self, measuring: Measuring, track: Track) -> Counter:
         requests = requests_to(measuring.target, track)
         assert requests is not None  # noqa: S101 - the router counts the other track's requests, so it counts these
         return self.counter(requests, measuring.metric)
+
+
+def _known_until(measuring: Measuring) -> float:
+    """Up to when the judged track was counted (Unix time in seconds)."""
+    known = measuring.memory.get(measuring.track)
+    return known.at if known else measuring.started_at
 
 
 def _tracks(measuring: Measuring) -> list[Track]:

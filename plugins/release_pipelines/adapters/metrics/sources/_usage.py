@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -55,7 +54,10 @@ class UsageSource(PromQLSource):
         return MetricQuery(value=self.promql(target.workload, _containers(target, track), window))
 
     async def samples(self, measuring: Measuring, due: list[float]) -> list[Sample]:
-        return list(await asyncio.gather(*(self._used(measuring, tick) for tick in due)))
+        used = await self._used(measuring, due[-1])
+        if used is None:  # the metrics service knows the past, too
+            return await super().samples(await _of_the_app(measuring), due)
+        return [used]
 
     async def lacks(self, measuring: Measuring) -> list[Lack]:
         metric, target = measuring.metric, measuring.target
@@ -74,15 +76,15 @@ class UsageSource(PromQLSource):
             )
         ]
 
-    async def _used(self, measuring: Measuring, tick: float) -> Sample:
+    async def _used(self, measuring: Measuring, tick: float) -> Sample | None:
+        """What the platform says now; None: it does not know."""
         platform, target, metric = measuring.platform, measuring.target, measuring.metric
         compared = measuring.beside if JUDGES.get(measuring.analysis.judge).compares else None
         try:
             usage = await platform.usage(target, measuring.track)
             other = await platform.usage(target, compared) if compared else None
             if usage is None:
-                measuring = await _of_the_app(measuring)
-                return (await super().samples(measuring, [tick]))[0]
+                return None
         except PlatformError as error:  # a replica that has just gone, or an engine that is away: no measurement
             return Sample(metric=metric.name, at=tick, error=str(error))
         sample = sample_of(metric, tick, None, None, self.share(usage))

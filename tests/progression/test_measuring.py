@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from release_pipelines.adapters.metrics.sources._counters import LABEL
+from release_pipelines.adapters.metrics.sources._counters import AT_ONCE, LABEL, spans_of, thinning
 from release_pipelines.core.errors import MetricsUnavailable
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.measurement import Sample
+from release_pipelines.core.model.observation import Usage
 from release_pipelines.core.progression.measuring import Measurer
 from tests.fakes import World, counters_in, target
 
@@ -39,13 +40,13 @@ class Counters:
         """How many ticks the replicas are behind that answer one question after the other."""
 
     async def series(self, promql: str, start: float, end: float, step: float) -> Series:
-        first, last = (round((it - BEGAN) / step) for it in (start, end))
+        first, last = (round((it - BEGAN) / 10) for it in (start, end))
         self.asked.append((first, last))
         await asyncio.sleep(0)
         if last in self.away:
             raise MetricsUnavailable("Prometheus does not answer")
         late = self.behind[len(self.asked) % len(self.behind)]
-        return [self.at(promql, n - late) for n in range(first, last + 1)]
+        return [self.at(promql, n - late) for n in range(first, last + 1, round(step / 10))]
 
     def at(self, promql: str, moment: int) -> dict[str, float]:
         """What a question for several counters finds at one moment."""
@@ -156,6 +157,46 @@ async def test_after_a_restart_all_samples_are_the_same(counters: Counters) -> N
     counters.asked.clear()
     assert await taken(measurer(counters), 4, one_by_one=False) == before
     assert len(counters.asked) == 1  # one answer for all, however long it was away
+
+
+@pytest.mark.parametrize("upto", [21, 40, 307, 25_003])
+async def test_what_was_missed_for_long_is_counted_in_a_few_samples(counters: Counters, upto: int) -> None:
+    """A triggerer that starts anew has a thousand canaries to catch up with."""
+    for track, served in (("canary", 7), ("stable", 90)):
+        counters.all[track] = [{"a": served * n} for n in range(upto + 1)]
+        counters.bad[track] = [{"a": n // 9} for n in range(upto + 1)]
+    it = measurer(counters)
+    samples = await taken(it, upto, one_by_one=False)
+    assert len(samples) <= AT_ONCE
+    assert samples[-1].at == BEGAN + 10 * upto
+    assert [sum(found) for found in zip(*counts(samples), strict=True)] == [upto // 9, 7 * upto]
+    assert sum(it.stable_total for it in samples) == 90 * upto
+    counters.all["canary"].append({"a": 7 * upto + 5})
+    assert counts(await taken(it, upto + 1, one_by_one=False))[-1] == (0, 5)
+
+
+@given(st.integers(1, 3000), st.integers(1, 400), st.integers(2, 100))
+def test_questions_about_what_was_missed_have_no_gap(steps: int, due: int, most: int) -> None:
+    every = thinning(min(due, steps))
+    spans = spans_of(1000.0, 1000.0 + 5 * steps, 5.0, every, most)
+    assert (spans[0][0], spans[-1][1]) == (1000.0, 1000.0 + 5 * steps)
+    assert [it[1] for it in spans[:-1]] == [it[0] for it in spans[1:]]
+    assert all(round((end - start) / step) <= most and step <= 5 * every for start, end, step in spans)
+
+
+async def test_what_a_host_uses_now_is_said_of_no_earlier_moment() -> None:
+    metric = {"name": "cpu", "source": "cpu", "limit": "80%"}
+    analysis = Analysis.model_validate({"interval": 10, "metrics": [metric]})
+    limited = target().model_copy(update={"workload": target().workload.model_copy(update={"cpu": 1.0})})
+    world = World()
+    world.usage = Usage(cpu=0.9)
+
+    async def opened(_: str) -> Counters:
+        return Counters()
+
+    it = Measurer(limited, "canary", "stable", analysis, opened)
+    await it.take(world.platform(), BEGAN, BEGAN + 3000)
+    assert [(sample.at, sample.value) for sample in it.samples] == [(BEGAN + 3000, 0.9)]
 
 
 async def test_what_was_taken_is_not_asked_for_again(counters: Counters) -> None:

@@ -112,7 +112,7 @@ def versions(namespace: str) -> dict[str, int]:
     return {track: count for track, count in counts.items() if count}
 
 
-async def until(true: Callable[[], bool], within: float = 20) -> None:
+async def until(true: Callable[[], bool], within: float = 90) -> None:
     deadline = time.monotonic() + within
     while not true():
         assert time.monotonic() < deadline, "it did not come to be"

@@ -161,11 +161,11 @@ async def run_with_a_crash(world: World, trigger: Any, number: int, *, after: bo
         said = await event(trigger)
     except Killed:
         world.before = world.after = lambda call: None
-        said = await asyncio.wait_for(event(again(trigger)), 10)
+        said = await asyncio.wait_for(event(again(trigger)), 60)
     return said
 
 
-async def until(true: Callable[[], bool], seconds: float = 5) -> None:
+async def until(true: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until ``true()``."""
     end = time.monotonic() + seconds
     while not true():

@@ -105,7 +105,7 @@ async def test_a_canary_that_dies_goes_back_without_waiting_for_a_measurement(
     watching = asyncio.create_task(event(step(hold=30)))
     await until(lambda: world.weight == 10)
     world.breaks("canary", "shop-canary-1 was OOMKilled 3 times")
-    said = await asyncio.wait_for(watching, 5)
+    said = await asyncio.wait_for(watching, 60)
     assert said["verdict"]["judgement"] == "fail"
     assert "OOMKilled" in said["verdict"]["sentence"]
     assert world.weight == 0
@@ -137,7 +137,7 @@ async def test_drift_ends_a_release_that_wants_it_so(world: World, prometheus: F
     watching = asyncio.create_task(event(step(hold=30, on_drift="abort")))
     await until(lambda: world.weight == 10)
     world.drift(70)
-    said = await asyncio.wait_for(watching, 5)
+    said = await asyncio.wait_for(watching, 60)
     assert said["verdict"]["judgement"] == "fail"
     assert "argocd" in said["verdict"]["sentence"]
     assert world.weight == 0
@@ -150,7 +150,7 @@ async def test_another_digest_on_the_canary_is_no_canary_of_this_release(
     watching = asyncio.create_task(event(step(hold=30)))
     await until(lambda: world.weight == 10)
     world.runs("canary", artifact("9.9.9", "sha256:" + "9" * 64), 1)
-    said = await asyncio.wait_for(watching, 5)
+    said = await asyncio.wait_for(watching, 60)
     assert said["verdict"]["judgement"] == "fail"
     assert world.weight == 0
 
@@ -163,7 +163,7 @@ async def test_who_lost_the_fence_ends_with_an_error_and_writes_nothing(
     await until(lambda: world.weight == 10)
     await world.platform().take_lease(step().target, "rollback", 60, force=True)
     before = len(world.writes)
-    said = await asyncio.wait_for(watching, 5)
+    said = await asyncio.wait_for(watching, 60)
     assert said["kind"] == "FenceLost"
     assert "rollback" in said["error"]
     assert len(world.writes) == before
@@ -177,7 +177,7 @@ async def test_a_step_whose_release_went_back_meanwhile_sets_no_weight_again(
     await until(lambda: world.weight == 10)
     back = world.note.model_copy(update={"step": "rollback", "traffic": ALL_TO_STABLE, "verdict": None})
     await world.platform().split(target(), ALL_TO_STABLE, back, 1)
-    said = await asyncio.wait_for(watching, 5)
+    said = await asyncio.wait_for(watching, 60)
     assert said["kind"] == "FenceLost"
     assert "gone on from step_10 to rollback" in said["error"]
     assert world.weight == 0
@@ -193,7 +193,7 @@ async def test_a_canary_that_dies_while_its_capacity_is_raised_goes_back(
             world.tracks["canary"] = world.tracks["canary"].model_copy(update={"updated": -1, "settled": False})
 
     world.before = dies
-    said = await asyncio.wait_for(event(step(replicas=9)), 5)
+    said = await asyncio.wait_for(event(step(replicas=9)), 60)
     assert said["verdict"]["judgement"] == "fail"
     assert world.weight == 0
 

@@ -82,12 +82,31 @@ def escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def sample_of(metric: Metric, at: float, bad: float | None, total: float | None, value: float | None) -> Sample:
-    """The answers as a sample taken ``at`` (Unix time in seconds); for counts the value is bad out of total."""
+def sample_of(
+    metric: Metric,
+    at: float,
+    bad: float | None,
+    total: float | None,
+    value: float | None,
+    beside: tuple[float | None, float | None] = (None, None),
+) -> Sample:
+    """The answers as a sample taken ``at`` (Unix time in seconds); for counts the value is bad out of total.
+
+    :param beside: bad and all events of what it is compared with.
+    """
     if metric.counts:
         known = bad is not None and total is not None and math.isfinite(bad) and math.isfinite(total) and total > 0
         value = bad / total if known else None  # type: ignore[operator]
-    return Sample(metric=metric.name, at=at, value=value, bad=bad, total=total)
+    stable_bad, stable_total = beside
+    return Sample(
+        metric=metric.name,
+        at=at,
+        value=value,
+        bad=bad,
+        total=total,
+        stable_bad=stable_bad,
+        stable_total=stable_total,
+    )
 
 
 class PromQLSource(MetricSource):

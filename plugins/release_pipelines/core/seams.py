@@ -77,7 +77,8 @@ class Seam(Generic[T]):
 
     def names(self) -> list[str]:
         """All names, those of this package first. Imports nothing but the folder itself."""
-        return [*self._own(), *sorted(extensions().get(self.group, {}).keys() - set(self._own()))]
+        own = _own(self.folder, self.first)
+        return [*own, *sorted(extensions().get(self.group, {}).keys() - set(own))]
 
     def get(self, name: str) -> T:
         """The one of that name.
@@ -101,8 +102,10 @@ class Seam(Generic[T]):
             if isinstance(outcome := _loaded(self, name), ExtensionError):
                 yield name, str(outcome)
 
-    def _own(self) -> tuple[str, ...]:
-        return (*self.first, *(name for name in _modules(self.folder) if name not in self.first))
+
+@cache
+def _own(folder: str, first: tuple[str, ...]) -> tuple[str, ...]:
+    return (*first, *(name for name in _modules(folder) if name not in first))
 
 
 @cache

@@ -16,7 +16,7 @@ ByCounter = Mapping[str, Series]
 """The same of several counters, by their names."""
 LABEL = "release_pipelines_counter"
 """The label that says which of several counters in one answer a series belongs to."""
-AT_ONCE = 20
+AT_ONCE = 10
 """Maximum number of samples that are made of what was missed: a triggerer that starts anew has a thousand canaries to catch up with."""
 
 

@@ -112,13 +112,10 @@ class Requests(PromQLSource):
             )
             measuring.memory[track] = known
             counts.append(found)
-        samples = []
-        for tick, (bad, total), *others in zip(due, *counts, strict=True):
-            sample = sample_of(measuring.metric, tick, bad, total, None)
-            for stable_bad, stable_total in others:
-                sample = sample.model_copy(update={"stable_bad": stable_bad, "stable_total": stable_total})
-            samples.append(sample)
-        return samples
+        return [
+            sample_of(measuring.metric, tick, bad, total, None, *beside[:1])
+            for tick, (bad, total), *beside in zip(due, *counts, strict=True)
+        ]
 
     async def _looks(self, measuring: Measuring, end: float, every: int) -> list[tuple[ByCounter, ByCounter]]:
         """Moments since the last one that is known, or since the stage's start, each with the one before it in the same answer.

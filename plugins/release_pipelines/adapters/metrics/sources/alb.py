@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -174,11 +174,7 @@ def _sample(measuring: Measuring, tick: float, tracks: Sequence[list[list[float]
     own, *beside = tracks
     if not METRIC_SOURCE.counts(measuring.metric):
         return sample_of(measuring.metric, tick, None, None, own[-1][0] if own else None)
-    bad, total = _counted(own)
-    more: dict[str, Any] = {}
-    for other in beside:
-        more = dict(zip(("stable_bad", "stable_total"), _counted(other), strict=True))
-    return sample_of(measuring.metric, tick, bad, total, None).model_copy(update=more)
+    return sample_of(measuring.metric, tick, *_counted(own), None, *map(_counted, beside[:1]))
 
 
 def _counted(minutes: list[list[float]]) -> tuple[float | None, float | None]:

@@ -13,7 +13,7 @@ from release_pipelines.core.errors import Forbidden, PlatformUnavailable
 from release_pipelines.core.model.observation import Usage
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact, target
-from tests.progression.helpers import again, event, released, run_with_a_crash, step, until, weights
+from tests.progression.helpers import again, command, event, released, run_with_a_crash, step, until, weights
 
 
 async def test_a_good_canary_passes_at_the_end_of_its_hold(world: World, prometheus: FakePrometheus) -> None:  # R3
@@ -324,6 +324,18 @@ async def test_who_waits_for_a_person_says_so_with_the_traffic_back_and_waits_on
     await asyncio.sleep(0.2)
     assert not second.done()
     second.cancel()
+
+
+async def test_whoever_lets_a_bad_version_go_on_is_named_with_what_was_measured(
+    world: World, prometheus: FakePrometheus
+) -> None:  # R13, R18
+    released(world, canary=True)
+    prometheus.bad = 0.2
+    watching = asyncio.create_task(event(step(hold=30, wait_for_person=True)))
+    await until(lambda: bool(world.note.verdict))
+    command("skip")
+    sentence = (await watching)["verdict"]["sentence"]
+    assert sentence.startswith('bob ("enough seen") let it go on although it did not pass: error rate 20 %'), sentence
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

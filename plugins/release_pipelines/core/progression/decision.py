@@ -95,7 +95,7 @@ class Decision:
             if not_ready := await self.capacity.provide(serving=False):
                 return await self.without_capacity(note, not_ready)
             given_back = False
-        passed = passed_by(verdict, f"{given_by(command)} let it go on, although")
+        passed = passed_by(verdict, f"{given_by(command)} let it go on although it did not pass")
         event = self.watch.event(await self.watch.write(note, passed, give_back=given_back))
         await self.context.commands.answer(command, f"{self.stage.name} goes on, as passed.")
         return event

@@ -15,8 +15,9 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.notice import Waiting
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.units import lasting
+from release_pipelines.core.progression.hold import has_traffic
 from tests.fakes import FakePrometheus, World
-from tests.progression.helpers import RELEASE, command, effect, released, step, until
+from tests.progression.helpers import RELEASE, command, effect, promotion, released, stage, step, until
 from tests.receivers import Receiver
 
 NOW = 1e9
@@ -74,6 +75,11 @@ async def test_every_tick_is_said_in_the_log_with_what_is_still_missing(
     assert told.latest > told.at
 
 
+def test_who_has_the_traffic_is_said_by_its_name() -> None:
+    assert has_traffic(stage(name="bake", track="stable", weight=100)) == "stable has 100 % of the replicas"
+    assert has_traffic(stage()) == "the canary has 10 % of the traffic"
+
+
 async def test_a_clock_that_stands_still_is_said(world: World, prometheus: FakePrometheus) -> None:
     begun(world)
     work = asyncio.ensure_future(step(hold=30).run().__anext__())
@@ -119,6 +125,19 @@ async def test_the_runs_note_says_it_where_airflow_may_be_asked(
     assert headers["authorization"] == "Bearer t0ken"
     assert body["note"].startswith("step_10: the canary has 10 % of the traffic until ")
     assert len(more) <= 1
+
+
+async def test_a_promotion_takes_the_place_of_the_bake_in_the_note(
+    world: World, prometheus: FakePrometheus, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.answers = [(200, {}, b"{}")]
+    connection = {"conn_type": "http", "host": receiver.url, "password": "t0ken"}
+    monkeypatch.setenv("AIRFLOW_CONN_AIRFLOW_API", json.dumps(connection))
+    begun(world)
+    work = asyncio.ensure_future(promotion().run().__anext__())
+    await until(lambda: bool(receiver.requests))
+    await work
+    assert receiver.requests[0][2] == {"note": "The new version held: stable takes it over."}
 
 
 def test_whom_a_run_waits_for_is_its_note(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

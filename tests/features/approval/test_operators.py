@@ -332,6 +332,13 @@ def test_a_digest_that_was_released_before_shows_what_is_known_of_it(opened: lis
     assert kept["Smoke test"].release == RELEASE
 
 
+def test_a_form_says_of_a_first_release_that_nothing_was_there(opened: list[str]) -> None:
+    nothing = {"version": None, "digest": None, "commit": None}
+    assert "| Commit | `none` |" in text_of(preflight={"requester": "alice", "before": nothing})
+    unknown = {"version": "1.0.0", "digest": NEW, "commit": None}
+    assert "| Commit | `not checked` |" in text_of(preflight={"requester": "alice", "before": unknown})
+
+
 def test_the_form_opens_where_the_history_is_away(opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any) -> Any:
         raise HistoryUnavailable("The history does not answer.")

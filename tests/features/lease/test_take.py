@@ -12,7 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.features.deployment.operators import RollBackUpdateOperator
-from release_pipelines.features.lease.operators import TakeLeaseOperator
+from release_pipelines.features.lease import operators
+from release_pipelines.features.lease.operators import HoldLeaseOperator, TakeLeaseOperator
 from tests.fakes import GOOD, NEW, World, artifact, target
 from tests.features.helpers import Ti
 from tests.features.lease.test_give_back import events
@@ -78,3 +79,15 @@ def test_a_revert_watches_it_too_before_it_leaves_the_environment_to_others(worl
         task.execute(context)
     [event] = events(deferred.value.trigger)
     assert event["expired"]["holder"] == "gone"
+
+
+def test_the_run_does_not_go_on_saying_that_it_waits_for_an_approval(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[str] = []
+    monkeypatch.setattr(operators, "note_now", lambda _, sentence: noted.append(sentence))
+    lease = Lease(holder="release_shop/one#0", fence=1, expires_at=time.time() + 60)
+    for tries in (1, 2):  # a second try comes when the first step may have said more
+        ti = Ti()
+        ti.try_number = tries
+        with pytest.raises(TaskDeferred):
+            HoldLeaseOperator(task_id="hold", target=target(), lease=lease).execute({"ti": ti})  # type: ignore[arg-type]
+    assert noted == ["The new version is being deployed to production."]

@@ -145,4 +145,5 @@ def span(note: RouteNote, stage: Stage) -> tuple[float, float]:
 
 def has_traffic(stage: Stage) -> str:
     """The stage's traffic in a sentence, like ``the canary has 10 % of the traffic``."""
-    return f"the {stage.track} has {stage.weight} % of the {'traffic' if stage.traffic else 'replicas'}"
+    who = stage.track if stage.track == "stable" else f"the {stage.track}"
+    return f"{who} has {stage.weight} % of the {'traffic' if stage.traffic else 'replicas'}"

@@ -58,6 +58,7 @@ def approval_form(
     :param time_zone: of the times.
     """
     was, commit = before.get("version") or "nothing", artifact.commit or NOT_CHECKED
+    commit_before = before.get("commit") or (NOT_CHECKED if before.get("version") else "none")
     known = known or Known()
     results = {name: _result(name, result, known, time_zone) for name, result in evidence.items()}
     lines = [
@@ -67,7 +68,7 @@ def approval_form(
         "| | now | after |",
         "| --- | --- | --- |",
         f"| Version | {was} | {artifact.version} |",
-        f"| Commit | `{before.get('commit') or NOT_CHECKED}` | `{commit}` |",
+        f"| Commit | `{commit_before}` | `{commit}` |",
         "",
         "**Digest** now, and after:",  # not in the table, whose cells are cut off
         "",

@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_pipelines.airflow.ending import noted
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.platform import PlatformHook
+from release_pipelines.airflow.notes import note_now
 from release_pipelines.airflow.operator import (
     REASON,
     RUN,
@@ -164,6 +165,8 @@ class HoldLeaseOperator(ReleaseOperator):
         trigger = HoldLeaseTrigger(
             target=to_json(target), lease=to_json(lease), ttl=self.ttl, artifact=artifact, stages=stages
         )
+        if context["ti"].try_number == 1:  # beside the deployment, which shall not wait for it
+            note_now(lease.holder, f"The new version is being deployed to {target.environment}.")
         self.defer(trigger=trigger, method_name="ended")
 
     def ended(self, context: Context, event: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.triggers import PlatformTrigger, release_context
@@ -71,9 +72,14 @@ class PromoteTrigger(PlatformTrigger):
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        from release_pipelines.airflow.notes import note_run
         from release_pipelines.core.progression.promotion import Promotion
 
         arguments = self.arguments
+        # Beside the promotion, which shall not wait for it.
+        self._noting = asyncio.create_task(
+            note_run(arguments["release"], "The new version held: stable takes it over.")
+        )
         analysis = arguments["analysis"]
         return await Promotion(
             release_context(platform, arguments),

@@ -60,6 +60,14 @@ def test_what_was_promoted_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ends(monkeypatch) == ("released", "Released 2.0.0: it serves all traffic in models and held.")
 
 
+def test_what_it_came_to_is_the_runs_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[tuple[str, str]] = []
+    monkeypatch.setattr(operators, "note_now", lambda *given: noted.append(given))
+    HistoryHook().history().promoted(RELEASE)
+    ends(monkeypatch)
+    assert noted == [(RELEASE, "Released 2.0.0: it serves all traffic in models and held.")]
+
+
 def test_what_failed_its_verdict_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     judged("fail")
     sentence = "Rolled back 2.0.0 at 20 %: 4.8 % errors, limit 1 %, traffic is back on 1.0.0."

@@ -360,6 +360,7 @@ def end(context: Context, dag: Any, release: str, environment: str, holder: str 
         outcome, sentence = came_to(detail, environment, said, holder, returned, whole=failed is None)
         history.finish(release, outcome, sentence)
         log.info("%s", sentence)
+        note_now(release, sentence)  # the run's last one would be about a stage
 
 
 def _works(task: Any) -> bool:

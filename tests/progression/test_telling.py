@@ -182,5 +182,8 @@ def test_the_time_left_is_said_in_words() -> None:
     assert (
         looked(missing=[]).time_left(NOW + 310) == "Its time is over; it holds on until the numbers decide, 50 s more."
     )
+    assert looked().headline() == "bake: the canary has 100 % of the traffic until 01:51:40 UTC."
+    over = "bake: the canary has 100 % of the traffic; its time is over, it waits for the numbers until 01:52:40 UTC"
+    assert looked(at=NOW + 301).headline() == f"{over} at the latest."
     assert looked().evidence() == "Nothing is measured yet."
     assert [lasting(it) for it in (0, 0.25, 59.6, 3600, 7500)] == ["0 s", "250 ms", "1 min", "1 h", "2 h 5 min"]

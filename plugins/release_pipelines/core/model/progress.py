@@ -54,7 +54,13 @@ class Progress(Stored):
 
     def headline(self) -> str:
         """What changes only when something happens, for a note."""
-        until = f" until {clock(self.latest)} UTC" if self.latest is not None else ", paused"
+        if self.latest is None:
+            until = ", paused"
+        elif self.at < self.latest:
+            until = f" until {clock(self.latest)} UTC"
+        else:
+            end = clock(self.latest + self.patience)
+            until = f"; its time is over, it waits for the numbers until {end} UTC at the latest"
         names = ", ".join(sorted({it.partition(":")[0] for it in self.missing}))
         return f"{self.step}: {self.traffic}{until}{f'; not measured yet: {names}' if names else ''}."
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import aiohttp
 import psutil
 import pytest
 import redis.asyncio as redis
 
+from release_pipelines.adapters.platforms.container_host import host, workloads
 from release_pipelines.adapters.platforms.container_host.keeper import Keeper
 from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
+from release_pipelines.adapters.platforms.container_host.replicas import container_body, some_ports
 from release_pipelines.core.model.artifact import Artifact
 from tests.container_host import stack as running
 from tests.container_host.docker_engine import NotToBeHad, docker_engine
@@ -185,12 +188,38 @@ async def test_after_the_machine_all_apps_are_back_in_their_own_versions(
         assert versions == [{"1.0.0", "1.1.0"}, {"2.1.0"}]
 
 
+@contextmanager
+def led_elsewhere(port: int) -> Iterator[None]:
+    """A rule of the host's firewall, as containers leave one that died with their engine."""
+    rule = ["OUTPUT", "--destination", "127.0.0.1", "--protocol", "tcp", "--dport", str(port)]
+    rule += ["--jump", "DNAT", "--to-destination", f"127.0.0.1:{running.free_port()}"]
+    subprocess.run(["iptables", "--wait", "--table", "nat", "--insert", *rule], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["iptables", "--wait", "--table", "nat", "--delete", *rule], check=True)
+
+
+async def test_a_new_replica_whose_port_leads_elsewhere_is_made_again_at_another_one(
+    world: World, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R7
+    if world.stack.engine_folder is None:
+        pytest.skip("Not run: the engine is given, and nobody says how it publishes ports.")
+    taken, *others = some_ports()
+    monkeypatch.setattr(workloads, "some_ports", lambda: [taken, *others])
+    monkeypatch.setattr(host, "BEGIN_SECONDS", 1.0)
+    with led_elsewhere(taken):
+        status = await world.deploy("stable", image("1.0.0"))
+        assert status.settled, status.failure
+        [replica] = world.containers()
+        assert not replica.labels["release-pipelines.address"].endswith(f":{taken}")
+        await world.split(0)
+        await world.serves("1.0.0")
+
+
 async def test_replicas_of_an_earlier_version_of_this_package_are_kept_and_taken_over(
     world: World, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from release_pipelines.adapters.platforms.container_host import workloads
-    from release_pipelines.adapters.platforms.container_host.replicas import container_body
-
     def earlier(*arguments: object) -> dict[str, object]:
         body = container_body(*arguments)  # type: ignore[arg-type]
         del body["Labels"]["release-pipelines.address"], body["HostConfig"]["RestartPolicy"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -19,8 +20,10 @@ from release_pipelines.adapters import outbound
 from release_pipelines.adapters.platforms.container_host import engine as engines
 from release_pipelines.adapters.platforms.container_host import host as hosts
 from release_pipelines.adapters.platforms.container_host.engine import Engine, NoSuchImage, _progress, _refusal
+from release_pipelines.adapters.platforms.container_host.keeper import target_of
 from release_pipelines.adapters.platforms.container_host.logs import LogEnd, unframed
-from release_pipelines.adapters.platforms.container_host.rollout import Replica
+from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
+from release_pipelines.adapters.platforms.container_host.state import KnownApp
 from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformUnavailable
 from release_pipelines.core.model.observation import Answer, TrackStatus
 
@@ -198,3 +201,62 @@ async def test_a_process_whose_end_the_engine_does_not_notice_is_lost(
     ):
         replica = Replica(id="1", name="shop-0", digest="sha256:1", number=0, state=listed, listed=True)
         assert (await host._explained(replica)).state == found
+
+
+@pytest.mark.parametrize(
+    ("begun", "settled", "inside", "outside", "found"),
+    [
+        (60.0, False, True, False, ("lost", "does not serve port")),  # an old rule of the firewall has its port
+        (60.0, False, False, False, ("running", "does not serve port")),
+        (60.0, False, True, True, ("running", None)),
+        (1.0, False, True, False, ("running", "does not serve port")),  # it has just been started
+        (60.0, True, True, False, ("running", "does not serve port")),  # others reach it, perhaps
+    ],
+)
+async def test_a_new_replica_that_is_ready_where_its_port_does_not_lead_is_lost(
+    begun: float, settled: bool, inside: bool, outside: bool, found: tuple[str, str | None]
+) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        if request.path.endswith("/json"):
+            return web.json_response(
+                {"State": {"Status": "running", "Running": True}, "NetworkSettings": {"IPAddress": "127.0.0.1"}}
+            )
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        elsewhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        async with (
+            TestServer(app) as server,
+            hosts.Host(str(server.make_url("")).rstrip("/"), "redis://127.0.0.1:1") as host,
+        ):
+            target = target_of(KnownApp("shop", "production", None, "traefik"))
+            port = server.port if inside else closed.getsockname()[1]
+            workload = target.workload.model_copy(update={"port": port})
+            target = target.model_copy(update={"workload": workload})
+            want = Want("sha256:1", "1.0.0", "shop", 1, 0.0, settled=settled)
+            url = str(server.make_url("")).rstrip("/") if outside else elsewhere
+            replica = Replica(id="1", name="shop-0", digest="sha256:1", number=0, state="running", url=url)
+            probed = await host._probed(target, want, replica, begun)
+    assert probed.state == found[0]
+    assert (probed.trouble or "").startswith(found[1] or "")
+    assert bool(probed.trouble) == bool(found[1])
+
+
+async def test_what_podman_notices_only_while_it_removes_it_is_removed_all_the_same() -> None:
+    asked = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.method)
+        refused = {"message": "it could not be stopped: container state improper: stopped"}
+        return web.json_response(refused, status=500) if asked.count("DELETE") < 2 else web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with TestServer(app) as server:
+        engine = Engine(str(server.make_url("")).rstrip("/"))
+        await engine.remove("shop-0")
+        await engine.close()
+    assert asked == ["POST", "DELETE", "DELETE"]

@@ -198,8 +198,11 @@ def test_a_replica_whose_end_the_engine_does_not_notice_leaves_the_list_and_anot
     assert served([lost.url, other.url], [lost, other], Plan()) == [other.url]  # type: ignore[list-item]
     for found, missing in (([lost, other], [0]), ([lost, replace(lost, number=1)], [0, 1])):
         todo = upkeep(goal, "stable", found, 10.0, watched=False)
-        assert (todo.create, todo.stop) == (missing, [it for it in found if it.state == "lost"])
-        assert not any((todo.start, todo.join, todo.leave))
+        gone = [it for it in found if it.state == "lost"]
+        assert (todo.create, todo.leave, todo.stop) == (missing, gone, gone)
+        assert not any((todo.start, todo.join))
+    leaving = replica(NEW, 0, state="removing", left_at=10.0)
+    assert not broken(want(), [leaving, other], "stable")  # its end is ours
 
 
 def test_a_killed_canary_is_replaced_while_others_of_it_are_ready_and_a_verdict_otherwise() -> None:  # R5

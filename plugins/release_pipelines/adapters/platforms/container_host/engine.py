@@ -245,7 +245,11 @@ class Engine:
         """Remove a container, killing it if it runs; nothing if it is gone."""
         with suppress(EngineRefusal):  # it has ended; without this Podman's removal would ask it to stop, and wait
             await self._unless_gone("POST", f"/containers/{name}/kill")
-        await self._unless_gone("DELETE", f"/containers/{name}?force=true&v=true")
+        path = f"/containers/{name}?force=true&v=true"
+        try:
+            await self._unless_gone("DELETE", path)
+        except EngineRefusal:  # by this try Podman may have noticed that nothing runs any more
+            await self._unless_gone("DELETE", path)
 
     async def _unless_gone(self, method: str, path: str) -> None:
         try:
@@ -264,6 +268,16 @@ class Engine:
                 return {}
             raise
         return details
+
+    def inside(self, details: dict[str, Any], port: int) -> str | None:
+        """Where a container listens itself, beside its published port; None where only the engine's machine would reach that.
+
+        :param details: what :meth:`inspect` gave.
+        """
+        settings = details.get("NetworkSettings") or {}
+        networks = [settings, *(settings.get("Networks") or {}).values()]
+        address = next((it["IPAddress"] for it in networks if it.get("IPAddress")), None)
+        return f"http://{address}:{port}" if address and self.address.startswith("127.") else None
 
     async def wait(self, name: str, seconds: float) -> int | None:
         """The exit code of a container once it has ended; None if it still runs after ``seconds``."""

@@ -22,7 +22,7 @@ from release_pipelines.adapters.platforms.container_host.replicas import (
 from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
 from release_pipelines.adapters.platforms.container_host.state import TRACKS, AppState, State
 from release_pipelines.core.model.observation import TrackStatus
-from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.target import Target, Workload
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.platform import RegistryAuth
 
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 H = TypeVar("H", bound="Host")
 
 LOG_LINES = 5
+BEGIN_SECONDS = 10.0
+"""A replica that is not ready after so long is asked at its own address, too, in seconds."""
 TAKEN_FOR_RUNNING = ("running", "stopping")
 NOTICED_SECONDS = 1.0
 """So long after a process has ended its engine may still take it for running."""
@@ -97,7 +99,11 @@ class Host:
             if track in by_track:
                 by_track[track].append(self._replica(target, track, container, state))
         probed = await asyncio.gather(
-            *(self._probed(target, state.wants.get(track), r) for track, replicas in by_track.items() for r in replicas)
+            *(
+                self._probed(target, state.wants.get(track), r, state.now)
+                for track, replicas in by_track.items()
+                for r in replicas
+            )
         )
         by_id = {replica.id: replica for replica in probed}
         return {
@@ -124,7 +130,7 @@ class Host:
             created_at=container.created_at,
         )
 
-    async def _probed(self, target: Target, want: Want | None, replica: Replica) -> Replica:
+    async def _probed(self, target: Target, want: Want | None, replica: Replica, now: float) -> Replica:
         if replica.ended or (replica.state == "stopping" and replica.left_at is None):
             return await self._explained(replica)
         if replica.state != "running" or replica.left_at is not None:
@@ -134,7 +140,23 @@ class Host:
         had_served = replica.listed or (want is not None and want.settled)
         if had_served and trouble and trouble.startswith(NOT_SERVING):
             return await self._explained(replace(replica, trouble=trouble))  # Podman's list may be behind
+        if trouble and not had_served and now - replica.created_at > BEGIN_SECONDS:
+            return await self._reached(workload_of(target, want), replace(replica, trouble=trouble))
         return replace(replica, trouble=trouble)
+
+    async def _reached(self, workload: Workload, replica: Replica) -> Replica:
+        """A new replica that is not ready; lost, where it is ready, and what the host does with its port does not lead to it."""
+        try:
+            inside = self._engine.inside(await self._engine.inspect(replica.id), workload.port)
+        except EngineRefusal:  # it is being removed
+            return replica
+        if inside is None or await self._prober.trouble(inside, workload):
+            return replica
+        trouble = await self._prober.trouble(replica.url, workload)  # it may have begun to serve between the two
+        if trouble is None:
+            return replace(replica, trouble=None)
+        log.warning("%s is ready, but %s does not lead to it: another one takes its place.", replica.name, replica.url)
+        return replace(replica, state=rollout.LOST, trouble=trouble)
 
     async def _explained(self, replica: Replica) -> Replica:
         """The replica, with how it ended."""

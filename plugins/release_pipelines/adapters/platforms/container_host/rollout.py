@@ -17,7 +17,8 @@ LIVING = ("running", "paused")
 FRESH = ("created", "configured", "initialized")
 """States of a container that has not run yet, or not since the machine was started."""
 LOST = "lost"
-"""State of a container that the engine takes for running, and that has no process: what watched it for the engine has ended, too."""
+"""State of a container that the engine takes for running, and that nobody reaches: what watched its process for the engine has
+ended with it, or the host leads its port elsewhere."""
 STOPPED_FROM_OUTSIDE = (0, 137, 143)
 """Exit codes of a process that was told to end or was killed: it says nothing about the version."""
 
@@ -153,7 +154,7 @@ def plan(
             *again,
         ],
         join=[*(r for r in new if r.ready and not r.listed), *(r for r in back if r not in leave)],
-        leave=leave,
+        leave=[*leave, *lost],  # its end is no verdict then
         stop=[*drained, *(r for r in useless if not r.listed), *lost],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from release_pipelines.adapters.platforms.container_host import rollout
@@ -13,6 +14,7 @@ from release_pipelines.adapters.platforms.container_host.replicas import LABEL, 
 from release_pipelines.adapters.platforms.container_host.rollout import (
     DRAIN_SECONDS,
     HEARD_SECONDS,
+    LOST,
     Plan,
     Replica,
     Want,
@@ -201,6 +203,8 @@ class HostWorkloads(Host, Workloads):
         await asyncio.gather(*(self._end(target, replica) for replica in ended))
 
     async def _end(self, target: Target, replica: Replica | Container) -> None:
-        await self._engine.stop(replica.id)
+        if replica.state != LOST:  # else Podman waits for whoever would tell it of the end
+            with suppress(EngineRefusal):  # its removal is its end, too
+                await self._engine.stop(replica.id)
         await self._engine.remove(replica.id)
         await self._state.forget(target, replica.id)

@@ -173,7 +173,7 @@ async def test_a_stage_that_is_promoted_over_changes_nothing_and_the_bake_ends_a
 ) -> None:
     released(world, canary=True)
     command("promote")
-    assert await event(step(hold=LONG)) == {"hurried": 'bob ("enough seen")'}
+    assert await event(step(hold=LONG)) == {"hurried": "bob: enough seen"}
     assert not world.writes
     said = await event(step(name="bake", weight=100, hold=LONG, last=True))
     assert said["verdict"]["judgement"] == "pass"

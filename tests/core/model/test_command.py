@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.core.model.command import COMMAND_KINDS, command_state, given_by
+from release_pipelines.core.model.command import COMMAND_KINDS, command_state, given_by, subject
 
 
 class Command:
@@ -58,7 +58,12 @@ def test_a_skip_ends_the_hold_in_which_it_was_given_and_no_later_one(commands, s
 
 @pytest.mark.parametrize(
     ("reason", "said"),
-    [("enough seen", 'bob ("enough seen")'), ("enough seen.", 'bob ("enough seen")'), (None, "bob"), ("", "bob")],
+    [("enough seen", "bob: enough seen"), ("enough seen.", "bob: enough seen"), (None, "bob"), ("", "bob")],
 )
 def test_a_command_names_who_gave_it_and_why(reason, said):  # R13
     assert given_by(Command("promote", 1.0, reason=reason)) == said
+
+
+def test_a_sentence_that_begins_with_who_gave_a_command_has_the_reason_in_quotes():
+    assert subject(Command("promote", 1.0, reason="enough seen.")) == 'bob ("enough seen")'
+    assert subject(Command("promote", 1.0, reason="")) == "bob"

@@ -84,6 +84,11 @@ def command_state(commands: Sequence[Command]) -> CommandState:
 
 
 def given_by(command: Command) -> str:
-    """Who gave a command, and why if a reason was given, for the middle of a sentence: ``bob ("enough seen")``."""
+    """Who gave a command, and why if a reason was given: ``bob: enough seen``."""
+    return f"{command.by}: {command.reason}".rstrip(".") if command.reason else str(command.by)
+
+
+def subject(command: Command) -> str:
+    """The same as what a sentence begins with: ``bob ("enough seen")``."""
     reason = (command.reason or "").strip().rstrip(".")
     return f'{command.by} ("{reason}")' if reason else str(command.by)

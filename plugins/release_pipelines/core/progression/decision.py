@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from release_pipelines.core.model.command import Command, given_by
+from release_pipelines.core.model.command import Command, subject
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.verdict import Verdict
@@ -95,7 +95,7 @@ class Decision:
             if not_ready := await self.capacity.provide(serving=False):
                 return await self.without_capacity(note, not_ready)
             given_back = False
-        passed = passed_by(verdict, f"{given_by(command)} let it go on although it did not pass")
+        passed = passed_by(verdict, f"{subject(command)} let it go on although it did not pass")
         event = self.watch.event(await self.watch.write(note, passed, give_back=given_back))
         await self.context.commands.answer(command, f"{self.stage.name} goes on, as passed.")
         return event

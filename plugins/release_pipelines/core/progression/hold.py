@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any, Protocol
 
-from release_pipelines.core.model.command import Command, CommandState, given_by
+from release_pipelines.core.model.command import Command, CommandState, subject
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.verdict import Verdict
@@ -98,7 +98,7 @@ class HoldLoop:
         verdict = await self.watch.judge_now(note)
         if verdict.judgement == "fail":
             return verdict
-        return passed_by(verdict, f"{given_by(command)} ended the hold early")
+        return passed_by(verdict, f"{subject(command)} ended the hold early")
 
     async def _answer_early_end(self, command: Command, event: dict[str, Any]) -> None:
         verdict = event["verdict"]

@@ -139,7 +139,7 @@ def _hurried(who: str | None) -> list[str]:
     if who is None:
         return []
     return [
-        f"**Nothing of it will be measured:** it is to be promoted before its time, every hold ends at once, as {who} asked.",
+        f"**Nothing of it will be measured:** it is to be promoted before its time, every hold ends at once ({who}).",
         "",
     ]
 

@@ -43,28 +43,8 @@ METRIC = Metric(name="errors", source="errors", limit=LIMIT)
 KAYENTA = KayentaSettings()
 ANALYSIS = Analysis(metrics=[METRIC])
 ALPHA = ANALYSIS.alpha
-ALPHAS = (
-    0.00001,
-    0.0001,
-    0.001,
-    0.002,
-    0.003,
-    0.006,
-    0.01,
-    0.02,
-    0.03,
-    0.04,
-    0.06,
-    0.08,
-    0.1,
-    0.12,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.4,
-    0.49,
-)
+ALPHAS = np.geomspace(0.00001, 0.49, 70)
+"""What may be written as `alpha`, finely enough to meet a rule at its own false rollbacks."""
 PATIENCE = int(ANALYSIS.undecided_patience(HOLD))
 """What is over its limit by chance holds on for so long, in seconds."""
 HOUR = 3600 // INTERVAL

@@ -6,7 +6,14 @@ import pytest
 from docker import APIClient
 from requests import Response
 
-from release_pipelines.adapters.builders.engine import OLDEST_API, Engine, abilities, digest_pushed, image_built
+from release_pipelines.adapters.builders.engine import (
+    OLDEST_API,
+    Engine,
+    abilities,
+    digest_pushed,
+    image_built,
+    is_podman,
+)
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.connection import Connection
 from tests.adapters.history.conftest import digest
@@ -82,6 +89,7 @@ def test_an_engine_says_what_it_is_in_one_quick_answer(
     client = Engine(Connection(host="tcp://engine.example:2375")).client()
     can = abilities(client)
     assert (can.name, can.podman, can.buildkit) == (name, podman, buildkit)
+    assert is_podman(client) == (podman is not None)
     assert client.api_version == headers["Api_Version"] != OLDEST_API
     assert set(asked) == {"_ping"}
 

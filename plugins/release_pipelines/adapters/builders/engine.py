@@ -184,6 +184,11 @@ def ping(client: APIClient) -> Mapping[str, str]:
     return headers
 
 
+def is_podman(client: APIClient) -> bool:
+    """Whether the engine is a Podman."""
+    return "Libpod-Api-Version" in ping(client)
+
+
 def abilities(client: APIClient) -> Abilities:
     """What the engine can build. Docker says which builder is its own: 2 is BuildKit."""
     said = ping(client)

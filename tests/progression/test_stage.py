@@ -91,7 +91,7 @@ async def test_a_metrics_service_that_is_away_is_an_error_and_says_nothing_about
 ) -> None:  # R3
     released(world, canary=True)
     prometheus.away = True
-    said = await event(step(analysis={"error_limit": 1}))
+    said = await event(step(analysis={"error_limit": 0}))  # a slow machine measures once only
     assert said["verdict"]["judgement"] == "error"
     assert "could not measure" in said["verdict"]["sentence"]
     assert world.weight == 0

@@ -30,6 +30,7 @@ class TaskInstance:
     """What operators see of themselves. What is pushed travels as JSON, as it does through Airflow's database."""
 
     id = "00000000-0000-0000-0000-000000000000"
+    try_number = 1
 
     def __init__(self, run: Run, task_id: str) -> None:
         self.run = run

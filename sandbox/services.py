@@ -223,6 +223,8 @@ def start_database() -> None:
         if made.returncode:
             raise SandboxError(f"PostgreSQL made no database in {folder}:\n{made.stderr[-600:]}")
     options = ["-h", "127.0.0.1", "-p", str(DATABASE_PORT), "-k", "", "-c", "max_connections=200", "-c", "fsync=off"]
+    # What a scheduler that was killed had begun is not kept open by its workers, which have its sessions, too: it locks out the next one.
+    options += ["-c", "idle_in_transaction_session_timeout=20s"]
     command = [*_not_root(), binaries / "postgres", "-D", folder, *options]
     processes.start("database", command, address=f"127.0.0.1:{DATABASE_PORT}")
     processes.wait_until(lambda: _sql("postgres", "SELECT 1"), "database", timeout=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -22,6 +23,7 @@ from release_pipelines.adapters.platforms.container_host import host as hosts
 from release_pipelines.adapters.platforms.container_host.engine import Engine, NoSuchImage, _progress, _refusal
 from release_pipelines.adapters.platforms.container_host.keeper import target_of
 from release_pipelines.adapters.platforms.container_host.logs import LogEnd, unframed
+from release_pipelines.adapters.platforms.container_host.replicas import Prober
 from release_pipelines.adapters.platforms.container_host.rollout import Replica, Want
 from release_pipelines.adapters.platforms.container_host.state import KnownApp
 from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformUnavailable
@@ -260,3 +262,19 @@ async def test_what_podman_notices_only_while_it_removes_it_is_removed_all_the_s
         await engine.remove("shop-0")
         await engine.close()
     assert asked == ["POST", "DELETE", "DELETE"]
+
+
+async def test_an_address_where_nobody_listens_any_more_is_seen_without_a_request() -> None:
+    served = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    assert not await Prober().refuses(url)
+    server.close()
+    await server.wait_closed()
+    assert await Prober().refuses(url)
+    assert set(served) <= {b""}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 PROBE_SECONDS = 3.0
+CONNECT_SECONDS = 0.3
+"""Time that an address has to take a connection, in seconds; a refusal comes at once."""
 SERVING_TRIES = 2
 """So often a replica that serves is asked when it takes too long to answer: a busy one is no dead one."""
 NOT_SERVING = "does not serve port"
@@ -120,6 +122,19 @@ class Prober:
             return f"does not answer {workload.health} on port {workload.port} within {PROBE_SECONDS:g} s"
         except (aiohttp.ClientError, OSError):
             return f"{NOT_SERVING} {workload.port}"
+
+    async def refuses(self, url: str) -> bool:
+        """Whether nobody takes connections there. Nothing is asked; one that is only slow to take them does not refuse."""
+        host, _, port = url.rpartition("//")[2].rpartition(":")
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(host, int(port))
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        writer.close()
+        return False
 
     async def any_ready(self, urls: list[str], workload: Workload) -> bool:
         """Whether one of the replicas that serve is ready; returns with the first that is."""

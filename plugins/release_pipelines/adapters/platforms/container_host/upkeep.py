@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Hashable
 from functools import partial
@@ -36,13 +37,20 @@ class HostUpkeep(HostWorkloads):
 
         :param containers: the app's, read after its state: what the router had by then was there by then, too, or is gone.
         """
-        name, seen, now = f"{target.app} in {target.environment}", sight(state, containers), time.monotonic()
+        name, now = f"{target.app} in {target.environment}", time.monotonic()
+        seen = (sight(state, containers), await self._refusing(state))
         known, probed_at = self._whole.get(name, (None, 0.0))
         if known == seen and now - probed_at < PROBE_SECONDS:
             return
         self._whole.pop(name, None)
         if await self._repair(target, state, containers, fence):
             self._whole[name] = (seen, now)
+
+    async def _refusing(self, state: AppState) -> frozenset[str]:
+        """Addresses on the router's list where nobody listens any more: an engine may not notice that its container has died."""
+        urls = [url for listed in state.servers.values() for url in listed]
+        refused = await asyncio.gather(*(self._prober.refuses(url) for url in urls))
+        return frozenset(url for url, it in zip(urls, refused, strict=True) if it)
 
     async def _repair(self, target: Target, state: AppState, containers: list[Container], fence: int | None) -> bool:
         """Do what there is to do; whether that was nothing, because all stands."""

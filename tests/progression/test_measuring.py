@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections import Counter
 from itertools import accumulate
 
 import pytest
@@ -177,7 +178,7 @@ async def test_what_was_missed_for_long_is_counted_in_a_few_samples(counters: Co
 
 @given(st.integers(1, 3000), st.integers(1, 400), st.integers(2, 100))
 def test_questions_about_what_was_missed_have_no_gap(steps: int, due: int, most: int) -> None:
-    every = thinning(min(due, steps))
+    every = thinning(min(due, steps), needed=1)
     spans = spans_of(1000.0, 1000.0 + 5 * steps, 5.0, every, most)
     assert (spans[0][0], spans[-1][1]) == (1000.0, 1000.0 + 5 * steps)
     assert [it[1] for it in spans[:-1]] == [it[0] for it in spans[1:]]
@@ -197,6 +198,27 @@ async def test_what_a_host_uses_now_is_said_of_no_earlier_moment() -> None:
     it = Measurer(limited, "canary", "stable", analysis, opened)
     await it.take(world.platform(), BEGAN, BEGAN + 3000)
     assert [(sample.at, sample.value) for sample in it.samples] == [(BEGAN + 3000, 0.9)]
+
+
+@pytest.mark.parametrize(("upto", "needed"), [(21, 20), (307, 20), (12, 15)])
+async def test_a_restart_costs_none_of_the_measurements_that_must_pass(
+    counters: Counters, upto: int, needed: int
+) -> None:
+    metrics = [{"name": "errors", "source": "errors", "limit": "1%"}, {"name": "cpu", "source": "cpu", "limit": "80%"}]
+    analysis = Analysis.model_validate({"interval": 10, "min_measurements": needed, "metrics": metrics})
+    counters.all["canary"] = [{"a": 7 * n} for n in range(upto + 1)]
+    world = World()
+    world.usage = Usage(cpu=0.4)
+
+    async def opened(_: str) -> Counters:
+        return counters
+
+    limited = target().model_copy(update={"workload": target().workload.model_copy(update={"cpu": 1.0})})
+    it = Measurer(limited, "canary", "stable", analysis, opened)
+    await it.take(world.platform(), BEGAN, BEGAN + 10 * upto)
+    taken = Counter(sample.metric for sample in it.samples)
+    assert min(taken.values()) >= min(needed, upto)
+    assert sum(sample.total or 0 for sample in it.samples) == 7 * upto
 
 
 async def test_what_was_taken_is_not_asked_for_again(counters: Counters) -> None:

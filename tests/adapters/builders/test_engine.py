@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from docker import APIClient
+from docker.constants import MINIMUM_DOCKER_API_VERSION
 from requests import Response
 
 from release_pipelines.adapters.builders.engine import (
-    OLDEST_API,
     Engine,
     abilities,
     digest_pushed,
@@ -90,7 +90,7 @@ def test_an_engine_says_what_it_is_in_one_quick_answer(
     can = abilities(client)
     assert (can.name, can.podman, can.buildkit) == (name, podman, buildkit)
     assert is_podman(client) == (podman is not None)
-    assert client.api_version == headers["Api_Version"] != OLDEST_API
+    assert client.api_version == headers["Api_Version"] != MINIMUM_DOCKER_API_VERSION
     assert set(asked) == {"_ping"}
 
 

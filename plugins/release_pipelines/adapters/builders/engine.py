@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.adapters.builders._abilities import Abilities
@@ -29,9 +29,6 @@ LINE_LIMIT = 2000
 
 CHUNK_LINES, CHUNK_LIMIT = 1000, 100_000
 """Maximum of lines and of characters that are logged of what an engine says at once."""
-
-OLDEST_API = "1.24"
-"""Version of Docker's API that is named where the engine is only asked for its own."""
 
 DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
@@ -71,6 +68,7 @@ class Engine:
         :raises PlatformUnavailable: when the engine does not answer.
         """
         import docker
+        from docker.constants import MINIMUM_DOCKER_API_VERSION
         from docker.tls import TLSConfig
 
         tls: Any = False
@@ -78,8 +76,9 @@ class Engine:
             cert, key = self._tls.get("cert"), self._tls.get("key")
             tls = TLSConfig(client_cert=(cert, key) if cert and key else None, ca_cert=self._tls.get("ca"), verify=True)
         with engine_errors(self.host):
-            asking = docker.APIClient(base_url=self.host, version=OLDEST_API, timeout=timeout, tls=tls)
-            version = ping(asking).get("Api-Version") or "auto"
+            named = MINIMUM_DOCKER_API_VERSION  # one has to be, and a ping is asked without
+            with closing(docker.APIClient(base_url=self.host, version=named, timeout=timeout, tls=tls)) as client:
+                version = ping(client).get("Api-Version") or "auto"
             return docker.APIClient(base_url=self.host, version=version, timeout=timeout, tls=tls)
 
     def check(self) -> str:

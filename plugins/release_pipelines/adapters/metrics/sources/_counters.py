@@ -69,12 +69,14 @@ def _name_in(labels: str) -> str:
     return name.rpartition(" ")[0]
 
 
-def thinning(due: int) -> int:
+def thinning(due: int, needed: int) -> int:
     """Every how-many-th of so many moments is asked for, so that there are no more than are sampled at once.
 
     Each counts what happened since the one before. That keeps the sums, and a sequential test may be looked at as seldom as anybody likes.
+
+    :param needed: so many measurements must pass: there are no fewer of them, as far as so many were due.
     """
-    return max(1, math.ceil(due / AT_ONCE))
+    return max(1, min(math.ceil(due / AT_ONCE), due // needed))
 
 
 def spans_of(start: float, end: float, interval: float, every: int, most: int) -> list[tuple[float, float, float]]:

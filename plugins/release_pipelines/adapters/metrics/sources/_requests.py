@@ -93,7 +93,7 @@ class Requests(PromQLSource):
             or requests_to(measuring.target, measuring.track) is None
         ):
             return await super().samples(measuring, due)
-        interval, every = measuring.analysis.interval, thinning(len(due))
+        interval, every = measuring.analysis.interval, thinning(len(due), measuring.analysis.min_measurements)
         due = due[::-1][::every][::-1]
         looks = await self._looks(measuring, due[-1], every)
         counts = []

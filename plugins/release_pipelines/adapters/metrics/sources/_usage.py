@@ -57,7 +57,8 @@ class UsageSource(PromQLSource):
         used = await self._used(measuring, due[-1])
         if used is None:  # the metrics service knows the past, too
             return await super().samples(await _of_the_app(measuring), due)
-        return [used]
+        # A restart costs a good version none of the measurements that it needs.
+        return [used.model_copy(update={"at": tick}) for tick in due[-measuring.analysis.min_measurements :]]
 
     async def lacks(self, measuring: Measuring) -> list[Lack]:
         metric, target = measuring.metric, measuring.target

@@ -20,7 +20,7 @@ WORKER_SECONDS = 8.0
 """Maximum wait for a rollout in the worker, in seconds; a longer one is deferred, which costs about 3 s of its own."""
 
 LOOK_SECONDS = 0.5
-"""Pause between two steps of a rollout, in seconds."""
+"""Longest pause between two steps of a rollout, in seconds."""
 
 COMMAND_SECONDS = 1.0
 """Pause between two checks for an ``abort`` command, in seconds."""
@@ -49,10 +49,10 @@ async def settle(
     :param artifact: what was stated on the track, and is stated again when somebody else changes it (R14).
     :param restore: whether it was stated with the configuration that it ran with (R8).
     """
-    from release_pipelines.core.progression.rollout import Rollout
+    from release_pipelines.core.progression.rollout import Rollout, pause_after
 
     rollout = Rollout(platform, target, track, fence, artifact, restore=restore)
-    end, looked = time.monotonic() + seconds, 0.0
+    end, looked, seen, pause = time.monotonic() + seconds, 0.0, None, 0.0
     while True:
         if look is not None and time.monotonic() - looked >= COMMAND_SECONDS:
             await asyncio.to_thread(look)
@@ -60,4 +60,6 @@ async def settle(
         status = await rollout.advance()
         if status.settled or status.failure or time.monotonic() > end:
             return status
-        await asyncio.sleep(LOOK_SECONDS)
+        pause = pause_after(pause, LOOK_SECONDS, changed=status != seen)
+        seen = status
+        await asyncio.sleep(pause)

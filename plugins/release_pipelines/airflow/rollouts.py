@@ -49,10 +49,10 @@ async def settle(
     :param artifact: what was stated on the track, and is stated again when somebody else changes it (R14).
     :param restore: whether it was stated with the configuration that it ran with (R8).
     """
-    from release_pipelines.core.progression.rollout import Rollout
+    from release_pipelines.core.progression.rollout import Rollout, pause_after
 
     rollout = Rollout(platform, target, track, fence, artifact, restore=restore)
-    end, looked = time.monotonic() + seconds, 0.0
+    end, looked, seen, pause = time.monotonic() + seconds, 0.0, None, 0.0
     while True:
         if look is not None and time.monotonic() - looked >= COMMAND_SECONDS:
             await asyncio.to_thread(look)
@@ -60,4 +60,6 @@ async def settle(
         status = await rollout.advance()
         if status.settled or status.failure or time.monotonic() > end:
             return status
-        await asyncio.sleep(LOOK_SECONDS)
+        pause = pause_after(pause, LOOK_SECONDS, changed=status != seen)
+        seen = status
+        await asyncio.sleep(pause)

@@ -19,7 +19,7 @@ from release_pipelines.core.progression.waiting import first_of, insist
 log = logging.getLogger(__name__)
 
 ADVANCE_SECONDS = 0.5
-"""Longest pause between two steps of a rollout, in seconds: while something changes it is a fifth, and doubles as long as nothing does."""
+"""Longest pause between two steps of a rollout, in seconds."""
 OBSERVE_SECONDS = 2.0
 """Pause between two looks at a rollout that something else advances, in seconds."""
 
@@ -90,9 +90,14 @@ async def _settled(rollout: Rollout) -> dict[str, Any]:
         if status.waiting != logged:
             logged = status.waiting
             log.info("%s: %s of %s ready. %s", rollout.track, status.ready, status.wanted, logged or "")
-        pause = min(2 * pause, ADVANCE_SECONDS) if status == seen else ADVANCE_SECONDS / 5
+        pause = pause_after(pause, ADVANCE_SECONDS, changed=status != seen)
         seen = status
         await asyncio.sleep(pause)
+
+
+def pause_after(pause: float, longest: float, *, changed: bool) -> float:
+    """The pause before the next look, in seconds: a fifth of the longest after a change, and twice the last one as long as nothing changes."""
+    return longest / 5 if changed else min(2 * pause, longest)
 
 
 async def observe_rollout(platform: Platform, target: Target, track: Track) -> dict[str, Any]:

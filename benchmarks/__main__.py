@@ -13,6 +13,7 @@ PARTS = {
     "judges": "false rollbacks and badly served requests of each judge",
     "parse": "parse time of the release DAG file",
     "overhead": "Airflow's own time between tasks",
+    "approval": "from a person's approval to the canary's first requests",
     "abort": "from a failing answer to weight 0",
     "switch": "all traffic at once, there and back",
     "rollback": "from the verdict to the end of the rollback tasks",

@@ -97,6 +97,49 @@ def _against_limit(counts: Counts, limit: float) -> Floats:
     )
 
 
+class Running:
+    """The product's two tests of one metric of many canaries, tick by tick: whether a hold goes on depends on them.
+
+    :param number: how many canaries.
+    """
+
+    def __init__(self, number: int, tolerance: float, limit: float) -> None:
+        self.tolerance, self.limit = tolerance, limit
+        self.bad, self.total = np.zeros(number), np.zeros(number)
+        self.evidence = np.full(number, -math.inf)
+        self._against_stable = np.zeros((number, sequential.POINTS))
+
+    @property
+    def over(self) -> NDArray[np.bool_]:
+        """Which of them are over the limit: they never pass."""
+        over: NDArray[np.bool_] = self.bad > self.limit * self.total
+        return over
+
+    @property
+    def undecided(self) -> NDArray[np.bool_]:
+        """Which of them wait for more numbers."""
+        return self.over | (self.evidence > sequential.SUSPICION)
+
+    def add(self, here: Ints, counts: Counts) -> None:
+        """One more interval of the canaries ``here``."""
+        self.bad[here] += counts.bad
+        self.total[here] += counts.total
+        both = (counts.total > 0) & (counts.stable_total > 0)
+        total, stable_total = (np.where(both, it, 1)[:, None] for it in (counts.total, counts.stable_total))
+        own, others = (np.where(both, it, 0)[:, None] for it in (counts.bad, counts.bad + counts.stable_bad))
+        theta = np.array(sequential.alternatives(self.tolerance))
+        null = self.tolerance * total + stable_total
+        self._against_stable[here] += own * np.log(theta / self.tolerance)
+        self._against_stable[here] += others * np.log(null / (theta * total + stable_total))
+        inside = sequential.inside(self.limit)
+        odds = np.array(sequential.alternatives(inside / (1 - inside)))
+        bad, good = self.bad[here, None], (self.total - self.bad)[here, None]
+        against_limit = bad * np.log(odds / (1 + odds) / inside) - good * np.log((1 + odds) * (1 - inside))
+        stable_share, limit_share = (math.log(2 * share) for share in sequential.SHARES)
+        stable = _log_mean(self._against_stable[here].T) + stable_share
+        self.evidence[here] = np.maximum(stable, _log_mean(against_limit.T) + limit_share)
+
+
 def _log_mean(logs: Iterable[Floats]) -> Floats:
     weighted = np.stack([it + weight for it, weight in zip(logs, sequential.log_weights(), strict=True)])
     top = weighted.max(axis=0)

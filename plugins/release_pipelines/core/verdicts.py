@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from release_pipelines.core.model.analysis import Action, Analysis
 from release_pipelines.core.model.measurement import Judgement, Sample
-from release_pipelines.core.model.verdict import MetricVerdict, Verdict
-from release_pipelines.core.ports.judge import JUDGES
+from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.ports.judge import JUDGES, Judged
 
 _ACTIONS: dict[Action, Literal["go_on", "rollback", "hold"]] = {
     "continue": "go_on",
@@ -33,7 +33,7 @@ def stage_verdict(
     """The verdict of a stage; None: go on measuring.
 
     A failing critical metric decides at once. A pass comes at ``latest``; between ``earliest`` and ``latest`` it comes as soon as
-    the judge is sure of every critical metric. What could not be measured by ``latest``, or is over its limit and proves nothing, waits
+    the judge is sure of every critical metric, and later where the numbers speak against the version. What could not be measured by ``latest``, or is over its limit and proves nothing, waits
     with the analysis' patience, and is then ``error`` or ``inconclusive``: never "the app is bad", and never a pass.
 
     :param name: the stage's name, for the verdict.
@@ -60,10 +60,10 @@ def stage_verdict(
     elif now < earliest:
         return None
     elif sentences.keys() == {"pass"}:
-        if now < latest and not sure:
+        if now < latest + patience(analysis, hold, judged) and not sure:
             return None
         judgement = "pass"
-    elif now < latest + patience(analysis, hold, [it.verdict for it in judged]):
+    elif now < latest + patience(analysis, hold, judged):
         return None
     else:
         judgement = "error" if "error" in sentences else "inconclusive"
@@ -79,15 +79,17 @@ def stage_verdict(
 
 
 def waits_until(latest: float, analysis: Analysis, hold: float) -> tuple[float, float]:
-    """When an inconclusive stage ends: where nothing was measured, and where it is over a limit (Unix times in seconds)."""
+    """When an inconclusive stage ends: where nothing was measured, and where what was proves nothing (Unix times in seconds)."""
     return latest + analysis.unmeasured_patience, latest + analysis.undecided_patience(hold)
 
 
-def patience(analysis: Analysis, hold: float, metrics: list[MetricVerdict]) -> float:
-    """Seconds that an inconclusive stage waits beyond its hold."""
-    open_ones = [it for it in metrics if it.critical and it.judgement != "pass"]
-    over = all(it.judgement == "inconclusive" and it.value is not None and it.value > it.limit for it in open_ones)
-    return analysis.undecided_patience(hold) if over else analysis.unmeasured_patience
+def patience(analysis: Analysis, hold: float, judged: list[Judged]) -> float:
+    """Seconds that a stage waits beyond its hold: for numbers, or for more of them where they prove nothing yet."""
+    critical = [it for it in judged if it.verdict.critical]
+    missing = [it for it in critical if it.verdict.judgement != "pass" and not it.undecided]
+    if missing:
+        return analysis.unmeasured_patience
+    return analysis.undecided_patience(hold) if any(it.undecided for it in critical) else 0.0
 
 
 def action(analysis: Analysis, verdict: Verdict) -> Literal["go_on", "rollback", "hold"]:

@@ -329,6 +329,31 @@ def test_what_is_over_its_limit_has_ten_times_the_hold_to_prove_something():
     assert decided(patient, nothing, now=360, **times).judgement == "inconclusive"
 
 
+def suspicious():
+    """Six of 900, where stable has two of 2,700: within the limit, and three to one that it is worse."""
+    first, *others = counted(2.0, total=300.0, stable_bad=0.0, stable_total=900.0)
+    return [first.model_copy(update={"stable_bad": 2.0}), *others]
+
+
+def test_what_speaks_against_a_version_lets_it_pass_only_when_more_numbers_have_come_or_patience_has_ended():
+    samples = suspicious()
+    assert decided(SEQUENTIAL, samples, now=49) is None
+    late = decided(SEQUENTIAL, samples, now=50)
+    assert (late.judgement, late.sentence) == (
+        "pass",
+        "error rate 0.667 % over 900 requests, limit 1 % (stable: 0.0741 %), which speaks against it, though not surely",
+    )
+    more = [*samples, *counted(0.0, total=900.0, stable_bad=3.0, stable_total=2700.0, number=2, start=1030.0)]
+    assert decided(SEQUENTIAL, more, now=45).judgement == "pass"
+
+
+def test_a_bake_waits_for_nothing_that_only_stable_could_tell():
+    """What was known when a person ended the step before stays as it is: all traffic is the version's."""
+    before = decided(SEQUENTIAL, suspicious(), now=50)
+    alone = counted(5.0, total=1000.0, stable_bad=0.0, stable_total=0.0, start=2000.0)
+    assert decided(SEQUENTIAL, alone, now=30, evidence=before.evidence).judgement == "pass"
+
+
 def test_a_bake_is_compared_with_what_stable_was():
     """With all of the traffic it has nothing beside it, and 0.8 % is within the limit."""
     before = decided(SEQUENTIAL, counted(1.0, stable_bad=10.0, stable_total=20_000.0, number=3), now=30)

@@ -40,7 +40,7 @@ def told(bad: Callable[[str, int], int], count: int = 12) -> ReleaseDetail:
         samples, begun, verdict = [], START + n * 1000, None
         for k in range(1, count + 1):
             at = begun + 10 * k
-            counts = {"bad": bad(step, k), "total": 500, "stable_bad": 1, "stable_total": 1000}
+            counts = {"bad": bad(step, k), "total": 500, "stable_bad": 3, "stable_total": 1000}
             samples += [
                 Sample(metric="errors", at=at, **counts),
                 Sample(metric="cpu", at=at, value=0.4),
@@ -80,10 +80,10 @@ def test_every_metric_of_every_step_has_a_plot() -> None:
 def test_a_count_shows_both_shares_the_limit_and_the_decision() -> None:
     plot = drawn(told(lambda *_: 2))["production-step_10-errors"]
     assert plot.new == [(START + 10 * k, 2 / 500) for k in range(1, 13)]
-    assert plot.stable == [(START + 10 * k, 1 / 1000) for k in range(1, 13)]
+    assert plot.stable == [(START + 10 * k, 3 / 1000) for k in range(1, 13)]
     assert (plot.limit, plot.unit, plot.measure) == (0.01, "share", "error rate")
     assert (plot.judgement, plot.decided_at) == ("pass", START + 120)
-    assert plot.caption == "error rate 0.4 % over 6,000 requests, limit 1 % (stable: 0.1 %)"
+    assert plot.caption == "error rate 0.4 % over 6,000 requests, limit 1 % (stable: 0.3 %)"
 
 
 def test_a_gauge_shows_its_values_and_what_could_not_be_measured() -> None:

@@ -119,6 +119,40 @@ def test_a_step_asks_for_the_capacity_of_its_weight(world: World) -> None:  # R5
     assert given["previous"]["version"] == "1.0.0"
 
 
+def test_a_stage_has_its_traffic_before_the_triggerer_has_its_trigger(world: World) -> None:
+    world.runs("canary", artifact(), 2)
+    deferred(task())
+    assert world.route is not None
+    assert world.route.traffic.weight("canary") == 50
+    assert (world.route.note.release, world.route.note.step) == (RELEASE, "step")
+    assert world.route.note.started_at is not None
+    world.writes.clear()
+    deferred(task())  # the task was tried again
+    assert world.writes == []
+
+
+@pytest.mark.parametrize("kind", ["pause", "abort", "promote"])
+def test_what_a_person_has_said_is_left_to_the_trigger(world: World, kind: Any) -> None:
+    release = f"release_shop/{kind}#0"
+    history = HistoryHook().history()
+    history.begin(release, "shop", "release_shop", kind, "1.1.0", "alice")
+    number = history.command(release, kind, "bob", "wait").id
+    world.runs("canary", artifact(), 2)
+    world.lease = Lease(holder=release, fence=1, expires_at=0)
+    deferred(task(release=release))
+    assert world.writes == []
+    assert [it.effect for it in history.commands(release) if it.id == number] == [None]
+
+
+@pytest.mark.parametrize("ready", [0, 1])
+def test_replicas_that_are_missing_are_left_to_the_trigger(world: World, ready: int) -> None:  # R5
+    world.runs("canary", artifact(), ready or 1)
+    if not ready:
+        world.breaks("canary")
+    deferred(task())
+    assert world.writes == []
+
+
 def test_a_hold_may_end_early(world: World) -> None:
     given = deferred(task(hold={"min": 10, "max": 60}))
     assert given["stage"]["hold"] == {"min": 10, "max": 60}

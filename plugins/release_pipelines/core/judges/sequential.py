@@ -198,7 +198,10 @@ def _judged(metric: Metric, analysis: Analysis, test: SequentialTest) -> Judged:
         sentence=sentence,
     )
     kept = {**e_values.to_json(state), "of": _definition(metric)}
-    return Judged(verdict, judgement == "pass" and good_enough(metric, state), kept)
+    enough = test.requests >= metric.min_requests and test.measured >= analysis.min_measurements
+    undecided = (judgement == "inconclusive" and enough) or (judgement == "pass" and speaks_against(metric, test))
+    sure = judgement == "pass" and not undecided and good_enough(metric, state)
+    return Judged(verdict, sure, kept, undecided)
 
 
 def _decided(metric: Metric, analysis: Analysis, test: SequentialTest) -> tuple[Judgement, str]:
@@ -218,7 +221,18 @@ def _decided(metric: Metric, analysis: Analysis, test: SequentialTest) -> tuple[
     seen = test.state.seen
     if seen.bad > metric.limit * seen.total:
         return "inconclusive", f"{_numbers(metric, test.state)}, over the limit, though not surely"
-    return "pass", _numbers(metric, test.state)
+    doubt = ", which speaks against it, though not surely" if speaks_against(metric, test) else ""
+    return "pass", f"{_numbers(metric, test.state)}{doubt}"
+
+
+def speaks_against(metric: Metric, test: SequentialTest) -> bool:
+    """Whether the evidence is more likely of a version that is too bad, by more than three to one.
+
+    Where all traffic is the version's, nothing beside it says anything new: then the limit alone counts.
+    """
+    against_stable, against_limit = e_values.evidence(test.state, limit=metric.limit)
+    beside = test.last is not None and finite(test.last.stable_total) and test.last.stable_total > 0
+    return max(against_stable if beside else -math.inf, against_limit) > e_values.SUSPICION
 
 
 def _numbers(metric: Metric, state: e_values.State) -> str:

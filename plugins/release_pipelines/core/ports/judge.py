@@ -23,6 +23,8 @@ class Judged(NamedTuple):
     """Whether the evidence is good enough for a hold to end early."""
     state: dict[str, Any] | None = None
     """State with which the next stage continues; small JSON, since it is kept with the route."""
+    undecided: bool = False
+    """Whether it was measured, and more numbers may change the verdict: a stage waits longer for them than for the first ones."""
 
 
 class Evidence(NamedTuple):

@@ -59,6 +59,22 @@ class StageProgression:
         with judging(self.context.release):
             return await self._run()
 
+    async def begin(self) -> None:
+        """Give the stage its traffic now, where nothing stands in the way: :meth:`run` goes on from there.
+
+        Whoever runs the stage gets to it a few seconds later. Nothing is waited for here, and nobody is answered.
+        """
+        observed, commands = await self.watch.observe(), await self.context.commands.state()
+        note, status = observed.note, observed.track(self.stage.track)
+        ready = (
+            status.settled
+            and status.runs(self.context.artifact.digest)
+            and status.ready >= (self.watch.replicas or status.wanted)
+        )
+        told = commands.abort or commands.pause or commands.promote
+        if ready and not told and not self.watch.owns(note) and self._failed_before(note) is None:
+            await self._begin(note, serving=observed.weight(self.stage.track) > 0)
+
     async def _run(self) -> dict[str, Any]:
         commands = self.context.commands
         observed = await insist(self.watch.observe)

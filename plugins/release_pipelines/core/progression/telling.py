@@ -8,8 +8,7 @@ import time
 
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.route import RouteNote
-from release_pipelines.core.model.verdict import MetricVerdict
-from release_pipelines.core.ports.judge import JUDGES
+from release_pipelines.core.ports.judge import JUDGES, Judged
 from release_pipelines.core.progression.watch import StageWatch
 from release_pipelines.core.verdicts import patience
 
@@ -46,7 +45,8 @@ class Telling:
         await self.watch.context.tell(progress)
 
     def _progress(self, note: RouteNote, earliest: float, latest: float) -> Progress:
-        stage, verdicts = self.watch.stage, self._verdicts(note)
+        stage, judged = self.watch.stage, self._judged(note)
+        verdicts = [it.verdict for it in judged]
         return Progress(
             at=time.time(),
             environment=self.watch.context.target.environment,
@@ -57,13 +57,12 @@ class Telling:
             missing=[it.sentence.removeprefix(NOT_MEASURED) for it in verdicts if it.sentence.startswith(NOT_MEASURED)],
             earliest=earliest if math.isfinite(earliest) else None,
             latest=latest if math.isfinite(latest) else None,
-            patience=patience(stage.analysis, stage.hold.max, verdicts),
+            patience=patience(stage.analysis, stage.hold.max, judged),
         )
 
-    def _verdicts(self, note: RouteNote) -> list[MetricVerdict]:
+    def _judged(self, note: RouteNote) -> list[Judged]:
         """Every metric's verdict so far, by what the judge has made of the samples already."""
         watch, analysis = self.watch, self.watch.stage.analysis
-        judged = JUDGES.get(analysis.judge).verdicts(
+        return JUDGES.get(analysis.judge).verdicts(
             analysis, watch.measurer.samples, note.evidence, watch.stage.weight, known=watch.known
         )
-        return [it.verdict for it in judged]

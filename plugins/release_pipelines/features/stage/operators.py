@@ -23,7 +23,7 @@ from release_pipelines.airflow.operator import (
 )
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.capacity import capacity_of, fitted
-from release_pipelines.core.errors import TrafficStuck
+from release_pipelines.core.errors import PlatformError, TrafficStuck
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -109,21 +109,23 @@ class StageOperator(ReleaseOperator):
         observed = checked_lease(PlatformHook(target).call(lambda platform: platform.observe(target)), lease, target)
         stable = stable_replicas(observed, deployment)
         stage = fitted(stage, target, stable)
-        self.defer(
-            trigger=StageTrigger(
-                target=to_json(target),
-                release=self.release,
-                artifact=to_json(artifact),
-                fence=lease.fence,
-                stage=to_json(stage),
-                replicas=capacity_of(stage, target, stable),
-                previous=to_json(deployment.good) if deployment.good else None,
-                calls_people=calls_people,
-                tell_at=tell_at,
-                stable_replicas=deployment.stable_replicas,
-            ),
-            method_name="decided",
+        trigger = StageTrigger(
+            target=to_json(target),
+            release=self.release,
+            artifact=to_json(artifact),
+            fence=lease.fence,
+            stage=to_json(stage),
+            replicas=capacity_of(stage, target, stable),
+            previous=to_json(deployment.good) if deployment.good else None,
+            calls_people=calls_people,
+            tell_at=tell_at,
+            stable_replicas=deployment.stable_replicas,
         )
+        try:
+            PlatformHook(target).call(trigger.begin)
+        except (PlatformError, TimeoutError) as error:  # the trigger does it, and says what stands in the way
+            self.log.info("The stage begins in the triggerer: %s", error)
+        self.defer(trigger=trigger, method_name="decided")
 
     def decided(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """The stage has ended, and the traffic follows its verdict already: record, and tell Airflow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.triggers import PlatformTrigger, release_context
@@ -9,6 +10,10 @@ from release_pipelines.core.model.stage import Stage
 
 if TYPE_CHECKING:
     from release_pipelines.core.ports.platform import Platform
+    from release_pipelines.core.progression.stage import StageProgression
+
+BEGIN_SECONDS = 5.0
+"""Maximum time that the task takes to begin the stage itself, in seconds; what takes longer is the trigger's."""
 
 
 class StageTrigger(PlatformTrigger):
@@ -61,9 +66,17 @@ class StageTrigger(PlatformTrigger):
         )
 
     async def watch(self, platform: Platform) -> dict[str, Any]:
+        return await self._progression(platform).run()
+
+    async def begin(self, platform: Platform) -> None:
+        """What the task does before it defers: Airflow needs two seconds until the triggerer has the trigger."""
+        async with asyncio.timeout(BEGIN_SECONDS):
+            await self._progression(platform).begin()
+
+    def _progression(self, platform: Platform) -> StageProgression:
         from release_pipelines.core.progression.stage import StageProgression
 
         stage = Stage.model_validate(self.arguments["stage"])
         context = release_context(platform, self.arguments)
         replicas, before = self.arguments["replicas"], self.arguments["stable_replicas"]
-        return await StageProgression(context, stage, replicas, before).run()
+        return StageProgression(context, stage, replicas, before)

@@ -6,11 +6,11 @@ import gzip
 import hashlib
 import io
 import json
-import os
-import subprocess
 import tarfile
 import urllib.request
 from pathlib import Path
+
+from sandbox.engine import base_archive
 
 REGISTRY = "127.0.0.1:5000"
 REPOSITORY = "release-test/web"
@@ -100,14 +100,10 @@ def push(version: str, cache: Path, mode: str = "good", repository: str = REPOSI
 
 def _base(cache: Path) -> bytes:
     """A base system with Python, gzipped; made once."""
-    made = cache / "base.tar.gz"
+    tar = base_archive()
+    made = cache / f"{tar.stem}.tar.gz"
     if not made.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        tar = Path(os.environ.get("RELEASE_TEST_BASE_TAR") or cache / "base.tar")
-        if not tar.exists():
-            packages = "python3-minimal,libpython3.11-stdlib,ca-certificates,libc-bin,coreutils"
-            command = ["mmdebstrap", "--quiet", "--variant=extract", f"--include={packages}", "bookworm", str(tar)]
-            subprocess.run(command, check=True, capture_output=True)
         part = made.with_suffix(".part")
         part.write_bytes(gzip.compress(tar.read_bytes(), 1, mtime=0))
         part.rename(made)

@@ -48,6 +48,24 @@ def stage_verdict(
     """
     judge = JUDGES.get(analysis.judge)
     judged = judge.verdicts(analysis, samples, evidence, weight, over=now >= latest, known=known)
+    return verdict_of(name, weight, analysis, judged, now, earliest, latest, hold=hold)
+
+
+def verdict_of(
+    name: str,
+    weight: int,
+    analysis: Analysis,
+    judged: list[Judged],
+    now: float,
+    earliest: float,
+    latest: float,
+    *,
+    hold: float = 0.0,
+) -> Verdict | None:
+    """:func:`stage_verdict` of what the judge has made of the samples already.
+
+    :param judged: the judge's verdict on each metric.
+    """
     sentences: dict[Judgement, list[str]] = {}
     for verdict in (metric.verdict for metric in judged):
         if verdict.critical:

@@ -8,7 +8,6 @@ import time
 
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.route import RouteNote
-from release_pipelines.core.ports.judge import JUDGES, Judged
 from release_pipelines.core.progression.watch import StageWatch
 from release_pipelines.core.verdicts import patience
 
@@ -45,7 +44,7 @@ class Telling:
         await self.watch.context.tell(progress)
 
     def _progress(self, note: RouteNote, earliest: float, latest: float) -> Progress:
-        stage, judged = self.watch.stage, self._judged(note)
+        stage, judged = self.watch.stage, self.watch.judged(note, over=time.time() >= latest)
         verdicts = [it.verdict for it in judged]
         return Progress(
             at=time.time(),
@@ -58,11 +57,4 @@ class Telling:
             earliest=earliest if math.isfinite(earliest) else None,
             latest=latest if math.isfinite(latest) else None,
             patience=patience(stage.analysis, stage.hold.max, judged),
-        )
-
-    def _judged(self, note: RouteNote) -> list[Judged]:
-        """Every metric's verdict so far, by what the judge has made of the samples already."""
-        watch, analysis = self.watch, self.watch.stage.analysis
-        return JUDGES.get(analysis.judge).verdicts(
-            analysis, watch.measurer.samples, note.evidence, watch.stage.weight, known=watch.known
         )

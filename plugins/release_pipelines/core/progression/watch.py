@@ -17,7 +17,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.core.ports.judge import JUDGES
+from release_pipelines.core.ports.judge import JUDGES, Judged
 from release_pipelines.core.ports.router import settles_within
 from release_pipelines.core.progression import waiting
 from release_pipelines.core.progression.commands import abort_sentence, aborted_by
@@ -28,7 +28,7 @@ from release_pipelines.core.progression.restating import Restating
 from release_pipelines.core.progression.waiting import first_of, insist
 from release_pipelines.core.progression.way_back import DIVERTED
 from release_pipelines.core.sentences import utc
-from release_pipelines.core.verdicts import stage_verdict, waits_until
+from release_pipelines.core.verdicts import verdict_of, waits_until
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class StageWatch:
         self._wrong_answer_since: float | None = None
         self.known: Any = None
         self._undecided: tuple[Any, ...] | None = None
+        self._judged: tuple[Any, list[Judged]] | None = None
 
     def _measurer(self) -> Measurer:
         stage, context = self.stage, self.context
@@ -246,13 +247,25 @@ class StageWatch:
         known = (self.measurer.taken, [now >= it for it in ends])
         if known == self._undecided:
             return None
-        samples, times = self.measurer.samples, (now, earliest, latest)
-        self.known = JUDGES.get(analysis.judge).known(analysis, samples, note.evidence, self.known)
-        verdict = stage_verdict(
-            stage.name, stage.weight, analysis, samples, *times, note.evidence, self.known, hold=stage.hold.max
-        )
+        judged = self.judged(note, over=now >= latest)
+        verdict = verdict_of(stage.name, stage.weight, analysis, judged, now, earliest, latest, hold=stage.hold.max)
         self._undecided = None if verdict else known
         return verdict
+
+    def judged(self, note: RouteNote, *, over: bool = False) -> list[Judged]:
+        """The judge's verdict on each metric so far; once for the same samples.
+
+        :param over: whether the hold is over.
+        """
+        now = (self.measurer, self.measurer.taken, over)
+        if self._judged and self._judged[0] == now:
+            return self._judged[1]
+        analysis, samples = self.stage.analysis, self.measurer.samples
+        judge = JUDGES.get(analysis.judge)
+        self.known = judge.known(analysis, samples, note.evidence, self.known)
+        judged = judge.verdicts(analysis, samples, note.evidence, self.stage.weight, over=over, known=self.known)
+        self._judged = (now, judged)
+        return judged
 
     def failed(self, sentence: str, weight: int | None = None) -> Verdict:
         """A failing verdict that needs no measurement.

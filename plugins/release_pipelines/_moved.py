@@ -230,7 +230,7 @@ NAMES = {
     "triggers.steering.BETWEEN_HOLDS": "core.progression.commands.EFFECTS_BETWEEN_HOLDS",
     "triggers.steering.Steering": "core.progression.commands.ReleaseCommands",
     "triggers.watching.Watch": "core.progression.watch.StageWatch",
-    "triggers.watching.beside": "core.progression.watch.compared_with",
+    "triggers.watching.beside": "core.progression.judging.compared_with",
     "triggers.watching.meanwhile": "core.progression.meanwhile.judge_meanwhile",
     "triggers.watching.said_abort": "core.progression.commands.is_abort_verdict",
 }

@@ -35,7 +35,8 @@ class Telling:
         :param earliest: Unix time in seconds at which the hold may end; infinite while it is paused.
         :param latest: Unix time in seconds at which it ends.
         """
-        now = (self.watch.measurer, self.watch.measurer.taken, earliest, latest)
+        judging = self.watch.judging
+        now = (judging, judging.measurer.taken, earliest, latest)
         if now == self._told:
             return
         self._told = now
@@ -44,7 +45,7 @@ class Telling:
         await self.watch.context.tell(progress)
 
     def _progress(self, note: RouteNote, earliest: float, latest: float) -> Progress:
-        stage, judged = self.watch.stage, self.watch.judged(note, over=time.time() >= latest)
+        stage, judged = self.watch.stage, self.watch.judging.judged(note, over=time.time() >= latest)
         verdicts = [it.verdict for it in judged]
         return Progress(
             at=time.time(),

@@ -17,18 +17,16 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic
 from release_pipelines.core.model.verdict import Verdict
-from release_pipelines.core.ports.judge import JUDGES, Judged
 from release_pipelines.core.ports.router import settles_within
 from release_pipelines.core.progression import waiting
 from release_pipelines.core.progression.commands import abort_sentence, aborted_by
 from release_pipelines.core.progression.context import ReleaseContext
-from release_pipelines.core.progression.measuring import Measurer
+from release_pipelines.core.progression.judging import Judging
 from release_pipelines.core.progression.missing import MissingReplicas
 from release_pipelines.core.progression.restating import Restating
 from release_pipelines.core.progression.waiting import first_of, insist
 from release_pipelines.core.progression.way_back import DIVERTED
 from release_pipelines.core.sentences import utc
-from release_pipelines.core.verdicts import verdict_of, waits_until
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ class StageWatch:
         self.replicas = replicas
         self.stable_replicas = stable_replicas
         self.traffic: Traffic = stage.traffic or ALL_TO_STABLE
-        self.measurer = self._measurer()
+        self.judging = self._judging()
         self.notes: list[str] = []
         self.restating = Restating(self._state_stable, context.artifact, stage.on_drift)
         self.restated = False
@@ -65,19 +63,14 @@ class StageWatch:
         self._missing = MissingReplicas()
         self.switched = False
         self._wrong_answer_since: float | None = None
-        self.known: Any = None
-        self._undecided: tuple[Any, ...] | None = None
-        self._judged: tuple[Any, list[Judged]] | None = None
 
-    def _measurer(self) -> Measurer:
-        stage, context = self.stage, self.context
-        return Measurer(
-            context.target, stage.track, compared_with(stage), stage.analysis, context.open_metrics, context.open_client
-        )
+    def _judging(self) -> Judging:
+        context = self.context
+        return Judging(self.stage, context.target, context.open_metrics, context.open_client)
 
     def begin_again(self) -> None:
         """The stage begins anew: what was measured of something else says nothing."""
-        self.measurer, self.known, self._undecided, self.restated = self._measurer(), None, None, False
+        self.judging, self.restated = self._judging(), False
 
     # --- observing ------------------------------------------------------------------------------------------------
 
@@ -218,11 +211,11 @@ class StageWatch:
         :param latest: Unix time in seconds at which the hold ends.
         """
         await self.measure(note, time.time())
-        return self._verdict(note, earliest, latest)
+        return self.judging.verdict(note, earliest, latest)
 
     async def measure(self, note: RouteNote, until: float) -> None:
         """Take the measurements that are due up to ``until`` (Unix time in seconds)."""
-        await self.measurer.take(self.context.platform, self.measured_from(note), until, note.served_since)
+        await self.judging.measurer.take(self.context.platform, self.measured_from(note), until, note.served_since)
 
     def measured_from(self, note: RouteNote) -> float:
         """Unix time in seconds from which on the version is measured: new replicas may be cold before."""
@@ -231,7 +224,7 @@ class StageWatch:
     async def judge_now(self, note: RouteNote) -> Verdict:
         """The verdict if the hold ended now."""
         await first_of(self.measure(note, time.time()), asyncio.sleep(HURRY_SECONDS))
-        verdict = self._verdict(note, -math.inf, -math.inf)
+        verdict = self.judging.verdict(note, -math.inf, -math.inf)
         assert verdict is not None  # noqa: S101 - a hold that is over always has a verdict
         return verdict
 
@@ -239,33 +232,6 @@ class StageWatch:
         """Seconds until the next measurement is due."""
         now, interval = time.time(), self.stage.analysis.interval
         return interval - (now - self.measured_from(note)) % interval + 0.01
-
-    def _verdict(self, note: RouteNote, earliest: float, latest: float) -> Verdict | None:
-        """None at once while nothing is new since it was None: a thousand triggers look once a second."""
-        stage, analysis, now = self.stage, self.stage.analysis, time.time()
-        ends = (earliest, latest, *waits_until(latest, analysis, stage.hold.max))
-        known = (self.measurer.taken, [now >= it for it in ends])
-        if known == self._undecided:
-            return None
-        judged = self.judged(note, over=now >= latest)
-        verdict = verdict_of(stage.name, stage.weight, analysis, judged, now, earliest, latest, hold=stage.hold.max)
-        self._undecided = None if verdict else known
-        return verdict
-
-    def judged(self, note: RouteNote, *, over: bool = False) -> list[Judged]:
-        """The judge's verdict on each metric so far; once for the same samples.
-
-        :param over: whether the hold is over.
-        """
-        now = (self.measurer, self.measurer.taken, over)
-        if self._judged and self._judged[0] == now:
-            return self._judged[1]
-        analysis, samples = self.stage.analysis, self.measurer.samples
-        judge = JUDGES.get(analysis.judge)
-        self.known = judge.known(analysis, samples, note.evidence, self.known)
-        judged = judge.verdicts(analysis, samples, note.evidence, self.stage.weight, over=over, known=self.known)
-        self._judged = (now, judged)
-        return judged
 
     def failed(self, sentence: str, weight: int | None = None) -> Verdict:
         """A failing verdict that needs no measurement.
@@ -391,17 +357,10 @@ class StageWatch:
         """The event for Airflow."""
         return {
             "verdict": to_json(verdict),
-            "samples": [to_json(sample) for sample in self.measurer.samples],
+            "samples": [to_json(sample) for sample in self.judging.measurer.samples],
             "notes": self.notes,
             "aborted": aborted_by(abort) if abort else None,
         }
-
-
-def compared_with(stage: Stage) -> Track | None:
-    """The track that the new version is compared with; None: none."""
-    if stage.track == "stable":
-        return None
-    return "baseline" if stage.traffic and stage.traffic.weight("baseline") else "stable"
 
 
 def drift(observed: Observed, wanted: Traffic, track: Track) -> str:

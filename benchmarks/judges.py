@@ -382,10 +382,10 @@ def holds(rng: np.random.Generator) -> None:
 def at_no_more_false_rollbacks(rng: np.random.Generator) -> None:
     """Ours beside each rule, at the rule's own false rollbacks.
 
-    With the greatest alpha at which ours is wrong no more often than the rule; what is left to the rule's share, a coin rolls
-    back at once. Between two tests a coin makes every test on the line that joins them, and the end of that line is to release
-    nothing, which serves nobody badly (the convex hull of Provost and Fawcett 2001, "Robust Classification for Imprecise
-    Environments"). Only so has a rule that is wrong for nearly all good versions something of its own kind beside it.
+    A coin decides between the greatest alpha at which ours is wrong no more often than the rule and the next one, and beyond
+    the last one to release nothing, which serves nobody badly: a coin between two tests makes every test on the line that joins
+    them (the convex hull of Provost and Fawcett 2001, "Robust Classification for Imprecise Environments"). A rule that is wrong
+    for most good versions is no test of anything; who wants it has it as the judge `threshold`.
     """
     rows, taken = [], []
     for rate in RATES:
@@ -403,13 +403,15 @@ def at_no_more_false_rollbacks(rng: np.random.Generator) -> None:
                 theirs = found.badly_served(decided) + np.where(decided == canaries.NEVER, passed, 0)
                 cells = [f"{100 * false:.2f} %", "-", f"{theirs.mean():,.1f}", "-", "no alpha is so rarely wrong"]
                 if alphas:
-                    coin = (false - ours[alphas[-1]]) / (1 - ours[alphas[-1]])
-                    served = np.where(rng.random(BAD) < coin, 0, held.served(held.decided(alphas[-1])))
+                    below, above = alphas[-1], next((it for it in ALPHAS if it > alphas[-1]), None)
+                    coin = (false - ours[below]) / ((ours[above] if above else 1.0) - ours[below])
+                    sooner = held.served(held.decided(above)) if above else 0
+                    served = np.where(rng.random(BAD) < coin, sooner, held.served(held.decided(below)))
                     noise = 1.96 * math.sqrt((served.var() + theirs.var()) / BAD)
                     more = served.mean() - theirs.mean()
                     said = "more" if more > noise else "fewer" if more < -noise else "as many"
                     said += ", and the rule is wrong for most good versions" if false > MOSTLY_WRONG else ""
-                    of_ours = f"{100 * ours[alphas[-1]]:.2f} % ({alphas[-1]:.2g}) + {100 * coin:.2g} %"
+                    of_ours = f"{100 * ours[below]:.2f} % ({below:.2g}) + {100 * coin:.2g} %"
                     cells = [f"{100 * false:.2f} %", of_ours, f"{theirs.mean():,.1f}", f"{served.mean():,.1f}", said]
                 rows.append([f"{rate}/s, errors x{times:g}, {name}", *cells])
     table(

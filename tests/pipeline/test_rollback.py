@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -124,12 +124,11 @@ def test_a_release_that_a_person_rolls_back_ends_and_says_who_took_over(releases
     def shared(world: World) -> bool:
         return world.note.step == "step_10"
 
-    def roll_back() -> None:
-        with ThreadPoolExecutor(1) as other:
-            other.submit(beside, releases).result()
-
-    releases.when(shared, roll_back)
-    done = releases.release("1.1.0")
+    with ThreadPoolExecutor(1) as other:  # another process would not have this one's event loop wait for it
+        rolled_back: list[Future[None]] = []
+        releases.when(shared, lambda: rolled_back.append(other.submit(beside, releases)))
+        done = releases.release("1.1.0")
+    rolled_back[0].result()
     assert (done.state, done.outcome) == ("failed", "superseded"), done.sentence
     assert done.sentence == "Superseded 1.1.0: alice rolled shop back: prices are wrong."
     assert moves(releases.production) == [10, 0]

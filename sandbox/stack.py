@@ -64,13 +64,21 @@ def down() -> None:
     airflow.stop()
     processes.stop(*(name for name in processes.names() if name != "engine"))
     engine.stop()
-    for path in STATE.iterdir() if STATE.exists() else ():
-        if path.name not in KEPT:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for path in list(STATE.iterdir()) if STATE.exists() else ():
+        if path.name not in KEPT:  # another `make down` may be at it, too
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, onerror=_unless_gone)
+            else:
+                path.unlink(missing_ok=True)
     for path in (STATE / name for name in ("cache",)):
         if path.exists():
             print(f"Downloads are kept in {path.relative_to(ROOT)}/")
     print("Everything has stopped.")
+
+
+def _unless_gone(function: object, path: str, failure: tuple[type[BaseException], BaseException, object]) -> None:
+    if not isinstance(failure[1], FileNotFoundError):
+        raise failure[1]
 
 
 def empty(place: cluster.Cluster | None = None) -> None:

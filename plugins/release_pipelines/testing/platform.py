@@ -273,6 +273,7 @@ class PlatformContract:
         held = (await place.observe()).lease
         assert held is not None
         assert (held.holder, held.fence) == ("two", lease.fence)
+        assert (await place.take("two", force=True)).fence > lease.fence  # its own, too: it may have begun something
 
     async def test_a_renewed_lease_ends_later_and_an_expired_one_may_be_taken(self, place: Place) -> None:
         lease = await place.platform.take_lease(place.target, "one", 1)

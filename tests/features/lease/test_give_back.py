@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.core.errors import FenceLost
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.lease import Lease
@@ -67,11 +68,28 @@ def events(trigger: Any) -> list[Any]:
 
 def test_an_unfinished_canary_loses_its_traffic_then_goes_and_then_the_lease_is_free(world: World) -> None:
     result, ti = give_back(world)
-    assert [call for call, _ in world.writes] == ["split", "retire", "give_back_lease"]
+    assert [call for call, _ in world.writes] == ["take_lease", "split", "retire", "give_back_lease"]
     assert on_stable(world)
     assert world.lease is None
     assert result == {"returned": "1.0.0"}
     assert ti.pushed["returned"] == "1.0.0"
+
+
+def test_a_stage_that_begins_while_its_release_is_ended_gives_the_canary_nothing_any_more(world: World) -> None:  # R2
+    assert world.lease is not None
+    fence, traffic = world.lease.fence, share_with("canary", 10)
+    refused = []
+
+    def begin_again(call: str) -> None:
+        if call == "split" and not refused:
+            refused.append(True)
+            with pytest.raises(FenceLost):
+                world.platform().split(target(), traffic, RouteNote(release=RELEASE), fence).send(None)
+
+    world.after = begin_again
+    give_back(world)
+    assert refused
+    assert on_stable(world)
 
 
 def test_a_finished_release_only_gives_the_lease_back(world: World) -> None:

@@ -94,7 +94,7 @@ class Heartbeat:
                 await insist(lambda: self.platform.renew_lease(self.target, self.lease, self.ttl))
             except FenceLost:
                 current = (await insist(lambda: self.platform.observe(self.target))).lease
-                if current is None or current.fence == self.lease.fence:
+                if current is None or current.holder == self.lease.holder:  # its own end has taken it
                     return {"given_back": True}
                 return {"taken_by": current.holder}
             await asyncio.sleep(LOOK_SECONDS)

@@ -230,6 +230,10 @@ class GiveBackLeaseOperator(ReleaseOperator):
             return {"returned": None}
         lease = observed.lease  # a rollback may have taken it again, with a newer fence
         returned = None
+        if unfinished(observed, self.release) or self._revert_of(observed):
+            # With a fence of its own: what the run's other tasks have begun, and Airflow has not stopped yet, is refused.
+            lease = hook.call(lambda platform: platform.take_lease(target, self.release, LEASE_SECONDS, force=True))
+            observed = hook.call(lambda platform: platform.observe(target))
         if unfinished(observed, self.release):
             returned = self._return_traffic(hook, target, observed, lease)
             context["ti"].xcom_push("returned", returned)

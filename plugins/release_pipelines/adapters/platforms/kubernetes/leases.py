@@ -89,12 +89,15 @@ async def take(
     free: Callable[[Lease], bool],
     marked: list[Object],
     current: Object | None,
+    *,
+    anew: bool = False,
 ) -> Lease:
     """One attempt to become the one writer; raises ``Conflict`` when somebody else was quicker.
 
     :param free: whether somebody else's lease may be taken.
     :param marked: the objects that bear the fence.
     :param current: the app's Lease.
+    :param anew: whether the fence rises for the same holder, too.
     """
     refuse_foreign(current, target)
     current_lease = lease_of(current)
@@ -106,7 +109,8 @@ async def take(
     known = max(
         fence_of(it, target.app, current) for it in [current, *marked]
     )  # a Lease that was deleted must not let the fence fall
-    fence = known if current_lease and current_lease.holder == holder and fence_of(current) == known else known + 1
+    same = current_lease is not None and current_lease.holder == holder and fence_of(current) == known and not anew
+    fence = known if same else known + 1
     body = _stated(holder, fence, ttl, current)
     if current is None:
         body["metadata"]["name"] = lease_name(target)
@@ -163,7 +167,8 @@ class KubernetesLeases(Cluster, Leases):
                 ownership.marked(self.client, target),
                 self.client.get(LEASES, target.namespace, lease_name(target)),
             )
-            return await take(self.client, target, holder, ttl, free, [it.body for it in found], before)
+            marked = [it.body for it in found]
+            return await take(self.client, target, holder, ttl, free, marked, before, anew=force)
 
         async def mark() -> None:
             for kind, body in await ownership.marked(self.client, target):

@@ -126,7 +126,9 @@ def _spec(app: str) -> ReleaseSpec:
     for path in app_files(apps):
         if path.stem == app:
             return load_release(path, config_folder(apps.parent.parent), analyses_of(apps))
-    raise ValueError(f"There is no app {app} in {apps}: run this in the project, or name RELEASE_PIPELINES_APPS.")
+    raise ValueError(
+        f"There is no app {app} in {apps}: run this in the project, or set RELEASE_PIPELINES_APPS to the folder of the app files."
+    )
 
 
 def login() -> str:

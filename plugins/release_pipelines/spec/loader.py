@@ -20,7 +20,7 @@ from release_pipelines.spec.environment import EnvironmentSpec
 
 if TYPE_CHECKING:
     DEFAULT_ANALYSIS: Analysis
-    """The analysis named ``default``: errors < 1 %, p99 < 500 ms, CPU < 80 %, memory < 85 %."""
+    """The analysis named ``default``: errors at most 1 %, requests over 500 ms at most 1 %, CPU < 80 %, memory < 85 %."""
 
 S = TypeVar("S", bound=Value)
 
@@ -280,9 +280,7 @@ def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecEr
     if kind == "value_error":
         # A validator's own sentence; it may say itself what it found.
         sentence, _, own_words = str(context["error"]).partition(", found ")
-        return SpecError(
-            file, path, own_words or value, sentence.replace(" is expected", "").replace(" are expected", "")
-        )
+        return SpecError(file, path, own_words or value, re.sub(r",? (is|are) expected", "", sentence))
     if kind == "string_pattern_mismatch":
         return SpecError(file, path, value, _PATTERNS.get(context["pattern"], f"text that fits `{context['pattern']}`"))
     if kind == "literal_error":

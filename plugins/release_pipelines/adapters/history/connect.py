@@ -91,7 +91,7 @@ def open_history(url: str | URL, *, make: bool = True) -> History:
     file = address.database if kind == "sqlite" else None
     if file and not make and not Path(file).exists():
         raise ValueError(
-            f"There is no release history at {file}: the file that Airflow's connection `release_history` names is expected."
+            f"There is no release history at {file}: a file that `--database` or Airflow's connection `release_history` names is expected."
         )
     engine = _engine(address)
     with reachable(engine):

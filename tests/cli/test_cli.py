@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -114,6 +115,20 @@ def test_pruning_says_how_much_went() -> None:
     failed = run(app, ["prune", "--older-than", "soon"])
     assert failed.exit_code == 1
     assert failed.stderr == "--older-than: found `soon`, expected a time like 365d.\n"
+
+
+def test_environments_are_checked_by_themselves_and_with_the_apps_also_where_no_app_names_them(tmp_path: Path) -> None:
+    include = tmp_path / "include"
+    shutil.copytree(Path("include"), include, ignore=shutil.ignore_patterns("schemas"))
+    assert (
+        run(app, ["validate", str(include / "config" / "production.yaml")]).stdout
+        == "1 environment file, no mistakes.\n"
+    )
+    (include / "config" / "qa.yaml").write_text("adress: http://qa.test\n")
+    for path in (include / "apps", include / "config", include / "config" / "qa.yaml"):
+        failed = run(app, ["validate", str(path)])
+        assert failed.exit_code == 1
+        assert failed.stderr.startswith("qa.yaml: adress: found an unknown key"), failed.stderr
 
 
 def test_app_files_are_checked(tmp_path: Path) -> None:  # R12

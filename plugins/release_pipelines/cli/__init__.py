@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from release_pipelines.core.model.command import Command
     from release_pipelines.core.model.progress import Progress
     from release_pipelines.core.model.records import Release, ReleaseDetail, Stability
+    from release_pipelines.spec.loader import SpecError
 
 Which = Annotated[
     str,
@@ -195,33 +196,51 @@ def lift(
 @app.command()
 def validate(
     path: Annotated[
-        Path | None, typer.Argument(help="An app file, or a folder of them; default: include/apps.")
+        Path | None,
+        typer.Argument(help="An app file, an environment's file, or a folder of either; default: all of the project."),
     ] = None,
 ) -> None:
-    """Check app files and what they name; every mistake is one sentence."""
+    """Check app files, what they name, and environments; every mistake is one sentence."""
     from release_pipelines.spec.folders import apps_folder, config_folder
     from release_pipelines.spec.loader import SpecError
     from release_pipelines.spec.release import analyses_of, app_errors, app_files, load_release
 
     apps = (path or apps_folder(Path.cwd())).absolute()
     if not apps.exists():
-        fail(f"{apps} does not exist: the folder of the app files, or one of them, is expected.")
+        fail(
+            f"{apps} does not exist: the folder of the app files, or one of them, is expected; RELEASE_PIPELINES_APPS names it."
+        )
+    config = config_folder(apps.parent.parent if apps.is_dir() else apps.parent.parent.parent).absolute()
     errors: list[SpecError] = []
-    if apps.is_dir():
-        files = app_files(apps)
+    if config in (apps, apps.parent):
+        files, what = [apps] if apps.is_file() else app_files(apps), "environment file"
+        errors = _environment_errors(files)
+    elif apps.is_dir():
+        files, what = app_files(apps), "app file"
         if not files:
             fail(f"{apps} has no app files: files called <name>.yaml are expected.")
-        config = config_folder(apps.parent.parent)
-        errors = list(app_errors(apps, config))
+        errors = [*app_errors(apps, config), *_environment_errors(app_files(config) if config.is_dir() else [])]
     else:
-        files = [apps]
+        files, what = [apps], "app file"
         try:
-            load_release(apps, config_folder(apps.parent.parent.parent), analyses_of(apps.parent))
+            load_release(apps, config, analyses_of(apps.parent))
         except SpecError as error:
             errors = [error, *error.also]
     if errors:
-        fail("\n".join(str(error) for error in errors))
-    print(f"{len(files)} app file{'s' if len(files) != 1 else ''}, no mistakes.")
+        fail("\n".join(dict.fromkeys(str(error) for error in errors)))
+    print(f"{len(files)} {what}{'s' if len(files) != 1 else ''}, no mistakes.")
+
+
+def _environment_errors(files: list[Path]) -> list[SpecError]:
+    from release_pipelines.spec.loader import SpecError, load_environment
+
+    errors = []
+    for file in (it for it in files if it.stem != "base"):
+        try:
+            load_environment(file.stem, file.parent)
+        except SpecError as error:
+            errors += [error, *error.also]
+    return errors
 
 
 @app.command()

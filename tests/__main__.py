@@ -59,7 +59,7 @@ class Tier:
     name: str
     folders: tuple[str, ...]
     does: str
-    limit: float = 1500
+    limit: float = 2700
     needs: str | None = None
     package: str | None = None
     required: bool = False

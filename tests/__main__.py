@@ -1,8 +1,5 @@
 """Run the tests tier by tier: ``python -m tests``, or only some: ``python -m tests unit airflow``.
 
-Tiers with an engine wait more than they compute: they share the machine with those that only compute, which give way to them.
-The cluster has it to itself.
-
 Prints a line per tier, the end of what a failing tier said, and at last how many passed and failed. With ``CI=true`` it
 fails when a tier that needs an engine or a cluster did not run. With ``--coverage`` it also says which share of the
 package's lines each tier runs.
@@ -17,10 +14,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -39,8 +34,6 @@ LINT = {
 }
 TAIL_LINES = 60
 CLUSTER_SECONDS = 900.0
-GIVES_WAY = "10"
-"""Niceness of a tier that only computes. The kernel shares the cores by sessions first: it is that of its whole session."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +89,13 @@ class Result:
 _running: set[subprocess.Popen[str]] = set()
 
 
-def ended(argv: list[str], limit: float, *, gives_way: bool = False) -> tuple[int, str]:
+def ended(argv: list[str], limit: float) -> tuple[int, str]:
     """Exit code and output of a command; its whole process group is ended after ``limit`` seconds."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.Popen(
             argv, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, text=True
         )
         _running.add(process)
-        if gives_way:
-            with suppress(OSError):  # not every kernel has it
-                Path(f"/proc/{process.pid}/autogroup").write_text(GIVES_WAY)
         late = ""
         try:
             code = process.wait(limit)
@@ -121,15 +111,11 @@ def ended(argv: list[str], limit: float, *, gives_way: bool = False) -> tuple[in
 
 
 @contextmanager
-def nothing_left_behind(over: threading.Event) -> Iterator[None]:
-    """End what still runs when somebody interrupts the tests.
-
-    :param over: set then: nothing else is to begin.
-    """
+def nothing_left_behind() -> Iterator[None]:
+    """End what still runs when somebody interrupts the tests."""
     try:
         yield
     except BaseException:
-        over.set()
         for process in list(_running):
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -140,7 +126,7 @@ def lint() -> Result:
     """Style, types and layers: each check counts as one test."""
     result = Result()
     for name, (program, *arguments) in LINT.items():
-        code, said = ended([str(BIN / program), *arguments], limit=600, gives_way=True)
+        code, said = ended([str(BIN / program), *arguments], limit=300)
         result.passed += code == 0
         result.failed += code != 0
         if code:
@@ -169,7 +155,7 @@ def pytest(tier: Tier, coverage: bool) -> Result:
             wanted += ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]  # some of them wait
         argv = [sys.executable, "-m", *(counting(tier.name) if coverage else []), *wanted]
         longer = 2 if coverage else 6 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 1
-        code, said = ended(argv, tier.limit * longer, gives_way=not tier.required)
+        code, said = ended(argv, tier.limit * longer)
         return counted(report.read_text() if report.exists() else None, code, said)
 
 
@@ -225,28 +211,19 @@ def line(name: str, result: Result, seconds: float) -> str:
 
 
 def run(tiers: list[Tier], coverage: bool) -> int:
-    """Run tiers, those that compute beside those that wait, and say what they came to."""
-    results: dict[str, Result] = {}
-    over = threading.Event()
-
-    def lane(part: list[Tier]) -> None:
-        for tier in part:
-            if over.is_set():
-                return
+    """Run tiers one after the other and say what they came to."""
+    passed = failed = 0
+    missing = []
+    with nothing_left_behind():
+        for tier in tiers:
             started = time.monotonic()
-            result = results[tier.name] = lint() if tier.name == "lint" else pytest(tier, coverage)
-            said = f"{tail(result.said)}\n" if result.failed else ""
-            print(f"{said}{line(tier.name, result, time.monotonic() - started)}", flush=True)
-
-    alone = [tier for tier in tiers if tier.needs]
-    computing = [tier for tier in tiers if tier not in alone and not tier.required]
-    waiting = [tier for tier in tiers if tier not in alone and tier.required]
-    with ThreadPoolExecutor(2) as lanes, nothing_left_behind(over):
-        for running in [lanes.submit(lane, part) for part in (waiting, computing)]:
-            running.result()
-        lane(alone)
-    passed, failed = (sum(getattr(it, what) for it in results.values()) for what in ("passed", "failed"))
-    missing = [tier.name for tier in tiers if results[tier.name].not_run and tier.required]
+            result = lint() if tier.name == "lint" else pytest(tier, coverage)
+            if result.failed:
+                print(tail(result.said))
+            print(line(tier.name, result, time.monotonic() - started), flush=True)
+            passed, failed = passed + result.passed, failed + result.failed
+            if result.not_run and tier.required:
+                missing.append(tier.name)
     if missing and os.environ.get("CI") == "true":
         print(f"In CI these must run: {', '.join(missing)}.")
     if coverage:

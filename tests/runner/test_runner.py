@@ -49,34 +49,10 @@ def test_who_interrupts_the_tests_leaves_none_of_them_running() -> None:
     tier.start()
     while not runner._running:
         time.sleep(0.01)
-    with pytest.raises(KeyboardInterrupt), runner.nothing_left_behind(threading.Event()):
+    with pytest.raises(KeyboardInterrupt), runner.nothing_left_behind():
         raise KeyboardInterrupt
     tier.join(30)
     assert codes == [-signal.SIGTERM]
-
-
-def test_tiers_that_wait_run_beside_those_that_compute_and_the_cluster_has_the_machine_to_itself(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    beside, running, met = threading.Barrier(2), set[str](), dict[str, set[str]]()
-
-    def tier(it: runner.Tier, coverage: bool) -> runner.Result:
-        running.add(it.name)
-        if it.name != "kubernetes":
-            beside.wait(60)
-        met[it.name] = set(running)
-        if it.name != "kubernetes":
-            beside.wait(60)
-        running.remove(it.name)
-        return runner.Result(passed=1, failed=int(it.name == "unit"), said="a reason")
-
-    monkeypatch.setattr(runner, "pytest", tier)
-    assert runner.run([it for it in runner.TIERS if it.name in ("unit", "container host", "kubernetes")], False) == 1
-    both = {"unit", "container host"}
-    assert met == {"unit": both, "container host": both, "kubernetes": {"kubernetes"}}
-    said = capsys.readouterr().out.splitlines()
-    assert said[-2:] == ["kubernetes      1 passed, 0 failed in 0 s", "3 passed, 1 failed"]
-    assert said[said.index("unit            1 passed, 1 failed in 0 s") - 1] == "a reason"
 
 
 def test_help_lists_the_tiers(capsys: pytest.CaptureFixture[str]) -> None:

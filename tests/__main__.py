@@ -52,7 +52,7 @@ class Tier:
     name: str
     folders: tuple[str, ...]
     does: str
-    limit: float = 2700
+    limit: float = 1500
     needs: str | None = None
     package: str | None = None
     required: bool = False

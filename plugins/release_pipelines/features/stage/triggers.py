@@ -70,8 +70,9 @@ class StageTrigger(PlatformTrigger):
 
     async def begin(self, platform: Platform) -> None:
         """What the task does before it defers: Airflow needs two seconds until the triggerer has the trigger."""
-        async with asyncio.timeout(BEGIN_SECONDS):
-            await self._progression(platform).begin()
+        from release_pipelines.core.progression.waiting import first_of
+
+        await first_of(self._progression(platform).begin(), asyncio.sleep(BEGIN_SECONDS))
 
     def _progression(self, platform: Platform) -> StageProgression:
         from release_pipelines.core.progression.stage import StageProgression

@@ -127,9 +127,8 @@ class Prober:
         """Whether nobody takes connections there. Nothing is asked; one that is only slow to take them does not refuse."""
         host, _, port = url.rpartition("//")[2].rpartition(":")
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                _, writer = await asyncio.open_connection(host, int(port))
-        except TimeoutError:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), CONNECT_SECONDS)
+        except asyncio.TimeoutError:
             return False
         except OSError:
             return True

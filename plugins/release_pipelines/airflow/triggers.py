@@ -20,6 +20,7 @@ from release_pipelines.core.errors import CredentialsRefused, PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.window import WindowRule
 from release_pipelines.core.text import storable
 
 if TYPE_CHECKING:
@@ -74,15 +75,18 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
     """The release that a trigger works for.
 
     :param platform: where the app runs.
-    :param arguments: the trigger's JSON arguments ``target``, ``release``, ``artifact``, ``fence`` and ``previous``.
+    :param arguments: the trigger's JSON arguments ``target``, ``release``, ``artifact``, ``fence`` and ``previous``, and ``window`` where it keeps to
+        calendars.
     """
     from release_pipelines.adapters import entry
     from release_pipelines.airflow.commands import commands_of, event_record
     from release_pipelines.airflow.hooks import aws, prometheus
     from release_pipelines.airflow.progress import keeper_of
+    from release_pipelines.airflow.windows import asking
     from release_pipelines.core.progression.context import ReleaseContext
 
     previous, target = arguments["previous"], Target.model_validate(arguments["target"])
+    window = WindowRule.model_validate(arguments["window"]) if arguments.get("window") else None
     return ReleaseContext(
         platform=platform,
         ask_entry=entry.ask,
@@ -98,6 +102,8 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
         calls_people=arguments.get("calls_people", False),
         tell=keeper_of(arguments["release"]),
         tell_at=arguments.get("tell_at"),
+        window=window,
+        ask_calendars=asking(window) if window else None,
     )
 
 

@@ -1,5 +1,7 @@
 """How far a stage has come, for people who look while it runs. All times are Unix times in seconds."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored
@@ -11,6 +13,8 @@ PROGRESS = "progress.json"
 
 class Progress(Stored):
     """One look at a stage: who has which traffic, what is measured, what is still missing, and when it ends."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"closed"})
 
     at: float
     environment: str
@@ -26,6 +30,7 @@ class Progress(Stored):
         None, description="When it ends, if nothing is missing then; None while its clock stands still"
     )
     patience: float = Field(0, description="Seconds that it waits longer for what is missing")
+    closed: str | None = Field(None, description="Why its window is closed, where it waits for that")
 
     def sentence(self) -> str:
         """All of it, for a log: numbers and seconds change from tick to tick."""
@@ -40,6 +45,8 @@ class Progress(Stored):
 
     def time_left(self, now: float) -> str:
         """How long the hold goes on, in a sentence."""
+        if self.closed:
+            return f"Its clock stands still until its window opens: {self.closed}."
         if self.latest is None or self.earliest is None:
             return "Its clock stands still: a person has paused it."
         if now >= self.latest:
@@ -54,7 +61,9 @@ class Progress(Stored):
 
     def headline(self) -> str:
         """What changes only when something happens, for a note."""
-        if self.latest is None:
+        if self.closed:
+            until = f", its window is {self.closed}"
+        elif self.latest is None:
             until = ", paused"
         elif self.at < self.latest:
             until = f" until {clock(self.latest)} UTC"

@@ -23,6 +23,7 @@ class RouteNote(Stored):
     """The state of a release, kept with its traffic, so that it can be seen from outside and any restart goes on from it (R6)."""
 
     aside: ClassVar[frozenset[str]] = frozenset({"weight"})
+    later: ClassVar[frozenset[str]] = frozenset({"closed_at"})
 
     schema_version: int = NOTE_VERSION
     release: str | None = None
@@ -30,7 +31,8 @@ class RouteNote(Stored):
     traffic: Traffic | None = Field(None, description="What the release wants: another split in the route is drift")
     started_at: float | None = Field(None, description="Unix time at which this step's traffic was accepted: its clock")
     served_since: float | None = Field(None, description="Unix time at which the release's first step got its traffic")
-    paused_at: float | None = Field(None, description="Unix time since which a person has stopped the step's clock")
+    paused_at: float | None = Field(None, description="Unix time since which the step's clock stands still")
+    closed_at: float | None = Field(None, description="Unix time since which its window is closed, where it heeds that")
     paused_for: float = Field(0, description="Seconds of pauses that have ended")
     verdict: Verdict | None = None
     evidence: dict[str, Any] = Field(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.window import WindowRule
 from release_pipelines.core.ports.entry import AskEntry
 from release_pipelines.core.ports.metrics import OpenClient, OpenMetrics
 from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import ReleaseCommands
 
+if TYPE_CHECKING:
+    from release_pipelines.core.calendars import Standing
+
 RecordEvent = Callable[[str, str], Awaitable[None]]
 Tell = Callable[[Progress], Awaitable[None]]
+AskCalendars = Callable[[float], Awaitable["Standing"]]
 
 
 async def nothing_recorded(kind: str, sentence: str) -> None:
@@ -44,6 +50,8 @@ class ReleaseContext:
         nobody who would tell them.
     :param record: keeps an event of the release: its kind, and a sentence.
     :param tell: keeps how far the stage has come, for people who look while it runs. Never raises, and keeps nobody waiting.
+    :param window: the calendars that the release keeps to; None: it keeps to none.
+    :param ask_calendars: says whether they are open at a Unix time in seconds, as they are written now.
     :param previous: the old version: stable gets it back where the new one was put on stable itself, and a baseline runs it.
     """
 
@@ -61,3 +69,5 @@ class ReleaseContext:
     calls_people: bool = False
     tell_at: float | None = None
     open_client: OpenClient | None = None
+    window: WindowRule | None = None
+    ask_calendars: AskCalendars | None = None

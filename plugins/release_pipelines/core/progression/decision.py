@@ -11,6 +11,7 @@ from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.progression.capacity import READY_LOOK_SECONDS, Capacity, NotReady
+from release_pipelines.core.progression.closing import is_closed_verdict
 from release_pipelines.core.progression.waiting import insist
 from release_pipelines.core.progression.watch import LOOK_SECONDS, StageWatch
 from release_pipelines.core.verdicts import action
@@ -118,6 +119,8 @@ def passed_by(verdict: Verdict, who: str) -> Verdict:
 
 
 def needs_person(stage: Stage, verdict: Verdict) -> bool:
-    """Whether a person decides what follows from the verdict (R18)."""
+    """Whether a person decides what follows from the verdict (R18); nobody can overrule a calendar."""
+    if is_closed_verdict(verdict):
+        return False
     follows = action(stage.analysis, verdict)
     return follows == "hold" or (follows == "rollback" and stage.wait_for_person)

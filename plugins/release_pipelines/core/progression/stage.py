@@ -13,12 +13,14 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.units import lasting
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.progression.capacity import Capacity, NotReady
+from release_pipelines.core.progression.closing import Closing
 from release_pipelines.core.progression.commands import is_abort_verdict
 from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.decision import Decision, needs_person
 from release_pipelines.core.progression.hold import HoldLoop, has_traffic
+from release_pipelines.core.progression.meanwhile import judge_meanwhile
 from release_pipelines.core.progression.stand_in import judging
-from release_pipelines.core.progression.waiting import insist, reached
+from release_pipelines.core.progression.waiting import first_of, insist, reached
 from release_pipelines.core.progression.watch import StageWatch
 from release_pipelines.core.verdicts import action
 
@@ -47,6 +49,7 @@ class StageProgression:
         self.context = context
         self.stage = stage
         self.watch = StageWatch(context, stage, replicas, stable_replicas)
+        self.closing = Closing(context, stage.name)
         self.capacity = Capacity(self.watch, replicas)
         self.decision = Decision(self.watch, self.capacity)
 
@@ -56,8 +59,26 @@ class StageProgression:
         :return: the event: ``{"verdict", "samples", "notes", "aborted"}``, or ``{"hurried": who}`` for a stage that a
             person's `promote` made needless.
         """
+        if ended := await self._until_open():
+            return ended
         with judging(self.context.release):
             return await self._run()
+
+    async def _until_open(self) -> dict[str, Any] | None:
+        """Before the version gets more traffic its window has to be open; the event where it ends before that."""
+        if not await self.closing.look():
+            return None
+        note = (await insist(self.watch.observe)).note
+        if self._failed_before(note) or (self.watch.owns(note) and note.started_at is not None):
+            return None  # the hold heeds the window itself
+        ended = await first_of(judge_meanwhile(self.watch, self.context.commands), self._opened(note))
+        return ended or None
+
+    async def _opened(self, note: RouteNote) -> dict[str, Any]:
+        if not (why := await self.closing.opened(note)):
+            return {}
+        own = note.model_copy(update={"started_at": time.time()})  # no measurements of an earlier step
+        return await self.decision.carry_out(own, self.watch.failed(why, self.watch.served(note)))
 
     async def begin(self) -> None:
         """Give the stage its traffic now, where nothing stands in the way: :meth:`run` goes on from there.
@@ -71,7 +92,7 @@ class StageProgression:
             and status.runs(self.context.artifact.digest)
             and status.ready >= (self.watch.replicas or status.wanted)
         )
-        told = commands.abort or commands.pause or commands.promote
+        told = commands.abort or commands.pause or commands.promote or await self.closing.look()
         if ready and not told and not self.watch.owns(note) and self._failed_before(note) is None:
             await self._begin(note, serving=observed.weight(self.stage.track) > 0)
 

@@ -8,6 +8,7 @@ import time
 
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.route import RouteNote
+from release_pipelines.core.progression.closing import Closing
 from release_pipelines.core.progression.watch import StageWatch
 from release_pipelines.core.verdicts import patience
 
@@ -22,10 +23,12 @@ class Telling:
 
     :param watch: the stage.
     :param traffic: the stage's traffic in words.
+    :param closing: what the calendars say.
     """
 
-    def __init__(self, watch: StageWatch, traffic: str) -> None:
+    def __init__(self, watch: StageWatch, traffic: str, closing: Closing) -> None:
         self.watch = watch
+        self.closing = closing
         self.traffic = traffic
         self._told: object = None
 
@@ -36,7 +39,7 @@ class Telling:
         :param latest: Unix time in seconds at which it ends.
         """
         judging = self.watch.judging
-        now = (judging, judging.measurer.taken, earliest, latest)
+        now = (judging, judging.measurer.taken, earliest, latest, self.closing.holds)
         if now == self._told:
             return
         self._told = now
@@ -58,4 +61,5 @@ class Telling:
             earliest=earliest if math.isfinite(earliest) else None,
             latest=latest if math.isfinite(latest) else None,
             patience=patience(stage.analysis, stage.hold.max, judged),
+            closed=self.closing.standing.sentence if self.closing.holds and self.closing.standing else None,
         )

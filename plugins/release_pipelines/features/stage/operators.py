@@ -14,11 +14,13 @@ from release_pipelines.airflow.notes import note_waiting
 from release_pipelines.airflow.operator import (
     REASON,
     RUN,
+    TROUBLE,
     ReleaseOperator,
     as_value,
     checked_event,
     checked_lease,
     explained,
+    is_blank,
     recorded_verdict,
 )
 from release_pipelines.core.approvers import in_words
@@ -36,6 +38,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import share_with
 from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.model.window import WindowRule
 from release_pipelines.core.text import one_line
 from release_pipelines.features.stage.triggers import StageTrigger
 
@@ -63,14 +66,16 @@ class StageOperator(ReleaseOperator):
     :param stage: the :class:`~release_pipelines.core.model.stage.Stage` or its dict.
     :param release: the release's id.
     :param environment: the environment's settings, which say who is called when a way back does not get through; None: nobody.
+    :param window: the :class:`~release_pipelines.core.model.window.WindowRule` that the release keeps to while it goes on, or its dict; None: to none.
+    :param overridden: why an urgent release does not keep to it; empty: it does.
     :return: the :class:`~release_pipelines.core.model.verdict.Verdict` as a dict; also pushed as ``verdict``, on failure too.
         ``aborted`` (``{"by", "reason"}``) is pushed when a person ended it.
 
-    Templated: ``artifact``, ``lease``, ``deployment``, ``release``.
+    Templated: ``artifact``, ``lease``, ``deployment``, ``release``, ``overridden``.
     XCom: return value, ``verdict``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
-    template_fields = ("artifact", "lease", "deployment", "release")
+    template_fields = ("artifact", "lease", "deployment", "release", "overridden")
 
     def __init__(
         self,
@@ -82,6 +87,8 @@ class StageOperator(ReleaseOperator):
         stage: Stage | dict[str, Any],
         release: str = RUN,
         environment: EnvironmentSpec | None = None,
+        window: WindowRule | dict[str, Any] | None = None,
+        overridden: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,6 +99,8 @@ class StageOperator(ReleaseOperator):
         self.stage = stage
         self.release = release
         self.environment = environment
+        self.window = window
+        self.overridden = overridden
 
     def work(self, context: Context) -> Any:
         told = self.environment is not None
@@ -120,6 +129,7 @@ class StageOperator(ReleaseOperator):
             calls_people=calls_people,
             tell_at=tell_at,
             stable_replicas=deployment.stable_replicas,
+            window=self._window(),
         )
         try:
             PlatformHook(target).call(trigger.begin)
@@ -141,6 +151,10 @@ class StageOperator(ReleaseOperator):
             target, artifact = as_value(Target, self.target, "target"), as_value(Artifact, self.artifact, "artifact")
             verdict = recorded_verdict(context, event, self.release, target, artifact)
             if verdict.judgement != "pass" and not self._goes_on(verdict):
+                from release_pipelines.core.progression.closing import is_closed_verdict
+
+                if is_closed_verdict(verdict):  # that is not the version's fault
+                    context["ti"].xcom_push(TROUBLE, "WindowClosed")
                 context["ti"].xcom_push(REASON, verdict.sentence)
                 raise AirflowFailException(verdict.sentence)
             self.log.info(verdict.sentence)
@@ -172,6 +186,11 @@ class StageOperator(ReleaseOperator):
             events = HistoryHook().history().release(self.release).events
             return any(it.kind == WAITS and it.data == {"task": task} for it in events)
         return False
+
+    def _window(self) -> dict[str, Any] | None:
+        if self.window is None or not is_blank(self.overridden):
+            return None
+        return to_json(as_value(WindowRule, self.window, "window"))
 
     def _goes_on(self, verdict: Verdict) -> bool:
         from release_pipelines.core.verdicts import action

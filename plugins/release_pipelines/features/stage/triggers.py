@@ -31,6 +31,7 @@ class StageTrigger(PlatformTrigger):
     :param calls_people: a way back that does not get through for some seconds ends this, so that the task can call people.
     :param tell_at: when a stage that waits for a person ends this, as Unix time in seconds, so that the task can tell people; None: never.
     :param stable_replicas: replicas that stable had before the release; None: as many as are wanted there.
+    :param window: the :class:`~release_pipelines.core.model.window.WindowRule` that the release keeps to, as a dict; None: to none.
 
     Event: ``{"verdict": Verdict, "samples": [Sample], "notes": [sentence], "aborted": {"by", "reason"} or null}``, or
     ``{"error", "kind": "TrafficStuck"}``, or ``{"waits": sentence, "notes"}`` for a stage that waits for a person, or ``{"hurried": who}`` for a stage that a person's `promote` made needless.
@@ -49,6 +50,7 @@ class StageTrigger(PlatformTrigger):
         calls_people: bool = False,
         tell_at: float | None = None,
         stable_replicas: int | None = None,
+        window: dict[str, Any] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(
@@ -62,6 +64,7 @@ class StageTrigger(PlatformTrigger):
             calls_people=calls_people,
             tell_at=tell_at,
             stable_replicas=stable_replicas,
+            window=window,
             **more,
         )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from release_pipelines.core.model.units import lasting
 
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Standing
@@ -27,3 +30,75 @@ def asking(rule: WindowRule) -> AskCalendars:
         return await asyncio.to_thread(standing_at, rule, at)
 
     return ask
+
+
+def may_begin(rule: WindowRule, standing: Standing, at: float) -> bool:
+    """Whether a release may begin at a Unix time in seconds: it is open, and for long enough."""
+    if not standing.open:
+        return False
+    return rule.latest_start is None or standing.closes_at is None or standing.closes_at - at >= rule.latest_start
+
+
+def too_late(rule: WindowRule, standing: Standing) -> str:
+    """Why a release may not begin, in a sentence."""
+    where = f"{rule.app} may not be changed in {rule.environment} now"
+    if standing.open and rule.latest_start is not None and standing.closes_at is not None:
+        latest = moment(standing.closes_at - rule.latest_start, rule.time_zone)
+        return f"{where}: the latest start was {latest} ({standing.sentence})."
+    return f"{where} ({standing.sentence})."
+
+
+def goes_on(rule: WindowRule, standing: Standing) -> str:
+    """Why a release waits, and when it goes on as far as that is known, for its run's note."""
+    if standing.open:
+        return f"{too_late(rule, standing)} It waits for the next window."
+    at = standing.opens_at
+    when = f"until {moment(at, rule.time_zone)}" if at is not None else "until its calendars say when they open"
+    return f"Waits for its window {when}: {standing.sentence}."
+
+
+def obstacle_now(rule: WindowRule) -> str | None:
+    """Why a release may not begin now, in a sentence; None: it may."""
+    import time
+
+    now = time.time()
+    standing = standing_at(rule, now)
+    return None if may_begin(rule, standing, now) else too_late(rule, standing)
+
+
+def fit(durations: Sequence[float], left: float | None) -> str:
+    """Whether a release as long as the last ones fits into what is left of a window, in words.
+
+    :param durations: of the last releases, in seconds; empty: none is known.
+    :param left: seconds until the window closes; None: it is not known to close.
+    """
+    if not durations:
+        return "whether a release fits is unknown: none has come to a good end here yet"
+    shortest, longest = lasting(min(durations)), lasting(max(durations))
+    took = f"the last releases took {shortest}" + (f" to {longest}" if shortest != longest else "")
+    if left is None:
+        return f"{took}; it is not known to close"
+    fits = "it fits" if max(durations) <= left else "**it does not fit**"
+    return f"{fits}: {took}, {lasting(left)} are left"
+
+
+def window_in_words(rule: WindowRule, durations: Sequence[float], at: float) -> str:
+    """What an approver has to know of the window, for a release that would begin at a Unix time in seconds."""
+    standing = standing_at(rule, at)
+    if may_begin(rule, standing, at):
+        said, left = standing.sentence, None if standing.closes_at is None else standing.closes_at - at
+    else:
+        said, left = goes_on(rule, standing).rstrip("."), None
+        if standing.opens_at is not None:
+            closes_at = standing_at(rule, standing.opens_at).closes_at
+            left = None if closes_at is None else closes_at - standing.opens_at
+    return f"{said}; {fit(durations, left)}; {rule.on_close.in_words()}"
+
+
+def moment(at: float, time_zone: str) -> str:
+    """A Unix time in seconds in a time zone, like ``Sat 2026-11-28 22:00 CET``."""
+    from datetime import datetime
+
+    from release_pipelines.core.calendars.zones import zone
+
+    return f"{datetime.fromtimestamp(at, zone(time_zone)):%a %Y-%m-%d %H:%M %Z}"

@@ -278,7 +278,8 @@ class _Assembly:
     def _approval(self, before: Any) -> Any:
         """A person lets the release into the last environment; what has to come before it shows its evidence."""
         plan = self.plan
-        last, ids = self._following(plan.of(Slot.BEFORE_ENVIRONMENT, Slot.APPROVAL, environment=plan.last), before)
+        slots = (Slot.BEFORE_ENVIRONMENT, Slot.APPROVAL, Slot.AFTER_APPROVAL)
+        last, ids = self._following(plan.of(*slots, environment=plan.last), before)
         lease = plan.only(Slot.LEASE, plan.last)
         gate = self._gate("approval_gate", ids, lease.id, self.reverts)
         last >> gate

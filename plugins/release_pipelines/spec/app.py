@@ -1,6 +1,6 @@
 """The file `include/apps/<name>.yaml`."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
@@ -25,7 +25,12 @@ class AppEnvironment(Value):
 class ApprovalSpec(Value):
     """Who may let a release into production, and how long it waits for them (R10)."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"valid_for"})
+
     timeout: Duration = Field(86400, gt=0)
+    valid_for: Duration = Field(
+        35 * 86400, gt=0, description="How long an approval holds whose release waits for its window"
+    )
     self_approval: bool = Field(False, description="true: whoever started the release may approve it")
 
 

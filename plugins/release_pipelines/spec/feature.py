@@ -56,6 +56,8 @@ class Slot(IntEnum):
     BEFORE_PROMOTE = 160
     """After the last stage, before the version becomes stable."""
     APPROVAL = 200
+    AFTER_APPROVAL = 205
+    """After the approval, right before the last environment is touched."""
     PROMOTE = 210
     ROLLBACK = 220
     RETURN_LEASE = 230
@@ -68,7 +70,7 @@ class Slot(IntEnum):
 
 OF_ENVIRONMENTS = (
     Slot.BEFORE_ENVIRONMENT, Slot.LEASE, Slot.HEARTBEAT, Slot.DEPLOY, Slot.AFTER_DEPLOY, Slot.CHECK, Slot.STAGE, Slot.IN_STAGE,
-    Slot.BEFORE_PROMOTE, Slot.PROMOTE, Slot.ROLLBACK, Slot.RETURN_LEASE, Slot.REVERT,
+    Slot.BEFORE_PROMOTE, Slot.AFTER_APPROVAL, Slot.PROMOTE, Slot.ROLLBACK, Slot.RETURN_LEASE, Slot.REVERT,
 )  # fmt: skip
 """Slots that every environment has."""
 

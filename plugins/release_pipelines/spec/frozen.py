@@ -22,7 +22,7 @@ from release_pipelines.core.model.release_id import APP_DAG, dag_of
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import ReleaseSpec, analyses_of, app_files, load_release
 
-FORGOTTEN_AFTER = 30 * 86400.0
+FORGOTTEN_AFTER = 60 * 86400.0
 """Maximum age of a frozen specification, in seconds: an older one, whose run was deleted, no longer replaces the app's file."""
 
 

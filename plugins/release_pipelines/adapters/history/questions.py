@@ -155,6 +155,22 @@ class Questions:
             rows = connection.execute(query.order_by(deployed.desc().nulls_last(), releases.c.started_at.desc()))
             return [Release.model_validate(release_in(row)) for row in rows]
 
+    def durations(self, app: str, environment: str, limit: int = 5) -> list[float]:
+        """How long the app's last good releases took in an environment, in seconds: from the first change there to their end; newest first."""
+        deployed = (
+            select(func.min(events.c.at))
+            .where(
+                events.c.release_id == releases.c.id,
+                events.c.kind == "deployed",
+                events.c.environment == environment,
+            )
+            .scalar_subquery()
+        )
+        good = (releases.c.app == app, releases.c.outcome == "released", releases.c.ended_at.is_not(None))
+        query = select(releases.c.ended_at - deployed).where(*good, deployed.is_not(None))
+        with self._read() as connection:
+            return list(connection.scalars(query.order_by(releases.c.ended_at.desc()).limit(limit)))
+
     def releases(self, app: str | None = None, limit: int = 50) -> list[Release]:
         """Releases, newest first."""
         query = listed().order_by(releases.c.started_at.desc()).limit(limit)

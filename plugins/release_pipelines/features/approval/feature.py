@@ -10,6 +10,7 @@ from release_pipelines.core.model.stage import Question, Stage
 from release_pipelines.core.templates import field
 from release_pipelines.spec.feature import FEATURES, Feature, FeatureTask, Scene, Slot
 from release_pipelines.spec.stages import plan_in_words, stages_before
+from release_pipelines.spec.windows import window_rule
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -48,6 +49,8 @@ def _approval(task_id: str, scene: Scene) -> Any:
         evidence=scene.evidence,
         facts={**uses, **scene.facts, **missing, "Release window": ""},
         plan=plan_in_words(scene.spec),
+        window=window_rule(scene.spec, scene.spec.production.name),
+        holds=app.approval.valid_for,
         release=scene.release,
         **_people(scene),
     )

@@ -162,7 +162,7 @@ class RecordOutcomeOperator(ReleaseOperator):
             states={role: states[task_id] for role, task_id in self.roles.items()},
             no_op=bool(preflight.get("no_op")),
             stopped_at=params.get("stop_at") if params.get("stop_at") not in (None, "", self.production) else None,
-            approval=self._pull(context, self.roles["approval"], "decision"),
+            approval=self._expired(context) or self._pull(context, self.roles["approval"], "decision"),
             failed_task=failed,
             reason=reason,
             judgement=(own or {}).get("judgement"),
@@ -179,6 +179,11 @@ class RecordOutcomeOperator(ReleaseOperator):
             hurried=hurried,
             unmeasured=self._unmeasured(context) if hurried else [],
         )
+
+    def _expired(self, context: Context) -> str | None:
+        """Whether the approval did not hold any more when the release's window opened."""
+        window = self.roles.get("window")
+        return self._pull(context, window, "decision") if window else None
 
     def _unmeasured(self, context: Context) -> list[str]:
         """Names of the stages that ended without any number about the version."""

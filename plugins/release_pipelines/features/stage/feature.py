@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot
 from release_pipelines.spec.stages import stages
+from release_pipelines.spec.windows import window_rule
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -29,7 +30,11 @@ def _stage(stage: Stage, task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.stage.operators import StageOperator
 
     return StageOperator(
-        task_id=task_id, stage=stage, environment=scene.spec.environment(scene.environment or ""), **scene.work
+        task_id=task_id,
+        stage=stage,
+        environment=scene.spec.environment(scene.environment or ""),
+        window=window_rule(scene.spec, scene.environment or ""),
+        **scene.work,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,15 @@ from release_pipelines.core.model.command import given_by
 from release_pipelines.core.model.deployment import Deployment
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.units import lasting
+from release_pipelines.core.model.window import WindowRule
 from release_pipelines.features.approval.form import Known, approval_form
 from release_pipelines.features.approval.operators.asking import AskingOperator, who_asked
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from release_pipelines.adapters.history import History
 
 
 class ReleaseApprovalOperator(AskingOperator):
@@ -27,6 +32,8 @@ class ReleaseApprovalOperator(AskingOperator):
         what it found when the digest was released before.
     :param plan: how the traffic will move, in a sentence.
     :param facts: what is told beside them, and is true of this release only.
+    :param window: the :class:`~release_pipelines.core.model.window.WindowRule` that the release keeps to; None: to none.
+    :param holds: seconds that the approval holds, where the release has to wait for its window.
 
     Other parameters, XCom and errors as :class:`AskingOperator`.
 
@@ -37,18 +44,28 @@ class ReleaseApprovalOperator(AskingOperator):
     template_fields: tuple[str, ...] = (*AskingOperator.template_fields, "evidence", "facts")
 
     def __init__(
-        self, *, evidence: Mapping[str, str], plan: str, facts: Mapping[str, str] | None = None, **kwargs: Any
+        self,
+        *,
+        evidence: Mapping[str, str],
+        plan: str,
+        facts: Mapping[str, str] | None = None,
+        window: WindowRule | None = None,
+        holds: float | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(subject="Release?", **kwargs)
         self.evidence = dict(evidence)
         self.plan = plan
         self.facts = dict(facts or {})
+        self.window = window
+        self.holds = holds
         self.known = Known()
 
     def look_up(self, context: Context, artifact: Artifact) -> None:
         """What the history knows of the digest. The form opens without it, too."""
         with noted("The history does not tell what it knows of the digest"):
             history = history_of(context, self.release, artifact)
+            self._look_at_window(history, artifact)
             record_evidence(history, self.release, artifact.digest, self.evidence)
             same = (artifact.app, artifact.digest, self.release)
             promote = next((it for it in history.commands(self.release) if it.kind == "promote"), None)
@@ -59,6 +76,17 @@ class ReleaseApprovalOperator(AskingOperator):
             )
             if not history.waits_for_approval(self.release):
                 history.record_event(self.release, "asked", f"Asked whether {artifact.version} may go on.")
+
+    def _look_at_window(self, history: History, artifact: Artifact) -> None:
+        """Which window the release would begin in, and whether it fits, as far as that is known now."""
+        if self.window is None:
+            return
+        from release_pipelines.airflow.windows import window_in_words
+
+        durations = history.durations(artifact.app, self.window.environment)
+        self.facts["Release window"] = window_in_words(self.window, durations, time.time())
+        if self.holds is not None:
+            self.facts["The approval holds"] = f"for {lasting(self.holds)}, while the release waits for its window"
 
     def form(self, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> tuple[str, str]:
         """What changes, with the evidence."""

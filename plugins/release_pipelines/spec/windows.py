@@ -1,0 +1,30 @@
+"""From what the files say of calendars to the rule that a release keeps to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from release_pipelines.core.model.window import OnClose, WindowRule
+
+if TYPE_CHECKING:
+    from release_pipelines.spec.release import ReleaseSpec
+
+
+def window_rule(spec: ReleaseSpec, environment: str) -> WindowRule | None:
+    """The calendars of an environment, and in the last one the app's, too: all of them must agree. None where none is named."""
+    where, app = spec.environment(environment), spec.app
+    named = [*(where.part("calendars", list) or [])]
+    if environment == spec.production.name:
+        named += app.part("calendars", list) or []
+    if not named:
+        return None
+    return WindowRule(
+        calendars=list(dict.fromkeys(named)),
+        app=app.name,
+        environment=environment,
+        tags=app.part("tags", list) or [],
+        time_zone=where.time_zone,
+        when_closed="refuse" if app.part("when_closed", str) == "refuse" else "wait",
+        latest_start=app.part("latest_start", float),
+        on_close=app.part("on_close", OnClose) or OnClose(),
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from release_pipelines.core.calendars import Calendar
+from release_pipelines.core.calendars import Asked, Calendar, Standing, standing
 from release_pipelines.spec.calendars import load_calendar
 from release_pipelines.spec.folders import calendars_folder
 from release_pipelines.spec.loader import SpecError
@@ -40,3 +41,14 @@ def _read(path: Path, *_version: int) -> Calendar:
         return load_calendar(path)
     except SpecError as error:
         return Calendar(name=path.stem, broken=str(error))
+
+
+def standing_now(
+    names: Sequence[str], app: str = "", environment: str = "", tags: Sequence[str] = (), at: float | None = None
+) -> Standing:
+    """Whether the calendars of these names are open.
+
+    :param at: Unix time in seconds; default: now.
+    """
+    moment = time.time() if at is None else at
+    return standing(load_calendars(names), Asked(app, environment, frozenset(tags)), moment)

@@ -95,7 +95,7 @@ def last_start(recurrence: Recurrence, zone_name: str) -> float | None:
 def ever(recurrence: Recurrence) -> bool:
     """Whether a recurrence has a day at all."""
     rule = _rule(recurrence)
-    years = 60 * rule._interval  # type: ignore[attr-defined]
+    years = 60 * rule._interval
     horizon = min(recurrence.since.year + years, LAST.year)
     return next(iter(rule.replace(until=recurrence.since.replace(year=horizon, day=1))), None) is not None
 
@@ -106,13 +106,13 @@ def _rule(recurrence: Recurrence) -> rrule:
     implied = {"bymonth": recurrence.since.month, "bymonthday": recurrence.since.day}
     # what dateutil takes from the first day must stay when the rule begins on another one
     stated = {key: day for key, day in implied.items() if rule._original_rule.get(key, 0) is None}
-    return rule.replace(**stated) if stated else rule  # type: ignore[no-any-return]
+    return rule.replace(**stated) if stated else rule
 
 
 def _from(recurrence: Recurrence, after: datetime) -> rrule:
     """The recurrence from shortly before an instant: what came earlier is passed over by whole periods, not day by day."""
     rule = _rule(recurrence)
-    since, frequency, interval = recurrence.since, rule._freq, rule._interval  # type: ignore[attr-defined]
+    since, frequency, interval = recurrence.since, rule._freq, rule._interval
     if after <= since:
         return rule
     if frequency in _PERIOD_DAYS:

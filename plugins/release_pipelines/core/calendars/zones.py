@@ -41,7 +41,7 @@ def rules_version() -> str:
     """The version of the rules, like ``2026f``."""
     import tzdata
 
-    return tzdata.IANA_VERSION
+    return str(tzdata.IANA_VERSION)
 
 
 def guess(name: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.build.operators.push_image import ImagePushOperator as ImagePushOperator
     from release_pipelines.features.build.operators.resolve_commit import ResolveCommitOperator as ResolveCommitOperator
     from release_pipelines.features.build.operators.resolve_digest import ResolveDigestOperator as ResolveDigestOperator
+    from release_pipelines.features.calendars.operators import WindowBranchOperator as WindowBranchOperator
     from release_pipelines.features.checks.operators import CheckOperator as CheckOperator
     from release_pipelines.features.checks.operators import IntegrationTestOperator as IntegrationTestOperator
     from release_pipelines.features.checks.operators import MetricGateOperator as MetricGateOperator
@@ -54,6 +55,7 @@ __getattr__, __dir__, __all__ = lazy(
         "features.build.operators.push_image": ("ImagePushOperator",),
         "features.build.operators.resolve_commit": ("ResolveCommitOperator",),
         "features.build.operators.resolve_digest": ("ResolveDigestOperator",),
+        "features.calendars.operators": ("WindowBranchOperator",),
         "features.checks.operators": (
             "CheckOperator",
             "IntegrationTestOperator",

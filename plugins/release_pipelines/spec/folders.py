@@ -14,3 +14,8 @@ def apps_folder(project: Path) -> Path:
 def config_folder(project: Path) -> Path:
     """Folder of the environment files: ``RELEASE_PIPELINES_CONFIG``, else the project's ``include/config``."""
     return Path(os.environ.get("RELEASE_PIPELINES_CONFIG") or project / "include" / "config")
+
+
+def calendars_folder(project: Path) -> Path:
+    """Folder of the calendars' files: ``RELEASE_PIPELINES_CALENDARS``, else the project's ``include/calendars``."""
+    return Path(os.environ.get("RELEASE_PIPELINES_CALENDARS") or project / "include" / "calendars")

@@ -1,0 +1,163 @@
+"""Runs begin when a window opens."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pendulum
+import pytest
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+
+from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
+from release_pipelines.airflow.timetable import MaintenanceWindowTimetable
+from release_pipelines.operators import WindowBranchOperator
+from release_pipelines.sensors import ReleaseWindowSensor
+from release_pipelines.triggers import ReleaseWindowTrigger
+
+ALWAYS = TimeRestriction(earliest=None, latest=None, catchup=True)
+
+
+def moment(text: str) -> pendulum.DateTime:
+    return pendulum.instance(datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc))
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("RELEASE_PIPELINES_CALENDARS", str(tmp_path))
+
+    def make(entry: str, zone: str = "Europe/Berlin", name: str = "eu") -> None:
+        (tmp_path / f"{name}.yaml").write_text(f"time_zone: {zone}\nentries:\n- {entry}\n")
+
+    return make
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    def at(text: str) -> None:
+        monkeypatch.setattr("time.time", lambda: moment(text).timestamp())
+
+    return at
+
+
+def run(start: str, end: str) -> DagRunInfo:
+    return DagRunInfo(run_after=moment(start), data_interval=DataInterval(moment(start), moment(end)))
+
+
+SATURDAYS = '{window: w, days: sat, from: "22:00", to: "02:00"}'
+BEFORE = run("2026-11-14T21:00Z", "2026-11-15T01:00Z")
+MISSED = run("2026-11-21T21:00Z", "2026-11-22T01:00Z")
+AFTER = run("2026-11-28T21:00Z", "2026-11-29T01:00Z")
+
+
+def next_run(last: DagRunInfo | None = None) -> DagRunInfo | None:
+    return MaintenanceWindowTimetable("eu").next_dagrun_info_v2(last_dagrun_info=last, restriction=ALWAYS)
+
+
+def test_a_window_that_is_still_open_gets_its_run_late_and_only_once(write, clock):
+    write(SATURDAYS)
+    clock("2026-11-21T23:30Z")
+    assert next_run(BEFORE) == MISSED
+    assert next_run(MISSED) == AFTER
+
+
+def test_missed_windows_are_told_and_not_caught_up(write, clock, caplog):
+    write(SATURDAYS)
+    clock("2026-11-22T09:00Z")
+    assert next_run(BEFORE) == AFTER
+    assert "1 window was missed" in caplog.text
+
+
+def test_after_many_missed_windows_it_works_at_once(write, clock):
+    write('{window: w, days: daily, from: "22:00", to: "22:01"}')
+    clock("2026-11-22T09:00Z")
+    found = next_run(run("2026-07-22T20:00Z", "2026-07-22T20:01Z"))
+    assert found == run("2026-11-22T21:00Z", "2026-11-22T21:01Z")
+
+
+@pytest.mark.parametrize(
+    ("begin", "runs"),
+    [
+        (
+            "2026-03-06T12:00Z",
+            [
+                ("2026-03-07T06:30Z", "2026-03-07T08:30Z"),
+                ("2026-03-08T06:30Z", "2026-03-08T07:30Z"),
+                ("2026-03-09T05:30Z", "2026-03-09T07:30Z"),
+            ],
+        ),
+        (
+            "2026-10-30T12:00Z",
+            [
+                ("2026-10-31T05:30Z", "2026-10-31T07:30Z"),
+                ("2026-11-01T05:30Z", "2026-11-01T08:30Z"),
+                ("2026-11-02T06:30Z", "2026-11-02T08:30Z"),
+            ],
+        ),
+    ],
+)
+def test_runs_rise_strictly_over_changes_of_the_clock(write, clock, begin, runs):
+    write('{window: w, days: daily, from: "01:30", to: "03:30"}', "America/New_York")
+    clock(begin)
+    last = None
+    for start, end in runs:
+        last = next_run(last)
+        assert last == run(start, end)
+
+
+@pytest.mark.parametrize("asked", ["2026-11-01T05:45Z", "2026-11-01T06:45Z", "2026-03-08T07:00Z", "2026-06-01T00:00Z"])
+def test_a_manual_run_has_an_interval_above_zero(write, asked):
+    write('{window: w, days: daily, from: "01:30", to: "03:30"}', "America/New_York")
+    interval = MaintenanceWindowTimetable("eu").infer_manual_data_interval(run_after=moment(asked))
+    assert interval.end > interval.start
+
+
+def test_a_calendar_that_is_not_there_has_no_run(write, clock):
+    clock("2026-11-22T09:00Z")
+    assert next_run() is None
+
+
+def test_what_is_stored_of_it_does_not_change_with_the_calendar(write):
+    timetable = MaintenanceWindowTimetable("eu", app="shop", tags=["b", "a"])
+    stored = timetable.serialize()
+    write(SATURDAYS)
+    assert MaintenanceWindowTimetable.deserialize(stored).serialize() == stored == timetable.serialize()
+    assert MaintenanceWindowTimetable in ReleasePipelinesPlugin.timetables
+
+
+def test_a_sensor_waits_without_a_limit_of_days_and_looks_again_when_it_wakes(write, clock):
+    write(SATURDAYS)
+    clock("2026-11-22T09:00Z")
+    sensor = ReleaseWindowSensor(task_id="wait", calendars=["eu"])
+    with pytest.raises(TaskDeferred) as wait:
+        sensor.execute({})
+    assert wait.value.timeout is None
+    clock("2026-11-28T20:59:59.999")
+    with pytest.raises(TaskDeferred):
+        sensor.look({}, {"open": True})
+    clock("2026-11-28T21:00:00")
+    assert sensor.look({}, {})["open"]
+
+
+def test_the_trigger_fires_when_it_is_open(write, clock):
+    write(SATURDAYS)
+    clock("2026-11-28T22:00Z")
+    path, arguments = ReleaseWindowTrigger(["eu"]).serialize()
+    assert path == "release_pipelines.features.calendars.triggers.ReleaseWindowTrigger"
+
+    async def first() -> dict:
+        async for event in ReleaseWindowTrigger(**arguments).run():
+            return event.payload
+
+    assert asyncio.run(first())["entry"] == "w"
+
+
+def test_a_branch_follows_the_calendar(write, clock):
+    write(SATURDAYS)
+    branch = WindowBranchOperator(task_id="branch", calendars=["eu"], if_open="go", if_closed="stay")
+    clock("2026-11-28T22:00Z")
+    assert branch.choose_branch({}) == "go"
+    clock("2026-11-29T02:00Z")
+    assert branch.choose_branch({}) == "stay"

@@ -123,7 +123,14 @@ class ReleasePlan:
         tasks = self.of(Slot.PREFLIGHT, *BUILDING, Slot.ARTIFACT)
         for name in self.environments[:-1]:
             tasks += self.of(Slot.BEFORE_ENVIRONMENT, *WORKING, environment=name)
-        parts = ((Slot.BEFORE_ENVIRONMENT,), (Slot.APPROVAL,), (Slot.AFTER_APPROVAL,), WORKING, (Slot.PROMOTE,), (Slot.ROLLBACK,))
+        parts = (
+            (Slot.BEFORE_ENVIRONMENT,),
+            (Slot.APPROVAL,),
+            (Slot.AFTER_APPROVAL,),
+            WORKING,
+            (Slot.PROMOTE,),
+            (Slot.ROLLBACK,),
+        )
         for slots in parts:
             tasks += self.of(*slots, environment=self.last)
         return tasks

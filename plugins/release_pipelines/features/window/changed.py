@@ -39,7 +39,9 @@ def changed_since(
     before = (json.loads(preflight) if isinstance(preflight, str) else preflight or {}).get("before") or {}
     stable = PlatformHook(target).call(lambda platform: platform.observe(target)).track("stable")
     if before.get("digest") and stable.digest != before["digest"]:
-        return f"stable runs {stable.named} now, and ran {before.get('version') or before['digest']} when it was asked for"
+        return (
+            f"stable runs {stable.named} now, and ran {before.get('version') or before['digest']} when it was asked for"
+        )
     for it in history.stability(artifact.app):
         for mark in it.marks if it.digest == artifact.digest else []:
             if mark.at > approval.at and mark.lifted_at is None:

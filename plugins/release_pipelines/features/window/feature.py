@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.core.model.window import OnClose, WhenClosed, WindowRule
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.units import Duration
+from release_pipelines.core.model.window import OnClose, WhenClosed, WindowRule
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Problem, Scene, Slot
 from release_pipelines.spec.stages import stages
 from release_pipelines.spec.windows import window_rule

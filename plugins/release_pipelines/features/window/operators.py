@@ -70,14 +70,16 @@ class WaitForWindowOperator(ReleaseOperator):
         self.approvers = approvers
         self.waited = False
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> Any:
         rule, now = as_value(WindowRule, self.rule, "rule"), time.time()
         history = HistoryHook().history()
         abort_watch(history, self.release)()
         approval = history.approval(self.release) if self.approval_holds else None
         expires_at = approval.at + self.approval_holds if approval and self.approval_holds else None
         if expires_at is not None and now >= expires_at:
-            self._expire(context, f"its approval held until {moment(expires_at, rule.time_zone)}, and no window opened by then")
+            self._expire(
+                context, f"its approval held until {moment(expires_at, rule.time_zone)}, and no window opened by then"
+            )
         standing = standing_at(rule, now)
         if not may_begin(rule, standing, now):
             return self._closed(rule, standing, expires_at)
@@ -92,7 +94,9 @@ class WaitForWindowOperator(ReleaseOperator):
     def _closed(self, rule: WindowRule, standing: Standing, expires_at: float | None) -> Any:
         words = goes_on(rule, standing)
         if rule.when_closed == "refuse":
-            raise AirflowFailException(f"{too_late(rule, standing)} Start again then: this app does not wait (`when_closed: refuse`).")
+            raise AirflowFailException(
+                f"{too_late(rule, standing)} Start again then: this app does not wait (`when_closed: refuse`)."
+            )
         if expires_at is not None:
             words += f" The approval holds until {moment(expires_at, rule.time_zone)}."
         self.log.info(words)

@@ -113,7 +113,7 @@ class PrometheusReader:
     """
 
     _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
-    _asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
+    _asked: dict[tuple[asyncio.AbstractEventLoop, tuple[str, ...]], asyncio.Future[Any]] = {}
 
     def __init__(
         self,
@@ -185,7 +185,8 @@ class PrometheusReader:
 
     async def _shared(self, path: str, given: dict[str, str]) -> dict[str, Any]:
         # Tenants of one service differ by a header.
-        key = (self.url, path, *given.values(), *(text for pair in self.headers.items() for text in pair))
+        question = (self.url, path, *given.values(), *(text for pair in self.headers.items() for text in pair))
+        key = (asyncio.get_running_loop(), question)
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(self._ask(path, given))
             self._asked[key].add_done_callback(lambda _: self._asked.pop(key, None))

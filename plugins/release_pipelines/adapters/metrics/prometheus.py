@@ -134,8 +134,8 @@ class PrometheusReader:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None or session.closed:
-            for other in [known for known in self._sessions if known.is_closed()]:
-                del self._sessions[other]
+            for other in [known for known in list(self._sessions) if known.is_closed()]:
+                self._sessions.pop(other, None)
             session = self._sessions[loop] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=100),
                 timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),

@@ -64,7 +64,9 @@ class Tier:
 TIERS = [
     Tier("lint", (), "style, types, layers"),
     Tier(
-        "unit", ("core", "spec", "adapters", "cli", "sandbox", "runner", "house"), "decisions, specifications, adapters"
+        "unit",
+        ("core", "spec", "adapters", "cli", "ci", "sandbox", "runner", "house"),
+        "decisions, specifications, adapters",
     ),
     Tier(
         "airflow",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,8 @@ LINT = {
 }
 TAIL_LINES = 60
 CLUSTER_SECONDS = 900.0
+STACKS_SECONDS = 5.0
+"""Maximum time that a command which took too long has to say where it is, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,9 @@ class Tier:
 TIERS = [
     Tier("lint", (), "style, types, layers"),
     Tier(
-        "unit", ("core", "spec", "adapters", "cli", "sandbox", "runner", "house"), "decisions, specifications, adapters"
+        "unit",
+        ("core", "spec", "adapters", "cli", "ci", "sandbox", "runner", "house"),
+        "decisions, specifications, adapters",
     ),
     Tier(
         "airflow",
@@ -101,7 +106,11 @@ def ended(argv: list[str], limit: float) -> tuple[int, str]:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
             late = f"\nEnded after {limit:.0f} s."
-            os.killpg(process.pid, signal.SIGKILL)
+            process.send_signal(signal.SIGABRT)  # pytest then says where each of its threads is
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STACKS_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             code = -1
         finally:
@@ -153,7 +162,7 @@ def pytest(tier: Tier, coverage: bool) -> Result:
         wanted = ["pytest", "-q", *folders, "-o", "junit_family=xunit1", f"--junit-xml={report}"]
         if not tier.required and not coverage:  # these share nothing but the machine
             wanted += ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal"]  # some of them wait
-        argv = [sys.executable, "-m", *(counting(tier.name) if coverage else []), *wanted]
+        argv = [sys.executable, "-u", "-m", *(counting(tier.name) if coverage else []), *wanted]
         longer = 2 if coverage else 6 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 1
         code, said = ended(argv, tier.limit * longer)
         return counted(report.read_text() if report.exists() else None, code, said)
@@ -198,8 +207,9 @@ def counted(report: str | None, code: int, said: str) -> Result:
 
 
 def tail(said: str) -> str:
-    """The end of an output."""
-    return "\n".join(said.rstrip().splitlines()[-TAIL_LINES:])
+    """The end of an output; of Python's stacks only what is the project's."""
+    foreign = re.compile(rf'  File "(?!{re.escape(str(ROOT))}/(?!\.venv/))')
+    return "\n".join([it for it in said.rstrip().splitlines() if not foreign.match(it)][-TAIL_LINES:])
 
 
 def line(name: str, result: Result, seconds: float) -> str:

@@ -234,7 +234,7 @@ class FakePlatform:
         over = held and (held.expires_at <= now if held.seconds is None else held == expired)
         if held and held.holder != holder and not over and not force:
             raise LeaseHeld(f"{target.app} in {target.environment} is being changed by {held.holder}.")
-        if held is None or held.holder != holder or force:
+        if held is None or held.holder != holder or (expired is not None and expired.holder == holder):
             self.world.fence += 1
         lease = Lease(holder=holder, fence=self.world.fence, expires_at=now + ttl)
         self.world.lease = lease

@@ -176,7 +176,7 @@ async def test_after_the_machine_all_apps_are_back_in_their_own_versions(
         await asyncio.to_thread(kill, dying)
         await asyncio.to_thread(running.restart_engine, stack, booted=booted)
         back = asyncio.Event()
-        watching = [asyncio.create_task(asked(world, BACK_SECONDS, back)) for world in (first, second)]
+        watching = [asyncio.create_task(asked(world, 4 * BACK_SECONDS, back)) for world in (first, second)]
         async with kept(stack):
             await whole(first, stable=2, canary=2)
             await whole(second, stable=2)

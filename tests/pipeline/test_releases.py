@@ -29,6 +29,40 @@ def test_a_good_version_is_released(releases: Releases) -> None:
     assert detail.requester == "dag_test"
 
 
+def told() -> list[dict[str, Any]]:
+    """What the events of the app's asset say, oldest first."""
+    from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    uri = AssetModel.uri == "release://production/shop"
+    query = (
+        select(AssetEvent.extra)
+        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
+        .where(uri)
+        .order_by(AssetEvent.id)
+    )
+    with create_session() as session:
+        return [dict(it) for it in session.scalars(query)]
+
+
+def test_only_a_release_that_held_is_an_event_of_the_apps_asset(releases: Releases) -> None:
+    before = len(told())
+    assert releases.release("1.0.0").outcome == "released"
+    assert releases.release("1.0.0").outcome == "no_op"
+    releases.outside.bad = 0.05
+    assert releases.release("1.1.0").outcome == "rolled_back"
+    [event] = told()[before:]
+    assert event.pop("release").startswith("release_shop/")
+    assert event == {
+        "app": "shop",
+        "environment": "production",
+        "version": "1.0.0",
+        "digest": GOOD,
+        "outcome": "released",
+    }
+
+
 def test_a_bad_version_is_rolled_back_and_the_run_says_why(releases: Releases) -> None:  # R4, R8, R13
     releases.runs("1.0.0")
     releases.outside.bad = 0.05

@@ -7,6 +7,7 @@ speak to the platform while the main thread waits here.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from functools import cache
@@ -22,17 +23,29 @@ def of_this_loop(kept: dict[asyncio.AbstractEventLoop, T], make: Callable[[], T]
     """
     loop = asyncio.get_running_loop()
     if loop not in kept:
-        for other in [it for it in kept if it.is_closed()]:
-            del kept[other]
+        for other in [it for it in list(kept) if it.is_closed()]:
+            kept.pop(other, None)
         kept[loop] = make()
     return kept[loop]
 
 
-@cache
+_making = threading.RLock()  # a signal handler may ask while its own thread does
+"""Two threads that ask first would make two loops, each with half of what a loop's callers share."""
+
+
 def _loop() -> asyncio.AbstractEventLoop:
+    with _making:
+        return _made()
+
+
+@cache
+def _made() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="release-pipelines-loop", daemon=True).start()
     return loop
+
+
+os.register_at_fork(after_in_child=_made.cache_clear)  # the loop's thread is its parent's
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -34,13 +34,18 @@ def branch_of(template: str, version: str, app: str | None) -> str:
 
 def carries_a_version(tag: str, templates: Iterable[str], app: str | None, scheme: str) -> bool:
     """Whether a tag is that of some version of the scheme."""
+    return version_in(tag, templates, app, scheme) is not None
+
+
+def version_in(tag: str, templates: Iterable[str], app: str | None, scheme: str) -> str | None:
+    """The version of the scheme that a tag carries; None: it carries none."""
     for template in tags_of(templates, "\0", app):
         before, _, after = template.partition("\0")
         if tag.startswith(before) and tag.endswith(after):
             version = tag[len(before) : len(tag) - len(after)]
             if version and version_fits(scheme, version) is None:
-                return True
-    return False
+                return version
+    return None
 
 
 def git_misfit(template: str) -> str | None:

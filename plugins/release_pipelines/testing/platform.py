@@ -273,7 +273,17 @@ class PlatformContract:
         held = (await place.observe()).lease
         assert held is not None
         assert (held.holder, held.fence) == ("two", lease.fence)
-        assert (await place.take("two", force=True)).fence > lease.fence  # its own, too: it may have begun something
+
+    async def test_a_holder_ends_its_own_lease_for_a_newer_one_but_never_somebody_elses(self, place: Place) -> None:
+        old = await place.take("one")
+        platform, target = place.platform, place.target
+        new = await platform.take_lease(target, "one", TTL, expired=old)
+        assert new.fence > old.fence  # what it has begun elsewhere writes nothing more
+        with pytest.raises(FenceLost):
+            await platform.renew_lease(target, old, TTL)
+        await place.take("two", force=True)
+        with pytest.raises(LeaseHeld, match="two"):
+            await platform.take_lease(target, "one", TTL, expired=new)
 
     async def test_a_renewed_lease_ends_later_and_an_expired_one_may_be_taken(self, place: Place) -> None:
         lease = await place.platform.take_lease(place.target, "one", 1)

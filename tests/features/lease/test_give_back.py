@@ -17,7 +17,7 @@ from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.route import Route, RouteNote
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, Match, share_with
 from release_pipelines.features.lease.operators import GiveBackLeaseOperator
-from tests.fakes import GOOD, NEW, World, artifact, target
+from tests.fakes import GOOD, NEW, FakePlatform, World, artifact, target
 from tests.features.helpers import Ti, on_stable
 
 RELEASE = "release_shop/run#0"
@@ -183,3 +183,20 @@ def test_what_a_rollback_has_decided_about_stable_stays(world: World) -> None:  
     assert rolling(world, plan={"kind": "person"}) == {"returned": None}
     assert world.tracks["stable"].digest == NEW
     assert world.lease is None
+
+
+def test_a_rollback_that_takes_the_lease_at_the_last_moment_keeps_it(  # R2
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollback = Lease(holder="release_rollback/run#0", fence=7, expires_at=time.time() + 60)
+    take = FakePlatform.take_lease
+
+    async def later(self: FakePlatform, *args: Any, **kwargs: Any) -> Lease:
+        world.fence, world.lease = rollback.fence, rollback
+        return await take(self, *args, **kwargs)
+
+    monkeypatch.setattr(FakePlatform, "take_lease", later)
+    result, _ = give_back(world)
+    assert result == {"returned": None}
+    assert world.lease == rollback
+    assert world.writes == []

@@ -113,7 +113,7 @@ class PrometheusReader:
     """
 
     _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
-    _asked: dict[tuple[str, ...], asyncio.Future[Any]] = {}
+    _asked: dict[tuple[asyncio.AbstractEventLoop, tuple[str, ...]], asyncio.Future[Any]] = {}
 
     def __init__(
         self,
@@ -134,8 +134,8 @@ class PrometheusReader:
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None or session.closed:
-            for other in [known for known in self._sessions if known.is_closed()]:
-                del self._sessions[other]
+            for other in [known for known in list(self._sessions) if known.is_closed()]:
+                self._sessions.pop(other, None)
             session = self._sessions[loop] = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=100),
                 timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
@@ -185,7 +185,8 @@ class PrometheusReader:
 
     async def _shared(self, path: str, given: dict[str, str]) -> dict[str, Any]:
         # Tenants of one service differ by a header.
-        key = (self.url, path, *given.values(), *(text for pair in self.headers.items() for text in pair))
+        question = (self.url, path, *given.values(), *(text for pair in self.headers.items() for text in pair))
+        key = (asyncio.get_running_loop(), question)
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(self._ask(path, given))
             self._asked[key].add_done_callback(lambda _: self._asked.pop(key, None))

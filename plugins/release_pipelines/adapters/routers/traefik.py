@@ -1,7 +1,8 @@
 """Traefik on a container host: how weights reach it, as keys of the store that its Redis provider reads.
 
 The platform keeps its own state in the same store, and changes both at once, in Lua scripts: :data:`SCRIPT` is what they need of
-Traefik's keys. Keys are overwritten rather than deleted and made again, because Traefik first lists them and then reads them.
+Traefik's keys. Keys are overwritten rather than deleted and made again, because Traefik first lists them and then reads them. What a
+router names is there with a write before: else a router that it reads names a service that it has not listed, and all get 404.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ local function define(track, health)
   put(balancer(track) .. '/healthcheck/interval', '500ms')
   put(balancer(track) .. '/healthcheck/timeout', '5s')
 end
+local function copies(percent)
+  local mirror = services .. '-mirror/mirroring'
+  put(mirror .. '/service', at.name)
+  put(mirror .. '/mirrors/0/name', at.name .. '-canary')
+  return put(mirror .. '/mirrors/0/percent', percent or get(mirror .. '/mirrors/0/percent') or '0')
+end
 local function route(name, rule, service)
   local changed = put(name .. '/entrypoints/0', 'web')
   changed = put(name .. '/service', service) or changed
@@ -60,6 +67,7 @@ function router.servers(track)
 end
 function router.serve(track, urls, health)
   if health ~= '' then define(track, health) end
+  if track == 'canary' and #urls > 0 then copies() end
   local before = #router.servers(track)
   for i, url in ipairs(urls) do put(balancer(track) .. '/servers/' .. (i - 1) .. '/url', url) end
   for i = #urls, before - 1 do drop(balancer(track) .. '/servers/' .. i .. '/url') end
@@ -77,12 +85,7 @@ function router.split(to)
   else
     changed = drop(cookie) or changed
   end
-  if to.mirror > 0 then
-    local mirror = services .. '-mirror/mirroring'
-    put(mirror .. '/service', at.name)
-    put(mirror .. '/mirrors/0/name', at.name .. '-canary')
-    changed = put(mirror .. '/mirrors/0/percent', tostring(to.mirror)) or changed
-  end
+  if to.mirror > 0 then changed = copies(tostring(to.mirror)) or changed end
   changed = route(routes, to.rule, to.mirror > 0 and at.name .. '-mirror' or at.name) or changed
   if to.testers ~= '' then
     return route(routes .. '-testers', to.testers, at.name .. '-canary') or changed

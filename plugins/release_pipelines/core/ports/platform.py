@@ -85,10 +85,10 @@ class Leases(Protocol):
     ) -> Lease:
         """Take the lease, with a new fence, which also is put on the route. Idempotent for the same holder.
 
-        Raises :class:`LeaseHeld` while somebody else's lease has not expired, unless ``force`` (a rollback takes precedence):
-        that raises the fence for the same holder, too, so that what it has begun elsewhere writes nothing more.
-        ``expired`` is given only where leases have :attr:`Lease.seconds`: one that the caller has watched for so long. It is
-        taken if it has still not changed.
+        Raises :class:`LeaseHeld` while somebody else's lease has not expired, unless ``force`` (a rollback takes precedence).
+        ``expired`` is a lease that ends now, whatever its expiry says: somebody else's that the caller has watched for
+        :attr:`Lease.seconds`, and that is taken if it has still not changed; or the caller's own, whose fence rises then, so
+        that what its holder has begun elsewhere writes nothing more.
         """
 
     async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:

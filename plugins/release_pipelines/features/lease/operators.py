@@ -224,15 +224,18 @@ class GiveBackLeaseOperator(ReleaseOperator):
         hook = PlatformHook(target)
         observed = hook.call(lambda platform: platform.observe(target))
         if observed.lease is None or observed.lease.holder != self.release:
-            self.log.info("The lease is not this release's any more; nothing to give back.")
-            holder = observed.lease.holder if observed.lease else None
-            end(context, self._dag_or_none(), self.release, target.environment, holder, None)
-            return {"returned": None}
+            return self._lost(context, target, observed.lease)
         lease = observed.lease  # a rollback may have taken it again, with a newer fence
         returned = None
         if unfinished(observed, self.release) or self._revert_of(observed):
             # With a fence of its own: what the run's other tasks have begun, and Airflow has not stopped yet, is refused.
-            lease = hook.call(lambda platform: platform.take_lease(target, self.release, LEASE_SECONDS, force=True))
+            own = lease
+            try:
+                lease = hook.call(
+                    lambda platform: platform.take_lease(target, self.release, LEASE_SECONDS, expired=own)
+                )
+            except LeaseHeld:  # a rollback was quicker
+                return self._lost(context, target, hook.call(lambda platform: platform.observe(target)).lease)
             observed = hook.call(lambda platform: platform.observe(target))
         if unfinished(observed, self.release):
             returned = self._return_traffic(hook, target, observed, lease)
@@ -255,6 +258,12 @@ class GiveBackLeaseOperator(ReleaseOperator):
             seconds = longest(target, observed.track("stable").wanted)
             self._defer_then_give_back(trigger, good.version, lease, seconds)
         return self._give_back(context, hook, target, lease, returned)
+
+    def _lost(self, context: Context, target: Target, lease: Lease | None) -> dict[str, Any]:
+        """Somebody else writes now, or nobody: the release ends without a write of its own."""
+        self.log.info("The lease is not this release's any more; nothing to give back.")
+        end(context, self._dag_or_none(), self.release, target.environment, lease.holder if lease else None, None)
+        return {"returned": None}
 
     def _dag_or_none(self) -> Any:
         return self.dag if self.has_dag() else None

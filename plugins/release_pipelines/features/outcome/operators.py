@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from release_pipelines.airflow.assets import HELD, announce
 from release_pipelines.airflow.ending import explain_and_tell, noted
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
@@ -44,11 +45,13 @@ class RecordOutcomeOperator(ReleaseOperator):
     :param tasks: ids of the tasks of the run in the order in which they work: the first one that failed gives the reason.
     :param roles: ids of ``preflight``, ``complete``, ``approval``, ``deploy``, ``plan``, ``prepare``,
         ``switch``, ``verify`` and ``give_back``.
+    A release that held adds an event to the asset ``release://<environment>/<app>``; no other outcome does.
+
     :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
     """
 
     def __init__(self, *, spec: ReleaseSpec, tasks: list[str], roles: dict[str, str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"outlets": [HELD], **kwargs})
         self.spec = spec
         self.production = spec.production.name
         self.tasks = tasks
@@ -91,6 +94,9 @@ class RecordOutcomeOperator(ReleaseOperator):
         if outcome not in ("released", "no_op"):
             raise AirflowFailException(sentence)
         self.log.info(sentence)
+        if outcome == "released" and release:
+            deployed = self._pull(context, self.roles["deploy"], "deployment") or {}
+            announce(context, release, self.spec.app.name, self.production, facts.version, deployed.get("digest"))
         return {"outcome": outcome, "sentence": sentence}
 
     def _promoted(self, context: Context, release: str) -> bool:

@@ -16,7 +16,7 @@ from release_pipelines.adapters.platforms.container_host.state import KnownApp, 
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
-from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.model.traffic import ALL_TO_STABLE, Traffic, share_with
 from tests.adapters.routers.test_contract import store
 from tests.fakes import artifact, target
 
@@ -111,6 +111,22 @@ async def test_who_holds_no_lease_changes_servers_only_of_what_shall_run(state: 
     await state.serve(SHOP, "stable", known, [], ["http://2"], [], None)
     assert (await state.look(SHOP)).servers["stable"] == ["http://1"]
     assert await state.apps() == [KnownApp("shop", "production", "unix:///engine.sock", "traefik")]
+
+
+@pytest.mark.parametrize("traffic", [share_with("canary", 10), Traffic(weights={"stable": 100}, mirror=50)])
+async def test_a_router_names_only_services_that_the_proxy_has_had_time_to_read(  # it lists keys before it reads them
+    state: State, fields: Any, traffic: Traffic
+) -> None:
+    fence = await written(state)
+    want = {"digest": "d", "version": "1", "image": "i", "replicas": 1, "progress_at": 0.0}
+    await state.want(SHOP, "canary", want, fence, restore=False)
+    await state.serve(SHOP, "canary", (await state.look(SHOP)).wants["canary"], [], ["http://1"], [], fence)
+    before = set(fields.keys("traefik/http/services/*"))
+    await state.split(SHOP, traffic, NOTE, fence)
+    named = {fields.get(it) for it in fields.keys("traefik/http/routers/*/service")}
+    after = set(fields.keys("traefik/http/services/*"))
+    assert {it for it in after - before if it.split("/")[3] in named} == set()
+    assert {it.split("/")[3] for it in before} >= named
 
 
 WANT = {"digest": "d", "version": "1", "image": "i", "replicas": 1, "progress_at": 0.0}

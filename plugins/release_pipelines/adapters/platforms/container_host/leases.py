@@ -15,7 +15,8 @@ class HostLeases(Host, Leases):
         self, target: Target, holder: str, ttl: float, *, force: bool = False, expired: Lease | None = None
     ) -> Lease:
         """Become the one writer. The store's clock alone writes and judges all ends."""
-        return await self._state.take(target, holder, ttl, force)
+        anew = expired is not None and expired.holder == holder
+        return await self._state.take(target, holder, ttl, force, anew)
 
     async def renew_lease(self, target: Target, lease: Lease, ttl: float) -> Lease:
         """Push the expiry out; also after it has passed, as long as nobody else took the lease."""

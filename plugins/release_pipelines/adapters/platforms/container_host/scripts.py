@@ -40,13 +40,13 @@ local expires = tonumber(redis.call('HGET', key, 'expires_at') or '0')
 if holder and holder ~= ARGV[1] and expires > now and ARGV[3] ~= '1' then
   return {'held', holder, string.format('%.3f', expires)}
 end
-if holder ~= ARGV[1] or ARGV[3] == '1' then redis.call('HINCRBY', key, 'fence', 1) end
+if holder ~= ARGV[1] or ARGV[4] == '1' then redis.call('HINCRBY', key, 'fence', 1) end
 local until_ = string.format('%.6f', now + tonumber(ARGV[2]))
 redis.call('HSET', key, 'holder', ARGV[1], 'expires_at', until_)
 return {'ok', redis.call('HGET', key, 'fence'), until_}
 """
 )
-"""``ARGV``: holder, seconds, 1 to take precedence, also over what the same holder has begun."""
+"""``ARGV``: holder, seconds, 1 to take precedence, 1 for a new fence also where the holder is the same."""
 
 RENEW = (
     FENCED

@@ -198,10 +198,13 @@ class State:
             lease=lease,
         )
 
-    async def take(self, target: Target, holder: str, ttl: float, force: bool) -> Lease:
-        """Take the lease; raises LeaseHeld."""
+    async def take(self, target: Target, holder: str, ttl: float, force: bool, anew: bool = False) -> Lease:
+        """Take the lease; raises LeaseHeld.
+
+        :param anew: whether the fence rises for the same holder, too.
+        """
         async with self._connected() as client:
-            answer = await client.eval(scripts.TAKE, 1, _key(target), holder, ttl, int(force))
+            answer = await client.eval(scripts.TAKE, 1, _key(target), holder, ttl, int(force), int(anew))
         if answer[0] == "held":
             raise LeaseHeld(f"{target.app} in {target.environment} is being changed by {answer[1]}.")
         return Lease(holder=holder, fence=int(answer[1]), expires_at=float(answer[2]))

@@ -157,6 +157,7 @@ class KubernetesLeases(Cluster, Leases):
     ) -> Lease:
         """Become the one writer; ``ttl`` is rounded up to whole seconds."""
         before: Object | None = None
+        anew = expired is not None and expired.holder == holder
 
         def free(current: Lease) -> bool:
             return self._watch.over(current) or force or current == expired
@@ -168,7 +169,7 @@ class KubernetesLeases(Cluster, Leases):
                 self.client.get(LEASES, target.namespace, lease_name(target)),
             )
             marked = [it.body for it in found]
-            return await take(self.client, target, holder, ttl, free, marked, before, anew=force)
+            return await take(self.client, target, holder, ttl, free, marked, before, anew=anew)
 
         async def mark() -> None:
             for kind, body in await ownership.marked(self.client, target):

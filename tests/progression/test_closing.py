@@ -15,13 +15,14 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.window import WindowRule
 from release_pipelines.core.progression import closing
-from tests.fakes import FakePrometheus, World
+from tests.fakes import GOOD, FakePrometheus, World
 from tests.progression.helpers import (
     RELEASE,
     again,
     command,
     effect,
     event,
+    promotion,
     released,
     run_with_a_crash,
     splits,
@@ -301,3 +302,55 @@ async def test_whoever_dies_at_any_write_while_it_closes_is_gone_on_from(
 
 def test_a_stage_reads_what_versions_before_have_stored() -> None:
     assert "closed_at" not in to_json(released(World()).route.note)  # type: ignore[union-attr]
+
+
+async def test_a_version_that_is_bad_when_the_window_closes_goes_back_for_that(
+    world: World, prometheus: FakePrometheus, calendar: Calendar
+) -> None:
+    half(world)
+    prometheus.bad = 0.5
+    calendar.closes_at = time.time() + 0.2
+    said = await event(kept(step(name="step_50", weight=50, hold=60, analysis={"interval": 0.5}), "rollback"))
+    assert said["verdict"]["judgement"] == "fail"
+    assert said["verdict"]["sentence"].startswith("error rate"), said["verdict"]["sentence"]
+
+
+@pytest.fixture
+def baked(world: World, prometheus: FakePrometheus, calendar: Calendar) -> World:
+    """The bake has ended, and then its window has closed."""
+    calendar.closed = True
+    return released(world, canary=True, weight=100, step="bake")
+
+
+async def test_a_window_that_closes_after_the_bake_holds_the_promotion_up(baked: World, calendar: Calendar) -> None:
+    running = asyncio.create_task(event(kept(promotion(), "pause")))
+    await held(baked)
+    await asyncio.sleep(0.3)
+    assert baked.tracks["stable"].digest == GOOD, "the way back stays"
+    assert baked.route
+    assert baked.route.traffic.weight("canary") == 100
+    calendar.closed = False
+    assert (await running)["promoted"]
+
+
+async def test_a_promotion_that_waits_beyond_the_limit_ends_for_the_way_back(baked: World, calendar: Calendar) -> None:
+    said = await event(kept(promotion(), "pause", limit=0.2))
+    assert said["failure"].startswith(closing.CLOSED)
+    assert baked.tracks["stable"].digest == GOOD
+
+
+async def test_the_bake_says_what_the_promotion_does(baked: World, calendar: Calendar) -> None:
+    said = await event(kept(promotion(), "pause", bake="rollback"))
+    assert said["failure"].startswith(closing.CLOSED)
+
+
+async def test_a_release_that_finishes_is_promoted_in_a_closed_window(baked: World, calendar: Calendar) -> None:
+    assert (await event(kept(promotion(), "finish")))["promoted"]
+
+
+async def test_a_person_aborts_a_promotion_that_waits_for_its_window(baked: World, calendar: Calendar) -> None:
+    running = asyncio.create_task(event(kept(promotion(), "pause")))
+    await held(baked)
+    command("abort", reason="enough")
+    assert (await running)["aborted"] == {"by": "bob", "reason": "enough"}
+    assert baked.tracks["stable"].digest == GOOD

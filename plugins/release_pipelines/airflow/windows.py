@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.units import lasting
 
@@ -12,6 +12,24 @@ if TYPE_CHECKING:
     from release_pipelines.core.calendars import Standing
     from release_pipelines.core.model.window import WindowRule
     from release_pipelines.core.progression.context import AskCalendars
+
+
+WINDOW_CLOSED = "WindowClosed"
+"""What was in the way of a release that went back because its window had closed: not the version."""
+
+
+def kept_to(window: WindowRule | dict[str, Any] | None, overridden: Any) -> dict[str, Any] | None:
+    """The window that a release keeps to, as a trigger's argument; None where it keeps to none.
+
+    :param overridden: why an urgent release does not keep to it; empty: it does.
+    """
+    from release_pipelines.airflow.operator import as_value, is_blank
+    from release_pipelines.core.model.base import to_json
+    from release_pipelines.core.model.window import WindowRule
+
+    if window is None or not is_blank(overridden):
+        return None
+    return to_json(as_value(WindowRule, window, "window"))
 
 
 def standing_at(rule: WindowRule, at: float) -> Standing:
@@ -51,10 +69,19 @@ def too_late(rule: WindowRule, standing: Standing) -> str:
 def goes_on(rule: WindowRule, standing: Standing) -> str:
     """Why a release waits, and when it goes on as far as that is known, for its run's note."""
     if standing.open:
-        return f"{too_late(rule, standing)} It waits for the next window."
+        at = next_opening(rule, standing)
+        until = f", which opens {moment(at, rule.time_zone)}" if at is not None else ""
+        return f"{too_late(rule, standing)} It waits for the next window{until}."
     at = standing.opens_at
     when = f"until {moment(at, rule.time_zone)}" if at is not None else "until its calendars say when they open"
     return f"Waits for its window {when}: {standing.sentence}."
+
+
+def next_opening(rule: WindowRule, standing: Standing) -> float | None:
+    """When the next window opens that a release could begin in, as Unix time in seconds; None: that is not known."""
+    if standing.open:
+        return None if standing.closes_at is None else standing_at(rule, standing.closes_at).opens_at
+    return standing.opens_at
 
 
 def obstacle_now(rule: WindowRule) -> str | None:
@@ -89,9 +116,9 @@ def window_in_words(rule: WindowRule, durations: Sequence[float], at: float) -> 
         said, left = standing.sentence, None if standing.closes_at is None else standing.closes_at - at
     else:
         said, left = goes_on(rule, standing).rstrip("."), None
-        if standing.opens_at is not None:
-            closes_at = standing_at(rule, standing.opens_at).closes_at
-            left = None if closes_at is None else closes_at - standing.opens_at
+        if (opens_at := next_opening(rule, standing)) is not None:
+            closes_at = standing_at(rule, opens_at).closes_at
+            left = None if closes_at is None else closes_at - opens_at
     return f"{said}; {fit(durations, left)}; {rule.on_close.in_words()}"
 
 

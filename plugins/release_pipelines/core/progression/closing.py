@@ -29,7 +29,12 @@ LOOK_SECONDS = 5.0
 
 def is_closed_verdict(verdict: Verdict) -> bool:
     """Whether a verdict comes from a window that has closed: it says nothing about the version."""
-    return verdict.judgement == "fail" and verdict.sentence.startswith(CLOSED)
+    return verdict.judgement == "fail" and comes_from_window(verdict.sentence)
+
+
+def comes_from_window(sentence: str) -> bool:
+    """Whether a sentence tells of a window that has closed."""
+    return sentence.startswith(CLOSED)
 
 
 class Closing:
@@ -101,19 +106,20 @@ class Closing:
         :param note: the note on the route, which keeps since when they are closed (R6).
         """
         while await self.look():
-            if (changed := await self.noted(note)) is not note:
-                note = changed
-                await self._keep(note)
+            note = await self.kept(note)
             if why := self.over(note):
                 return why
             await self.context.commands.wait(self.pause(note))
-        if (changed := await self.noted(note)) is not note:
-            await self._keep(changed)
+        await self.kept(note)
         return None
 
-    async def _keep(self, note: RouteNote) -> None:
-        context = self.context
-        await insist(lambda: context.platform.split(context.target, note.traffic or ALL_TO_STABLE, note, context.fence))
+    async def kept(self, note: RouteNote) -> RouteNote:
+        """:meth:`noted`, and written where it has changed."""
+        context, changed = self.context, await self.noted(note)
+        if changed is not note:
+            traffic = changed.traffic or ALL_TO_STABLE
+            await insist(lambda: context.platform.split(context.target, traffic, changed, context.fence))
+        return changed
 
     async def _record(self, sentence: str) -> None:
         log.warning(sentence)

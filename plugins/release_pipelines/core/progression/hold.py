@@ -152,10 +152,18 @@ class HoldLoop:
         return note
 
     async def _closed(self, note: RouteNote) -> Verdict | None:
-        """The verdict that gives the traffic back because the window has closed; asked again, since judging may have taken a while."""
+        """The verdict that gives the traffic back because the window has closed; asked again, since judging may have taken a while.
+
+        A version that is bad by what is measured in the same second goes back for that.
+        """
         await self.closing.look()
         why = self.closing.over(note)
-        return self.watch.failed(why) if why else None
+        if not why:
+            return None
+        if (due := self.watch.next_measurement_in(note)) <= HURRY_SECONDS:
+            await self.commands.wait(due)
+        verdict = await self.watch.judge_now(note) if self.watch.switched else None
+        return verdict if verdict and verdict.judgement == "fail" else self.watch.failed(why)
 
     async def _answer_while_closed(self, note: RouteNote, state: CommandState) -> None:
         """A person cannot open a window: what would end the hold ends it once the window is open."""

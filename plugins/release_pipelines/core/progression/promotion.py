@@ -15,6 +15,7 @@ from release_pipelines.core.model.stage import OnDrift
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import ALL_TO_STABLE, share_with
 from release_pipelines.core.ports.router import drains_within
+from release_pipelines.core.progression.closing import Closing
 from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS, aborted_by
 from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.restating import Restating
@@ -198,20 +199,26 @@ class Promotion:
     async def _keep_old(self) -> None:
         """Keep the old version on stable for ``keep_old`` seconds, while a rollback is one write.
 
-        The clock starts at the end of the bake, which is in the note (R6).
+        The clock starts at the end of the bake, which is in the note (R6). A window that has closed meanwhile is heeded as in that stage:
+        once stable is being changed nothing asks any more, since going on is the shortest way to one version.
         """
         observed = await self._observe()
         if observed.track("stable").digest == self.artifact.digest:
             return  # after a restart: stable is being changed already
         note = observed.note
         end = (note.verdict.decided_at if note.verdict else note.started_at or time.time()) + self.keep_old
+        closing = Closing(self.context, note.step or "")
         while True:
             state = await self._check_commands()
             observed = await self._observe()
             verdict = observed.note.verdict
             if verdict and verdict.judgement == "fail" and observed.note.release == self.context.release:
                 raise Ended(failure=verdict.sentence)  # it was judged on while the promotion was waited for
-            if not state.pause and (time.time() >= end or state.promote):
+            await closing.look()
+            note = await closing.kept(observed.note)
+            if why := closing.over(note):
+                raise Ended(failure=why)
+            if not state.pause and not closing.holds and (time.time() >= end or state.promote):
                 return
             if not observed.track(self.track).ready:
                 if observed.track("stable").ready:

@@ -10,6 +10,7 @@ from release_pipelines.airflow.hooks.history import record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import (
     RUN,
+    TROUBLE,
     ReleaseOperator,
     as_value,
     checked_event,
@@ -18,6 +19,7 @@ from release_pipelines.airflow.operator import (
     history_of,
     is_blank,
 )
+from release_pipelines.airflow.windows import WINDOW_CLOSED, kept_to
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -27,6 +29,7 @@ from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.stage import OnDrift
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
+from release_pipelines.core.model.window import WindowRule
 from release_pipelines.features.promotion.triggers import PromoteTrigger
 
 if TYPE_CHECKING:
@@ -49,16 +52,19 @@ class PromoteOperator(ReleaseOperator):
     :param analysis: how stable is judged meanwhile, an :class:`~release_pipelines.core.model.analysis.Analysis` or its dict: when
         it gets worse, the track that held takes the traffic again. None: by its replicas only.
     :param on_drift: ``reassert`` or ``abort``: what to do when somebody else puts something else on stable (R14).
+    :param window: the :class:`~release_pipelines.core.model.window.WindowRule` that the release keeps to until stable is changed, or its
+        dict; None: to none.
+    :param overridden: why an urgent release does not keep to it; empty: it does.
     :return: ``{"promoted": true}``.
 
     Fails when stable does not take the new version: then all traffic stays on the healthy track. A person who
     aborts fails it too, with XCom ``aborted``.
 
-    Templated: ``artifact``, ``lease``, ``release``, ``deployment``.
+    Templated: ``artifact``, ``lease``, ``release``, ``deployment``, ``overridden``.
     XCom: return value; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
-    template_fields = ("artifact", "lease", "release", "deployment")
+    template_fields = ("artifact", "lease", "release", "deployment", "overridden")
 
     def __init__(
         self,
@@ -74,6 +80,8 @@ class PromoteOperator(ReleaseOperator):
         return_hold: float = 0.0,
         analysis: Analysis | dict[str, Any] | None = None,
         on_drift: OnDrift = "reassert",
+        window: WindowRule | dict[str, Any] | None = None,
+        overridden: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,6 +96,8 @@ class PromoteOperator(ReleaseOperator):
         self.return_hold = return_hold
         self.analysis = analysis
         self.on_drift: OnDrift = on_drift
+        self.window = window
+        self.overridden = overridden
 
     def work(self, context: Context) -> None:
         target, lease = as_value(Target, self.target, "target"), as_value(Lease, self.lease, "lease")
@@ -114,6 +124,7 @@ class PromoteOperator(ReleaseOperator):
                 return_hold=self.return_hold,
                 analysis=to_json(as_value(Analysis, self.analysis, "analysis")) if self.analysis else None,
                 on_drift=self.on_drift,
+                window=kept_to(self.window, self.overridden),
             ),
             method_name="promoted",
         )
@@ -134,6 +145,11 @@ class PromoteOperator(ReleaseOperator):
                 )
             checked_event(event)
             if event.get("failure"):
+                from release_pipelines.core.progression.closing import comes_from_window
+
+                if comes_from_window(event["failure"]):  # that is not the version's fault
+                    context["ti"].xcom_push(TROUBLE, WINDOW_CLOSED)
+                    raise AirflowFailException(event["failure"])
                 raise AirflowFailException(
                     f"Stable did not take the new version, the traffic stays where it held: {event['failure']}"
                 )

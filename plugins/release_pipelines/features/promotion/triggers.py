@@ -33,6 +33,7 @@ class PromoteTrigger(PlatformTrigger):
         by its replicas only.
     :param on_drift: ``reassert`` or ``abort``: what to do when somebody else puts something else on stable (R14).
     :param previous: the old version, which stable gets back if a person aborts while stable is being changed.
+    :param window: the :class:`~release_pipelines.core.model.window.WindowRule` that the release keeps to, as a dict; None: to none.
 
     Event: ``{"promoted": true}``; ``{"failure": sentence}``: stable did not take the version or did not stay ready, and the
     healthy track has the traffic; ``{"aborted": {"by", "reason"}}``. Each with ``notes`` where stable was set again.
@@ -53,6 +54,7 @@ class PromoteTrigger(PlatformTrigger):
         return_hold: float = 0.0,
         analysis: dict[str, Any] | None = None,
         on_drift: OnDrift = "reassert",
+        window: dict[str, Any] | None = None,
         **more: Any,
     ) -> None:
         super().__init__(
@@ -68,6 +70,7 @@ class PromoteTrigger(PlatformTrigger):
             return_hold=return_hold,
             analysis=analysis,
             on_drift=on_drift,
+            window=window,
             **more,
         )
 

@@ -20,9 +20,9 @@ from release_pipelines.airflow.operator import (
     checked_event,
     checked_lease,
     explained,
-    is_blank,
     recorded_verdict,
 )
+from release_pipelines.airflow.windows import WINDOW_CLOSED, kept_to
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.capacity import capacity_of, fitted
 from release_pipelines.core.errors import PlatformError, TrafficStuck
@@ -129,7 +129,7 @@ class StageOperator(ReleaseOperator):
             calls_people=calls_people,
             tell_at=tell_at,
             stable_replicas=deployment.stable_replicas,
-            window=self._window(),
+            window=kept_to(self.window, self.overridden),
         )
         try:
             PlatformHook(target).call(trigger.begin)
@@ -154,7 +154,7 @@ class StageOperator(ReleaseOperator):
                 from release_pipelines.core.progression.closing import is_closed_verdict
 
                 if is_closed_verdict(verdict):  # that is not the version's fault
-                    context["ti"].xcom_push(TROUBLE, "WindowClosed")
+                    context["ti"].xcom_push(TROUBLE, WINDOW_CLOSED)
                 context["ti"].xcom_push(REASON, verdict.sentence)
                 raise AirflowFailException(verdict.sentence)
             self.log.info(verdict.sentence)
@@ -186,11 +186,6 @@ class StageOperator(ReleaseOperator):
             events = HistoryHook().history().release(self.release).events
             return any(it.kind == WAITS and it.data == {"task": task} for it in events)
         return False
-
-    def _window(self) -> dict[str, Any] | None:
-        if self.window is None or not is_blank(self.overridden):
-            return None
-        return to_json(as_value(WindowRule, self.window, "window"))
 
     def _goes_on(self, verdict: Verdict) -> bool:
         from release_pipelines.core.verdicts import action

@@ -30,8 +30,12 @@ def changed_since(
     """Why an approval does not hold for what would be released now, in a sentence without its full stop; None: it does.
 
     :param preflight: what preflight returned, or its JSON: what ran on stable then.
+    :param approvers: who could approve then; who may now, the environment's file says as it is written now.
     """
-    if approval.by and not is_one_of(approvers, Identity(approval.by, approval.by)):
+    from release_pipelines.spec.frozen import last_valid
+
+    now = last_valid(artifact.app)
+    if now is not None and approval.by and no_longer(approval.by, approvers, now.production.approvers):
         return f"{approval.by}, who approved it, is no approver of {target.environment} any more"
     registry = RegistryHook(target.registry_connection)
     if registry.digest_of(artifact.image, artifact.digest) != artifact.digest:
@@ -39,14 +43,35 @@ def changed_since(
     before = (json.loads(preflight) if isinstance(preflight, str) else preflight or {}).get("before") or {}
     stable = PlatformHook(target).call(lambda platform: platform.observe(target)).track("stable")
     if before.get("digest") and stable.digest != before["digest"]:
-        return (
-            f"stable runs {stable.named} now, and ran {before.get('version') or before['digest']} when it was asked for"
-        )
+        ran = before.get("version") or before["digest"]
+        return f"stable runs {stable.named} now, and ran {ran} when it was asked for"
     for it in history.stability(artifact.app):
         for mark in it.marks if it.digest == artifact.digest else []:
             if mark.at > approval.at and mark.lifted_at is None:
-                return f"since its approval {artifact.version} went back in {mark.environment or 'an environment'}: {mark.sentence.rstrip('.')}"
+                where = mark.environment or "an environment"
+                return f"since its approval {artifact.version} went back in {where}: {mark.sentence.rstrip('.')}"
+    known = _found_by(history, approval.release_id)
     for name, found in history.evidence_of(artifact.app, artifact.digest, approval.release_id).items():
-        if found.at > approval.at:
+        if found.at > approval.at and found.result != known.get(name):
             return f"since its approval {name} found: {found.result.rstrip('.')}"
     return None
+
+
+def no_longer(by: str, before: Sequence[str | Person], now: Sequence[str | Person]) -> bool:
+    """Whether somebody could approve, and may not any more.
+
+    History keeps one name of whoever approved. Where the file knows that person by another one, it counts whether anybody was removed.
+    """
+    who = Identity(by, by)
+    if not now or is_one_of(now, who):
+        return False
+    return is_one_of(before, who) or any(it not in now for it in before)
+
+
+def _found_by(history: History, release: str) -> dict[str, str]:
+    """What the release's own checks found, which its approver has seen."""
+    found: dict[str, str] = {}
+    for event in history.release(release).events:
+        if event.kind == "evidence" and event.data:
+            found.update(event.data.get("results") or {})
+    return found

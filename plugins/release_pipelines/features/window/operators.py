@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class WaitForWindowOperator(ReleaseOperator):
     """Go on while the calendars are open; else wait for that, deferred, or refuse. Holds no worker slot, and may wait for weeks.
 
-    After a wait everything is asked again that the approval was given for: the digest, what stable runs, what was found, whether it
-    went back anywhere, and whether whoever approved it still may.
+    Then everything is asked again that the approval was given for: the digest, what stable runs, what was found, whether it went back
+    anywhere, and whether whoever approved it still may.
 
     :param rule: the :class:`~release_pipelines.core.model.window.WindowRule` or its dict.
     :param target: the app in its environment.
@@ -38,7 +38,7 @@ class WaitForWindowOperator(ReleaseOperator):
     :param preflight: what :class:`~release_pipelines.features.preflight.operators.PreflightOperator` returned.
     :param release: the release's id.
     :param approval_holds: seconds that the approval holds; None: there is none.
-    :param approvers: who may approve now: names, or a :class:`~release_pipelines.core.model.person.Person` with several of them.
+    :param approvers: who could approve: names, or a :class:`~release_pipelines.core.model.person.Person` with several of them.
     :return: ``{"sentence", "began_at"}``: why it may begin, and since when it does.
 
     Templated: ``artifact``, ``preflight``, ``release``.
@@ -68,7 +68,6 @@ class WaitForWindowOperator(ReleaseOperator):
         self.release = release
         self.approval_holds = approval_holds
         self.approvers = approvers
-        self.waited = False
 
     def work(self, context: Context) -> Any:
         rule, now = as_value(WindowRule, self.rule, "rule"), time.time()
@@ -83,7 +82,7 @@ class WaitForWindowOperator(ReleaseOperator):
         standing = standing_at(rule, now)
         if not may_begin(rule, standing, now):
             return self._closed(rule, standing, expires_at)
-        if self.waited and approval is not None:
+        if approval is not None:
             artifact, target = as_value(Artifact, self.artifact, "artifact"), as_value(Target, self.target, "target")
             if changed := changed_since(approval, artifact, target, self.preflight, self.approvers, history):
                 self._expire(context, changed)
@@ -113,5 +112,4 @@ class WaitForWindowOperator(ReleaseOperator):
         """The wait has ended: everything is looked at again."""
         with explained(context):
             checked_event(event)
-        self.waited = True
         return self.execute(context)

@@ -1,0 +1,329 @@
+"""Right before an environment is touched its calendars are asked: it goes on, waits, or ends (R19)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+
+from release_pipelines.airflow import windows
+from release_pipelines.airflow.hooks import platform as hook
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.hooks.registry import RegistryHook
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.window import OnClose, WindowRule
+from release_pipelines.features.window import changed
+from release_pipelines.features.window.operators import WaitForWindowOperator
+from release_pipelines.features.window.triggers import WindowTrigger
+from tests.fakes import GOOD, NEW, World, artifact, target
+from tests.features.helpers import Ti
+
+RELEASE = "release_shop/window#0"
+SATURDAYS = '{window: saturdays, days: sat, from: "22:00", to: "02:00"}'
+BEFORE = {"before": {"version": "1.0.0", "digest": GOOD}}
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc).timestamp()
+
+
+class Clock:
+    """The time that tasks and triggers see; a trigger's pauses take no time."""
+
+    now = at("2026-11-26T12:00Z")
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    it = Clock()
+    monkeypatch.setattr("time.time", lambda: it.now)
+    return it
+
+
+@pytest.fixture(autouse=True)
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
+    """1.0.0 serves, as it did when the release was asked for."""
+    it = World()
+    it.runs("stable", artifact("1.0.0", GOOD))
+    monkeypatch.setattr(hook, "_build", lambda *_: it.platform())
+    monkeypatch.setattr(RegistryHook, "digest_of", lambda self, image, reference: reference)
+    monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
+    for name in ("PLATFORM", "REGISTRY"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", json.dumps({"conn_type": "generic"}))
+    return it
+
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    monkeypatch.setenv("RELEASE_PIPELINES_CALENDARS", str(tmp_path))
+
+    def make(*entries: str) -> None:
+        lines = "".join(f"- {it}\n" for it in entries)
+        (tmp_path / "eu.yaml").write_text(f"time_zone: Europe/Berlin\nentries:\n{lines}")
+
+    make(SATURDAYS)
+    return make
+
+
+def rule(**more: Any) -> WindowRule:
+    given = {"calendars": ["eu"], "app": "shop", "environment": "production", "time_zone": "Europe/Berlin"}
+    return WindowRule.model_validate({**given, **more})
+
+
+def begin(approved_by: str | None = "bob") -> Any:
+    history = HistoryHook().history()
+    history.begin(RELEASE, "shop", "release_shop", "window", "1.1.0", "alice")
+    history.record_artifact(RELEASE, artifact())
+    if approved_by:
+        history.record_approval(RELEASE, NEW, "approved", approved_by)
+    return history
+
+
+def waiting(**more: Any) -> WaitForWindowOperator:
+    given = {"rule": rule(), "target": target(), "artifact": artifact(), "preflight": BEFORE, "release": RELEASE}
+    given |= {"approval_holds": 35 * 86400.0, "approvers": ["bob"]}
+    return WaitForWindowOperator(task_id="window", **{**given, **more})
+
+
+def context() -> Any:
+    return {"ti": Ti("window"), "dag_run": SimpleNamespace(dag_id="release_shop", run_id="window")}
+
+
+def deferred(task: WaitForWindowOperator) -> WindowTrigger:
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute(context())
+    return caught.value.trigger  # type: ignore[return-value]
+
+
+def fails(task: WaitForWindowOperator) -> tuple[str, Ti]:
+    given = context()
+    with pytest.raises(AirflowFailException) as caught:
+        task.execute(given)
+    return str(caught.value), given["ti"]
+
+
+def test_in_an_open_window_the_release_goes_on(write: Write, clock: Clock) -> None:
+    begin()
+    clock.now = at("2026-11-28T21:30Z")
+    assert waiting().execute(context())["began_at"] == clock.now
+
+
+def test_in_a_closed_one_it_waits_and_the_run_says_until_when(
+    write: Write, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:  # R13
+    history = begin()
+    trigger = deferred(waiting())
+    assert trigger.serialize()[1]["expires_at"] == pytest.approx(history.approval(RELEASE).at + 35 * 86400)
+    told = [it.sentence for it in history.release(RELEASE).events if it.kind == "window"]
+    assert told[0].startswith("Waits for its window until Sat 2026-11-28 22:00 CET: closed: outside of the windows")
+    assert "The approval holds until" in told[0]
+
+
+def test_where_the_app_does_not_wait_it_is_refused_and_says_why(write: Write) -> None:
+    begin()
+    sentence, _ = fails(waiting(rule=rule(when_closed="refuse")))
+    assert "shop may not be changed in production now (closed: outside of the windows of calendar eu until" in sentence
+
+
+def test_a_calendar_that_cannot_be_read_is_closed(write: Write) -> None:
+    begin()
+    sentence, _ = fails(waiting(rule=rule(calendars=["us"], when_closed="refuse")))
+    assert "us.yaml: no such file" in sentence
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_after_the_latest_start_nothing_is_begun_any_more(write: Write, clock: Clock, begins: bool) -> None:
+    begin()
+    clock.now = at("2026-11-28T23:50Z" if begins else "2026-11-29T00:05Z")
+    late = rule(latest_start=3600)
+    if begins:
+        assert waiting(rule=late).execute(context())
+        return
+    deferred(waiting(rule=late))
+    [told] = [it for it in HistoryHook().history().release(RELEASE).events if it.kind == "window"]
+    assert "the latest start was Sun 2026-11-29 01:00 CET" in told.sentence
+    assert "It waits for the next window, which opens Sat 2026-12-05 22:00 CET." in told.sentence
+
+
+def test_an_approval_that_has_expired_before_a_window_opened_is_none(write: Write, clock: Clock) -> None:
+    history = begin()
+    clock.now = history.approval(RELEASE).at + 36 * 86400
+    sentence, ti = fails(waiting())
+    assert "its approval held until" in sentence
+    assert ti.pushed["decision"] == "expired"
+
+
+def test_what_runs_on_stable_now_has_to_be_what_the_approver_saw(write: Write, world: World, clock: Clock) -> None:
+    begin()
+    clock.now = at("2026-11-28T21:30Z")
+    world.runs("stable", artifact("1.0.5", "sha256:" + "5" * 64))
+    sentence, ti = fails(waiting())
+    assert sentence.startswith("stable runs 1.0.5")
+    assert "and ran 1.0.0 when it was asked for" in sentence
+    assert ti.pushed["decision"] == "expired"
+
+
+def test_the_digest_has_to_be_there_still(write: Write, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:  # R1
+    begin()
+    clock.now = at("2026-11-28T21:30Z")
+    monkeypatch.setattr(RegistryHook, "digest_of", lambda self, image, reference: None)
+    assert "any more" in fails(waiting())[0]
+
+
+def test_a_version_that_went_back_elsewhere_since_its_approval_is_approved_anew(write: Write, clock: Clock) -> None:
+    history = begin()
+    clock.now = at("2026-11-28T21:30Z")
+    other = "release_shop/other#0"
+    history.begin(other, "shop", "release_shop", "other", "1.1.0", "alice")
+    history.record_artifact(other, artifact())
+    history.finish(other, "rolled_back", "Rolled back 1.1.0: errors.")
+    history.mark(other, "staging", True, "Rolled back 1.1.0: errors.")
+    assert "since its approval 1.1.0 went back in staging" in fails(waiting())[0]
+
+
+@pytest.mark.parametrize(("result", "holds"), [("3 findings", False), ("nothing found", True)])
+def test_only_a_new_finding_asks_again(write: Write, clock: Clock, result: str, holds: bool) -> None:
+    clock.now -= 60
+    history = begin(None)
+    history.record_event(RELEASE, "evidence", "x", None, {"digest": NEW, "results": {"trivy": "nothing found"}})
+    history.record_approval(RELEASE, NEW, "approved", "bob")
+    clock.now = at("2026-11-28T21:30Z")
+    other = "release_shop/scanned#0"
+    history.begin(other, "shop", "release_shop", "scanned", "1.1.0", "alice")
+    history.record_event(other, "evidence", "y", None, {"digest": NEW, "results": {"trivy": result}})
+    if holds:
+        assert waiting().execute(context())
+    else:
+        assert "trivy found: 3 findings" in fails(waiting())[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "gone"),
+    [
+        (["bob", "carol"], ["bob", "carol"], False),
+        (["bob", "carol"], ["carol"], True),
+        (["bob@example.com"], ["bob@example.com"], False),
+        (["bob@example.com"], ["carol"], True),
+        (["bob"], ["bob", "dave"], False),
+    ],
+)
+def test_who_approved_has_to_be_an_approver_still(before: list[str], now: list[str], gone: bool) -> None:  # R10
+    assert changed.no_longer("bob", before, now) is gone
+
+
+class Asleep:
+    """Commands of a release in virtual time: each pause moves the clock on."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.after: Callable[[], None] = lambda: None
+        self.aborted: Any = None
+        self.pauses = 0
+
+    async def state(self) -> Any:
+        return SimpleNamespace(abort=self.aborted)
+
+    async def wait(self, seconds: float) -> None:
+        self.pauses += 1
+        self.clock.now += seconds
+        self.after()
+
+    async def answer(self, command: Any, effect: str) -> None:
+        self.answered = effect
+
+
+@pytest.fixture
+def asleep(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Asleep:
+    it = Asleep(clock)
+    monkeypatch.setattr("release_pipelines.airflow.commands.commands_of", lambda release: it)
+    monkeypatch.setattr("release_pipelines.airflow.windows.asking", asking)
+    return it
+
+
+def asking(rule: WindowRule) -> Any:
+    async def ask(moment: float) -> Any:
+        return windows.standing_at(rule, moment)
+
+    return ask
+
+
+def woken(expires_at: float | None = None, **more: Any) -> dict[str, Any]:
+    trigger = WindowTrigger(rule=to_json(rule(**more)), release=RELEASE, expires_at=expires_at)
+
+    async def run() -> list[Any]:
+        return [it async for it in WindowTrigger(**trigger.serialize()[1]).run()]
+
+    [event] = asyncio.run(run())
+    return event.payload  # type: ignore[no-any-return]
+
+
+def test_nothing_begins_before_the_exact_second(write: Write, clock: Clock, asleep: Asleep) -> None:
+    begin()
+    clock.now = at("2026-11-28T20:59Z") + 0.4
+    assert woken()["open"]
+    assert at("2026-11-28T21:00Z") <= clock.now < at("2026-11-28T21:00Z") + 1
+
+
+def test_a_freeze_put_in_while_it_waits_counts(write: Write, clock: Clock, asleep: Asleep) -> None:
+    begin()
+    clock.now = at("2026-11-28T20:59Z")
+    write(SATURDAYS, "{freeze: stocktaking, from: 2026-11-28, to: 2026-12-05}")
+    asleep.after = lambda: write(SATURDAYS) if clock.now > at("2026-11-28T21:10Z") else None
+    assert woken()["open"]
+    assert clock.now > at("2026-11-28T21:10Z")
+
+
+def test_a_triggerer_that_was_away_over_a_whole_window_waits_for_the_next(
+    write: Write, clock: Clock, asleep: Asleep
+) -> None:
+    begin()
+    clock.now = at("2026-11-29T09:00Z")
+    asleep.after = lambda: setattr(clock, "now", max(clock.now, at("2026-12-05T20:59:50Z")))
+    assert woken()["open"]
+    assert clock.now >= at("2026-12-05T21:00Z")
+
+
+def test_the_end_of_the_approval_ends_the_wait(write: Write, clock: Clock, asleep: Asleep) -> None:
+    begin()
+    assert woken(expires_at=clock.now + 40) == {"expired": True}
+
+
+def test_a_person_ends_the_wait(write: Write, clock: Clock, asleep: Asleep) -> None:
+    begin()
+    asleep.aborted = SimpleNamespace(by="carol", reason="not this week")
+    assert woken() == {"aborted": {"by": "carol", "reason": "not this week"}}
+    assert asleep.answered == "Ended the wait; nothing was changed."
+
+
+@pytest.mark.parametrize(
+    ("moment", "took", "words"),
+    [
+        ("2026-11-28T23:50Z", [48 * 60.0, 61 * 60.0], "; it fits: the last releases took 48 min to "),
+        ("2026-11-29T00:05Z", [48 * 60.0, 61 * 60.0], "; **it does not fit**: the last releases took 48 min to "),
+        ("2026-11-28T23:50Z", [], "whether a release fits is unknown"),
+    ],
+)
+def test_the_approver_sees_whether_a_release_fits(
+    write: Write, clock: Clock, moment: str, took: list[float], words: str
+) -> None:
+    said = windows.window_in_words(rule(), took, at(moment))
+    assert words in said
+    if took:
+        assert ("1 h 10 min are left" in said) or ("55 min are left" in said)
+
+
+def test_the_approver_sees_what_happens_when_it_closes(write: Write, clock: Clock) -> None:
+    keeps = rule(on_close=OnClose(policy="pause", limit=7200))
+    said = windows.window_in_words(keeps, [], clock.now)
+    assert "Waits for its window until Sat 2026-11-28 22:00 CET" in said
+    assert "if it closes in mid-release the traffic stays as it is for at most 2 h, then it goes back" in said

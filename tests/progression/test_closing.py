@@ -309,7 +309,7 @@ async def test_a_version_that_is_bad_when_the_window_closes_goes_back_for_that(
 ) -> None:
     half(world)
     prometheus.bad = 0.5
-    calendar.closes_at = time.time() + 0.2
+    calendar.closes_at = time.time() + 0.8  # between the first measurement and the one that confirms it
     said = await event(kept(step(name="step_50", weight=50, hold=60, analysis={"interval": 0.5}), "rollback"))
     assert said["verdict"]["judgement"] == "fail"
     assert said["verdict"]["sentence"].startswith("error rate"), said["verdict"]["sentence"]

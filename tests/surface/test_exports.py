@@ -38,6 +38,8 @@ NOT_PUBLIC = {
     "RefusedTrigger",
     "PreflightGateOperator",
     "PreflightOperator",
+    "WaitForWindowOperator",  # others wait with ReleaseWindowSensor
+    "WindowTrigger",
     "RecordArtifactOperator",
     "RecordOutcomeOperator",
     "Notifier",  # the port

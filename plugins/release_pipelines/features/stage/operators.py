@@ -210,7 +210,7 @@ class CanaryStepOperator(StageOperator):
 
     Other parameters, XCom and errors as :class:`~release_pipelines.features.stage.operators.StageOperator`.
 
-    Templated: ``artifact``, ``lease``, ``deployment``, ``release``.
+    Templated: ``artifact``, ``lease``, ``deployment``, ``release``, ``overridden``.
     XCom: return value, ``verdict``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
@@ -247,7 +247,7 @@ class BakeOperator(CanaryStepOperator):
 
     Other parameters, XCom and errors as :class:`CanaryStepOperator`. After a first release it watches stable.
 
-    Templated: ``artifact``, ``lease``, ``deployment``, ``release``.
+    Templated: ``artifact``, ``lease``, ``deployment``, ``release``, ``overridden``.
     XCom: return value, ``verdict``; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 

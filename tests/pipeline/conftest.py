@@ -70,7 +70,8 @@ class Outside(FakePrometheus):
         app.router.add_get("/{path:.*}", self._page)
 
     async def _manifest(self, request: web.Request) -> web.Response:
-        digest = TAGS.get(request.match_info["tag"])
+        asked = request.match_info["tag"]
+        digest = asked if asked in TAGS.values() else TAGS.get(asked)
         if digest is None:
             return web.Response(status=404)
         return web.Response(headers={"Docker-Content-Digest": digest})

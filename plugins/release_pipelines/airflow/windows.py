@@ -84,6 +84,21 @@ def next_opening(rule: WindowRule, standing: Standing) -> float | None:
     return standing.opens_at
 
 
+def ran_over(rule: WindowRule, began: float, ended: float) -> str | None:
+    """How far a release ran over its window, in a sentence without its full stop; None: it did not.
+
+    :param began: when it began to change the environment, as Unix time in seconds, as ``ended``.
+    """
+    from release_pipelines.airflow.calendars import load_calendars
+    from release_pipelines.core.calendars import Asked, openings
+
+    asked = Asked(rule.app, rule.environment, frozenset(rule.tags))
+    closed = [it.end for it in openings(load_calendars(rule.calendars), asked, began, ended)]
+    if not closed or closed[-1] >= ended:
+        return None
+    return f"It ran {lasting(round(ended - closed[-1]))} over its window, which closed {moment(closed[-1], rule.time_zone)}"
+
+
 def obstacle_now(rule: WindowRule) -> str | None:
     """Why a release may not begin now, in a sentence; None: it may."""
     import time

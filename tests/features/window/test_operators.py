@@ -327,3 +327,21 @@ def test_the_approver_sees_what_happens_when_it_closes(write: Write, clock: Cloc
     said = windows.window_in_words(keeps, [], clock.now)
     assert "Waits for its window until Sat 2026-11-28 22:00 CET" in said
     assert "if it closes in mid-release the traffic stays as it is for at most 2 h, then it goes back" in said
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "over"),
+    [
+        ("2026-11-28T21:10Z", "2026-11-29T00:50Z", None),
+        (
+            "2026-11-28T23:50Z",
+            "2026-11-29T01:12Z",
+            "It ran 12 min over its window, which closed Sun 2026-11-29 02:00 CET",
+        ),
+        ("2026-11-28T23:50Z", "2026-12-05T21:30Z", None),  # it was held until the next one
+    ],
+)
+def test_a_release_that_ran_over_its_window_says_how_far(
+    write: Write, began: str, ended: str, over: str | None
+) -> None:
+    assert windows.ran_over(rule(), at(began), at(ended)) == over

@@ -53,6 +53,7 @@ class Facts(Value):
     taken_over: str | None = None
     undone: str | None = None
     not_checked: str | None = None
+    ran_over: str | None = Field(None, description="How far it ran over its window, in a sentence")
     hurried: list[str] = Field(default_factory=list, description="Who cut a hold short, in sentences")
     unmeasured: list[str] = Field(default_factory=list, description="Stages that ended so without a measurement")
 
@@ -74,7 +75,8 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
                 if facts.not_checked
                 else ""
             )
-            hurried = "".join(f" {sentence.rstrip('.')}." for sentence in facts.hurried)
+            told = [*facts.hurried, *([facts.ran_over] if facts.ran_over else [])]
+            hurried = "".join(f" {sentence.rstrip('.')}." for sentence in told)
             held = f"; not measured: {', '.join(facts.unmeasured)}" if facts.unmeasured else " and held"
             return (
                 "released",

@@ -13,6 +13,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, TROUBLE, ReleaseOperator
 from release_pipelines.airflow.task_states import task_states
+from release_pipelines.airflow.windows import ran_over
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.outcome import INCIDENT, Outcome
@@ -25,6 +26,7 @@ from release_pipelines.spec.frozen import thaw
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import stages
 from release_pipelines.spec.target import target
+from release_pipelines.spec.windows import window_rule
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -184,12 +186,23 @@ class RecordOutcomeOperator(ReleaseOperator):
             taken_over=self._who(owner) if owner else None,
             hurried=hurried,
             unmeasured=self._unmeasured(context) if hurried else [],
+            ran_over=self._ran_over(context) if promoted else None,
         )
 
     def _expired(self, context: Context) -> str | None:
         """Whether the approval did not hold any more when the release's window opened."""
         window = self.roles.get("window")
         return self._pull(context, window, "decision") if window else None
+
+    def _ran_over(self, context: Context) -> str | None:
+        """How far the release ran over its window, in a sentence."""
+        window, rule = self.roles.get("window"), window_rule(self.spec, self.production)
+        said = self._pull(context, window) if window else None
+        if rule is None or not isinstance(said, dict) or said.get("overridden"):
+            return None
+        with noted("Nobody could tell whether the release ran over its window"):
+            return ran_over(rule, said["began_at"], time.time())
+        return None
 
     def _unmeasured(self, context: Context) -> list[str]:
         """Names of the stages that ended without any number about the version."""

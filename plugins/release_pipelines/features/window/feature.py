@@ -24,6 +24,7 @@ class WindowFeature(Feature):
 
     app_keys = {
         "calendars": Key(list[str], list, f"{CALENDARS}. Those of the last environment must agree, too"),
+        "tags": Key(list[str], list, "What entries of calendars may be limited to"),
         "when_closed": Key(WhenClosed, "wait", "What a release does that finds its calendars closed"),
         "latest_start": Key(
             Duration | None, None, "So long before the window closes nothing is begun any more; default: up to its end"

@@ -1,6 +1,6 @@
 """Release pipelines as Airflow DAGs.
 
-The values that operators take are here (``from release_pipelines import Target``); operators, sensors, triggers, hooks and
+The values that operators take, and the timetable, are here (``from release_pipelines import Target``); operators, sensors, triggers, hooks and
 notifiers are in the packages of these names. Everything else is private.
 """
 
@@ -12,6 +12,7 @@ from release_pipelines import _moved
 from release_pipelines._lazy import lazy
 
 if TYPE_CHECKING:
+    from release_pipelines.airflow.timetable import MaintenanceWindowTimetable as MaintenanceWindowTimetable
     from release_pipelines.core.model.analysis import Analysis as Analysis
     from release_pipelines.core.model.artifact import Artifact as Artifact
     from release_pipelines.core.model.stage import Stage as Stage
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "airflow.timetable": ("MaintenanceWindowTimetable",),
         "core.model.analysis": ("Analysis",),
         "core.model.artifact": ("Artifact",),
         "core.model.stage": ("Stage",),

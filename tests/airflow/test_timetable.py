@@ -107,6 +107,29 @@ def test_runs_rise_strictly_over_changes_of_the_clock(write, clock, begin, runs)
         assert last == run(start, end)
 
 
+def test_a_freeze_in_the_middle_of_a_window_makes_no_second_run(write, clock, caplog):
+    write(SATURDAYS + '\n- {freeze: f, days: sat, from: "23:00", to: "24:00"}')
+    for now in ("2026-11-21T21:30Z", "2026-11-21T22:30Z", "2026-11-21T23:30Z"):
+        clock(now)
+        assert next_run(BEFORE) == MISSED
+        assert next_run(MISSED) == AFTER
+    assert "missed" not in caplog.text
+
+
+def test_a_freeze_at_the_beginning_of_a_window_puts_its_run_off(write, clock):
+    write(SATURDAYS + '\n- {freeze: f, days: sat, from: "21:00", to: "23:00"}')
+    clock("2026-11-21T21:30Z")
+    assert next_run(BEFORE) == run("2026-11-21T22:00Z", "2026-11-22T01:00Z")
+
+
+def test_where_there_are_only_freezes_a_run_begins_when_one_ends(write, clock):
+    write("{freeze: f, from: 2026-12-24, to: 2026-12-26}\n- {freeze: g, from: 2027-01-01, to: 2027-01-01}")
+    clock("2026-11-21T21:30Z")
+    assert next_run() == run("2026-12-26T23:00Z", "2026-12-31T23:00Z")
+    clock("2026-12-28T00:00Z")
+    assert next_run(run("2026-12-26T23:00Z", "2026-12-31T23:00Z")).run_after == moment("2027-01-01T23:00Z")
+
+
 @pytest.mark.parametrize("asked", ["2026-11-01T05:45Z", "2026-11-01T06:45Z", "2026-03-08T07:00Z", "2026-06-01T00:00Z"])
 def test_a_manual_run_has_an_interval_above_zero(write, asked):
     write('{window: w, days: daily, from: "01:30", to: "03:30"}', "America/New_York")

@@ -32,6 +32,7 @@ BROUGHT_ALONG = {
     "boto3": "apache-airflow-providers-amazon",
     "botocore": "apache-airflow-providers-amazon",
     "kubernetes-asyncio": "apache-airflow-providers-cncf-kubernetes",
+    "pendulum": "apache-airflow",
     "jsonschema": "apache-airflow",
     "pydantic-core": "pydantic",
     "slack-sdk": "apache-airflow-providers-slack",

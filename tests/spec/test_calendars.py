@@ -215,6 +215,13 @@ def test_one_long_span_is_found_from_its_middle(calendar):
     assert iso(standing([long], SHOP, at("2026-12-10T12:00Z")).opens_at) == "2026-12-31T23:00Z"
 
 
+def test_a_far_freeze_is_seen_from_behind_another_one(calendar):
+    two = calendar("- {freeze: f, from: 2026-12-24, to: 2026-12-26}\n- {freeze: g, from: 2027-01-01, to: 2027-01-01}")
+    assert is_open(two, "2026-11-21T21:30Z")
+    assert iso(standing([two], SHOP, at("2026-12-26T23:00Z")).closes_at) == "2026-12-31T23:00Z"
+    assert not is_open(two, "2027-01-01T12:00Z")
+
+
 def test_days_are_left_out(calendar):
     weekly = calendar('- {window: w, days: wed, from: "22:00", to: "24:00", except: [2026-09-09]}')
     found = starts(weekly, "2026-09-01T00:00Z", "2026-09-20T00:00Z")

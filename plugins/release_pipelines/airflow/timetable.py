@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 
@@ -13,20 +13,27 @@ if TYPE_CHECKING:
     from airflow.timetables.base import TimeRestriction
     from pendulum import DateTime
 
-    from release_pipelines.core.calendars import Standing
-
 log = logging.getLogger(__name__)
 
 DAY = 86400.0
 MISSED_SINCE = 366 * DAY
-"""So far back missed openings are counted, in seconds."""
+"""So far back missed windows are counted, in seconds."""
+
+
+class _Window(NamedTuple):
+    """When a window begins, when it is first open, and when it ends; Unix times in seconds."""
+
+    began: float
+    start: float
+    end: float
 
 
 class MaintenanceWindowTimetable(Timetable):
-    """One run for each opening of calendars; its data interval is from the opening to the closing.
+    """One run for each window; its data interval is from when the calendars open to the window's end.
 
-    An opening that was missed is not caught up, whatever ``catchup`` says: the log tells how many. One that is still open
-    starts its run late. Airflow may create a run that it had planned although it has closed meanwhile, so the first task asks
+    Windows that touch are one, and a freeze in the middle of one makes no second run. Where calendars have nothing but freezes,
+    a run begins when a freeze ends. A window that was missed is not caught up, whatever ``catchup`` says: the log tells how many.
+    One that is still open starts its run late. Airflow may create a run that it had planned although it has closed meanwhile, so the first task asks
     again: a :class:`~release_pipelines.sensors.ReleaseWindowSensor` or a branch.
 
     :param calendars: names of calendars; all of them must be open. Only the names are kept, their contents are read each time.
@@ -71,65 +78,67 @@ class MaintenanceWindowTimetable(Timetable):
     def next_dagrun_info_v2(
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """The opening that is open now and has no run yet, else the next one."""
+        """The window that is open now and has no run yet, else the next one."""
         now = time.time()
         earliest = restriction.earliest.timestamp() if restriction.earliest else now
         last = None
         if last_dagrun_info is not None and (interval := last_dagrun_info.data_interval) is not None:
             last = interval.start.timestamp()
-            self._tell_missed(interval.end.timestamp(), now)
-        found = self._standing(max(now, earliest))
-        if found.open and (found.began_at is None or found.began_at <= (earliest - 1 if last is None else last)):
-            if found.began_at is not None and last is None and found.began_at < earliest:
-                last = found.began_at  # it began before the DAG did
-            if found.closes_at is None:
+            self._tell_missed(last, now)
+        for it in self._windows(max(now, earliest)):
+            if (it.start < earliest) if last is None else (it.began <= last):
+                continue
+            if restriction.latest is not None and it.start > restriction.latest.timestamp():
                 return None
-            found = self._standing(found.closes_at)
-        return self._run(found, last, restriction)
+            start, end = _moment(it.start), _moment(it.end)
+            return DagRunInfo(run_after=start, data_interval=DataInterval(start, end))
+        return None
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
-        """The opening in which a manual run begins, else the next one; a second where none is known."""
+        """The window in which a manual run begins, else the next one; a second where none is known."""
         at = run_after.timestamp()
-        found = self._standing(at)
-        opening = self._opening(found) or (at, at + 1)
-        return DataInterval(_moment(opening[0]), _moment(opening[1]))
+        found = next(self._windows(at), None) or _Window(at, at, at + 1)
+        return DataInterval(_moment(found.start), _moment(found.end))
 
-    def _run(self, found: Standing, last: float | None, restriction: TimeRestriction) -> DagRunInfo | None:
-        opening = self._opening(found)
-        while opening is not None and last is not None and opening[0] <= last:
-            opening = self._opening(self._standing(opening[1]))
-        if opening is None or (restriction.latest is not None and opening[0] > restriction.latest.timestamp()):
-            return None
-        start, end = _moment(opening[0]), _moment(opening[1])
-        return DagRunInfo(run_after=start, data_interval=DataInterval(start, end))
-
-    def _opening(self, found: Standing) -> tuple[float, float] | None:
-        """Start and end of an opening: of the one that is, or of the next; one without an end counts as a day."""
-        if not found.open:
-            if found.opens_at is None:
-                return None
-            found = self._standing(found.opens_at)
-        if found.began_at is None:
-            return None
-        return found.began_at, found.began_at + DAY if found.closes_at is None else found.closes_at
-
-    def _standing(self, at: float) -> Standing:
-        from release_pipelines.airflow.calendars import standing_now
-
-        return standing_now(self.calendars, self.app, self.environment, self.tags, at)
-
-    def _tell_missed(self, since: float, now: float) -> None:
+    def _windows(self, at: float) -> Iterator[_Window]:
+        """The windows that are open at an instant or open later, in order. A freeze in the middle of one makes no second one."""
         from release_pipelines.airflow.calendars import load_calendars
-        from release_pipelines.core.calendars import Asked, openings
+        from release_pipelines.core.calendars import Asked, standing, without_freezes
 
         asked = Asked(self.app, self.environment, frozenset(self.tags))
-        found = openings(load_calendars(self.calendars), asked, max(since, now - MISSED_SINCE), now)
-        if missed := [it for it in found if since <= it.start and it.end <= now]:
+        calendars = load_calendars(self.calendars)
+        unfrozen = [without_freezes(it) for it in calendars]
+        while True:
+            now = standing(calendars, asked, at)
+            if not now.open:
+                if now.opens_at is None:
+                    return
+                at = now.opens_at
+                continue
+            whole = standing(unfrozen, asked, at)
+            if whole.began_at is None or whole.closes_at is None:
+                whole = now  # open but for freezes: it opens where one of them ends
+            if whole.began_at is not None:
+                first = standing(calendars, asked, whole.began_at)
+                start = whole.began_at if first.open or first.opens_at is None else first.opens_at
+                yield _Window(whole.began_at, start, start + DAY if whole.closes_at is None else whole.closes_at)
+            if whole.closes_at is None:
+                return
+            at = whole.closes_at
+
+    def _tell_missed(self, last: float, now: float) -> None:
+        missed = []
+        for it in self._windows(max(last, now - MISSED_SINCE)):
+            if it.end > now:
+                break
+            if it.began > last:
+                missed.append(it)
+        if missed:
             log.warning(
                 "%s: %s missed since the last run, the last one from %s to %s; it is not caught up.",
                 self.summary,
                 "1 window was" if len(missed) == 1 else f"{len(missed)} windows were",
-                *(_moment(at).to_iso8601_string() for at in missed[-1][:2]),
+                *(_moment(at).to_iso8601_string() for at in missed[-1][1:]),
             )
 
 

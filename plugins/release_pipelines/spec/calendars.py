@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from release_pipelines.core.calendars.model import Calendar, Entry, Length, Recurrence
 from release_pipelines.core.calendars.rules import WORDS, days_rule, rrule
@@ -61,8 +61,12 @@ def _listed(value: Any) -> Any:
 
 
 Moment = Annotated[str, BeforeValidator(_moment)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
-Days = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_listed),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
 
 
 class EntrySpec(Value):
@@ -71,7 +75,7 @@ class EntrySpec(Value):
     window: str | None = Field(None, min_length=1, description="The window's name")
     freeze: str | None = Field(None, min_length=1, description="The freeze's name")
     reason: str | None = Field(None, description="Why, for those who are told")
-    days: Days | None = Field(None, description=WORDS)
+    days: Names | None = Field(None, description=WORDS)
     rrule: str | None = Field(None, description="A rule of RFC 5545, like FREQ=MONTHLY;BYDAY=-1FR; needs `starting`")
     starting: dt.date | None = Field(None, description="The first day that can be one of the `rrule`")
     begins: Moment | None = Field(None, alias="from", description='A time like "22:00", or a day and a time')

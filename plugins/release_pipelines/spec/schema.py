@@ -9,9 +9,15 @@ from typing import Any
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
 from release_pipelines.spec.app import AppSpec
+from release_pipelines.spec.calendars import CalendarSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 
-MODELS: dict[str, type[Value]] = {"app": AppSpec, "environment": EnvironmentSpec, "analysis": Analysis}
+MODELS: dict[str, type[Value]] = {
+    "app": AppSpec,
+    "environment": EnvironmentSpec,
+    "analysis": Analysis,
+    "calendar": CalendarSpec,
+}
 
 
 def schemas() -> dict[str, str]:
@@ -36,6 +42,8 @@ def _text(name: str) -> str:
         schema["properties"]["strategy"] = {
             "anyOf": [schema["properties"]["strategy"], {"enum": list(strategy["properties"])}]
         }
+    if name == "calendar":  # the file's name gives the name
+        schema.pop("required", None)
     if name == "environment":  # base.yaml gives the rest, the file's name gives the name
         for part in (schema, *schema["$defs"].values()):
             part.pop("required", None)

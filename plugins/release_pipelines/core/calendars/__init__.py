@@ -1,5 +1,6 @@
 """Calendars of windows and freezes: when something may be released. Pure: no files, no clock."""
 
+from release_pipelines.core.calendars.course import without_freezes as without_freezes
 from release_pipelines.core.calendars.model import Asked as Asked
 from release_pipelines.core.calendars.model import Calendar as Calendar
 from release_pipelines.core.calendars.model import Entry as Entry

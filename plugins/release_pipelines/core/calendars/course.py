@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from typing import NamedTuple
 
 from release_pipelines.core.calendars.model import Asked, Calendar, Entry, Span
@@ -34,6 +35,13 @@ def course(calendar: Calendar, asked: Asked, at: float) -> Course:
     return known
 
 
+@lru_cache(maxsize=256)
+def without_freezes(calendar: Calendar) -> Calendar:
+    """The same calendar with its windows only."""
+    windows = tuple(it for it in calendar.entries if it.kind == "window")
+    return Calendar(name=calendar.name, zone=calendar.zone, entries=windows, broken=calendar.broken)
+
+
 class Course:
     """Open and closed times of one calendar.
 
@@ -45,7 +53,7 @@ class Course:
         self._entries = [it for it in calendar.entries if it.concerns(asked)]
         self._broken = calendar.broken is not None
         self._has_windows = any(it.kind == "window" for it in self._entries)
-        self._reach = FIRST_REACH
+        self._back = self._ahead = FIRST_REACH
         self._found: list[list[Span]] = [[] for _ in self._entries]
         self._borders: list[float] = []
         self.start, self.end = at - FIRST_REACH, at + FIRST_REACH
@@ -82,11 +90,15 @@ class Course:
 
     def _further(self, before: bool, behind: bool) -> bool:
         """Look further; False where nothing more can come."""
-        if self._broken or not self._entries or self._reach >= LAST_REACH or sum(map(len, self._found)) > MOST_SPANS:
+        before, behind = before and self._back < LAST_REACH, behind and self._ahead < LAST_REACH
+        if self._broken or not self._entries or not (before or behind) or sum(map(len, self._found)) > MOST_SPANS:
             return False
-        self._reach = min(2 * self._reach, LAST_REACH)
-        self.start -= self._reach if before else 0
-        self.end += self._reach if behind else 0
+        if before:
+            self._back = min(2 * self._back, LAST_REACH)
+            self.start -= self._back
+        if behind:
+            self._ahead = min(2 * self._ahead, LAST_REACH)
+            self.end += self._ahead
         self._look()
         return True
 

@@ -103,6 +103,7 @@ class Releases:
         self.outside = outside
         self.answer: str | None = "Approve"
         self.by = "bob"
+        self.second = "carol"
         self.late = False
         self.production = outside.worlds["production"]
         self.staging = outside.worlds["staging"]
@@ -260,7 +261,7 @@ def releases(
     (config / "dev.yaml").write_text('name: dev\naddress: {host: "{app}.dev.localhost"}\n')
     (config / "staging.yaml").write_text('name: staging\naddress: {host: "{app}.staging.localhost"}\n')
     (config / "production.yaml").write_text(
-        'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test]\n'
+        'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test]\nurgent_approvers: [carol]\n'
     )
     apps = tmp_path / "apps"
     apps.mkdir()
@@ -283,11 +284,12 @@ def releases(
     made = Releases(dag, others, outside, apps, config)
 
     def answered(operator: Any, context: Any) -> Any:
+        by = made.second if operator.task_id == "urgent_approval" else made.by
         event: dict[str, Any] = {
             "chosen_options": [made.answer],
             "params_input": {},
             "responded_at": datetime.now(timezone.utc),
-            "responded_by_user": {"id": made.by, "name": made.by},
+            "responded_by_user": {"id": by, "name": by},
         }
         if made.late:
             event = {"error": "late", "error_type": "timeout"}

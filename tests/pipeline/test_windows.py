@@ -129,3 +129,25 @@ def test_a_persons_rollback_never_asks_a_calendar(releases: Releases, freeze: Fr
     back = releases.roll_back(app="shop", version="1.0.0", reason="slow", requested_by="alice")
     assert back.state == "success"
     assert releases.production.tracks["stable"].digest == GOOD
+
+
+@pytest.mark.parametrize("releases", [KEEPS + "when_closed: refuse\non_close: rollback\n"], indirect=True)
+def test_an_urgent_release_goes_through_with_a_second_approver_and_says_so(releases: Releases, freeze: Freeze) -> None:
+    releases.runs("1.0.0")
+    freeze()
+    done = releases.release("1.1.0", urgent_reason="the shop is down")
+    assert done.outcome == "released", done.sentence
+    assert (
+        'It did not keep to its calendars (shop may not be changed in production now (closed: freeze "stocktaking"'
+        in done.sentence
+    )
+    assert "because: the shop is down; approved by bob and carol." in done.sentence
+    assert moves(releases.production) == [10, 50, 100, 50, 0]
+
+
+@pytest.mark.parametrize("releases", [KEEPS], indirect=True)
+def test_an_urgent_release_in_an_open_window_needs_no_second_approver(releases: Releases, freeze: Freeze) -> None:
+    releases.runs("1.0.0")
+    releases.second = "nobody"
+    done = releases.release("1.1.0", urgent_reason="the shop is down")
+    assert done.sentence == "Released 1.1.0: it serves all traffic in production and held."

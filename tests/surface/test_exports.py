@@ -38,6 +38,7 @@ NOT_PUBLIC = {
     "RefusedTrigger",
     "PreflightGateOperator",
     "PreflightOperator",
+    "UrgentApprovalOperator",
     "WaitForWindowOperator",  # others wait with ReleaseWindowSensor
     "WindowTrigger",
     "RecordArtifactOperator",

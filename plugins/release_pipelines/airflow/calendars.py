@@ -9,9 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from release_pipelines.core.calendars import Asked, Calendar, Standing, standing
-from release_pipelines.spec.calendars import load_calendar
+from release_pipelines.spec.calendars import read_calendar
 from release_pipelines.spec.folders import calendars_folder
-from release_pipelines.spec.loader import SpecError
 
 
 def load_calendars(names: Sequence[str]) -> list[Calendar]:
@@ -37,10 +36,7 @@ def _current(path: Path) -> Calendar:
 @lru_cache(maxsize=256)
 def _read(path: Path, *_version: int) -> Calendar:
     """One file, once for each of its versions: what was worked out about it is kept with it."""
-    try:
-        return load_calendar(path)
-    except SpecError as error:
-        return Calendar(name=path.stem, broken=str(error))
+    return read_calendar(path)
 
 
 def standing_now(

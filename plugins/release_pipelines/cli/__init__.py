@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, last_environment, login
 from release_pipelines.cli.terminal import (
     AsJson,
@@ -23,6 +24,7 @@ from release_pipelines.cli.terminal import (
     releases_at,
     times,
 )
+from release_pipelines.cli.validate import validate
 from release_pipelines.cli.watch_host import add_watch_host
 from release_pipelines.core.model.release_id import is_rollback
 
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from release_pipelines.core.model.command import Command
     from release_pipelines.core.model.progress import Progress
     from release_pipelines.core.model.records import Release, ReleaseDetail, Stability
-    from release_pipelines.spec.loader import SpecError
 
 Which = Annotated[
     str,
@@ -193,54 +194,8 @@ def lift(
         print(f"{name} {version} in {where}: {good}.".replace("..", "."))
 
 
-@app.command()
-def validate(
-    path: Annotated[
-        Path | None,
-        typer.Argument(help="An app file, an environment's file, or a folder of either; default: all of the project."),
-    ] = None,
-) -> None:
-    """Check app files, what they name, and environments; every mistake is one sentence."""
-    from release_pipelines.spec.folders import apps_folder, config_folder
-    from release_pipelines.spec.loader import SpecError
-    from release_pipelines.spec.release import analyses_of, app_errors, app_files, load_release
-
-    apps = (path or apps_folder(Path.cwd())).absolute()
-    if not apps.exists():
-        fail(
-            f"{apps} does not exist: the folder of the app files, or one of them, is expected; RELEASE_PIPELINES_APPS names it."
-        )
-    config = config_folder(apps.parent.parent if apps.is_dir() else apps.parent.parent.parent).absolute()
-    errors: list[SpecError] = []
-    if config in (apps, apps.parent):
-        files, what = [apps] if apps.is_file() else app_files(apps), "environment file"
-        errors = _environment_errors(files)
-    elif apps.is_dir():
-        files, what = app_files(apps), "app file"
-        if not files:
-            fail(f"{apps} has no app files: files called <name>.yaml are expected.")
-        errors = [*app_errors(apps, config), *_environment_errors(app_files(config) if config.is_dir() else [])]
-    else:
-        files, what = [apps], "app file"
-        try:
-            load_release(apps, config, analyses_of(apps.parent))
-        except SpecError as error:
-            errors = [error, *error.also]
-    if errors:
-        fail("\n".join(dict.fromkeys(str(error) for error in errors)))
-    print(f"{len(files)} {what}{'s' if len(files) != 1 else ''}, no mistakes.")
-
-
-def _environment_errors(files: list[Path]) -> list[SpecError]:
-    from release_pipelines.spec.loader import SpecError, load_environment
-
-    errors = []
-    for file in (it for it in files if it.stem != "base"):
-        try:
-            load_environment(file.stem, file.parent)
-        except SpecError as error:
-            errors += [error, *error.also]
-    return errors
+app.command()(validate)
+app.command()(calendar)
 
 
 @app.command()

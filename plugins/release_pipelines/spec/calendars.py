@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -205,10 +206,18 @@ def load_calendar(path: Path) -> Calendar:
     return spec.calendar()
 
 
-def calendar_errors(folder: Path) -> list[SpecError]:
-    """Everything that is wrong in the calendars of a folder."""
+def read_calendar(path: Path) -> Calendar:
+    """One calendar's file; where it cannot be read, a calendar that says why and is closed."""
+    try:
+        return load_calendar(path)
+    except SpecError as error:
+        return Calendar(name=path.stem, broken=str(error))
+
+
+def calendar_errors(files: Sequence[Path]) -> list[SpecError]:
+    """Everything that is wrong in calendars."""
     errors: list[SpecError] = []
-    for path in calendar_files(folder):
+    for path in files:
         try:
             load_calendar(path)
         except SpecError as error:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from release_pipelines.core.model.window import OnClose, WindowRule
 
 if TYPE_CHECKING:
+    from release_pipelines.spec.feature import Scene
     from release_pipelines.spec.release import ReleaseSpec
+
+URGENT = "urgent_approval"
+"""Id and role of the task in which a second person lets an urgent release through closed calendars."""
+WINDOW = "window"
+"""Id and role of the task that waits for a window."""
 
 
 def window_rule(spec: ReleaseSpec, environment: str) -> WindowRule | None:
@@ -28,3 +34,17 @@ def window_rule(spec: ReleaseSpec, environment: str) -> WindowRule | None:
         latest_start=app.part("latest_start", float),
         on_close=app.part("on_close", OnClose) or OnClose(),
     )
+
+
+def overridable(spec: ReleaseSpec) -> WindowRule | None:
+    """The last environment's rule, where an urgent release may override it."""
+    return window_rule(spec, spec.production.name) if spec.production.part("urgent_approvers", list) else None
+
+
+def overridden(scene: Scene) -> str | None:
+    """Template of why a release does not keep to its calendars in the last environment; None where it always does."""
+    from release_pipelines.core.templates import field
+    from release_pipelines.spec.feature import Slot
+
+    known = WINDOW in scene.ids.get(Slot.AFTER_APPROVAL, [])
+    return field(WINDOW, "overridden") if known and overridable(scene.spec) else None

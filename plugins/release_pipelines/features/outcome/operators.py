@@ -26,7 +26,7 @@ from release_pipelines.spec.frozen import thaw
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import stages
 from release_pipelines.spec.target import target
-from release_pipelines.spec.windows import window_rule
+from release_pipelines.spec.windows import URGENT, WINDOW, window_rule
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -170,7 +170,7 @@ class RecordOutcomeOperator(ReleaseOperator):
             states={role: states[task_id] for role, task_id in self.roles.items()},
             no_op=bool(preflight.get("no_op")),
             stopped_at=params.get("stop_at") if params.get("stop_at") not in (None, "", self.production) else None,
-            approval=self._expired(context) or self._pull(context, self.roles["approval"], "decision"),
+            approval=self._decision(context),
             failed_task=failed,
             reason=reason,
             judgement=(own or {}).get("judgement"),
@@ -189,17 +189,22 @@ class RecordOutcomeOperator(ReleaseOperator):
             ran_over=self._ran_over(context) if promoted else None,
         )
 
-    def _expired(self, context: Context) -> str | None:
-        """Whether the approval did not hold any more when the release's window opened."""
-        window = self.roles.get("window")
-        return self._pull(context, window, "decision") if window else None
+    def _decision(self, context: Context) -> str | None:
+        """What became of the approval: a second person may have said no, and it may have expired before the release's window opened."""
+        for role in (WINDOW, URGENT, "approval"):
+            task = self.roles.get(role)
+            if task and (decision := self._pull(context, task, "decision")):
+                return str(decision)
+        return None
 
     def _ran_over(self, context: Context) -> str | None:
-        """How far the release ran over its window, in a sentence."""
-        window, rule = self.roles.get("window"), window_rule(self.spec, self.production)
+        """How far the release ran over its window, or that it overrode it, in a sentence."""
+        window, rule = self.roles.get(WINDOW), window_rule(self.spec, self.production)
         said = self._pull(context, window) if window else None
-        if rule is None or not isinstance(said, dict) or said.get("overridden"):
+        if rule is None or not isinstance(said, dict):
             return None
+        if said.get("overridden"):
+            return str(said["overridden"])
         with noted("Nobody could tell whether the release ran over its window"):
             return ran_over(rule, said["began_at"], time.time())
         return None

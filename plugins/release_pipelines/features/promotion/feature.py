@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot
 from release_pipelines.spec.stages import promotion_of
-from release_pipelines.spec.windows import window_rule
+from release_pipelines.spec.windows import overridden, window_rule
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -34,6 +34,7 @@ def _promote(task_id: str, scene: Scene) -> Any:
         analysis=scene.spec.analysis,
         on_drift=how.on_drift,
         window=window_rule(scene.spec, scene.environment or ""),
+        overridden=overridden(scene),
         **scene.work,
     )
 

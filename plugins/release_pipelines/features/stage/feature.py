@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot
 from release_pipelines.spec.stages import stages
-from release_pipelines.spec.windows import window_rule
+from release_pipelines.spec.windows import overridden, window_rule
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -34,6 +34,7 @@ def _stage(stage: Stage, task_id: str, scene: Scene) -> Any:
         stage=stage,
         environment=scene.spec.environment(scene.environment or ""),
         window=window_rule(scene.spec, scene.environment or ""),
+        overridden=overridden(scene),
         **scene.work,
     )
 

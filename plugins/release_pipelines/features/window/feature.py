@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.units import Duration
 from release_pipelines.core.model.window import OnClose, WhenClosed, WindowRule
+from release_pipelines.core.templates import field
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Problem, Scene, Slot
 from release_pipelines.spec.stages import stages
-from release_pipelines.spec.windows import window_rule
+from release_pipelines.spec.windows import URGENT, WINDOW, overridable, window_rule
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -49,7 +50,7 @@ class WindowFeature(Feature):
             from release_pipelines.airflow.windows import obstacle_now
 
             if why := obstacle_now(rule):
-                yield Problem(why)
+                yield Problem(why, urgent=environment is spec.production and overridable(spec) is not None)
 
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
         rule = window_rule(spec, spec.production.name)
@@ -70,7 +71,7 @@ class WindowFeature(Feature):
         last = environment == spec.production.name
         slot = Slot.AFTER_APPROVAL if last else Slot.BEFORE_ENVIRONMENT
         group = "" if last else None
-        yield FeatureTask("window", slot, partial(_window, rule), group=group, role="window" if last else None)
+        yield FeatureTask(WINDOW, slot, partial(_window, rule), group=group, role=WINDOW if last else None)
 
 
 def _window(rule: WindowRule, task_id: str, scene: Scene) -> Any:
@@ -84,7 +85,8 @@ def _window(rule: WindowRule, task_id: str, scene: Scene) -> Any:
         artifact=scene.artifact,
         preflight=scene.preflight,
         approval_holds=scene.spec.app.approval.valid_for if scene.last else None,
-        approvers=scene.spec.production.approvers,
+        approvers=[*scene.spec.production.approvers, *(scene.spec.production.part("urgent_approvers", list) or [])],
+        overridden=field(URGENT, "overridden") if scene.last and overridable(scene.spec) else None,
         **scene.queue,
     )
 

@@ -10,7 +10,15 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.notes import note_now
-from release_pipelines.airflow.operator import RUN, ReleaseOperator, abort_watch, as_value, checked_event, explained
+from release_pipelines.airflow.operator import (
+    RUN,
+    ReleaseOperator,
+    abort_watch,
+    as_value,
+    checked_event,
+    explained,
+    is_blank,
+)
 from release_pipelines.airflow.windows import goes_on, may_begin, moment, standing_at, too_late
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -39,14 +47,15 @@ class WaitForWindowOperator(ReleaseOperator):
     :param release: the release's id.
     :param approval_holds: seconds that the approval holds; None: there is none.
     :param approvers: who could approve: names, or a :class:`~release_pipelines.core.model.person.Person` with several of them.
-    :return: ``{"sentence", "began_at"}``: why it may begin, and since when it does.
+    :param overridden: why an urgent release does not keep to its calendars; empty: it does.
+    :return: ``{"sentence", "began_at", "overridden"}``: why it may begin, since when it does, and ``overridden``.
 
-    Templated: ``artifact``, ``preflight``, ``release``.
+    Templated: ``artifact``, ``preflight``, ``release``, ``overridden``.
     XCom: return value; ``decision`` (``expired``) when the approval does not hold any more; ``aborted`` when a person ends the
     release; ``reason`` when it fails.
     """
 
-    template_fields = ("artifact", "preflight", "release")
+    template_fields = ("artifact", "preflight", "release", "overridden")
 
     def __init__(
         self,
@@ -58,6 +67,7 @@ class WaitForWindowOperator(ReleaseOperator):
         release: str = RUN,
         approval_holds: float | None = None,
         approvers: Sequence[str | Person] = (),
+        overridden: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,6 +78,7 @@ class WaitForWindowOperator(ReleaseOperator):
         self.release = release
         self.approval_holds = approval_holds
         self.approvers = approvers
+        self.overridden = overridden
 
     def work(self, context: Context) -> Any:
         rule, now = as_value(WindowRule, self.rule, "rule"), time.time()
@@ -79,16 +90,17 @@ class WaitForWindowOperator(ReleaseOperator):
             self._expire(
                 context, f"its approval held until {moment(expires_at, rule.time_zone)}, and no window opened by then"
             )
-        standing = standing_at(rule, now)
-        if not may_begin(rule, standing, now):
+        standing, overridden = standing_at(rule, now), None if is_blank(self.overridden) else str(self.overridden)
+        if not overridden and not may_begin(rule, standing, now):
             return self._closed(rule, standing, expires_at)
         if approval is not None:
             artifact, target = as_value(Artifact, self.artifact, "artifact"), as_value(Target, self.target, "target")
             if changed := changed_since(approval, artifact, target, self.preflight, self.approvers, history):
                 self._expire(context, changed)
-        self.log.info("%s.", standing.sentence)
-        record(HistoryHook().history, "record_event", self.release, "window", f"It may begin: {standing.sentence}.")
-        return {"sentence": standing.sentence, "began_at": now}
+        sentence = overridden or f"It may begin: {standing.sentence}"
+        self.log.info("%s.", sentence)
+        record(HistoryHook().history, "record_event", self.release, "window", f"{sentence}.")
+        return {"sentence": sentence, "began_at": now, "overridden": overridden}
 
     def _closed(self, rule: WindowRule, standing: Standing, expires_at: float | None) -> Any:
         words = goes_on(rule, standing)

@@ -1,0 +1,116 @@
+"""``release calendar``: windows, freezes, and when something may be released next."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from release_pipelines.cli.terminal import AsJson, fail, iso, print_json, print_table
+
+if TYPE_CHECKING:
+    from release_pipelines.core.calendars import Asked, Calendar, Entry, Span
+
+NEXT = 5
+"""So many openings are shown."""
+AHEAD = 92 * 86400.0
+"""So far behind the next one they are looked for, in seconds."""
+
+
+def calendar(
+    app: Annotated[str, typer.Argument(metavar="[APP]", help="Default: one that no entry names.")] = "",
+    environment: Annotated[str, typer.Argument(metavar="[ENVIRONMENT]", help="Default: one that no entry names.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether the calendars of this project are open, their windows and freezes, and when they open next."""
+    from release_pipelines.core.calendars import Asked, remarks
+    from release_pipelines.core.calendars.zones import rules_version
+    from release_pipelines.spec.calendars import calendar_files, read_calendar
+    from release_pipelines.spec.folders import calendars_folder
+
+    folder = calendars_folder(Path.cwd()).absolute()
+    files = calendar_files(folder)
+    if not files:
+        fail(f"{folder} has no calendars: files called <name>.yaml are expected; RELEASE_PIPELINES_CALENDARS names it.")
+    at, asked = time.time(), Asked(app, environment)
+    calendars = [read_calendar(it) for it in files]
+    told = list(dict.fromkeys(sentence for it in calendars for sentence in remarks(it, at)))
+    if as_json:
+        facts = [_facts(it, asked, at) for it in calendars]
+        print_json({"zone_rules": rules_version(), "calendars": facts, "remarks": told})
+        return
+    for it in calendars:
+        _print(it, asked, at)
+    for sentence in told:
+        print(f"{sentence}.")
+    print(f"Time zones by tzdata {rules_version()}.")
+
+
+def _facts(calendar: Calendar, asked: Asked, at: float) -> dict[str, Any]:
+    from release_pipelines.core.calendars import standing
+
+    now = standing([calendar], asked, at)
+    return {
+        "name": calendar.name,
+        "time_zone": calendar.zone,
+        "open": now.open,
+        "sentence": now.sentence,
+        "opens_at": iso(now.opens_at),
+        "closes_at": iso(now.closes_at),
+        "openings": [{"opens_at": _iso(it.start), "closes_at": _iso(it.end)} for it in _openings(calendar, asked, at)],
+        "entries": [
+            {
+                "kind": it.kind,
+                "name": it.name,
+                "reason": it.reason,
+                "time_zone": it.zone,
+                "apps": it.apps,
+                "environments": it.environments,
+                "tags": it.tags,
+                "concerns": it.concerns(asked),
+                "next": [{"begins_at": iso(span.start), "ends_at": iso(span.end)} for span in _next(it, at)],
+            }
+            for it in calendar.entries
+        ],
+    }
+
+
+def _print(calendar: Calendar, asked: Asked, at: float) -> None:
+    from release_pipelines.core.calendars import standing
+    from release_pipelines.core.calendars.zones import shown, zone
+
+    def words(moment: float) -> str:
+        return shown(moment, zone(calendar.zone)) if abs(moment) < float("inf") else ""
+
+    print(f"{calendar.name} is {standing([calendar], asked, at).sentence}")
+    rows = []
+    for entry in (it for it in calendar.entries if it.concerns(asked)):
+        begins, ends = (words(it) for it in next(iter(_next(entry, at)), (float("inf"),) * 2))
+        rows.append([entry.kind, entry.name, begins, ends, entry.reason or ""])
+    rows += [["opening", "", words(it.start), words(it.end), ""] for it in _openings(calendar, asked, at)]
+    if rows:
+        print_table(("what", "name", "from", "to", "why"), rows)
+    print()
+
+
+def _next(entry: Entry, at: float) -> list[Span]:
+    """The first occurrence that is not over; none where none is known within some years."""
+    from release_pipelines.core.calendars.spans import spans
+
+    for days in (40, 400, 4000, 15000):
+        if found := spans(entry, at, at + days * 86400):
+            return found[:1]
+    return []
+
+
+def _openings(calendar: Calendar, asked: Asked, at: float) -> list[Any]:
+    from release_pipelines.core.calendars import openings, standing
+
+    begin = standing([calendar], asked, at).opens_at or at
+    return openings([calendar], asked, begin, begin + AHEAD)[:NEXT]
+
+
+def _iso(moment: float) -> str | None:
+    return iso(moment) if abs(moment) < float("inf") else None

@@ -1,0 +1,77 @@
+"""`release calendar`, and calendars in `release validate`."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from release_pipelines.cli import app
+
+run = CliRunner().invoke
+NOW = datetime(2026, 11, 27, 9, 0, tzinfo=timezone.utc).timestamp()
+WEEK = """
+time_zone: Europe/Berlin
+entries:
+- {window: friday, days: fri, from: "09:00", to: "14:00", apps: shop}
+- {window: gap, days: sun, from: "02:15", to: "02:45", apps: cart}
+- {freeze: lunch, reason: hungry, days: daily, from: "13:02", for: 1h}
+- {freeze: old, from: 2020-01-01, to: 2020-01-02}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    monkeypatch.setenv("RELEASE_PIPELINES_CALENDARS", str(tmp_path))
+    monkeypatch.setattr("time.time", lambda: NOW)
+    (tmp_path / "eu.yaml").write_text(WEEK)
+    return tmp_path
+
+
+def test_programs_get_the_standing_the_openings_and_the_version_of_the_rules(folder):
+    found = json.loads(run(app, ["calendar", "shop", "production", "--json"]).stdout)
+    assert found["zone_rules"].startswith("20")
+    (eu,) = found["calendars"]
+    assert (eu["open"], eu["opens_at"], eu["closes_at"]) == (True, None, "2026-11-27T12:02:00.000+00:00")
+    assert [it["opens_at"][:16] for it in eu["openings"]][:2] == ["2026-11-27T08:00", "2026-12-04T08:00"]
+    assert [it["concerns"] for it in eu["entries"]] == [True, False, True, True]
+    assert eu["entries"][2]["next"] == [
+        {"begins_at": "2026-11-27T12:02:00.000+00:00", "ends_at": "2026-11-27T13:02:00.000+00:00"}
+    ]
+
+
+def test_people_read_it_in_sentences_also_what_does_not_happen(folder):
+    said = run(app, ["calendar", "shop"]).stdout
+    assert 'eu is open: "friday" of calendar eu until Fri 27 Nov 2026 13:02 CET, when freeze "lunch" (hungry)' in said
+    assert 'eu: "gap" does not happen on Sun 28 Mar 2027 02:15: clocks leave it out.' in said
+    assert 'eu: freeze "old" is over and does not come again.' in said
+    assert "gap" not in said.split("\n\n")[0]
+
+
+def test_one_that_cannot_be_read_is_closed_and_said_beside_the_others(folder):
+    (folder / "us.yaml").write_text("entries: [{window: w, days: moon}]")
+    said = run(app, ["calendar"])
+    assert said.exit_code == 0
+    assert "us is closed: calendar us counts as closed: us.yaml" in said.stdout
+
+
+def test_no_calendar_at_all_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("RELEASE_PIPELINES_CALENDARS", str(tmp_path))
+    failed = run(app, ["calendar"])
+    assert failed.exit_code == 1
+    assert "has no calendars" in failed.stderr
+
+
+def test_calendars_are_checked_with_the_project_and_alone(folder, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert run(app, ["validate"]).exit_code == 0
+    assert run(app, ["validate", str(folder)]).stdout == "1 calendar, no mistakes.\n"
+    (folder / "us.yaml").write_text('time_zone: Berlin\nentries: [{window: w, days: mon, from: 22:00, to: "23:00"}]')
+    for path in ([], [str(folder)], [str(folder / "us.yaml")]):
+        failed = run(app, ["validate", *path])
+        assert failed.exit_code == 1
+        assert "did you mean `Europe/Berlin`?" in failed.stderr
+        assert "1320" in failed.stderr

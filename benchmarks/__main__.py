@@ -21,6 +21,7 @@ PARTS = {
     "release": "a busy app's release with holds that may end early",
     "triggerer": "many canaries in one triggerer",
     "cli": "what a command in a terminal costs",
+    "calendars": "what a question to calendars costs",
 }
 
 

@@ -151,3 +151,31 @@ def test_an_urgent_release_in_an_open_window_needs_no_second_approver(releases: 
     releases.second = "nobody"
     done = releases.release("1.1.0", urgent_reason="the shop is down")
     assert done.sentence == "Released 1.1.0: it serves all traffic in production and held."
+
+
+@pytest.mark.parametrize("releases", [KEEPS + "when_closed: refuse\n"], indirect=True)
+def test_a_release_may_be_planned_for_after_a_freeze_and_only_one_for_a_window(
+    releases: Releases, freeze: Freeze
+) -> None:
+    releases.runs("1.0.0")
+    freeze(until=timedelta(days=-1, hours=-1))
+    history = HistoryHook().history()
+    other = "release_shop/planned#0"
+    history.begin(other, "shop", "release_shop", "planned", "1.2.0", "alice")
+    soon = (datetime.now(timezone.utc) + timedelta(days=3)).strftime("%Y-%m-%d %H:%M UTC")
+    history.record_event(other, "planned", "Planned.", "production", {"start_at": soon})
+    done = releases.release("1.1.0", start_at=soon)
+    assert done.outcome == "failed"
+    assert "1.2.0 of shop is planned for the same window" in done.sentence
+    history.finish(other, "aborted", "Aborted.")
+
+
+@pytest.mark.parametrize("releases", [KEEPS], indirect=True)
+def test_a_planned_release_begins_at_its_moment(releases: Releases, freeze: Freeze) -> None:
+    releases.runs("1.0.0")
+    moment = datetime.now(timezone.utc) + timedelta(seconds=12)
+    began: list[float] = []
+    releases.when(lambda world: bool(world.writes), lambda: began.append(time.time()))
+    done = releases.release("1.1.0", start_at=moment.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    assert done.outcome == "released", done.sentence
+    assert began[0] >= int(moment.timestamp())

@@ -99,6 +99,41 @@ def ran_over(rule: WindowRule, began: float, ended: float) -> str | None:
     return f"It ran {lasting(round(ended - closed[-1]))} over its window, which closed {moment(closed[-1], rule.time_zone)}"
 
 
+def obstacle_to_plan(rule: WindowRule, text: str) -> str | None:
+    """Why a release cannot be planned for a wall time, in a sentence; None: it can. Judged by that moment, not by now."""
+    import time
+
+    from release_pipelines.core.calendars.moments import moment_of
+
+    try:
+        planned = moment_of(text, rule.time_zone)
+    except ValueError as error:
+        return f"It cannot be planned: {error}."
+    if planned.at < time.time():
+        return f"It cannot be planned for {planned.words}: that has passed."
+    standing = standing_at(rule, planned.at)
+    if may_begin(rule, standing, planned.at):
+        return None
+    opens_at = next_opening(rule, standing)
+    possible = f" The next possible moment is {moment(opens_at, rule.time_zone)}." if opens_at is not None else ""
+    return f"{too_late(rule, standing).replace(' now ', f' on {planned.words} ', 1)}{possible}"
+
+
+def planned_at(rule: WindowRule, text: str | None) -> float:
+    """The instant of a planned wall time, by the zone's rules of now, as Unix time in seconds; 0 where nothing is planned."""
+    from release_pipelines.core.calendars.moments import moment_of
+
+    return moment_of(text, rule.time_zone).at if text else 0.0
+
+
+def same_window(rule: WindowRule, one: float, other: float) -> bool:
+    """Whether two instants, as Unix times in seconds, are in one window."""
+    standing = standing_at(rule, one)
+    began = standing.began_at if standing.began_at is not None else float("-inf")
+    closes = standing.closes_at if standing.closes_at is not None else float("inf")
+    return standing.open and began <= other < closes
+
+
 def obstacle_now(rule: WindowRule) -> str | None:
     """Why a release may not begin now, in a sentence; None: it may."""
     import time

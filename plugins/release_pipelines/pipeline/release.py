@@ -27,6 +27,7 @@ from release_pipelines.spec.feature import Scene, Slot
 from release_pipelines.spec.frozen import dag_id
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import plan_in_words
+from release_pipelines.spec.windows import window_rule
 
 log = logging.getLogger(__name__)
 
@@ -366,6 +367,15 @@ def _form(spec: ReleaseSpec, names: list[str]) -> dict[str, Param]:
             "Reason for an urgent release",
             "Lets a release begin although stable is not healthy. Kept in the history.",
             section="Urgent",
+        ),
+        **(
+            {
+                "start_at": optional(
+                    "Begin at", "Like 2026-11-28 22:30 Europe/Berlin. Empty: as soon as its calendars are open."
+                )
+            }
+            if window_rule(spec, names[-1])
+            else {}
         ),
         "requested_by": requested_by(),
     }

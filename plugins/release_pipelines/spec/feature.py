@@ -212,6 +212,8 @@ class Problem(NamedTuple):
     sentence: str
     urgent: bool = False
     """Whether an urgent release goes on all the same."""
+    passing: bool = False
+    """Whether it stands in the way only of what begins now, and not of what is planned for later."""
 
 
 @dataclass

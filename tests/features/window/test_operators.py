@@ -17,6 +17,7 @@ from release_pipelines.airflow import windows
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.registry import RegistryHook
+from release_pipelines.core.calendars import moments
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.window import OnClose, WindowRule
 from release_pipelines.features.window import changed
@@ -345,3 +346,50 @@ def test_a_release_that_ran_over_its_window_says_how_far(
     write: Write, began: str, ended: str, over: str | None
 ) -> None:
     assert windows.ran_over(rule(), at(began), at(ended)) == over
+
+
+def test_a_planned_release_waits_for_its_moment_in_an_open_window(write: Write, clock: Clock, asleep: Asleep) -> None:
+    begin()
+    clock.now = at("2026-11-28T21:10Z")
+    trigger = deferred(waiting(start_at="2026-11-28 22:30 Europe/Berlin"))
+    assert trigger.serialize()[1]["start_at"] == "2026-11-28 22:30 Europe/Berlin"
+
+    async def run() -> list[Any]:
+        return [it async for it in trigger.run()]
+
+    assert asyncio.run(run())[0].payload["open"]
+    assert clock.now == pytest.approx(at("2026-11-28T21:30Z"), abs=1)
+
+
+def test_a_freeze_put_in_over_a_planned_moment_moves_the_release(write: Write, clock: Clock, asleep: Asleep) -> None:
+    begin()
+    clock.now = at("2026-11-28T21:30Z")
+    write(SATURDAYS, "{freeze: stocktaking, from: 2026-11-28, to: 2026-11-29}")
+    deferred(waiting(start_at="2026-11-28 22:30"))
+    [told] = [it for it in HistoryHook().history().release(RELEASE).events if it.kind == "window"]
+    assert told.sentence.startswith("Waits for its window until Sat 2026-12-05 22:00 CET")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("2026-11-28 22:30 Europe/Berlin", None),
+        ("2026-11-28 22:30", None),
+        ("2026-11-28T21:30 UTC", None),
+        ("2026-11-27 13:00 Europe/Berlin", "The next possible moment is Sat 2026-11-28 22:00 CET."),
+        ("2026-11-21 22:30 Europe/Berlin", "that has passed."),
+        ("2027-03-28 02:30 Europe/Berlin", "does not exist in Europe/Berlin: clocks go forward then."),
+        ("tomorrow", "a moment like `2026-11-28 22:30 Europe/Berlin` is expected, found `tomorrow`."),
+    ],
+)
+def test_a_plan_is_judged_by_its_own_moment(write: Write, clock: Clock, text: str, why: str | None) -> None:
+    said = windows.obstacle_to_plan(rule(), text)
+    assert said is None if why is None else (said or "").endswith(why), said
+
+
+def test_of_a_time_that_clocks_show_twice_the_first_is_meant() -> None:
+    found = moments.moment_of("2026-10-25 02:30 Europe/Berlin", "UTC")
+    assert (found.at, found.words) == (
+        at("2026-10-25T00:30Z"),
+        "Sun 2026-10-25 02:30 +0200 (Europe/Berlin), the first of two",
+    )

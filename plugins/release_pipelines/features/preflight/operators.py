@@ -38,10 +38,12 @@ from release_pipelines.spec.frozen import freeze, last_valid, others_running
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import metrics_of, splits_of, stages
 from release_pipelines.spec.target import target as target_of
+from release_pipelines.spec.windows import window_rule
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from release_pipelines.adapters.history import History
     from release_pipelines.core.ports.metrics import Lack
     from release_pipelines.core.ports.platform import Platform
 
@@ -49,7 +51,7 @@ LOOK_SECONDS = 30.0
 """Pause between two looks whether a release with an older specification has ended, in seconds."""
 VERSION_LIMIT = 200
 """Maximum length of a version that the history keeps of a release that is refused, in characters."""
-PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
+PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by", "start_at"}
 
 
 class PreflightOperator(ReleaseOperator):
@@ -102,7 +104,9 @@ class PreflightOperator(ReleaseOperator):
         end_deleted(context, history, app, self.spec.production.name, release)
         self._wait_for_older_specification(release)
         freeze(release, self.spec)
-        self._ask_features(urgent)
+        start_at = str(given.get("start_at") or "").strip()
+        self._plan(history, release, start_at)
+        self._ask_features(urgent, planned=bool(start_at))
         known: Artifact | None = history.artifact_of(app, version)
         if known is None:
             self._refuse(
@@ -158,6 +162,7 @@ class PreflightOperator(ReleaseOperator):
             "started_by": who.started_by,
             "notes": given.get("notes") or "",
             "urgent_reason": urgent,
+            "start_at": start_at,
             "way_back": way_back,
             "uses": ". ".join([uses, *remarks]),
         }
@@ -240,11 +245,39 @@ class PreflightOperator(ReleaseOperator):
                 found += feature.remarks(self.spec)
         return found
 
-    def _ask_features(self, urgent: str) -> None:
+    def _plan(self, history: History, release: str, start_at: str) -> None:
+        """Refuse a moment in which the release may not begin, or whose window another release of the app is planned for."""
+        from release_pipelines.airflow.windows import obstacle_to_plan, planned_at, same_window
+
+        if not start_at:
+            return
+        app, production = self.spec.app.name, self.spec.production.name
+        rule = window_rule(self.spec, production)
+        if rule is None:
+            raise AirflowFailException(
+                f"`start_at` is for apps with `calendars`: {app} names none, nor does {production}."
+            )
+        if why := obstacle_to_plan(rule, start_at):
+            raise AirflowFailException(why)
+        at = planned_at(rule, start_at)
+        for other in history.running(app, production):
+            for event in history.release(other.id).events if other.id != release else []:
+                if (
+                    event.kind == "planned"
+                    and event.data
+                    and same_window(rule, at, planned_at(rule, event.data["start_at"]))
+                ):
+                    raise AirflowFailException(
+                        f"{other.version} of {app} is planned for the same window ({other.id}): abort that release first."
+                    )
+        history.record_event(release, "planned", f"Planned for {start_at}.", production, {"start_at": start_at})
+
+    def _ask_features(self, urgent: str, *, planned: bool = False) -> None:
         """What stands in the way of a release as features see it; what is installed and cannot be loaded is said."""
         for _, sentence in FEATURES.broken():
             self.log.warning("%s Going on without it.", sentence)
-        self._refuse((it for _, feature in FEATURES.usable() for it in feature.preflight(self.spec)), urgent)
+        found = (it for _, feature in FEATURES.usable() for it in feature.preflight(self.spec))
+        self._refuse((it for it in found if not (planned and it.passing)), urgent)
 
     def _refuse(self, problems: Iterable[Problem], urgent: str) -> None:
         for problem in problems:

@@ -50,7 +50,11 @@ class WindowFeature(Feature):
             from release_pipelines.airflow.windows import obstacle_now
 
             if why := obstacle_now(rule):
-                yield Problem(why, urgent=environment is spec.production and overridable(spec) is not None)
+                yield Problem(
+                    why,
+                    urgent=environment is spec.production and overridable(spec) is not None,
+                    passing=environment is spec.production,
+                )
 
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
         rule = window_rule(spec, spec.production.name)
@@ -84,6 +88,7 @@ def _window(rule: WindowRule, task_id: str, scene: Scene) -> Any:
         target=scene.target,
         artifact=scene.artifact,
         preflight=scene.preflight,
+        start_at=field(scene.roles["preflight"], "start_at") if scene.last else None,
         approval_holds=scene.spec.app.approval.valid_for if scene.last else None,
         approvers=[*scene.spec.production.approvers, *(scene.spec.production.part("urgent_approvers", list) or [])],
         overridden=field(URGENT, "overridden") if scene.last and overridable(scene.spec) else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -19,7 +19,7 @@ from release_pipelines.airflow.operator import (
     explained,
     is_blank,
 )
-from release_pipelines.airflow.windows import goes_on, may_begin, moment, standing_at, too_late
+from release_pipelines.airflow.windows import goes_on, may_begin, moment, planned_at, standing_at, too_late
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.target import Target
@@ -47,15 +47,16 @@ class WaitForWindowOperator(ReleaseOperator):
     :param release: the release's id.
     :param approval_holds: seconds that the approval holds; None: there is none.
     :param approvers: who could approve: names, or a :class:`~release_pipelines.core.model.person.Person` with several of them.
+    :param start_at: the wall time, with its zone, that the release is planned for; empty: it begins in the first window.
     :param overridden: why an urgent release does not keep to its calendars; empty: it does.
     :return: ``{"sentence", "began_at", "overridden"}``: why it may begin, since when it does, and ``overridden``.
 
-    Templated: ``artifact``, ``preflight``, ``release``, ``overridden``.
+    Templated: ``artifact``, ``preflight``, ``release``, ``overridden``, ``start_at``.
     XCom: return value; ``decision`` (``expired``) when the approval does not hold any more; ``aborted`` when a person ends the
     release; ``reason`` when it fails.
     """
 
-    template_fields = ("artifact", "preflight", "release", "overridden")
+    template_fields = ("artifact", "preflight", "release", "overridden", "start_at")
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class WaitForWindowOperator(ReleaseOperator):
         approval_holds: float | None = None,
         approvers: Sequence[str | Person] = (),
         overridden: Any = None,
+        start_at: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,6 +81,7 @@ class WaitForWindowOperator(ReleaseOperator):
         self.approval_holds = approval_holds
         self.approvers = approvers
         self.overridden = overridden
+        self.start_at = start_at
 
     def work(self, context: Context) -> Any:
         rule, now = as_value(WindowRule, self.rule, "rule"), time.time()
@@ -91,6 +94,10 @@ class WaitForWindowOperator(ReleaseOperator):
                 context, f"its approval held until {moment(expires_at, rule.time_zone)}, and no window opened by then"
             )
         standing, overridden = standing_at(rule, now), None if is_blank(self.overridden) else str(self.overridden)
+        planned_for = planned_at(rule, self.start_at)
+        if not overridden and now < planned_for:
+            words = f"Waits until {moment(planned_for, rule.time_zone)}, for which it is planned."
+            self._wait(rule, words, expires_at)
         if not overridden and not may_begin(rule, standing, now):
             return self._closed(rule, standing, expires_at)
         if approval is not None:
@@ -108,13 +115,19 @@ class WaitForWindowOperator(ReleaseOperator):
             raise AirflowFailException(
                 f"{too_late(rule, standing)} Start again then: this app does not wait (`when_closed: refuse`)."
             )
+        self._wait(rule, words, expires_at)
+
+    def _wait(self, rule: WindowRule, words: str, expires_at: float | None) -> NoReturn:
         if expires_at is not None:
             words += f" The approval holds until {moment(expires_at, rule.time_zone)}."
         self.log.info(words)
         note_now(self.release, words)
         record(HistoryHook().history, "record_event", self.release, "window", words)
-        trigger = WindowTrigger(rule=to_json(rule), release=self.release, expires_at=expires_at)
+        trigger = WindowTrigger(
+            rule=to_json(rule), release=self.release, expires_at=expires_at, start_at=self.start_at or None
+        )
         self.defer(trigger=trigger, method_name="woken")
+        raise AssertionError("it has been deferred")
 
     def _expire(self, context: Context, why: str) -> None:
         context["ti"].xcom_push("decision", "expired")

@@ -25,14 +25,23 @@ class WindowTrigger(BaseTrigger):
 
     :param rule: the :class:`~release_pipelines.core.model.window.WindowRule` as a dict.
     :param release: the release's id.
+    :param start_at: the wall time that the release is planned for; None: it begins in the first window.
     :param expires_at: when the approval expires, as Unix time in seconds; None: never.
 
     Event: ``{"open": sentence}``, ``{"expired": true}``, or ``{"aborted": {"by", "reason"}}``.
     """
 
-    def __init__(self, *, rule: dict[str, Any], release: str, expires_at: float | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        *,
+        rule: dict[str, Any],
+        release: str,
+        expires_at: float | None = None,
+        start_at: str | None = None,
+        **more: Any,
+    ) -> None:
         super().__init__()
-        self.arguments = {"rule": rule, "release": release, "expires_at": expires_at, **more}
+        self.arguments = {"rule": rule, "release": release, "expires_at": expires_at, "start_at": start_at, **more}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Class path and arguments, for Airflow."""
@@ -45,7 +54,7 @@ class WindowTrigger(BaseTrigger):
     async def _wait(self) -> dict[str, Any]:
         from release_pipelines.airflow.commands import commands_of
         from release_pipelines.airflow.notes import note_run
-        from release_pipelines.airflow.windows import asking, goes_on, may_begin
+        from release_pipelines.airflow.windows import asking, goes_on, may_begin, planned_at
         from release_pipelines.core.progression.commands import aborted_by
 
         rule, release = WindowRule.model_validate(self.arguments["rule"]), self.arguments["release"]
@@ -59,12 +68,13 @@ class WindowTrigger(BaseTrigger):
             if expires_at is not None and now >= expires_at:
                 return {"expired": True}
             standing = await ask(now)
-            if may_begin(rule, standing, now):
+            planned_for = planned_at(rule, self.arguments["start_at"])  # anew: a country may change its rules
+            if now >= planned_for and may_begin(rule, standing, now):
                 return {"open": standing.sentence}
-            words = goes_on(rule, standing)
-            if words != told:
+            words = goes_on(rule, standing) if now >= planned_for else None
+            if words and words != told:
                 told = words
                 log.info(words)
                 await note_run(release, words)
-            ends = [it - now for it in (standing.opens_at, expires_at) if it is not None and it > now]
+            ends = [it - now for it in (standing.opens_at, expires_at, planned_for) if it is not None and it > now]
             await commands.wait(max(0.01, min([LOOK_SECONDS, *ends])))

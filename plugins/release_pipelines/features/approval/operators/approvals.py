@@ -81,10 +81,14 @@ class ReleaseApprovalOperator(AskingOperator):
         """Which window the release would begin in, and whether it fits, as far as that is known now."""
         if self.window is None:
             return
-        from release_pipelines.airflow.windows import window_in_words
+        from release_pipelines.airflow.windows import planned_at, window_in_words
 
+        _, _, preflight = self._question()
+        at = max(time.time(), planned_at(self.window, preflight.get("start_at")))
+        if preflight.get("start_at"):
+            self.facts["Planned for"] = str(preflight["start_at"])
         durations = history.durations(artifact.app, self.window.environment)
-        self.facts["Release window"] = window_in_words(self.window, durations, time.time())
+        self.facts["Release window"] = window_in_words(self.window, durations, at)
         if self.holds is not None:
             self.facts["The approval holds"] = f"for {lasting(self.holds)}, while the release waits for its window"
 

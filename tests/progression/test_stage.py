@@ -12,6 +12,7 @@ import pytest
 from release_pipelines.core.errors import Forbidden, PlatformUnavailable
 from release_pipelines.core.model.observation import Usage
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.progression import waiting
 from tests.fakes import GOOD, NEW, FakePrometheus, World, artifact, target
 from tests.progression.helpers import again, command, event, released, run_with_a_crash, step, until, weights
 
@@ -411,3 +412,24 @@ def test_what_a_trigger_is_made_of_is_json() -> None:
     path, arguments = step().serialize()
     assert path == "release_pipelines.features.stage.triggers.StageTrigger"
     assert again(step()).serialize()[1] == json.loads(json.dumps(arguments))
+
+
+async def test_after_an_abort_a_write_that_did_not_get_through_is_not_made_up_for(  # R6
+    world: World, prometheus: FakePrometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "RETRY_SECONDS", 0.5)  # longer than commands are kept, as it is outside of tests
+    released(world, canary=True)
+    running = asyncio.create_task(event(step(hold=30)))
+    await until(lambda: world.weight == 10)
+    before, given = len(weights(world)), list[int]()
+
+    def away(call: str) -> None:
+        if call == "split" and not given:
+            given.append(command("abort"))
+            raise PlatformUnavailable("The engine does not answer.")
+
+    world.before = away
+    await asyncio.to_thread(command, "pause")
+    assert (await running)["aborted"]["by"] == "bob"
+    assert given
+    assert set(weights(world)[before:]) == {0}

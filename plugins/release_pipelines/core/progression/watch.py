@@ -259,8 +259,17 @@ class StageWatch:
     # --- writing --------------------------------------------------------------------------------------------------
 
     async def keep(self, note: RouteNote) -> None:
-        """Write the stage's traffic with this note."""
-        await self._split(self.traffic, note)
+        """Write the stage's traffic with this note; after an abort a write that did not get through is not made up for."""
+        context, tried = self.context, False
+
+        async def stated() -> None:
+            nonlocal tried
+            if tried and (await context.commands.state()).abort:
+                return  # the heartbeat may have given the traffic back meanwhile
+            tried = True
+            await context.platform.split(context.target, self.traffic, note, context.fence)
+
+        await insist(stated)
 
     async def _split(self, traffic: Traffic, note: RouteNote) -> None:
         context = self.context

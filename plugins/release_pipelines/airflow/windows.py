@@ -34,11 +34,9 @@ def kept_to(window: WindowRule | dict[str, Any] | None, overridden: Any) -> dict
 
 def standing_at(rule: WindowRule, at: float) -> Standing:
     """Whether the calendars of a rule are open at a Unix time in seconds, as they are written now."""
-    from release_pipelines.airflow.calendars import load_calendars
-    from release_pipelines.core.calendars import Asked, standing
+    from release_pipelines.airflow.calendars import standing_now
 
-    asked = Asked(rule.app, rule.environment, frozenset(rule.tags))
-    return standing(load_calendars(rule.calendars), asked, at)
+    return standing_now(rule.calendars, rule.app, rule.environment, rule.tags, at)
 
 
 def asking(rule: WindowRule) -> AskCalendars:

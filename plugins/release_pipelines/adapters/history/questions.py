@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, Table, exists, func, select
 
 from release_pipelines.adapters.history.blame import stability_of
 from release_pipelines.adapters.history.errors import UnknownRelease, reachable
@@ -36,6 +36,19 @@ from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.progress import PROGRESS, Progress
 from release_pipelines.core.model.records import Approval, Evidence, Release, ReleaseDetail, Stability
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
+
+
+def _deployed_at(which: Any, environment: str) -> ScalarSelect[Any]:
+    """When a release was deployed in an environment: the first or the last time.
+
+    :param which: ``func.min`` or ``func.max``.
+    """
+    of_release = (
+        events.c.release_id == releases.c.id,
+        events.c.kind == "deployed",
+        events.c.environment == environment,
+    )
+    return select(which(events.c.at)).where(*of_release).scalar_subquery()
 
 
 class Questions:
@@ -141,15 +154,7 @@ class Questions:
 
         That is the one that was deployed last in ``environment``; where none was deployed yet, the newest.
         """
-        deployed = (
-            select(func.max(events.c.at))
-            .where(
-                events.c.release_id == releases.c.id,
-                events.c.kind == "deployed",
-                events.c.environment == environment,
-            )
-            .scalar_subquery()
-        )
+        deployed = _deployed_at(func.max, environment)
         query = listed().where(releases.c.app == app, releases.c.outcome.is_(None), releases.c.dag_id != ROLLBACK_DAG)
         with self._read() as connection:
             rows = connection.execute(query.order_by(deployed.desc().nulls_last(), releases.c.started_at.desc()))
@@ -157,15 +162,7 @@ class Questions:
 
     def durations(self, app: str, environment: str, limit: int = 5) -> list[float]:
         """How long the app's last good releases took in an environment, in seconds: from the first change there to their end; newest first."""
-        deployed = (
-            select(func.min(events.c.at))
-            .where(
-                events.c.release_id == releases.c.id,
-                events.c.kind == "deployed",
-                events.c.environment == environment,
-            )
-            .scalar_subquery()
-        )
+        deployed = _deployed_at(func.min, environment)
         good = (releases.c.app == app, releases.c.outcome == "released", releases.c.ended_at.is_not(None))
         query = select(releases.c.ended_at - deployed).where(*good, deployed.is_not(None))
         with self._read() as connection:

@@ -14,7 +14,6 @@ from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.model.units import lasting
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.core.progression.context import ReleaseContext
-from release_pipelines.core.progression.waiting import insist
 
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Standing
@@ -115,10 +114,9 @@ class Closing:
 
     async def kept(self, note: RouteNote) -> RouteNote:
         """:meth:`noted`, and written where it has changed."""
-        context, changed = self.context, await self.noted(note)
+        changed = await self.noted(note)
         if changed is not note:
-            traffic = changed.traffic or ALL_TO_STABLE
-            await insist(lambda: context.platform.split(context.target, traffic, changed, context.fence))
+            await self.context.split(changed.traffic or ALL_TO_STABLE, changed)
         return changed
 
     async def _record(self, sentence: str) -> None:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.progress import Progress
+from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.core.model.window import WindowRule
 from release_pipelines.core.ports.entry import AskEntry
 from release_pipelines.core.ports.metrics import OpenClient, OpenMetrics
 from release_pipelines.core.ports.platform import Platform
 from release_pipelines.core.progression.commands import ReleaseCommands
+from release_pipelines.core.progression.waiting import insist
 
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Standing
@@ -71,3 +74,19 @@ class ReleaseContext:
     open_client: OpenClient | None = None
     window: WindowRule | None = None
     ask_calendars: AskCalendars | None = None
+
+    async def split(self, traffic: Traffic, note: RouteNote) -> None:
+        """State who gets which traffic, again and again while the platform is unavailable.
+
+        What did not get through is not made up for after an abort: the heartbeat may have given the traffic back meanwhile.
+        """
+        tried = False
+
+        async def stated() -> None:
+            nonlocal tried
+            if tried and (await self.commands.state()).abort:
+                return
+            tried = True
+            await self.platform.split(self.target, traffic, note, self.fence)
+
+        await insist(stated)

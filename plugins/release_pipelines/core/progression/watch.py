@@ -259,21 +259,8 @@ class StageWatch:
     # --- writing --------------------------------------------------------------------------------------------------
 
     async def keep(self, note: RouteNote) -> None:
-        """Write the stage's traffic with this note; after an abort a write that did not get through is not made up for."""
-        context, tried = self.context, False
-
-        async def stated() -> None:
-            nonlocal tried
-            if tried and (await context.commands.state()).abort:
-                return  # the heartbeat may have given the traffic back meanwhile
-            tried = True
-            await context.platform.split(context.target, self.traffic, note, context.fence)
-
-        await insist(stated)
-
-    async def _split(self, traffic: Traffic, note: RouteNote) -> None:
-        context = self.context
-        await insist(lambda: context.platform.split(context.target, traffic, note, context.fence))
+        """Write the stage's traffic with this note."""
+        await self.context.split(self.traffic, note)
 
     async def _give_back(self, note: RouteNote) -> None:
         """Give all traffic back to stable, again and again while that cannot be written.
@@ -322,7 +309,7 @@ class StageWatch:
         update = {"release": self.context.release, "step": self.stage.name, "traffic": traffic, "verdict": verdict}
         decided = note.model_copy(update=update)
         try:
-            await (self._give_back(decided) if give_back else self._split(traffic, decided))
+            await (self._give_back(decided) if give_back else self.context.split(traffic, decided))
         except (FenceLost, Forbidden, TrafficStuck):
             raise
         except PlatformError as error:
@@ -331,7 +318,7 @@ class StageWatch:
             )
             route = (await insist(self.observe)).route
             current = route.traffic if route else ALL_TO_STABLE
-            await self._split(current, decided.model_copy(update={"traffic": current, "verdict": verdict}))
+            await self.context.split(current, decided.model_copy(update={"traffic": current, "verdict": verdict}))
         if give_back:
             await self.restore_stable()
         return verdict.model_copy(update={"accepted_at": time.time()})

@@ -120,7 +120,7 @@ def triggers_of(number: int, ago: float) -> tuple[World, list[PlatformTrigger]]:
 @contextmanager
 def timed(late: list[float], measured: set[int]) -> Iterator[None]:
     """Note of every sample how many seconds after its tick it was there, and who has measured."""
-    from release_pipelines.core.progression import watch as watching
+    from release_pipelines.core.progression import judging
     from release_pipelines.core.progression.measuring import Measurer
 
     class Timed(Measurer):
@@ -131,11 +131,11 @@ def timed(late: list[float], measured: set[int]) -> Iterator[None]:
                 late.extend(time.time() - at for _, at in new)
                 measured.add(id(self))
 
-    setattr(watching, "Measurer", Timed)  # noqa: B010 - a module's name, not an attribute of a type
+    setattr(judging, "Measurer", Timed)  # noqa: B010 - a module's name, not an attribute of a type
     try:
         yield
     finally:
-        setattr(watching, "Measurer", Measurer)  # noqa: B010
+        setattr(judging, "Measurer", Measurer)  # noqa: B010
 
 
 async def watch(count: int, ago: float) -> tuple[float, float, list[float]]:
@@ -151,8 +151,8 @@ async def watch(count: int, ago: float) -> tuple[float, float, list[float]]:
         await asyncio.gather(*(it.watch(world.platform()) for it in triggers))
 
     restarted = (
-        [triggers_of(number, ago) for number in range(count)] if ago else []
-    )  # the platform is no triggerer's work
+        [triggers_of(number, ago + INTERVAL * number / count) for number in range(count)] if ago else []
+    )  # the platform is no triggerer's work; they did not begin together
     with timed(late, measured):
         tasks = [asyncio.create_task(one(number)) for number in range(count)]
         began = time.monotonic()
@@ -161,6 +161,7 @@ async def watch(count: int, ago: float) -> tuple[float, float, list[float]]:
                 raise Skip(f"only {len(measured)} of {count} canaries were measured within {PATIENCE:g} s")
             await asyncio.sleep(0.1)
         ready = time.monotonic() - began
+        await asyncio.sleep(INTERVAL if ago else 0)  # what a restart missed is late by nature, and made up for by then
         late.clear()
         begun = time.process_time()
         await asyncio.sleep(SECONDS)

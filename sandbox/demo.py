@@ -80,8 +80,10 @@ def ask(*arguments: str) -> Any:
 def said(*arguments: str) -> str:
     """What ``release …`` prints in the sandbox.
 
-    :raises SandboxError: with its own words when its exit code is not 0.
+    :raises SandboxError: with its own words when its exit code is not 0, or when nothing runs.
     """
+    if not airflow.ENVIRONMENT.exists():
+        raise SandboxError("The sandbox does not run.")
     env = {**processes.environment(), **airflow.read_environment(airflow.ENVIRONMENT.read_text().splitlines())}
     command = [str(VENV_BIN / "release"), *arguments]
     asked = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)

@@ -29,11 +29,12 @@ def alone() -> Iterator[None]:
         yield
 
 
-def up(place: cluster.Cluster | None = None, apps: Path | None = None) -> None:
+def up(place: cluster.Cluster | None = None, apps: Path | None = None, calendars: Path | None = None) -> None:
     """Start everything that does not run yet.
 
     :param place: the cluster that releases go to; None: containers on this machine.
     :param apps: folder of the app files; None: ``include/apps``.
+    :param calendars: folder of the calendars; None: ``include/calendars``.
     """
     print("Container engine")
     engine_url = engine.start()
@@ -46,7 +47,8 @@ def up(place: cluster.Cluster | None = None, apps: Path | None = None) -> None:
     sample.make()
     services.keep_traffic(place.entry if place else None)
     print("Airflow")
-    extra = {"RELEASE_PIPELINES_APPS": str(apps)} if apps else {}
+    folders = {"RELEASE_PIPELINES_APPS": apps, "RELEASE_PIPELINES_CALENDARS": calendars}
+    extra = {name: str(folder) for name, folder in folders.items() if folder}
     airflow.start(airflow.variables(engine_url, image, (place.variables() if place else {}) | extra))
     processes.start(watch.NAME, [sys.executable, "-m", "sandbox", "watch"])
     print(f"Everything runs. Airflow: {AIRFLOW}")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pendulum
 import pytest
+from airflow.exceptions import AirflowTimetableInvalid
+from airflow.models.dag import DagModel
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
@@ -105,6 +107,46 @@ def test_runs_rise_strictly_over_changes_of_the_clock(write, clock, begin, runs)
     for start, end in runs:
         last = next_run(last)
         assert last == run(start, end)
+
+
+def planned(info: DagRunInfo) -> DagModel:
+    """What Airflow keeps of a run that it planned when it read the file."""
+    model = DagModel(dag_id="windows", next_dagrun=info.logical_date, next_dagrun_create_after=info.run_after)
+    model.next_dagrun_data_interval = info.data_interval
+    return model
+
+
+def test_a_run_that_was_planned_begins_late_in_its_window(write, clock):
+    write(SATURDAYS)
+    clock("2026-11-22T00:59Z")
+    assert MaintenanceWindowTimetable("eu").next_run_info_from_dag_model(dag_model=planned(MISSED)) == MISSED
+
+
+@pytest.mark.parametrize(
+    ("now", "entry"),
+    [
+        ("2026-11-22T01:00Z", SATURDAYS),
+        ("2026-11-21T21:00Z", SATURDAYS + "\n- {freeze: f, from: 2026-11-21, to: 2026-11-23}"),
+    ],
+    ids=["the scheduler was away", "a freeze was put in"],
+)
+def test_a_run_that_was_planned_for_a_window_that_is_not_open_is_none(write, clock, now, entry):
+    write(entry)
+    clock(now)
+    model = planned(MISSED)
+    with pytest.raises(AirflowTimetableInvalid, match="The next one opens at 2026-11-28T21:00:00"):
+        MaintenanceWindowTimetable("eu").next_run_info_from_dag_model(dag_model=model)
+    assert (model.next_dagrun, model.next_dagrun_create_after) == (AFTER.logical_date, AFTER.run_after)
+    assert model.next_dagrun_data_interval == AFTER.data_interval
+
+
+def test_a_run_that_was_planned_for_the_last_window_leaves_none_behind(write, clock):
+    write('{window: w, from: "2026-11-21 22:00", to: "2026-11-22 02:00"}')
+    clock("2026-11-23T00:00Z")
+    model = planned(MISSED)
+    with pytest.raises(AirflowTimetableInvalid, match="at no time that is known"):
+        MaintenanceWindowTimetable("eu").next_run_info_from_dag_model(dag_model=model)
+    assert model.next_dagrun_create_after is None
 
 
 def test_a_freeze_in_the_middle_of_a_window_makes_no_second_run(write, clock, caplog):

@@ -19,7 +19,7 @@ from release_pipelines.spec.target import target
 from sandbox import app_file, demo, engine, processes, stack
 from sandbox.airflow import Client, run_path
 from sandbox.run import questions, traffic
-from sandbox.settings import APP, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
+from sandbox.settings import APP, CALENDARS, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
 
 FINISHED = ("success", "failed")
 QUICK = {"environments": ["production"], "integration_test": []}
@@ -124,9 +124,12 @@ class Sandbox:
         [entry] = [it for it in demo.read_history() if run.run_id in it["id"]]
         return demo.ask("show", entry["id"])  # type: ignore[no-any-return]
 
-    def start(self, version: str, user: str = "alice") -> Run:
-        """Trigger a release."""
-        self.releases.append(Run(DAG_ID, {"version": version}, user))
+    def start(self, version: str, user: str = "alice", **more: Any) -> Run:
+        """Trigger a release.
+
+        :param more: what the form says otherwise.
+        """
+        self.releases.append(Run(DAG_ID, {"version": version, **more}, user))
         return self.releases[-1]
 
     def end_all(self) -> None:
@@ -257,14 +260,14 @@ class Run:
         trigger = self.admin.call("GET", f"{self.path}/taskInstances/{urllib.parse.quote(task)}")["trigger"]
         return trigger is not None and trigger["triggerer_id"] is not None
 
-    def answer(self, user: str, option: str) -> None:
-        """Answer the approval as somebody.
+    def answer(self, user: str, option: str, task: str = "approval") -> None:
+        """Answer the approval, or another question, as somebody.
 
         :raises SandboxError: when Airflow refuses.
         """
         # An answer before the scheduler has heard of the end of the process that asked costs the question another try.
-        self.until(lambda: self.waited_for("approval"))
-        path = f"{self.path}/taskInstances/approval/-1/hitlDetails"
+        self.until(lambda: self.waited_for(task))
+        path = f"{self.path}/taskInstances/{task}/-1/hitlDetails"
         Client(user).call("PATCH", path, {"chosen_options": [option], "params_input": {}})
 
     def mark(self, state: str) -> None:
@@ -303,7 +306,8 @@ def _sandbox() -> Iterator[Sandbox]:
     with stack.alone():
         ours = processes.find("airflow-scheduler") is None
         try:
-            stack.up(apps=app_file.write("canary"))
+            shutil.copytree(ROOT / "include" / "calendars", CALENDARS, dirs_exist_ok=True)
+            stack.up(apps=app_file.write("canary"), calendars=CALENDARS)
             stack.empty()
             demo.wait_for_dag()
             yield Sandbox()

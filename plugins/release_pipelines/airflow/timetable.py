@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 
 if TYPE_CHECKING:
+    from airflow.models.dag import DagModel
     from airflow.timetables.base import TimeRestriction
     from pendulum import DateTime
 
@@ -33,7 +34,7 @@ class MaintenanceWindowTimetable(Timetable):
 
     Windows that touch are one, and a freeze in the middle of one makes no second run. Where calendars have nothing but freezes,
     a run begins when a freeze ends. A window that was missed is not caught up, whatever ``catchup`` says: the log tells how many.
-    One that is still open starts its run late. Airflow may create a run that it had planned although it has closed meanwhile, so the first task asks
+    One that is still open starts its run late. A run may begin late for other reasons (``max_active_runs``, a full pool), so the first task asks
     again: a :class:`~release_pipelines.sensors.ReleaseWindowSensor` or a branch.
 
     :param calendars: names of calendars; all of them must be open. Only the names are kept, their contents are read each time.
@@ -90,9 +91,32 @@ class MaintenanceWindowTimetable(Timetable):
                 continue
             if restriction.latest is not None and it.start > restriction.latest.timestamp():
                 return None
-            start, end = _moment(it.start), _moment(it.end)
-            return DagRunInfo(run_after=start, data_interval=DataInterval(start, end))
+            return _run_in(it)
         return None
+
+    def next_run_info_from_dag_model(self, *, dag_model: DagModel) -> DagRunInfo | None:
+        """The run that Airflow planned when it read the file last, if its window is open now.
+
+        :raises AirflowTimetableInvalid: when it is not: the scheduler was away, or a freeze was put in. There is no run then, and the next one is
+            planned. An error is the only word for that which the scheduler knows; it logs it.
+        """
+        from airflow.exceptions import AirflowTimetableInvalid
+
+        planned = super().next_run_info_from_dag_model(dag_model=dag_model)
+        if planned is None or planned.data_interval is None:
+            return planned
+        begins, now = planned.data_interval.start.timestamp(), time.time()
+        found = next(self._windows(now), None)
+        if found is not None and found.start <= now and found.began <= begins:
+            return _run_in(found)
+        following = _run_in(found) if found is not None else None
+        dag_model.next_dagrun = following.logical_date if following else None
+        dag_model.next_dagrun_data_interval = following.data_interval if following else None
+        dag_model.next_dagrun_create_after = following.run_after if following else None
+        raise AirflowTimetableInvalid(
+            f"{self.summary}: the window that was to open at {planned.run_after.isoformat()} is not open now, so there is no run for it. The next "
+            f"one opens {f'at {following.run_after.isoformat()}' if following else 'at no time that is known'}."
+        )
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
         """The window in which a manual run begins, else the next one; a second where none is known."""
@@ -140,6 +164,11 @@ class MaintenanceWindowTimetable(Timetable):
                 "1 window was" if len(missed) == 1 else f"{len(missed)} windows were",
                 *(_moment(at).to_iso8601_string() for at in missed[-1][1:]),
             )
+
+
+def _run_in(window: _Window) -> DagRunInfo:
+    start, end = _moment(window.start), _moment(window.end)
+    return DagRunInfo(run_after=start, data_interval=DataInterval(start, end))
 
 
 def _moment(at: float) -> DateTime:

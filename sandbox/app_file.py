@@ -32,18 +32,19 @@ def check(strategy: str) -> None:
         raise SandboxError(f"There is no strategy `{strategy}`: one of {', '.join(STRATEGIES)} is expected.")
 
 
-def write(strategy: str, differs: dict[str, Any] | None = None) -> Path:
+def write(strategy: str, differs: dict[str, Any] | None = None, name: str = APP) -> Path:
     """Write the app's file with this strategy to ``.sandbox/apps/``.
 
     :param differs: keys of the file that are replaced after that.
+    :param name: the app's name; another one is another app that is made from the same source.
     :return: the folder, for ``RELEASE_PIPELINES_APPS``.
     """
     app = yaml.safe_load(SOURCE.read_text())
     if (chosen := STRATEGIES[strategy]) is not None:
         app["strategy"] = {strategy: chosen}
-    app |= differs or {}
+    app |= {**(differs or {}), "name": name}
     FOLDER.mkdir(parents=True, exist_ok=True)
-    unfinished = FOLDER / f"{APP}.unfinished"
+    unfinished = FOLDER / f"{name}.unfinished"
     unfinished.write_text(yaml.safe_dump(app, sort_keys=False))
-    unfinished.replace(FOLDER / f"{APP}.yaml")
+    unfinished.replace(FOLDER / f"{name}.yaml")
     return FOLDER

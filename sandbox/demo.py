@@ -35,7 +35,7 @@ def demo(strategy: str, context: str, registry: str) -> int:
 def _demo(strategy: str, place: cluster.Cluster | None) -> int:
     begun = time.time()
     changed = place or strategy != "canary"
-    stack.up(place, app_file.write(strategy, cluster.DIFFERS if place else None) if changed else None)
+    stack.up(place, {"apps": app_file.write(strategy, cluster.DIFFERS if place else None)} if changed else None)
     print("Forgetting earlier releases")
     stack.empty(place)
     wait_for_dag(strategy)

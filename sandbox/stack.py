@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,12 +29,11 @@ def alone() -> Iterator[None]:
         yield
 
 
-def up(place: cluster.Cluster | None = None, apps: Path | None = None, calendars: Path | None = None) -> None:
+def up(place: cluster.Cluster | None = None, folders: Mapping[str, Path] | None = None) -> None:
     """Start everything that does not run yet.
 
     :param place: the cluster that releases go to; None: containers on this machine.
-    :param apps: folder of the app files; None: ``include/apps``.
-    :param calendars: folder of the calendars; None: ``include/calendars``.
+    :param folders: where other files than those in ``include`` are: ``apps``, ``calendars`` or ``trains`` to a folder.
     """
     print("Container engine")
     engine_url = engine.start()
@@ -47,8 +46,7 @@ def up(place: cluster.Cluster | None = None, apps: Path | None = None, calendars
     sample.make()
     services.keep_traffic(place.entry if place else None)
     print("Airflow")
-    folders = {"RELEASE_PIPELINES_APPS": apps, "RELEASE_PIPELINES_CALENDARS": calendars}
-    extra = {name: str(folder) for name, folder in folders.items() if folder}
+    extra = {f"RELEASE_PIPELINES_{name.upper()}": str(folder) for name, folder in (folders or {}).items()}
     airflow.start(airflow.variables(engine_url, image, (place.variables() if place else {}) | extra))
     processes.start(watch.NAME, [sys.executable, "-m", "sandbox", "watch"])
     print(f"Everything runs. Airflow: {AIRFLOW}")

@@ -307,7 +307,7 @@ def _sandbox() -> Iterator[Sandbox]:
         ours = processes.find("airflow-scheduler") is None
         try:
             shutil.copytree(ROOT / "include" / "calendars", CALENDARS, dirs_exist_ok=True)
-            stack.up(apps=app_file.write("canary"), calendars=CALENDARS)
+            stack.up(folders={"apps": app_file.write("canary"), "calendars": CALENDARS})
             stack.empty()
             demo.wait_for_dag()
             yield Sandbox()

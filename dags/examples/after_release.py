@@ -1,12 +1,14 @@
 """What a data team does with releases: a DAG that runs when a new version of an app holds in production.
 
-Airflow does not make one run for each event: three releases within seconds may come as one run, or as two. So the task goes through all
-events of its run. While this DAG is paused nothing is kept for it: events of that time start no run later.
+Airflow does not make one run for each event: of three releases within a second it begins a run for the first, which has only that one among its triggering events.
+`held_releases` gives the task all that it has not had yet, each once; also those of a time in which this DAG was paused.
 """
 
 from __future__ import annotations
 
 from airflow.sdk import DAG, Asset, task
+
+from release_pipelines import held_releases
 
 STOREFRONT = Asset("release://production/storefront")
 
@@ -15,13 +17,13 @@ with DAG(
     description="Takes note of every version of the storefront that held in production",
     schedule=[STOREFRONT],
     catchup=False,
+    max_active_runs=1,
     tags=["example"],
 ) as dag:
 
-    @task
-    def take_note(triggering_asset_events=None) -> list[str]:
-        """Every release of this run, in the order in which they held."""
-        events = sorted(triggering_asset_events[STOREFRONT], key=lambda it: it.timestamp)
-        return [f"{it.extra['version']} ({it.extra['digest']})" for it in events]
+    @task(inlets=[STOREFRONT])
+    def take_note() -> list[str]:
+        """Every release that held since the last time, in their order."""
+        return [f"{it.extra['version']} ({it.extra['digest']})" for it in held_releases(STOREFRONT)]
 
     take_note()

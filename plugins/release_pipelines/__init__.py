@@ -12,6 +12,7 @@ from release_pipelines import _moved
 from release_pipelines._lazy import lazy
 
 if TYPE_CHECKING:
+    from release_pipelines.airflow.held_releases import held_releases as held_releases
     from release_pipelines.airflow.timetable import MaintenanceWindowTimetable as MaintenanceWindowTimetable
     from release_pipelines.core.model.analysis import Analysis as Analysis
     from release_pipelines.core.model.artifact import Artifact as Artifact
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "airflow.held_releases": ("held_releases",),
         "airflow.timetable": ("MaintenanceWindowTimetable",),
         "core.model.analysis": ("Analysis",),
         "core.model.artifact": ("Artifact",),

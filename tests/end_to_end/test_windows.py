@@ -13,7 +13,7 @@ from sandbox import demo, processes
 from sandbox.airflow import Client, read_anew
 from sandbox.settings import CALENDARS
 from tests.end_to_end import browser
-from tests.end_to_end.conftest import QUICK, Sandbox
+from tests.end_to_end.conftest import QUICK, Run, Sandbox
 
 EXAMPLE, EXAMPLES_CALENDAR = "reindex_in_windows", "business-hours"
 KEEPS: dict[str, Any] = {**QUICK, "calendars": ["shop-hours"]}
@@ -104,24 +104,29 @@ def test_a_scheduler_that_was_away_when_the_window_opened(sandbox: Sandbox, late
     assert datetime.fromisoformat(told).timestamp() == opens + 3000
 
 
-@pytest.mark.parametrize("policy", ["finish", "pause", "rollback"])
-def test_a_release_waits_for_its_window_which_closes_at_half_of_the_traffic(
-    sandbox: Sandbox, policy: str, tmp_path: Path
-) -> None:
-    window(3000, 3600)
-    on_close = {"policy": "pause", "limit": "2m"} if policy == "pause" else policy
-    sandbox.strategy("canary", {**KEEPS, "strategy": {"canary": SHORT}, "on_close": on_close})
-    before, version = sandbox.serves(), sandbox.other()
-    run = sandbox.begin(version)
+def wait_for_the_window(sandbox: Sandbox, run: Run, screenshots: Path) -> None:
+    """A release that was approved in a closed window waits, says until when, and holds nothing."""
     run.until_task("window")
     run.until(lambda: "Waits for its window until" in (run.note or ""))
     assert sandbox.observe().weight("stable") == 100
     assert sandbox.observe().lease is None
-    if browser.CHROMIUM and policy == "finish":
+    if browser.CHROMIUM:
         with browser.signed_in("alice") as page:
             page.goto(browser.run_page(run.run_id))
             page.get_by_text("window").first.wait_for()
-            page.screenshot(path=tmp_path / "waits.png", full_page=True)
+            page.screenshot(path=screenshots / "waits.png", full_page=True)
+
+
+@pytest.mark.parametrize("policy", ["finish", "pause", "rollback"])
+def test_a_release_whose_window_closes_at_half_of_the_traffic(sandbox: Sandbox, policy: str, tmp_path: Path) -> None:
+    waits = policy == "finish"
+    window(3000 if waits else -10, 3600)
+    on_close = {"policy": "pause", "limit": "2m"} if policy == "pause" else policy
+    sandbox.strategy("canary", {**KEEPS, "strategy": {"canary": SHORT}, "on_close": on_close})
+    before, version = sandbox.serves(), sandbox.other()
+    run = sandbox.begin(version)
+    if waits:
+        wait_for_the_window(sandbox, run, tmp_path)
     window(-1)
     run.until(lambda: sandbox.observe().weight("canary") == 50)
     window(-30, 2)

@@ -35,7 +35,7 @@ def check(strategy: str) -> None:
 def write(strategy: str, differs: dict[str, Any] | None = None, name: str = APP) -> Path:
     """Write the app's file with this strategy to ``.sandbox/apps/``.
 
-    :param differs: keys of the file that are replaced after that.
+    :param differs: keys of the file that are replaced after that; None leaves one out.
     :param name: the app's name; another one is another app that is made from the same source.
     :return: the folder, for ``RELEASE_PIPELINES_APPS``.
     """
@@ -43,6 +43,7 @@ def write(strategy: str, differs: dict[str, Any] | None = None, name: str = APP)
     if (chosen := STRATEGIES[strategy]) is not None:
         app["strategy"] = {strategy: chosen}
     app |= {**(differs or {}), "name": name}
+    app = {key: value for key, value in app.items() if value is not None}
     FOLDER.mkdir(parents=True, exist_ok=True)
     unfinished = FOLDER / f"{name}.unfinished"
     unfinished.write_text(yaml.safe_dump(app, sort_keys=False))

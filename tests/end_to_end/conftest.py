@@ -19,7 +19,18 @@ from release_pipelines.spec.target import target
 from sandbox import app_file, demo, engine, processes, stack
 from sandbox.airflow import Client, run_path
 from sandbox.run import questions, traffic
-from sandbox.settings import APP, CALENDARS, CONTROL_DAG, DAG_ID, ROLLBACK_DAG, ROOT, STORE_URL, WEB, SandboxError
+from sandbox.settings import (
+    APP,
+    CALENDARS,
+    CONTROL_DAG,
+    DAG_ID,
+    ROLLBACK_DAG,
+    ROOT,
+    STORE_URL,
+    TRAINS,
+    WEB,
+    SandboxError,
+)
 
 FINISHED = ("success", "failed")
 QUICK = {"environments": ["production"], "integration_test": []}
@@ -307,7 +318,7 @@ def _sandbox() -> Iterator[Sandbox]:
         ours = processes.find("airflow-scheduler") is None
         try:
             shutil.copytree(ROOT / "include" / "calendars", CALENDARS, dirs_exist_ok=True)
-            stack.up(folders={"apps": app_file.write("canary"), "calendars": CALENDARS})
+            stack.up(folders={"apps": app_file.write("canary"), "calendars": CALENDARS, "trains": TRAINS})
             stack.empty()
             demo.wait_for_dag()
             yield Sandbox()

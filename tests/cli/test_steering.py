@@ -178,7 +178,7 @@ def test_the_stability_of_every_version_is_told_with_its_reason(history: History
     assert heading.split()[:3] == ["VERSION", "GOOD", "PROMOTED"]
     assert [row.split()[:2] for row in rows] == [["1.3.0", "no"], ["1.2.0", "yes"]]
     assert "carol" in rows[0]
-    assert rows[0].endswith("it went wrong: Aborted 1.3.0: wrong prices.")
+    assert rows[0].endswith("it was never promoted: Aborted 1.3.0: wrong prices.")
     newest, oldest = json.loads(run(app, ["stability", "shop", "--json"]).stdout)
     assert (newest["good"], newest["aborted_by"], oldest["good"], oldest["held"]) == (False, ["carol"], True, 1)
 

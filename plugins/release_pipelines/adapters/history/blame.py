@@ -129,4 +129,4 @@ def _why(rows: list[Any], good: bool, held: bool, against: list[Mark], marks: li
     if against:
         return f"it went wrong{' later' if held else ''}: {against[0].sentence}"
     aborted = next((row.sentence for row in rows if row.outcome == "aborted" and row.sentence), None)
-    return f"it went wrong: {aborted}" if aborted else "it was never promoted."
+    return f"it was never promoted: {aborted}" if aborted else "it was never promoted."

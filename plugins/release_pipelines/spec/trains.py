@@ -39,7 +39,6 @@ Names = Annotated[
     BeforeValidator(_listed),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-Versions = Literal["form", "newest that passed staging"] | ManifestSpec
 
 
 class TrainSpec(Value):
@@ -57,7 +56,11 @@ class TrainSpec(Value):
         default_factory=dict,
         description="Apps to those whose new versions theirs need: they come in an earlier wave, and stay where what needs them stays",
     )
-    versions: Versions = Field(FORM, description="Where the versions come from: the form, history, or a file in Git")
+    versions: ManifestSpec | str = Field(
+        FORM,
+        description="Where the versions come from: `form`, `newest that passed staging` (the environment before the last one), or a "
+        "file in Git",
+    )
     schedule: Names = Field(
         default_factory=list, description="Names of calendars: a run begins when they open; default: by hand"
     )
@@ -78,6 +81,13 @@ class TrainSpec(Value):
         zone(name)
         return name
 
+    @field_validator("versions")
+    @classmethod
+    def _known_source(cls, versions: ManifestSpec | str) -> ManifestSpec | str:
+        if isinstance(versions, str) and versions not in (FORM, NEWEST):
+            raise ValueError(f"`{FORM}`, `{NEWEST}`, or a `repository` and a `path` in it, is expected")
+        return versions
+
     @model_validator(mode="after")
     def _fits(self) -> "TrainSpec":
         if bool(self.waves) == bool(self.apps):
@@ -97,7 +107,10 @@ class TrainSpec(Value):
         early = too_early(self.waves, self.needs) if self.waves and not self.circle() else None
         if early:
             app, other = early
-            raise ValueError(f"`{other}` in an earlier wave than `{app}`, which needs it, is expected, found it in none")
+            raise ValueError(
+                f"`{other}` in an earlier wave than `{app}`, which needs it, is expected, found it in wave {seen[other]}, and "
+                f"`{app}` in wave {seen[app]}"
+            )
         waves_of(list(seen), self.needs)  # says where the needs are a circle
         return self
 

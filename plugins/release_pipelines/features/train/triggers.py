@@ -111,7 +111,7 @@ class RunEndTrigger(TrainTrigger):
     :param dag_id: the DAG.
     :param run_id: the run.
 
-    Event: ``{"state": Airflow's word for the run's state, or null where the history knows that it has ended}``.
+    Event: ``{"state", "dag_id", "run_id"}``; the state is Airflow's word, or null where the history knows that it has ended.
     """
 
     def __init__(self, *, train: str, dag_id: str, run_id: str, **more: Any) -> None:
@@ -122,13 +122,16 @@ class RunEndTrigger(TrainTrigger):
     async def look(self) -> dict[str, Any] | None:
         release = await self.ask(lambda history: history.release_of_run(self.dag_id, self.run_id), None)
         if release is not None and release.outcome is not None:
-            return {"state": None}
+            return self._ended(None)
         if time.monotonic() - self._asked_at >= STATE_SECONDS:
             self._asked_at = time.monotonic()
             state = await runs.state_of(self.dag_id, self.run_id)
             if state is None or state in runs.ENDED:
-                return {"state": state}
+                return self._ended(state)
         return None
+
+    def _ended(self, state: str | None) -> dict[str, Any]:
+        return {"state": state, "dag_id": self.dag_id, "run_id": self.run_id}
 
     async def aborted(self, abort: Command) -> str | None:
         def pass_on(history: History) -> str | None:

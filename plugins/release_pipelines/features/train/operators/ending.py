@@ -65,7 +65,7 @@ class TrainTakeBackOperator(TrainOperator):
             raise AirflowSkipException("The train did not stop.")
         for it in history.train_apps(self.release):
             if it.result == "running":  # its task ended from outside: what it started goes on, and may hold yet
-                self._wait(dag_of(it.app), it.run_id or "", "settled", it)
+                self._wait(dag_of(it.app), it.run_id or "", "settled")
         why = str(context["ti"].xcom_pull(task_ids=failed, key=REASON) or f"{failed} was ended from outside").rstrip(".")
         self._go_back(context, history, self._stopped_in(context, history, failed), why)
         apps = history.train_apps(self.release)
@@ -116,30 +116,28 @@ class TrainTakeBackOperator(TrainOperator):
             sentence = f"{app.app} goes back to {app.before_version}, since the train stopped: {why}."
             history.record_event(self.release, "taking_back", sentence, None, {"app": app.app, "run": run_id})
             note_now(self.release, sentence)
-        self._wait(ROLLBACK_DAG, run_id, "back", app)
+        self._wait(ROLLBACK_DAG, run_id, "back")
 
-    def _wait(self, dag_id: str, run_id: str, then: str, app: TrainApp) -> None:
-        trigger = RunEndTrigger(train=self.release, dag_id=dag_id, run_id=run_id)
-        self.defer(trigger=trigger, method_name=then, kwargs={"name": app.app})
+    def _wait(self, dag_id: str, run_id: str, then: str) -> None:
+        self.defer(trigger=RunEndTrigger(train=self.release, dag_id=dag_id, run_id=run_id), method_name=then)
 
     def _observed(self, app: TrainApp) -> Observed:
         target = self.target(app)
         return PlatformHook(target).call(lambda platform: platform.observe(target))
 
-    def settled(self, context: Context, event: dict[str, Any], name: str) -> Any:
+    def settled(self, context: Context, event: dict[str, Any]) -> Any:
         """A release that outlived its task has ended."""
         with explained(context):
             history = self.history()
-            app = next(it for it in history.train_apps(self.release) if it.app == name)
-            settle(self, history, app, event.get("state"))
+            app = next(it for it in history.train_apps(self.release) if dag_of(it.app) == event["dag_id"])
+            settle(self, history, app, event["state"])
         return self.execute(context)
 
-    def back(self, context: Context, event: dict[str, Any], name: str) -> Any:
+    def back(self, context: Context, event: dict[str, Any]) -> Any:
         """A rollback has ended: look what serves, and go on with the next app."""
         with explained(context):
-            history = self.history()
-            app = next(it for it in history.train_apps(self.release) if it.app == name)
-            run_id = run_back(self.release, name)
+            history, run_id = self.history(), event["run_id"]
+            app = next(it for it in history.train_apps(self.release) if run_back(self.release, it.app) == run_id)
             observed, rolled = self._observed(app), history.release_of_run(ROLLBACK_DAG, run_id)
             stable = observed.track("stable")
             if stable.digest == app.before_digest and stable.ready > 0 and observed.stable_alone:
@@ -152,7 +150,7 @@ class TrainTakeBackOperator(TrainOperator):
                 ) or (rolled.sentence if rolled else None)
                 why = str(said or f"its rollback ended as {event.get('state')}")
                 self.became(history, app, "not_taken_back", f"{why} (run {run_id} of {ROLLBACK_DAG})")
-            history.record_event(self.release, "back", f"{name}: its way back has ended.", None, {"app": name})
+            history.record_event(self.release, "back", f"{app.app}: its way back has ended.", None, {"app": app.app})
         return self.execute(context)
 
 

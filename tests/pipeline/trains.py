@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import re
 import signal
 import threading
 import time
@@ -246,7 +247,10 @@ def trains(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Trains]:
-    """Three apps, nothing of which runs yet, and the train ``weekly``; a parameter is the train's file."""
+    """Three apps, nothing of which runs yet, and the train ``weekly``.
+
+    A parameter is the train's file; or that, and names of apps to their last environment, where that is ``live``, in which carol approves.
+    """
     from airflow import settings
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
@@ -282,11 +286,15 @@ def trains(
     (config / "production.yaml").write_text(
         'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test]\n'
     )
+    (config / "live.yaml").write_text('name: live\naddress: {host: "{app}.localhost"}\napprovers: [carol]\n')
+    param = getattr(request, "param", TRAIN)
+    text, places = param if isinstance(param, tuple) else (param, {})
     for app in NAMES:
-        (apps / f"{app}.yaml").write_text(APP.replace("NAME", app))
-    (files / "weekly.yaml").write_text(getattr(request, "param", TRAIN))
-    for spec in getattr(request.module, "CALENDARS", {}).items():
-        (tmp_path / "calendars" / f"{spec[0]}.yaml").write_text(spec[1])
+        it = APP.replace("NAME", app).replace("[production]", f"[{places.get(app, 'production')}]")
+        (apps / f"{app}.yaml").write_text(it + ("when_busy: refuse\n" if app == "cart" else ""))
+    (files / "weekly.yaml").write_text(text)
+    for name in re.findall(r"calendars: (\w+)", text):
+        (tmp_path / "calendars" / f"{name}.yaml").write_text("time_zone: UTC\n")
     dags = {
         it.dag_id: it
         for it in (

@@ -171,9 +171,14 @@ def _unknown(path: Path, key: str, names: Iterable[str], known: Sequence[str], f
 
 
 def train_errors(trains: Path, apps: Path, calendars: Path) -> list[SpecError]:
-    """Everything that is wrong in the trains' files."""
+    """Everything that is wrong in the trains' files of a folder."""
+    return errors_in(train_files(trains), apps, calendars)
+
+
+def errors_in(files: Sequence[Path], apps: Path, calendars: Path) -> list[SpecError]:
+    """Everything that is wrong in these files of trains."""
     errors: list[SpecError] = []
-    for path in train_files(trains):
+    for path in files:
         try:
             load_train(path, apps, calendars)
         except SpecError as error:

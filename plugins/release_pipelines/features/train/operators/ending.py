@@ -238,8 +238,11 @@ class RecordTrainOperator(TrainOperator):
         report, steps = train_report(self.spec.name, detail, apps), what_to_do(apps)
         with noted("The report could not be kept"):
             history.attach(train, TRAIN_REPORT, "text/markdown", report)
-        with noted("Nobody could be told"):
-            app = next((it for it in apps if it.goes), None) or next(iter(apps), None)
-            spec = spec_of(app.app if app else self.spec.all_apps[0], self.apps, self.config)
-            target = target_of(spec, spec.production.name)
-            tell_all(context, detail, target, spec.production, steps=steps, report=report)
+        told = set()
+        for app in [it.app for it in apps if it.goes] or self.spec.all_apps[:1]:
+            with noted(f"Nobody could be told who hears of {app}"):
+                spec = spec_of(app, self.apps, self.config)
+                if spec.production.name not in told:
+                    told.add(spec.production.name)
+                    target = target_of(spec, spec.production.name)
+                    tell_all(context, history.release(train), target, spec.production, steps=steps, report=report)

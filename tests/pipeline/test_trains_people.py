@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
+import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from release_pipelines.airflow import runs
 from release_pipelines.core.model.person import Identity
 from release_pipelines.core.model.train import TrainApp
 from release_pipelines.features.train import triggers
+from release_pipelines.features.train.operators import ending, waves
 from tests.pipeline.conftest import Released
 from tests.pipeline.trains import ALL, Trains, digest, train_outside, trains
 
@@ -90,11 +93,12 @@ def test_a_trains_approval_counts_for_four_eyes_and_this_digest_only(
     trains: Trains, requester: str, planned: dict[str, str], why: str | None
 ) -> None:  # R10
     trains.runs("2.0.0")
-    hold_cart(trains, run_id="train_other.r")
+    run_id = f"train_other.{uuid.uuid4()}"
+    hold_cart(trains, run_id=run_id)
     if planned:
         trains.history.change_train(OTHER, "cart", **planned)
-    trains.second = "dag_test" if why else "bob"
-    done = own_run(trains, "train_other.r", requested_by=requester)
+    trains.second = "dora" if why else "bob"
+    done = own_run(trains, run_id, requested_by=requester)
     assert trains.asked == (["release_cart"] if why else []), done.sentence
     if why is None:
         assert done.outcome == "released", done.sentence
@@ -198,28 +202,55 @@ def test_what_closes_before_the_second_wave_is_waited_for_and_nothing_of_that_wa
     assert len(seen) == 2
 
 
+class Killed(BaseException):
+    """A process dies."""
+
+
 def test_one_that_is_killed_in_the_middle_goes_on_and_starts_nothing_twice(
     trains: Trains, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The triggerer dies while cart is released and while it goes back; the tasks are tried again."""
+    """Workers die right after they have started something; triggerers while they wait for it, and others begin anew."""
     trains.runs("2.0.0")
     trains.outside.bad_apps = {"shop"}
-    killed: list[str] = []
-    look = triggers.RunEndTrigger.look
+    killed: list[tuple[str, str]] = []
+    look, wait, start = triggers.RunEndTrigger.look, triggers.RunEndTrigger._wait, runs.start_run
+
+    def dies_once(what: str, dag_id: str) -> bool:
+        if (what, dag_id) in killed or dag_id == "release_search":
+            return False
+        killed.append((what, dag_id))
+        return True
+
+    def started(dag_id: str, *given: Any) -> bool:
+        begun = start(dag_id, *given)
+        if dies_once("worker", dag_id):
+            raise RuntimeError("the worker dies")
+        return begun
 
     async def looked(self: triggers.RunEndTrigger) -> Any:
         event = await look(self)
-        if event and self.dag_id in ("release_cart", "release_rollback") and self.dag_id not in killed:
-            killed.append(self.dag_id)
-            raise RuntimeError("killed")
+        if event and dies_once("triggerer", self.dag_id):
+            raise Killed
         return event
 
+    async def waited(self: triggers.RunEndTrigger) -> Any:
+        try:
+            return await wait(self)
+        except Killed:  # another triggerer has nothing but the arguments
+            return await triggers.RunEndTrigger(**self.serialize()[1])._wait()
+
+    monkeypatch.setattr(waves, "start_run", started)
+    monkeypatch.setattr(ending, "start_run", started)
     monkeypatch.setattr(triggers.RunEndTrigger, "look", looked)
+    monkeypatch.setattr(triggers.RunEndTrigger, "_wait", waited)
     done = trains.depart(**ASKED)
-    assert sorted(killed) == ["release_cart", "release_rollback"]
+    assert {dag_id for _, dag_id in killed} == {"release_cart", "release_shop", "release_rollback"}
+    assert len(killed) == 6
     assert done.outcome == "compensated", done.sentence
     assert len(trains.began) == len(set(trains.began)) == 5
     assert trains.results() == {"cart": "taken_back", "search": "taken_back", "shop": "failed"}
+    begun = [it.sentence for it in trains.history.release(trains.id).events if it.kind in ("begun", "taking_back")]
+    assert len(begun) == len(set(begun))
 
 
 def test_a_person_who_aborts_a_train_stops_it_and_what_it_released_goes_back(trains: Trains) -> None:

@@ -284,7 +284,7 @@ def trains(
         folder.mkdir()
     (config / "base.yaml").write_text(BASE.replace("URL", outside.url))
     (config / "production.yaml").write_text(
-        'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test]\n'
+        'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test, dora]\n'
     )
     (config / "live.yaml").write_text('name: live\naddress: {host: "{app}.localhost"}\napprovers: [carol]\n')
     param = getattr(request, "param", TRAIN)

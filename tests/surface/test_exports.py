@@ -43,6 +43,23 @@ NOT_PUBLIC = {
     "WindowTrigger",
     "RecordArtifactOperator",
     "RecordOutcomeOperator",
+    "TrainOperator",  # the tasks of a train, and what they wait for
+    "TrainPreflightOperator",
+    "TrainApprovalOperator",
+    "TrainReserveOperator",
+    "TrainWindowOperator",
+    "TrainAppOperator",
+    "TrainGateOperator",
+    "TrainBakeOperator",
+    "TrainTakeBackOperator",
+    "TrainAnnounceOperator",
+    "RecordTrainOperator",
+    "TrainTrigger",
+    "RunEndTrigger",
+    "AppFreeTrigger",
+    "AppsFreeTrigger",
+    "WaveWindowTrigger",
+    "BakeTogetherTrigger",
     "Notifier",  # the port
 }
 

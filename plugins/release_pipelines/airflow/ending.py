@@ -56,6 +56,29 @@ def explain_and_tell(
                 feature.tell(ended)
 
 
+def tell_all(
+    context: Context,
+    detail: ReleaseDetail,
+    target: Target,
+    environment: EnvironmentSpec,
+    *,
+    steps: list[str],
+    report: str | None,
+) -> None:
+    """Let every feature tell an outcome that explains itself, like a train's. Never raises.
+
+    :param detail: what has ended.
+    :param target: where its receivers are.
+    :param environment: that environment's settings.
+    :param steps: what is to be done now, in Markdown.
+    :param report: the report in Markdown.
+    """
+    ended = Ended(context, detail, target, environment, bool(steps), steps=steps, report=report)
+    for name, feature in FEATURES.usable():
+        with noted(f"{name} could not tell the outcome"):
+            feature.tell(ended)
+
+
 def _told(release: str, known: ReleaseDetail | None) -> ReleaseDetail:
     """The release as the history tells it; one that is away, or only reads, lacks the outcome, or all but that."""
     with noted("The history does not tell the release"):

@@ -14,14 +14,14 @@ from release_pipelines.core.text import clean
 
 log = logging.getLogger(__name__)
 
-OUTCOMES = {"outcome": ("RecordOutcomeOperator", "RecordRollbackOperator"), "control": ("AnsweringControlOperator",)}
+OUTCOMES = {"outcome": ("RecordOutcomeOperator", "RecordRollbackOperator", "RecordTrainOperator"), "control": ("AnsweringControlOperator",)}
 """Tasks that end a run with a sentence, and their operators."""
 
 
 def _note(dag_run: Any) -> None:
     from sqlalchemy.orm import object_session
 
-    if not dag_run.dag_id.startswith("release_"):
+    if not dag_run.dag_id.startswith(("release_", "train_")):
         return
     session = object_session(dag_run)  # one of its own would close the scheduler's, and detach the run
     if session is None:

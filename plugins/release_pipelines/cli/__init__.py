@@ -111,14 +111,15 @@ def report(
     ] = None,
     database: Database = None,
 ) -> None:
-    """Print the incident report of a release in Markdown: what, when, why, who, and what to do now."""
+    """Print the incident report of a release, or the report of a train, in Markdown: what, when, why, who, and what to do now."""
+    from release_pipelines.core.trains.report import TRAIN_REPORT
     from release_pipelines.features.report.incident_report import REPORT
 
     with errors_as_sentences():
         history = open_history_at(database)
         detail = history.find(release, version)
         attached = history.attachments(detail.id)
-    written = next((it.content for it in attached if it.name == REPORT), None)
+    written = next((it.content for it in attached if it.name in (REPORT, TRAIN_REPORT)), None)
     print(written or f"{detail.app} {detail.version} has no incident report: {detail.sentence or 'it has not ended.'}")
     drawings = [it for it in attached if it.media_type == "image/svg+xml"]
     if plots is not None:

@@ -17,15 +17,16 @@ def validate(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="An app's, environment's or calendar's file, or a folder of these; default: all of the project."
+            help="An app's, environment's, calendar's or train's file, or a folder of these; default: all of the project."
         ),
     ] = None,
 ) -> None:
-    """Check app files, what they name, environments and calendars; every mistake is one sentence."""
+    """Check app files, what they name, environments, calendars and trains; every mistake is one sentence."""
     from release_pipelines.spec.calendars import calendar_errors, calendar_files
-    from release_pipelines.spec.folders import apps_folder, calendars_folder, config_folder
+    from release_pipelines.spec.folders import apps_folder, calendars_folder, config_folder, trains_folder
     from release_pipelines.spec.loader import SpecError
     from release_pipelines.spec.release import analyses_of, app_errors, app_files, load_release
+    from release_pipelines.spec.trains import errors_in, train_errors, train_files
 
     apps = (path or apps_folder(Path.cwd())).absolute()
     if not apps.exists():
@@ -34,6 +35,7 @@ def validate(
         )
     project = apps.parent.parent if apps.is_dir() else apps.parent.parent.parent
     config, calendars = config_folder(project).absolute(), calendars_folder(project).absolute()
+    trains = trains_folder(project).absolute()
     errors: list[SpecError] = []
     if config in (apps, apps.parent):
         files, what = [apps] if apps.is_file() else app_files(apps), "environment file"
@@ -41,12 +43,15 @@ def validate(
     elif calendars in (apps, apps.parent):
         files, what = [apps] if apps.is_file() else calendar_files(apps), "calendar"
         errors = calendar_errors(files)
+    elif trains in (apps, apps.parent):
+        files, what = [apps] if apps.is_file() else train_files(apps), "train"
+        errors = errors_in(files, apps_folder(project), calendars)
     elif apps.is_dir():
         files, what = app_files(apps), "app file"
         if not files:
             fail(f"{apps} has no app files: files called <name>.yaml are expected.")
         errors = [*app_errors(apps, config), *_environment_errors(app_files(config) if config.is_dir() else [])]
-        errors += calendar_errors(calendar_files(calendars))
+        errors += [*calendar_errors(calendar_files(calendars)), *train_errors(trains, apps, calendars)]
     else:
         files, what = [apps], "app file"
         try:

@@ -19,3 +19,8 @@ def config_folder(project: Path) -> Path:
 def calendars_folder(project: Path) -> Path:
     """Folder of the calendars' files: ``RELEASE_PIPELINES_CALENDARS``, else the project's ``include/calendars``."""
     return Path(os.environ.get("RELEASE_PIPELINES_CALENDARS") or project / "include" / "calendars")
+
+
+def trains_folder(project: Path) -> Path:
+    """Folder of the trains' files: ``RELEASE_PIPELINES_TRAINS``, else the project's ``include/trains``."""
+    return Path(os.environ.get("RELEASE_PIPELINES_TRAINS") or project / "include" / "trains")

@@ -75,7 +75,7 @@ _NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]")
 """Characters that YAML does not allow."""
 _BRANCHES = (MODEL_BRANCH, "str", f"function-after[_has_a_name(), {MODEL_BRANCH}]")
 """Names by which pydantic marks the branches of `analysis: Analysis | str` and of approvers; they are no keys of the file."""
-_UNIONS = {"analysis": 1, "approvers": 2}
+_UNIONS = {"analysis": 1, "approvers": 2, "versions": 1}
 """Keys whose value, or whose items, may be text or a mapping, to where a mistake's place names the branch."""
 
 

@@ -11,12 +11,14 @@ from release_pipelines.core.model.base import Value
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.calendars import CalendarSpec
 from release_pipelines.spec.environment import EnvironmentSpec
+from release_pipelines.spec.trains import TrainSpec
 
 MODELS: dict[str, type[Value]] = {
     "app": AppSpec,
     "environment": EnvironmentSpec,
     "analysis": Analysis,
     "calendar": CalendarSpec,
+    "train": TrainSpec,
 }
 
 
@@ -42,7 +44,7 @@ def _text(name: str) -> str:
         schema["properties"]["strategy"] = {
             "anyOf": [schema["properties"]["strategy"], {"enum": list(strategy["properties"])}]
         }
-    if name == "calendar":  # the file's name gives the name
+    if name in ("calendar", "train"):  # the file's name gives the name
         schema.pop("required", None)
     if name == "environment":  # base.yaml gives the rest, the file's name gives the name
         for part in (schema, *schema["$defs"].values()):

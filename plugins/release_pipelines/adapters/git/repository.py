@@ -107,6 +107,17 @@ class Git(GitCommand):
             doubt = f"No tag carries any version in {self.shown}: the newest commit of {name} is built. Say so with `build.branch: {name}`."
         return Revision(commit, head, source, doubt)
 
+    def newest(self, branch: str) -> str:
+        """The newest commit of a branch.
+
+        :raises GitError: where there is no such branch.
+        """
+        head = f"refs/heads/{branch}"
+        commit = self._refs([head]).get(head)
+        if not commit:
+            raise GitError(f"{self.shown} has no branch {branch}.")
+        return commit
+
     def file(self, commit: str, path: str) -> str | None:
         """A file of a commit, without a checkout; None: it is not there."""
         with tempfile.TemporaryDirectory(prefix="release-") as name, self._environment() as env:

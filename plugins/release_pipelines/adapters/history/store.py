@@ -20,7 +20,7 @@ from release_pipelines.adapters.history.queries import (
     stories,
     worth_keeping,
 )
-from release_pipelines.adapters.history.reports import Reports
+from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
@@ -36,7 +36,7 @@ from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind
 from release_pipelines.core.model.measurement import Sample
-from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.outcome import OfTrains, Outcome, TrainOutcome
 from release_pipelines.core.model.records import Decision, Mark
 from release_pipelines.core.model.verdict import Verdict
 
@@ -44,7 +44,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Reports):
+class History(Trains):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.
@@ -181,13 +181,14 @@ class History(Reports):
                 .values(promoted_at=self._now())
             )
 
-    def finish(self, release_id: str, outcome: Outcome, sentence: str) -> None:
+    def finish(self, release_id: str, outcome: TrainOutcome, sentence: str) -> None:
         """Set the release's outcome. The first one stays, but a later rollback always replaces it.
 
         :raises ValueError: when ``outcome`` is no outcome.
         """
-        if outcome not in get_args(Outcome):
-            raise ValueError(f"An outcome is one of {', '.join(get_args(Outcome))}, found {outcome!r}.")
+        known = (*get_args(Outcome), *get_args(OfTrains))
+        if outcome not in known:
+            raise ValueError(f"An outcome is one of {', '.join(known)}, found {outcome!r}.")
         now = releases.c.outcome
         overwrites: dict[str, ColumnElement[bool]] = {
             "rolled_back": now.in_(("released", "rollback_failed")),

@@ -217,3 +217,39 @@ marks = Table(
     UniqueConstraint("release_id", "environment"),
 )
 """Whether a release that went back in an environment says something against its version there, and why."""
+
+train_apps = Table(
+    "train_apps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("app", ShortText(64), nullable=False),
+    Column("environment", ShortText(64), nullable=False),
+    Column("wave", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("version", ShortText(255)),
+    Column("digest", String(80)),
+    Column("image", String(512)),
+    Column("before_version", ShortText(255)),
+    Column("before_digest", String(80)),
+    Column("result", String(32), nullable=False),
+    Column("sentence", SafeText, nullable=False),
+    Column("run_id", String(255)),
+    Column("held_at", Double),
+    Column("approver", ShortText(255)),
+    Column("approver_id", ShortText(255)),
+    Column("approved_at", Double),
+    UniqueConstraint("release_id", "app"),
+    Index("ix_train_apps_app_run_id", "app", "run_id"),
+)
+"""The apps of a train, whose own row is one of ``releases``."""
+
+train_holds = Table(
+    "train_holds",
+    metadata,
+    _belongs(),
+    Column("app", ShortText(64), primary_key=True),
+    Column("environment", ShortText(64), primary_key=True),
+    Column("alive_at", Double, nullable=False),
+)
+"""Which train has an app for itself, and when it last said so."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored, Value
-from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.outcome import TrainOutcome
 from release_pipelines.core.model.person import Asked
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Notice(Stored):
     later: ClassVar[frozenset[str]] = frozenset({"who", "until", "reminder"})
 
     schema_version: int = 1
-    outcome: Outcome | Literal["stuck", "waiting"] = Field(
+    outcome: TrainOutcome | Literal["stuck", "waiting"] = Field(
         description="`stuck`: in mid-release, a way back does not get through; `waiting`: a person is waited for"
     )
     sentence: str
@@ -62,8 +62,8 @@ class Notice(Stored):
 
     @property
     def urgent(self) -> bool:
-        """Whether a person is called: the way back does not get through, or the rollback failed, too."""
-        return self.outcome in ("stuck", "rollback_failed")
+        """Whether a person is called: the way back does not get through, or a rollback, or one of a train's, failed, too."""
+        return self.outcome in ("stuck", "rollback_failed", "compensation_failed")
 
     @property
     def title(self) -> str:

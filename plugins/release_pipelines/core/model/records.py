@@ -7,7 +7,7 @@ from pydantic import Field
 from release_pipelines.core.model.base import Stored
 from release_pipelines.core.model.command import Command
 from release_pipelines.core.model.measurement import Sample
-from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.outcome import Outcome, TrainOutcome
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.verdict import Verdict
 
@@ -111,7 +111,7 @@ class Release(Stored):
     requester: str | None = None
     started_by: str | None = Field(None, description="Who started its run, where that is somebody else: a robot, say")
     approver: str | None = Field(None, description="Who approved it; where nobody did, who rejected it")
-    outcome: Outcome | None = Field(None, description="None: it is still running")
+    outcome: TrainOutcome | None = Field(None, description="None: it is still running")
     sentence: str | None = None
     direction: Direction = "forward"
     started_at: float

@@ -84,6 +84,7 @@ def _approval(task_id: str, scene: Scene) -> Any:
         plan=plan_in_words(scene.spec),
         window=window_rule(scene.spec, scene.spec.production.name),
         holds=app.approval.valid_for,
+        spec=scene.spec,
         release=scene.release,
         **_people(scene),
     )

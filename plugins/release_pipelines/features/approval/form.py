@@ -15,6 +15,8 @@ from release_pipelines.core.templates import NOT_CHECKED
 
 if TYPE_CHECKING:
     from release_pipelines.core.model.records import Evidence, Release
+    from release_pipelines.core.model.train import TrainApp
+    from release_pipelines.spec.trains import TrainSpec
 
 SHOWN_RELEASES = 3
 """So many earlier releases of the same digest are shown."""
@@ -85,6 +87,44 @@ def approval_form(
     if notes:
         lines += ["", f"**Notes:** {notes}"]
     return "\n".join(lines)
+
+
+def train_form(
+    train: TrainSpec,
+    apps: Sequence[TrainApp],
+    known: Mapping[str, Known],
+    approve: Mapping[str, str],
+    *,
+    requester: str | None,
+    notes: str,
+) -> str:
+    """The form of a whole train in Markdown: what changes in every app.
+
+    :param apps: all of them, also those that are left out.
+    :param known: what the history knows of the digests, by the apps' names.
+    :param approve: who may approve each app, in words.
+    """
+    lines = [
+        f"**{requester or 'Somebody'}** asks to release train **{train.name}**.",
+        "",
+        "| Wave | App | now | after | Approvers |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {it.wave} | {it.app} | {it.before_version or 'nothing'} | {it.version if it.goes else _cell(it.sentence)} | "
+        f"{approve.get(it.app, '–')} |"
+        for it in apps
+    ]
+    for it in (app for app in apps if app.goes):
+        found = known.get(it.app) or Known()
+        lines += ["", f"**{it.named}** in {it.environment}, digest now, and after:", ""]
+        lines += [f"- `{it.before_digest or 'none'}`", f"- `{it.digest}`", ""]
+        lines += _past(found.past, train.time_zone)
+        lines += _table({name: _result(name, None, found, train.time_zone) for name in found.evidence})
+    back = {"all": "all that it released goes back", "wave": "what it released in that wave goes back", "none": "nothing goes back"}
+    lines += ["", f"**Way back:** if the train stops, {back[train.compensate]}."]
+    lines += ["", "Your answer counts for the apps whose approver you are; the others ask for an approval of their own."]
+    return "\n".join([*lines, *(["", f"**Notes:** {notes}"] if notes else [])])
 
 
 def who_may_answer(allowed: Sequence[str | Person], until: str, asked: Asked, *, alone: bool, by_airflow: bool) -> str:

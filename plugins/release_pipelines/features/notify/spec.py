@@ -10,7 +10,7 @@ from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.notice import WAITING
-from release_pipelines.core.model.outcome import Outcome
+from release_pipelines.core.model.outcome import LIKE, Outcome
 from release_pipelines.core.ports.notifier import NOTIFIERS, Notifier
 
 KEYS = ("connection", "channel", "to")
@@ -42,6 +42,7 @@ class NotifySpec(Value):
 
     def hears_of(self, kind: str) -> bool:
         """Whether the receiver is told of this outcome, or of :data:`~release_pipelines.core.model.notice.WAITING`."""
+        kind = LIKE.get(kind, kind)
         return kind in self.on or (kind == WAITING and set(get_args(Outcome)) <= set(self.on))
 
     @property

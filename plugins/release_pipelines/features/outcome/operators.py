@@ -13,6 +13,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, TROUBLE, ReleaseOperator
 from release_pipelines.airflow.task_states import task_states
+from release_pipelines.airflow.trains import own_train
 from release_pipelines.airflow.windows import ran_over
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.command import Command
@@ -47,7 +48,8 @@ class RecordOutcomeOperator(ReleaseOperator):
     :param tasks: ids of the tasks of the run in the order in which they work: the first one that failed gives the reason.
     :param roles: ids of ``preflight``, ``complete``, ``approval``, ``deploy``, ``plan``, ``prepare``,
         ``switch``, ``verify`` and ``give_back``.
-    A release that held adds an event to the asset ``release://<environment>/<app>``; no other outcome does.
+    A release that held adds an event to the asset ``release://<environment>/<app>``; no other outcome does. One of a train does not: the
+    train adds it when it has ended.
 
     :return: ``{"outcome", "sentence"}``; pushed as ``outcome`` and ``reason`` too, because a failing task returns nothing.
     """
@@ -96,10 +98,16 @@ class RecordOutcomeOperator(ReleaseOperator):
         if outcome not in ("released", "no_op"):
             raise AirflowFailException(sentence)
         self.log.info(sentence)
-        if outcome == "released" and release:
+        if outcome == "released" and release and not self._in_train(release):
             deployed = self._pull(context, self.roles["deploy"], "deployment") or {}
             announce(context, release, self.spec.app.name, self.production, facts.version, deployed.get("digest"))
         return {"outcome": outcome, "sentence": sentence}
+
+    def _in_train(self, release: str) -> bool:
+        """Whether a train may still take it back: then the train announces it when it has ended."""
+        with noted("The history could not be asked whether a train has started the release"):
+            return own_train(HistoryHook().history(), self.spec.app.name, release) is not None
+        return False
 
     def _promoted(self, context: Context, release: str) -> bool:
         """Whether the release was promoted: the task that did it says so, or the history does."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.ending import noted
 from release_pipelines.airflow.evidence import record_evidence
+from release_pipelines.airflow.notes import note_now
 from release_pipelines.airflow.operator import as_value, explained, history_of, judging_arguments
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.command import given_by
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from release_pipelines.adapters.history import History
+    from release_pipelines.spec.release import ReleaseSpec
 
 
 class ReleaseApprovalOperator(AskingOperator):
@@ -34,6 +36,8 @@ class ReleaseApprovalOperator(AskingOperator):
     :param facts: what is told beside them, and is true of this release only.
     :param window: the :class:`~release_pipelines.core.model.window.WindowRule` that the release keeps to; None: to none.
     :param holds: seconds that the approval holds, where the release has to wait for its window.
+    :param spec: the app's :class:`~release_pipelines.spec.release.ReleaseSpec`, where a train may have the approval already; None: it is
+        always asked for.
 
     Other parameters, XCom and errors as :class:`AskingOperator`.
 
@@ -51,15 +55,44 @@ class ReleaseApprovalOperator(AskingOperator):
         facts: Mapping[str, str] | None = None,
         window: WindowRule | None = None,
         holds: float | None = None,
+        spec: ReleaseSpec | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(subject="Release?", **kwargs)
+        self.spec = spec
         self.evidence = dict(evidence)
         self.plan = plan
         self.facts = dict(facts or {})
         self.window = window
         self.holds = holds
         self.known = Known()
+
+    def execute(self, context: Context) -> Any:
+        """Take the approval that the release's train has recorded; where it has none that counts here, open the form."""
+        with explained(context):
+            given = self._given_to_train(context)
+        return given or super().execute(context)
+
+    def _given_to_train(self, context: Context) -> dict[str, Any] | None:
+        if self.spec is None:
+            return None
+        from release_pipelines.airflow.trains import approved_by_train
+
+        artifact, _, preflight = self._question()
+        history = history_of(context, self.release, artifact)
+        given, why_not = approved_by_train(history, self.spec, self.release, artifact, who_asked(preflight))
+        if given is None:
+            if why_not:
+                self.log.info("%s It is asked for.", why_not)
+                self.facts["Approval of the train"] = why_not
+            return None
+        with noted("What checks found about the digest could not be recorded"):
+            record_evidence(history, self.release, artifact.digest, self.evidence)
+        sentence = f"Approved in {given.train} by {given.by}"
+        self._record(context, artifact, "approved", given.by, f"in {given.train}")
+        history.record_event(self.release, "approved", f"{sentence}.")
+        note_now(self.release, f"{sentence}.")
+        return {"decision": "approved", "by": given.by, "digest": artifact.digest, "train": given.train}
 
     def look_up(self, context: Context, artifact: Artifact) -> None:
         """What the history knows of the digest. The form opens without it, too."""

@@ -1,0 +1,79 @@
+"""What an app's own release asks of trains: whether one holds the app, and whether one has its approval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from release_pipelines.core.approvers import allowed_approvers, approves_alone, is_one_of
+from release_pipelines.core.model.person import Identity
+from release_pipelines.core.model.release_id import run_of
+
+if TYPE_CHECKING:
+    from release_pipelines.adapters.history import History
+    from release_pipelines.core.model.artifact import Artifact
+    from release_pipelines.core.model.person import Asked
+    from release_pipelines.core.model.train import TrainApp
+    from release_pipelines.spec.release import ReleaseSpec
+
+PARAMETER = "train"
+"""The parameter of an app's DAG that names its train. It is a hint for people: what counts is what the train has recorded."""
+
+
+class Given(NamedTuple):
+    """An approval that was given for a whole train.
+
+    :param by: who gave it, by the name that is kept.
+    """
+
+    train: str
+    by: str
+
+
+def train_in_the_way(history: History, app: str, environment: str, release: str, urgent: str | None) -> str | None:
+    """Why a release has to wait for a train, in a sentence; None: no train has the app, or it is this release's own.
+
+    An urgent release passes: the train finds that the app has moved on.
+
+    :param release: the release's id.
+    :param urgent: why it is urgent; empty: it is not.
+    """
+    train = history.train_of(app, environment)
+    if train is None or urgent:
+        return None
+    ticket = history.ticket(app, run_of(release)[1])
+    if ticket is not None and ticket[0] == train:
+        return None
+    return f"{app} in {environment} belongs to {train} until that train has ended."
+
+
+def own_train(history: History, app: str, release: str) -> tuple[str, TrainApp] | None:
+    """The train that has started a release, with what it knows of the app; None: none has."""
+    return history.ticket(app, run_of(release)[1])
+
+
+def approved_by_train(
+    history: History, spec: ReleaseSpec, release: str, artifact: Artifact, asked: Asked
+) -> tuple[Given | None, str | None]:
+    """The approval that a release has from its train, if it counts here; else why it does not, in a sentence.
+
+    It counts for the digest that was shown, while the train still holds the app, and where whoever gave it may approve this app
+    and is nobody who asked for it.
+
+    :param asked: who asked for the release.
+    """
+    production, alone = spec.production, spec.app.approval.self_approval
+    ticket = own_train(history, artifact.app, release)
+    if ticket is None:
+        return None, None
+    train, planned = ticket
+    by = Identity(planned.approver_id, planned.approver)
+    if planned.approved_at is None:
+        return None, f"Nobody who may approve {artifact.app} has answered for {train}."
+    if history.train_of(artifact.app, production.name) != train:
+        return None, f"{train} does not hold {artifact.app} any more."
+    if planned.digest != artifact.digest:
+        return None, f"{by} approved {planned.digest} for {train}, and it is {artifact.digest} now."
+    allowed = allowed_approvers(production.approvers, *asked, self_approval=alone)
+    if approves_alone(by, *asked, self_approval=alone) or not is_one_of(allowed, by):
+        return None, f"{by}, who approved {train}, may not approve {artifact.app}."
+    return Given(train, str(by)), None

@@ -15,11 +15,10 @@ import urllib.request
 from contextlib import suppress
 from typing import Any
 
-from sandbox import processes, services
+from sandbox import app_file, processes, services
 from sandbox.settings import (
     AIRFLOW,
     CONTROL_DAG,
-    DAG_ID,
     PROMETHEUS,
     REGISTRY,
     ROLLBACK_DAG,
@@ -222,8 +221,9 @@ def read_anew(admin: Client, dag_id: str) -> str | None:
 
 
 def forget_runs() -> None:
-    """Delete all runs of the sample app's DAG, and of the DAGs with which people steer it."""
-    for dag_id in (DAG_ID, ROLLBACK_DAG, CONTROL_DAG):
+    """Delete all runs of the apps' DAGs, and of the DAGs with which people steer them."""
+    releases = [f"release_{app.replace('-', '_')}" for app in app_file.names()]
+    for dag_id in (*releases, ROLLBACK_DAG, CONTROL_DAG):
         _forget_runs(Client("admin"), dag_id)
 
 

@@ -26,6 +26,11 @@ FIRST_TASK = {
 """By which task one sees that Airflow has read the file."""
 
 
+def names() -> list[str]:
+    """The sample app, and the apps beside it."""
+    return sorted({APP, *(path.stem for path in FOLDER.glob("*.yaml"))})
+
+
 def check(strategy: str) -> None:
     """:raises SandboxError: when there is no such strategy."""
     if strategy not in STRATEGIES:

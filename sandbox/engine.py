@@ -13,9 +13,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox import processes
+from sandbox import app_file, processes
 from sandbox.settings import (
-    APP,
     BASE_IMAGE,
     CACHE,
     LOCAL_BASE_IMAGE,
@@ -171,8 +170,9 @@ def base_archive() -> Path:
 
 
 def remove_app_containers(engine_url: str) -> int:
-    """Remove all containers of the sample app; returns how many there were."""
-    containers = [c for c in client(engine_url).containers.list(all=True) if c.name.startswith(f"{APP}-")]
+    """Remove all containers of the sample app, and of those beside it; returns how many there were."""
+    names = tuple(f"{app}-" for app in app_file.names())
+    containers = [c for c in client(engine_url).containers.list(all=True) if c.name.startswith(names)]
     for container in containers:
         container.remove(force=True)
     return len(containers)

@@ -68,7 +68,23 @@ def other(app: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def apps(_sandbox: Sandbox, serving: Run) -> None:
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """The other apps are asked all the time, too; what was answered and lost stands in a file for each, from the first answer on."""
+    script, folder = str(Path(traffic.__file__)), tmp_path_factory.mktemp("traffic")
+    files = {app: folder / f"{app}.json" for app in OTHERS}
+    started = [
+        subprocess.Popen([sys.executable, script, WEB, f"{app}.localhost", RATE, str(file)])
+        for app, file in files.items()
+    ]
+    yield files
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def apps(_sandbox: Sandbox, serving: Run, accounts: dict[str, Path]) -> None:
     """Two more apps from the sample app's images, which run 1.0.0, and a train of all three."""
     _sandbox.strategy("canary", DIFFERS)
     for version in ("1.1.0", "1.2.0"):
@@ -95,21 +111,14 @@ def apps(_sandbox: Sandbox, serving: Run) -> None:
 
 
 @pytest.fixture
-def steady(apps: None, tmp_path: Path) -> Iterator[None]:
-    """Each of the other apps is asked all the time, too, and none of its requests may be lost."""
-    script, started = str(Path(traffic.__file__)), []
-    for app in OTHERS:
-        command = [sys.executable, script, WEB, f"{app}.localhost", RATE, str(tmp_path / f"{app}.json")]
-        started.append(subprocess.Popen(command))
+def steady(apps: None, accounts: dict[str, Path]) -> Iterator[None]:
+    """No request of the other apps is lost."""
+    before = {app: json.loads(file.read_text()) for app, file in accounts.items()}
     yield
-    for process in started:
-        process.terminate()
-    for process in started:
-        process.wait(timeout=20)
-    for app in OTHERS:
-        account = json.loads((tmp_path / f"{app}.json").read_text())
-        assert account["answered"] > 0
-        assert account["lost"] == 0, account["lost_requests"]
+    for app, file in accounts.items():
+        after = json.loads(file.read_text())
+        assert after["answered"] > before[app]["answered"]
+        assert after["lost"] == before[app]["lost"], after["lost_requests"]
 
 
 def depart(versions: dict[str, str]) -> Run:

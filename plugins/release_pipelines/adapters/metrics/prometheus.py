@@ -9,10 +9,10 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.adapters.outbound import proxy_of, trusting, whole
+from release_pipelines.adapters.outbound import ANSWER_BYTES, excerpt, proxy_of, trusting
 from release_pipelines.core.errors import BadQuery, MetricsUnavailable
 from release_pipelines.core.text import one_line
 
@@ -100,6 +100,24 @@ def _trusted(verify: bool | str) -> ssl.SSLContext | bool:
         raise MetricsUnavailable(f"{verify} is no file of certificates in PEM, as it is expected") from None
 
 
+async def _open_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
+    """A session for as long as this generator is open."""
+    import aiohttp
+
+    loop = asyncio.get_running_loop()
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=100),
+        timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
+    )
+    try:
+        yield session
+    finally:
+        if PrometheusReader._sessions.get(loop, session) is session:  # else another one has taken its place
+            PrometheusReader._sessions.pop(loop, None)
+            PrometheusReader._kept.pop(loop, None)
+        await session.close()
+
+
 class PrometheusReader:
     """Asynchronous queries.
 
@@ -112,6 +130,8 @@ class PrometheusReader:
     :param verify: a file of trusted certificates; True: those of the system; False: any certificate will do.
     """
 
+    _kept: dict[asyncio.AbstractEventLoop, AsyncGenerator[aiohttp.ClientSession, None]] = {}
+    """An event loop closes the generators that are open in it before it ends (PEP 525), and with them what they hold."""
     _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
     _asked: dict[tuple[asyncio.AbstractEventLoop, tuple[str, ...]], asyncio.Future[Any]] = {}
 
@@ -128,25 +148,23 @@ class PrometheusReader:
         self.trusted = _trusted(verify)
         self._reread = reread
 
-    def _session(self) -> aiohttp.ClientSession:
-        import aiohttp
-
+    async def _session(self) -> aiohttp.ClientSession:
+        """The session of this event loop, which ends with it. Nothing is awaited here: all who ask at once get the same one."""
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None or session.closed:
-            for other in [known for known in list(self._sessions) if known.is_closed()]:
+            for other in [known for known in list(self._sessions) if known.is_closed()]:  # in a way that closes nothing
                 self._sessions.pop(other, None)
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=100),
-                timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
-            )
+                self._kept.pop(other, None)
+            self._kept[loop] = _open_session()
+            session = self._sessions[loop] = await anext(self._kept[loop])
         return session
 
     async def close(self) -> None:
         """Close this event loop's connections, where nobody will ask again."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        kept = self._kept.get(asyncio.get_running_loop())
+        if kept is not None:
+            await kept.aclose()
 
     async def query(self, promql: str, at: float) -> float | None:
         """The query's one number at Unix time ``at``; None when the answer is empty or not finite.
@@ -215,13 +233,20 @@ class PrometheusReader:
         import aiohttp
 
         try:
-            async with self._session().post(
+            session = await self._session()
+            async with session.post(
                 f"{self.url}/api/v1/{path}",
                 data=given,
                 headers=self.headers,
                 ssl=self.trusted,
                 proxy=proxy_of(self.url),
             ) as response:
-                return response.status, await whole(response)
+                content = await excerpt(response, ANSWER_BYTES + 1)
+                if len(content) > ANSWER_BYTES:
+                    raise BadQuery(
+                        f"{shown(self.url)} answers the query with more than {ANSWER_BYTES:,} bytes, and was cut short there: "
+                        "aggregate it, for example with sum()"
+                    )
+                return response.status, content
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise away(self.url, error) from error

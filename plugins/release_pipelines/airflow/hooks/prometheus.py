@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import os
-import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -73,7 +72,7 @@ def verify(connection: Connection) -> bool | str:
 
 
 class PrometheusHook(BaseHook):
-    """One-off reads in operators, by ``prometheus-api-client``.
+    """One-off reads in operators, and the client of triggers.
 
     :param prometheus_conn_id: connection of type ``prometheus``: host is its URL, or a name that scheme, port and path in other fields
         complete; login and password for basic authentication, the password alone for a bearer token; ``headers`` and ``verify`` in its
@@ -91,7 +90,7 @@ class PrometheusHook(BaseHook):
         self.prometheus_conn_id = prometheus_conn_id
 
     def get_conn(self) -> PrometheusConnect:
-        """A client with a timeout; it has none by itself."""
+        """A client of ``prometheus-api-client`` for code of your own, with a timeout; it has none by itself."""
         from prometheus_api_client import PrometheusConnect
         from requests import Session
         from urllib3.util.retry import Retry
@@ -136,22 +135,16 @@ class PrometheusHook(BaseHook):
 
         :raises MetricsUnavailable: when the service does not answer, or answers with an error.
         """
-        from prometheus_api_client.exceptions import PrometheusApiClientException
-        from requests import JSONDecodeError
+        from release_pipelines.airflow.loop import run
 
-        from release_pipelines.adapters.metrics.prometheus import away, number, refused
+        async def ask() -> float | None:
+            reader = self.reader()
+            try:
+                return await reader.query(promql, time.time())
+            finally:
+                await reader.close()
 
-        client = self.get_conn()
-        try:
-            return number(client.custom_query(promql))
-        except PrometheusApiClientException as error:
-            match = re.fullmatch(r"HTTP Status Code (\d+) \((b.*)\)", str(error), re.DOTALL)
-            status, content = (int(match[1]), ast.literal_eval(match[2])) if match else (0, b"")
-            raise refused(client.url, status, content) from error
-        except (JSONDecodeError, KeyError, TypeError) as error:
-            raise refused(client.url, 200, b"") from error
-        except OSError as error:  # every error of requests, and a file of certificates that holds none
-            raise away(client.url, error) from error
+        return run(ask())
 
     def check(self) -> None:
         """Raise :class:`MetricsUnavailable` unless the service answers a trivial query."""

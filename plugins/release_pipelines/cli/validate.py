@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,21 +12,26 @@ from release_pipelines.cli.terminal import fail
 
 if TYPE_CHECKING:
     from release_pipelines.spec.loader import SpecError
+    from release_pipelines.spec.release import ReleaseSpec
 
 
 def validate(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="An app's, environment's or calendar's file, or a folder of these; default: all of the project."
+            metavar="PATH",
+            help="An app's, environment's or calendar's file, or a folder of these; default: all of the project, in include/apps or RELEASE_PIPELINES_APPS.",
         ),
     ] = None,
 ) -> None:
-    """Check app files, what they name, environments and calendars; every mistake is one sentence."""
+    """Check app files, what they name, environments and calendars; every mistake is one sentence.
+
+    What is valid and may be meant otherwise, like `limit: 1` for a share, is a warning, and the exit code stays 0.
+    """
     from release_pipelines.spec.calendars import calendar_errors, calendar_files
     from release_pipelines.spec.folders import apps_folder, calendars_folder, config_folder
     from release_pipelines.spec.loader import SpecError
-    from release_pipelines.spec.release import analyses_of, app_errors, app_files, load_release
+    from release_pipelines.spec.release import analyses_of, app_files, load_all, load_release
 
     apps = (path or apps_folder(Path.cwd())).absolute()
     if not apps.exists():
@@ -35,6 +41,7 @@ def validate(
     project = apps.parent.parent if apps.is_dir() else apps.parent.parent.parent
     config, calendars = config_folder(project).absolute(), calendars_folder(project).absolute()
     errors: list[SpecError] = []
+    loaded: list[ReleaseSpec | SpecError] = []
     if config in (apps, apps.parent):
         files, what = [apps] if apps.is_file() else app_files(apps), "environment file"
         errors = _environment_errors(files)
@@ -45,14 +52,18 @@ def validate(
         files, what = app_files(apps), "app file"
         if not files:
             fail(f"{apps} has no app files: files called <name>.yaml are expected.")
-        errors = [*app_errors(apps, config), *_environment_errors(app_files(config) if config.is_dir() else [])]
+        loaded = list(load_all(apps, config))
+        errors = [error for it in loaded if isinstance(it, SpecError) for error in (it, *it.also)]
+        errors += _environment_errors(app_files(config) if config.is_dir() else [])
         errors += calendar_errors(calendar_files(calendars))
     else:
         files, what = [apps], "app file"
         try:
-            load_release(apps, config, analyses_of(apps.parent))
+            loaded = [load_release(apps, config, analyses_of(apps.parent))]
         except SpecError as error:
             errors = [error, *error.also]
+    for remark in dict.fromkeys(sentence for it in loaded if not isinstance(it, SpecError) for sentence in it.remarks):
+        print(f"Warning: {remark}.", file=sys.stderr)
     if errors:
         fail("\n".join(dict.fromkeys(str(error) for error in errors)))
     print(f"{len(files)} {what}{'s' if len(files) != 1 else ''}, no mistakes.")

@@ -3,9 +3,10 @@
 A judge is a curve: each `alpha` is an operating point, with its share of good versions that it takes back. A fixed rule is one point. Two
 judges can be compared only where they are wrong equally often about good versions; where none of our points is, a coin between the two
 neighbouring ones makes one (Neyman and Pearson 1933: a randomised test; Provost and Fawcett 2001, "Robust Classification for Imprecise
-Environments", Machine Learning 42: the line between two points of a ROC curve is reached so). Every simulated canary draws its own side
-of the coin, so the 95 % interval is that of the mixture: it holds the spread of both points and that between them. Beyond the ends of the curve
-stand the two that need no numbers: to take nothing back, and to release nothing.
+Environments", Machine Learning 42: the line between two points of a ROC curve is reached so). Both points judge every
+simulated canary, so the mean has no noise of the coin; the 95 % interval is that of as many releases as are simulated, each with its own coin: by the
+variance of the mixture, which holds the spread of both points and that between them. Beyond the ends of the curve stand the two that need no
+numbers: to take nothing back, and to release nothing.
 
 A rule that is wrong for most good versions is no test of anything. Who wants it has it as `judge: threshold`.
 """
@@ -146,16 +147,16 @@ class Mixture(NamedTuple):
         """Whether both are needed."""
         return self.coin > 0
 
-    def served(self, rng: np.random.Generator, held: Held) -> Ints:
-        """Requests of each canary that failed or were slow within the hour; each draws which point judges it."""
-        sooner = (
-            held.served(held.decided(self.above)) if self.above is not None else np.zeros(len(held.taken), dtype=int)
+    def served(self, held: Held) -> tuple[float, float]:
+        """Requests of a canary that failed or were slow within the hour: mean and variance of the mixture."""
+        later = held.served(
+            np.full(len(held.taken), canaries.NEVER) if self.below is None else held.decided(self.below)
         )
-        if self.below is None:
-            later = held.served(np.full(len(held.taken), canaries.NEVER))
-        else:
-            later = held.served(held.decided(self.below))
-        return np.where(rng.random(len(later)) < self.coin, sooner, later)
+        sooner = np.zeros(len(later)) if self.above is None else held.served(held.decided(self.above))
+        coin = self.coin
+        mean = (1 - coin) * later.mean() + coin * sooner.mean()
+        square = (1 - coin) * (later.astype(float) ** 2).mean() + coin * (sooner.astype(float) ** 2).mean()
+        return float(mean), float(square - mean**2)
 
     def words(self, false: Mapping[float, float]) -> str:
         """Which points they are."""
@@ -197,12 +198,12 @@ def beside(
         passed = after_passing(rng, rate, times, np.full(BAD, len(WEIGHTS) * HOLD // INTERVAL))
         theirs = found.badly_served(decided) + np.where(decided == canaries.NEVER, passed, 0)
         mixed = mixture(false, wanted)
-        served = mixed.served(rng, held)
-        noise = 1.96 * math.sqrt((served.var() + theirs.var()) / BAD)
-        more = served.mean() - theirs.mean()
+        ours, variance = mixed.served(held)
+        noise = 1.96 * math.sqrt((variance + theirs.var()) / BAD)
+        more = ours - theirs.mean()
         said = "more" if more > noise else "fewer" if more < -noise else "as many"
         said += ", and the rule is wrong for most good versions" if wanted > MOSTLY_WRONG else ""
-        figures = (f"{theirs.mean():,.1f}", f"{served.mean():,.1f}", f"{more:+,.1f} ± {noise:,.1f}")
+        figures = (f"{theirs.mean():,.1f}", f"{ours:,.1f}", f"{more:+,.1f} ± {noise:,.1f}")
         rows.append(
             [f"{rate}/s, errors x{times:g}, {name}", f"{100 * wanted:.2f} %", mixed.words(false), *figures, said]
         )

@@ -197,6 +197,23 @@ def test_app_files_are_checked(tmp_path: Path) -> None:  # R12
         assert "verison_scheme" in failed.stderr
 
 
+def test_analyses_are_checked_by_themselves_and_with_the_apps_also_where_no_app_names_them(tmp_path: Path) -> None:
+    include = tmp_path / "include"
+    shutil.copytree(Path("include"), include, ignore=shutil.ignore_patterns("schemas"))
+    (include / "analyses").mkdir(exist_ok=True)
+    file = include / "analyses" / "strict.yaml"
+    file.write_text("metrics: [{name: errors, source: errors, limit: 1}]\n")
+    for path in (file, file.parent, include / "apps"):
+        doubtful = run(app, ["validate", str(path)])
+        assert doubtful.exit_code == 0, doubtful.stderr
+        assert "Warning: strict.yaml: metrics[0].limit: 1 is read as 100 %" in doubtful.stderr
+    assert run(app, ["validate", str(file)]).stdout == "1 analysis file, no mistakes.\n"
+    file.write_text("metrics: [{name: errors, source: eror, limit: 1%}]\n")
+    for path in (file, file.parent, include / "apps"):
+        failed = run(app, ["validate", str(path)])
+        assert (failed.exit_code, failed.stderr.startswith("strict.yaml: metrics[0].source: found `eror`")) == (1, True)
+
+
 def test_schemas_are_written(tmp_path: Path) -> None:
     assert run(app, ["schema", str(tmp_path)]).exit_code == 0
     assert json.loads((tmp_path / "app.schema.json").read_text())["title"] == "AppSpec"

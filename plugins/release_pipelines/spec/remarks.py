@@ -28,8 +28,7 @@ def remarks(
     """
     file, settings, strategy = f"{app.name}.yaml", app.strategy.chosen, app.strategy.strategy
     if of_analysis:
-        for path, sentence in _metrics(analysis, of_analysis):
-            yield f"{app.analysis}.yaml: {path}: {sentence}"
+        yield from analysis_remarks(f"{app.analysis}.yaml", analysis, of_analysis)
     elif isinstance(app.analysis, Analysis):
         for path, sentence in _metrics(analysis, written["analysis"]):
             yield f"{file}: analysis.{path}: {sentence}"
@@ -41,6 +40,12 @@ def remarks(
         if workload.cpu is not None and workload.cpu >= SURE_CORES:
             cores = f"{workload.cpu:g} is read as so many cores: `{workload.cpu / 1000:g}` if thousandths of a core are meant"
             yield f"{file}: workloads[{n}].cpu: {cores}"
+
+
+def analysis_remarks(file: str, analysis: Analysis, written: Mapping[str, Any]) -> Iterator[str]:
+    """The same of an analysis in a file of its own."""
+    for path, sentence in _metrics(analysis, written):
+        yield f"{file}: {path}: {sentence}"
 
 
 def _metrics(analysis: Analysis, written: Any) -> Iterator[tuple[str, str]]:

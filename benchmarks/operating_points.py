@@ -3,10 +3,10 @@
 A judge is a curve: each `alpha` is an operating point, with its share of good versions that it takes back. A fixed rule is one point. Two
 judges can be compared only where they are wrong equally often about good versions; where none of our points is, a coin between the two
 neighbouring ones makes one (Neyman and Pearson 1933: a randomised test; Provost and Fawcett 2001, "Robust Classification for Imprecise
-Environments", Machine Learning 42: the line between two points of a ROC curve is reached so). Both points judge every
-simulated canary, so the mean has no noise of the coin; the 95 % interval is that of as many releases as are simulated, each with its own coin: by the
-variance of the mixture, which holds the spread of both points and that between them. Beyond the ends of the curve stand the two that need no
-numbers: to take nothing back, and to release nothing.
+Environments", Machine Learning 42: the line between two points of a ROC curve is reached so). Both points judge every simulated canary, so
+the mean has no noise of the coin; the 95 % interval is that of as many releases as are simulated, each with its own coin: by the variance
+of the mixture, which holds the spread of both points and that between them. Beyond the ends of the curve stand the two that need no numbers:
+to take nothing back, and to release nothing.
 
 A rule that is wrong for most good versions is no test of anything. Who wants it has it as `judge: threshold`.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from release_pipelines.core.text import one_line
 
 if TYPE_CHECKING:
     import aiohttp
+    from requests import Response
 
 TIMEOUT = 10.0
 """Seconds that the service has for an answer."""
@@ -66,6 +68,26 @@ def refused(url: str, status: int, content: bytes | str) -> MetricsUnavailable:
         return MetricsUnavailable(f"{shown(url)} answers with status {status}, where numbers are expected")
     kind = BadQuery if answer.get("errorType") in ("bad_data", "execution") else MetricsUnavailable
     return kind(f"{shown(url)} cannot answer the query: {one_line(said)}")
+
+
+def too_long(url: str) -> BadQuery:
+    """The error behind an answer that was not read to its end."""
+    return BadQuery(
+        f"{shown(url)} answers the query with more than {ANSWER_BYTES:,} bytes, and was cut short there: aggregate it, for example "
+        "with sum()"
+    )
+
+
+def read_to_the_limit(response: Response, **_: Any) -> None:
+    """A hook of requests, which reads an answer as a whole, however long it is.
+
+    :raises BadQuery: when it is longer than :data:`~release_pipelines.adapters.outbound.ANSWER_BYTES`.
+    """
+    content = response.raw.read(ANSWER_BYTES + 1, decode_content=True)
+    if len(content) > ANSWER_BYTES:
+        response.close()
+        raise too_long(response.url.partition("/api/v1/")[0])
+    response.raw = io.BytesIO(content)
 
 
 def away(url: str, error: BaseException) -> MetricsUnavailable:
@@ -243,10 +265,7 @@ class PrometheusReader:
             ) as response:
                 content = await excerpt(response, ANSWER_BYTES + 1)
                 if len(content) > ANSWER_BYTES:
-                    raise BadQuery(
-                        f"{shown(self.url)} answers the query with more than {ANSWER_BYTES:,} bytes, and was cut short there: "
-                        "aggregate it, for example with sum()"
-                    )
+                    raise too_long(self.url)
                 return response.status, content
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise away(self.url, error) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
-import time
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -72,7 +73,7 @@ def verify(connection: Connection) -> bool | str:
 
 
 class PrometheusHook(BaseHook):
-    """One-off reads in operators, and the client of triggers.
+    """One-off reads in operators, by ``prometheus-api-client``.
 
     :param prometheus_conn_id: connection of type ``prometheus``: host is its URL, or a name that scheme, port and path in other fields
         complete; login and password for basic authentication, the password alone for a bearer token; ``headers`` and ``verify`` in its
@@ -90,17 +91,18 @@ class PrometheusHook(BaseHook):
         self.prometheus_conn_id = prometheus_conn_id
 
     def get_conn(self) -> PrometheusConnect:
-        """A client of ``prometheus-api-client`` for code of your own, with a timeout; it has none by itself."""
+        """A client with a timeout; it has none by itself."""
         from prometheus_api_client import PrometheusConnect
         from requests import Session
         from urllib3.util.retry import Retry
 
-        from release_pipelines.adapters.metrics.prometheus import TIMEOUT
+        from release_pipelines.adapters.metrics.prometheus import TIMEOUT, read_to_the_limit
 
         connection = self.get_connection(self.prometheus_conn_id)
         # Tasks are tried again by Airflow; a retry here would only hide the answer behind "too many".
         given, session = headers(connection), Session()
         session.verify = verify(connection)
+        session.hooks["response"].append(read_to_the_limit)
         # A ~/.netrc would take the place of the connection's own credentials.
         auth = (lambda request: request) if "Authorization" in given else None
         return PrometheusConnect(
@@ -135,16 +137,23 @@ class PrometheusHook(BaseHook):
 
         :raises MetricsUnavailable: when the service does not answer, or answers with an error.
         """
-        from release_pipelines.airflow.loop import run
+        from prometheus_api_client.exceptions import PrometheusApiClientException
+        from requests import JSONDecodeError
+        from urllib3.exceptions import HTTPError
 
-        async def ask() -> float | None:
-            reader = self.reader()
-            try:
-                return await reader.query(promql, time.time())
-            finally:
-                await reader.close()
+        from release_pipelines.adapters.metrics.prometheus import away, number, refused
 
-        return run(ask())
+        client = self.get_conn()
+        try:
+            return number(client.custom_query(promql))
+        except PrometheusApiClientException as error:
+            match = re.fullmatch(r"HTTP Status Code (\d+) \((b.*)\)", str(error), re.DOTALL)
+            status, content = (int(match[1]), ast.literal_eval(match[2])) if match else (0, b"")
+            raise refused(client.url, status, content) from error
+        except (JSONDecodeError, KeyError, TypeError) as error:
+            raise refused(client.url, 200, b"") from error
+        except (OSError, HTTPError) as error:  # every error of requests, and a file of certificates that holds none
+            raise away(client.url, error) from error
 
     def check(self) -> None:
         """Raise :class:`MetricsUnavailable` unless the service answers a trivial query."""

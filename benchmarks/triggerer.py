@@ -71,8 +71,7 @@ async def close_sessions() -> None:
     """Close what all readers of this event loop share; a triggerer keeps it as long as it lives."""
     from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 
-    if session := PrometheusReader._sessions.pop(asyncio.get_running_loop(), None):
-        await session.close()
+    await PrometheusReader("", {}).close()
 
 
 def triggers_of(number: int, ago: float) -> tuple[World, list[PlatformTrigger]]:

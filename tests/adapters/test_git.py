@@ -142,6 +142,28 @@ def test_a_folder_that_is_no_repository_is_named(tmp_path: Path) -> None:
         Git(str(tmp_path)).resolve("1.0.0", "main")
 
 
+def test_a_repository_that_does_not_exist_is_named_with_what_is_expected(tmp_path: Path, shop: Path) -> None:  # R12
+    with pytest.raises(GitError) as caught:
+        Git(str(tmp_path / "nowhere")).resolve("1.0.0")
+    assert str(caught.value) == (
+        f"Git could not read {tmp_path}/nowhere: this worker has no such folder, and an address begins with https://, say."
+    )
+    commit(shop, {"a": "1"}, "v1.0.0")
+    with served(shop, "ann", "hunter2") as url:
+        missing = url.replace("shop.git", "shpo.git")
+        with pytest.raises(GitError) as caught:
+            Git(missing, Credentials("ann", "hunter2", "connection code")).resolve("1.0.0")
+    assert str(caught.value) == (
+        f"Git could not read {missing}: there is no such repository, or it may not be read (connection code)."
+    )
+
+
+def test_a_scheme_that_the_workers_git_cannot_fetch_is_named() -> None:  # R12
+    with pytest.raises(GitError) as caught:
+        Git("gopher://127.0.0.1/shop").resolve("1.0.0")
+    assert str(caught.value) == "Git could not read gopher://127.0.0.1/shop: Git on this worker cannot fetch by gopher."
+
+
 def test_a_repository_cannot_be_an_option(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shop.parent)
     with pytest.raises(GitError):

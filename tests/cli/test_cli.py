@@ -62,7 +62,40 @@ def test_people_get_a_table_of_one_app() -> None:
     said = run(app, ["history", "shop"]).stdout
     assert "rolled_back" in said
     assert "cart" not in said
-    assert run(app, ["history", "nothing"]).stdout == "No release of nothing yet.\n"
+
+
+@pytest.mark.parametrize("command", [["history"], ["history", "--json"], ["stability"]])
+def test_an_app_that_nobody_knows_is_a_mistake_and_one_without_releases_is_none(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R12
+    monkeypatch.setenv("RELEASE_PIPELINES_APPS", str(tmp_path / "apps"))
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "apps" / "storefront.yaml").write_text("name: storefront\n")
+    new = run(app, [*command, "storefront"])
+    assert (new.exit_code, new.stdout) == (0, "[]\n" if "--json" in command else "No release of storefront yet.\n")
+    unknown = run(app, [*command, "stroefront"])
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
+    assert unknown.stderr.splitlines()[-1] == (
+        f"No app stroefront is known: it has no release in the history, and no file in {tmp_path}/apps. Did you mean storefront?"
+    )
+    assert run(app, [*command, "crt"]).stderr.endswith(" Did you mean cart?\n")
+    assert run(app, [*command, "zzz"]).stderr.endswith(" Known: cart, shop, storefront.\n")
+
+
+def test_a_release_that_nobody_knows_is_told_with_the_app_that_may_be_meant() -> None:  # R12
+    failed = run(app, ["show", "shpo"])
+    assert (failed.exit_code, failed.stderr) == (
+        1,
+        "The history knows no release and no app shpo. Did you mean shop?\n",
+    )
+
+
+@pytest.mark.parametrize("command", sorted(it.name or it.callback.__name__ for it in app.registered_commands))
+def test_the_help_of_every_command_has_examples_that_are_commands(command: str) -> None:
+    for option in ("-h", "--help"):
+        said = run(app, [command, option], env={"COLUMNS": "300", "TERM": "dumb"})
+        assert said.exit_code == 0
+        assert f"release {command}" in said.stdout.partition("Examples:")[2]
 
 
 def test_one_release_is_told_with_its_numbers() -> None:  # R13
@@ -145,6 +178,13 @@ def test_app_files_are_checked(tmp_path: Path) -> None:  # R12
     file.write_text("name: shop\n")
     assert run(app, ["validate", str(include / "apps")]).stdout == "1 app file, no mistakes.\n"
     assert run(app, ["validate", str(file)]).stdout == "1 app file, no mistakes.\n"
+    file.write_text("name: shop\nanalysis: {metrics: [{name: errors, source: errors, limit: 1}]}\n")
+    for path in (file, include / "apps"):
+        doubtful = run(app, ["validate", str(path)])
+        assert (doubtful.exit_code, doubtful.stdout) == (0, "1 app file, no mistakes.\n")
+        assert doubtful.stderr == (
+            "Warning: shop.yaml: analysis.metrics[0].limit: 1 is read as 100 %: `1%` if that is meant, else `100%`.\n"
+        )
     failed = run(app, ["validate", str(include / "config" / "nothing")])
     assert (failed.exit_code, "does not exist" in failed.stderr) == (1, True)
     (tmp_path / "empty").mkdir()
@@ -155,6 +195,23 @@ def test_app_files_are_checked(tmp_path: Path) -> None:  # R12
         failed = run(app, ["validate", str(path)])
         assert failed.exit_code == 1
         assert "verison_scheme" in failed.stderr
+
+
+def test_analyses_are_checked_by_themselves_and_with_the_apps_also_where_no_app_names_them(tmp_path: Path) -> None:
+    include = tmp_path / "include"
+    shutil.copytree(Path("include"), include, ignore=shutil.ignore_patterns("schemas"))
+    (include / "analyses").mkdir(exist_ok=True)
+    file = include / "analyses" / "strict.yaml"
+    file.write_text("metrics: [{name: errors, source: errors, limit: 1}]\n")
+    for path in (file, file.parent, include / "apps"):
+        doubtful = run(app, ["validate", str(path)])
+        assert doubtful.exit_code == 0, doubtful.stderr
+        assert "Warning: strict.yaml: metrics[0].limit: 1 is read as 100 %" in doubtful.stderr
+    assert run(app, ["validate", str(file)]).stdout == "1 analysis file, no mistakes.\n"
+    file.write_text("metrics: [{name: errors, source: eror, limit: 1%}]\n")
+    for path in (file, file.parent, include / "apps"):
+        failed = run(app, ["validate", str(path)])
+        assert (failed.exit_code, failed.stderr.startswith("strict.yaml: metrics[0].source: found `eror`")) == (1, True)
 
 
 def test_schemas_are_written(tmp_path: Path) -> None:

@@ -133,6 +133,18 @@ def test_an_app_without_a_file_is_refused_with_the_place_that_was_looked_in(hist
     assert refused.stderr.startswith(f"There is no app cart in {tmp_path}/include/apps: ")
 
 
+def test_a_file_that_is_broken_meanwhile_stops_no_abort(history: History, tmp_path: Path) -> None:  # R12
+    (tmp_path / "include" / "apps" / "shop.yaml").write_text("name: shop\nownr: me\n")
+    with taken_up(history, "All traffic is back."):
+        said = run(app, ["abort", "shop", "--by", "bob", "--reason", "wrong prices", "--wait", "30s"])
+    assert (said.exit_code, said.stdout) == (0, "shop 1.2.0: All traffic is back.\n")
+    refused = run(app, ["promote", "shop", "--by", "bob"])  # nobody knows who may
+    assert (refused.exit_code, refused.stderr.startswith("shop.yaml: ownr: found an unknown key")) == (1, True)
+    assert run(app, ["stability", "shop"]).exit_code == 0
+    refused = run(app, ["lift", "shop", "1.2.0", "--reason", "a mistake"])
+    assert (refused.exit_code, "no valid file here" in refused.stderr) == (1, True)
+
+
 def test_where_nothing_runs_there_is_nothing_to_steer(history: History) -> None:
     history.finish("release_shop/one#0", "released", "Released.")
     refused = run(app, ["pause", "shop"])
@@ -166,7 +178,12 @@ def test_what_people_said_is_part_of_a_releases_story(history: History) -> None:
 
 
 def test_the_stability_of_every_version_is_told_with_its_reason(history: History) -> None:  # R8
-    assert run(app, ["stability", "cart"]).stdout == "No release of cart yet.\n"
+    assert run(app, ["stability", "shop"]).stdout == "No release of shop has an image yet.\n"
+    elsewhere = run(app, ["stability", "shop", "--environment", "prodution"])
+    assert (elsewhere.exit_code, elsewhere.stderr) == (
+        1,
+        "--environment: found `prodution`, expected one of production, where shop goes.\n",
+    )
     history.record_artifact("release_shop/one#0", artifact("1.2.0", "a"))
     history.promoted("release_shop/one#0")
     history.finish("release_shop/one#0", "released", "Released.")

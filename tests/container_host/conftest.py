@@ -157,13 +157,5 @@ def scenarios(
 
 async def run_all(acts: dict[str, Any], places: dict[str, Any]) -> dict[str, BaseException | None]:
     """All scenarios, with enough threads for their operators."""
-    from release_pipelines.adapters.metrics.prometheus import PrometheusReader
-
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(32))
-    try:
-        return await side_by_side.together(acts, places)
-    finally:
-        sessions = [it for of, it in PrometheusReader._sessions.items() if of is loop]
-        for session in sessions:
-            await session.close()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
+    return await side_by_side.together(acts, places)

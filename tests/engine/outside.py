@@ -241,5 +241,8 @@ class People:
     def promoted(self, release: str) -> None:
         self.promoted_at = self.clock.time()
 
+    def versions_of(self, app: str, digest: str) -> set[str]:
+        return {"1.0.0"} if digest == GOOD else set()
+
     def last_good(self, app: str, environment: str, *, excluding: str | None = None) -> Artifact:
         return artifact("1.0.0", GOOD)

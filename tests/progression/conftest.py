@@ -78,6 +78,4 @@ async def prometheus(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeProme
     async with FakePrometheus() as it:
         monkeypatch.setenv("AIRFLOW_CONN_PROMETHEUS", json.dumps({"conn_type": "prometheus", "host": it.url}))
         yield it
-        for session in PrometheusReader._sessions.values():
-            await session.close()
-        PrometheusReader._sessions.clear()
+        await PrometheusReader(it.url, {}).close()

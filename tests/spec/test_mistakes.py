@@ -167,6 +167,16 @@ MISTAKES = {
         "strategy.canary.steps[0].hold: found `0s`, expected a duration above 0",
     ),
     "a path that is none": ("workloads: [{health: up}]", "health: found `up`, expected a path that begins with /"),
+    "a size without its unit": ("workloads: [{memory: 256}]", "memory: found `256`, expected a size like 256Mi or 1Gi"),
+    "a limit in percent without its sign": (
+        "analysis: {metrics: [{name: errors, source: errors, limit: 5}]}",
+        "expected a `limit` from 0 to 100%: a number without `%` is a share, like 0.01 for 1%",
+    ),
+    "a repository that nobody can fetch": (
+        "build: {repository: 'htps://ann:hunter2@git.example.org/shop'}",
+        "build.repository: found `htps://git.example.org/shop`, expected a Git URL that begins with https://, ssh://, git:// or "
+        "file://, user@host:path, or a folder; did you mean `https://git.example.org/shop`?",
+    ),
     "a size that is none": ("workloads: [{memory: 1 GB}]", "memory: found `1 GB`, expected a size like 256Mi or 1Gi"),
     "a name that is none": (
         "workloads: [{name: My_App}]",

@@ -103,4 +103,4 @@ def remarks(people: Sequence[str | Person], manager: AuthManager) -> Iterator[st
                 "user's name, else `name` beside `email` is expected in `approvers`"
             )
         elif all(word == id_of(it) for word in words_of(it)):
-            yield f"{it} is known by the id alone: to promote or skip by a command `name` beside `id` is expected in `approvers`"
+            yield f"{it} is known by the id alone: to give the commands `promote` and `skip`, `name` beside `id` is expected in `approvers`"

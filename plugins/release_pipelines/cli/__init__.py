@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from release_pipelines.cli.calendar import calendar
-from release_pipelines.cli.commands import add_commands, last_environment, login
+from release_pipelines.cli.commands import add_commands, environment_of, login
+from release_pipelines.cli.known import unknown
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
     errors_as_sentences,
+    examples,
     fail,
     iso,
     local,
@@ -42,12 +44,14 @@ Which = Annotated[
     ),
 ]
 OfVersion = Annotated[
-    str | None, typer.Argument(metavar="[VERSION]", help="Of an app: the newest release of this version.")
+    str | None, typer.Argument(metavar="VERSION", help="Of an app: the newest release of this version.")
 ]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+LOOK, FILES, UPKEEP = "See what happened", "Look after the files", "Upkeep"
+"""Panels of the help."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 add_commands(app)
-add_watch_host(app)
 
 
 def _version(wanted: bool) -> None:
@@ -67,9 +71,11 @@ def options(
     """Releases: what happened, and what would."""
 
 
-@app.command()
+@app.command(
+    epilog=examples("release history", "release history shop --limit 5", "release history --json"), rich_help_panel=LOOK
+)
 def history(
-    name: Annotated[str | None, typer.Argument(metavar="[APP]", help="Default: all apps.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="APP", help="Default: all apps.")] = None,
     as_json: AsJson = False,
     limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 50,
     database: Database = None,
@@ -86,7 +92,10 @@ def history(
         print_table(headings, [_release_row(release) for release in releases])
 
 
-@app.command()
+@app.command(
+    epilog=examples("release show shop", "release show shop 1.2.0", "release show release_shop/manual__2026 --json"),
+    rich_help_panel=LOOK,
+)
 def show(
     release: Which,
     version: OfVersion = None,
@@ -102,7 +111,10 @@ def show(
         _print_detail(detail)
 
 
-@app.command()
+@app.command(
+    epilog=examples("release report shop > incident.md", "release report shop 1.2.0 --plots plots"),
+    rich_help_panel=LOOK,
+)
 def report(
     release: Which,
     version: OfVersion = None,
@@ -132,7 +144,9 @@ def report(
         print(f"{len(drawings)} plot{'s' if len(drawings) != 1 else ''} in {plots}.", file=sys.stderr)
 
 
-@app.command()
+@app.command(
+    epilog=examples("release stability shop", "release stability shop --environment staging"), rich_help_panel=LOOK
+)
 def stability(
     name: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
     environment: Annotated[
@@ -143,11 +157,15 @@ def stability(
 ) -> None:
     """Say how every version did over all its releases, and whether a rollback may go back to it."""
     with errors_as_sentences():
-        versions = open_history_at(database).stability(name, environment or last_environment(name))
+        history = open_history_at(database)
+        versions = history.stability(name, environment_of(name, environment))
+        released = history.apps() if not versions else []
+    if not versions and (sentence := unknown(name, released)):
+        fail(sentence)
     if as_json:
         print_json([times(it.model_dump(mode="json")) for it in versions])
     elif not versions:
-        print(f"No release of {name} yet.")
+        print(f"No release of {name} has an image yet." if name in released else f"No release of {name} yet.")
     else:
         headings = (
             "version",
@@ -164,7 +182,7 @@ def stability(
         print_table(headings, [_stability_row(it) for it in versions])
 
 
-@app.command()
+@app.command(epilog=examples('release lift shop 1.2.0 --reason "the database was away"'), rich_help_panel=LOOK)
 def lift(
     name: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that is blamed.")],
@@ -176,9 +194,11 @@ def lift(
 ) -> None:
     """Lift what speaks against a version in an environment, so that a rollback may go back to it. Doing it again changes nothing."""
     with errors_as_sentences():
-        where = environment or last_environment(name)
+        where = environment_of(name, environment)
+        if where is None and (sentence := unknown(name, open_history_at(database).apps())):
+            fail(sentence)
         if where is None:
-            fail(f"{name} has no file here, so its last environment is not known: --environment is expected.")
+            fail(f"{name} has no valid file here, so its last environment is not known: --environment is expected.")
         if not reason.strip():
             fail("--reason: a few words are expected, and are kept with what is lifted.")
         history = open_history_at(database)
@@ -195,11 +215,17 @@ def lift(
         print(f"{name} {version} in {where}: {good}.".replace("..", "."))
 
 
-app.command()(validate)
-app.command()(calendar)
+app.command(
+    epilog=examples("release validate", "release validate include/apps/shop.yaml", "release validate include/config"),
+    rich_help_panel=FILES,
+)(validate)
+app.command(
+    epilog=examples("release calendar", "release calendar shop production", "release calendar --json"),
+    rich_help_panel=FILES,
+)(calendar)
 
 
-@app.command()
+@app.command(epilog=examples("release schema", "release schema /tmp/schemas"), rich_help_panel=FILES)
 def schema(
     folder: Annotated[Path, typer.Argument(help="Where the files go.")] = Path("include/schemas"),
 ) -> None:
@@ -214,12 +240,20 @@ def schema(
         print(path)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "release prune --older-than 365d", "release prune --older-than 12h --database sqlite:///history.db"
+    ),
+    rich_help_panel=UPKEEP,
+)
 def prune(
-    older_than: Annotated[str, typer.Option(help="Releases that ended before, like 365d.")],
+    older_than: Annotated[str, typer.Option(help="Age since the end of a release, with its unit: 365d, 12h, 30m.")],
     database: Database = None,
 ) -> None:
-    """Remove old releases from the history; the last good one of every app stays."""
+    """Remove old releases from the history, with their verdicts, measurements and plots: nobody can bring them back.
+
+    What a rollback goes back to stays: the last good release of every app in every environment. So do releases that have not ended.
+    """
     from release_pipelines.core.model.units import parse_duration
 
     try:
@@ -350,6 +384,8 @@ def _answer_time(command: Command) -> str:
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
+
+add_watch_host(app)
 
 if __name__ == "__main__":
     app()

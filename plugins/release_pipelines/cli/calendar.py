@@ -20,8 +20,8 @@ AHEAD = 92 * 86400.0
 
 
 def calendar(
-    app: Annotated[str, typer.Argument(metavar="[APP]", help="Default: one that no entry names.")] = "",
-    environment: Annotated[str, typer.Argument(metavar="[ENVIRONMENT]", help="Default: one that no entry names.")] = "",
+    app: Annotated[str, typer.Argument(metavar="APP", help="Default: one that no entry names.")] = "",
+    environment: Annotated[str, typer.Argument(metavar="ENVIRONMENT", help="Default: one that no entry names.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Tell whether the calendars of this project are open, their windows and freezes, and when they open next."""

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from release_pipelines.cli.known import guess
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
     errors_as_sentences,
+    examples,
     fail,
     open_history_at,
     print_json,
@@ -27,9 +29,19 @@ if TYPE_CHECKING:
 COMMANDS: dict[CommandKind, str] = {
     "pause": "Stop the clock of the running hold. The traffic stays as it is, and a failing verdict still takes it back.",
     "resume": "Let a paused hold go on.",
-    "promote": "End all holds now, as passed; only an approver may.",
-    "skip": "End this hold now, as passed; only an approver may.",
-    "abort": "Give all traffic back to the old version at once, and roll the release back. Needs a reason.",
+    "promote": "End every hold that is left now, as passed; the promotion follows as always. Only an approver may.",
+    "skip": "End this hold now, as passed; the next stage begins. Only an approver may.",
+    "abort": "Give all traffic back to the old version at once, and roll the release back. Needs a --reason.",
+}
+EXAMPLES: dict[CommandKind, tuple[str, ...]] = {
+    "pause": ("release pause shop", 'release pause shop --reason "looking at a graph" --wait 30s'),
+    "resume": ("release resume shop",),
+    "promote": ('release promote shop --by carol --reason "a fix that cannot wait"',),
+    "skip": ("release skip shop --by carol",),
+    "abort": (
+        'release abort shop --reason "wrong prices"',
+        'release abort "release_shop/manual__2026" --reason "wrong prices"',
+    ),
 }
 TRUST_NOTE = (
     "The command goes through the history database: whoever may write there may give it, and --by is not proven. In Airflow "
@@ -37,15 +49,16 @@ TRUST_NOTE = (
 )
 
 Name = Annotated[str, typer.Argument(metavar="APP", help="The app, or the id of one of its releases.")]
-Reason = Annotated[str, typer.Option(help="Why, in a few words; kept in the history.")]
+Reason = Annotated[str, typer.Option(help="Why, in a few words; kept in the history. An abort needs one.")]
 By = Annotated[str | None, typer.Option(help="Who gives the command; kept in the history. Default: the login here.")]
-Wait = Annotated[str, typer.Option(help="How long the answer is waited for, like 5s.")]
+Wait = Annotated[str, typer.Option(help="How long the answer is waited for, like 500ms, 5s or 2m.")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     for kind, does in COMMANDS.items():
-        app.command(kind, help=does, epilog=TRUST_NOTE, rich_help_panel="Steer a running release")(_command(kind))
+        epilog = f"{examples(*EXAMPLES[kind])}\n\n{TRUST_NOTE}"
+        app.command(kind, help=does, epilog=epilog, rich_help_panel="Steer a running release")(_command(kind))
 
 
 def _command(kind: CommandKind) -> Callable[..., None]:
@@ -97,14 +110,20 @@ def addressed_release(running: list[Release], name: str) -> Release | None:
     return next((it for it in running if name in (it.app, it.id) or it.id.startswith(name)), None)
 
 
-def last_environment(app: str) -> str | None:
-    """The app's last environment; None where it has no file here that can be read."""
+def environment_of(app: str, asked: str | None) -> str | None:
+    """The environment that is asked for, else the app's last one; None where it has no file here that can be read.
+
+    :raises ValueError: when the app does not go where it is asked for.
+    """
     spec = _spec_or_none(app)
-    return spec.production.name if spec else None
+    names = [it.name for it in spec.environments] if spec else []
+    if asked and names and asked not in names:
+        raise ValueError(f"--environment: found `{asked}`, expected one of {', '.join(names)}, where {app} goes.")
+    return asked or (names[-1] if names else None)
 
 
 def _spec_or_none(app: str) -> ReleaseSpec | None:
-    """The app's specification; None where it has none here, as a release that a DAG of single operators makes."""
+    """The app's specification; None where it has no valid one here, as a release that a DAG of single operators makes."""
     try:
         return _spec(app)
     except ValueError:
@@ -118,16 +137,22 @@ def _spec(app: str) -> ReleaseSpec:
     """
     from release_pipelines.spec.folders import apps_folder, config_folder
     from release_pipelines.spec.frozen import frozen
+    from release_pipelines.spec.loader import SpecError
     from release_pipelines.spec.release import analyses_of, app_files, load_release
 
     if spec := frozen(app):
         return spec
     apps = apps_folder(Path.cwd()).absolute()
-    for path in app_files(apps):
+    files = app_files(apps)
+    for path in files:
         if path.stem == app:
-            return load_release(path, config_folder(apps.parent.parent), analyses_of(apps))
+            try:
+                return load_release(path, config_folder(apps.parent.parent), analyses_of(apps))
+            except SpecError as error:
+                raise ValueError(str(error)) from error
     raise ValueError(
         f"There is no app {app} in {apps}: run this in the project, or set RELEASE_PIPELINES_APPS to the folder of the app files."
+        f"{guess(app, [path.stem for path in files])}"
     )
 
 

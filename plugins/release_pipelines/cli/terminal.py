@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from release_pipelines.cli.known import unknown
 from release_pipelines.cli.where import CONNECTION, Where, where_is
 from release_pipelines.core.errors import ReleaseError
 
@@ -31,6 +32,11 @@ Database = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
+def examples(*lines: str) -> str:
+    """Commands as they are given, for the end of a command's help: each a line of its own."""
+    return "\n\n".join(("Examples:", *lines))
+
+
 def open_history_at(database: str | None) -> History:
     """The history at this address; None: where the environment or Airflow says that it is.
 
@@ -42,30 +48,38 @@ def open_history_at(database: str | None) -> History:
 
 
 def _opened(database: str | None, where: Where) -> History:
-    from release_pipelines.adapters.history.connect import open_history, url_from_connection
-
-    history = open_history(database if database is not None else url_from_connection(where.connection), make=False)
+    history = _open(database, where)
     if not _is_named(database):
         _say(where)
     return history
+
+
+def _open(database: str | None, where: Where) -> History:
+    from release_pipelines.adapters.history.connect import open_history, url_from_connection
+
+    return open_history(database if database is not None else url_from_connection(where.connection), make=False)
 
 
 def releases_at(database: str | None, app: str | None, limit: int) -> Sequence[Listed | Release]:
     """The releases of that history, newest first: read in the fast way where that is possible.
 
     :param app: of this app; None: of all.
+    :raises ValueError: where nobody knows the app, or no history is known, or there is none at its address.
     """
     from release_pipelines.adapters.history.listing import listed
 
     where = where_is(database)
+    found: Sequence[Listed | Release] | None
     try:
         found = listed(where.parts, app, limit)
     except ValueError:
         found = None
     if found is None:
-        return _opened(database, where).releases(app, limit)
-    if not found or not _is_named(database):
+        found = _opened(database, where).releases(app, limit)
+    elif not found or not _is_named(database):
         _say(where)
+    if app is not None and not found and (sentence := unknown(app, _open(database, where).apps())):
+        raise ValueError(sentence)
     return found
 
 

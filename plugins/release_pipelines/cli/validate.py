@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,21 +12,26 @@ from release_pipelines.cli.terminal import fail
 
 if TYPE_CHECKING:
     from release_pipelines.spec.loader import SpecError
+    from release_pipelines.spec.release import ReleaseSpec
 
 
 def validate(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="An app's, environment's, calendar's or train's file, or a folder of these; default: all of the project."
+            metavar="PATH",
+            help="An app's, environment's, analysis', calendar's or train's file, or a folder of these; default: all of the project, in include/apps or RELEASE_PIPELINES_APPS.",
         ),
     ] = None,
 ) -> None:
-    """Check app files, what they name, environments, calendars and trains; every mistake is one sentence."""
+    """Check app files, what they name, environments, analyses, calendars and trains; every mistake is one sentence.
+
+    What is valid and may be meant otherwise, like `limit: 1` for a share, is a warning, and the exit code stays 0.
+    """
     from release_pipelines.spec.calendars import calendar_errors, calendar_files
     from release_pipelines.spec.folders import apps_folder, calendars_folder, config_folder, trains_folder
     from release_pipelines.spec.loader import SpecError
-    from release_pipelines.spec.release import analyses_of, app_errors, app_files, load_release
+    from release_pipelines.spec.release import analyses_of, app_files, load_all, load_release
     from release_pipelines.spec.trains import errors_in, train_errors, train_files
 
     apps = (path or apps_folder(Path.cwd())).absolute()
@@ -36,10 +42,16 @@ def validate(
     project = apps.parent.parent if apps.is_dir() else apps.parent.parent.parent
     config, calendars = config_folder(project).absolute(), calendars_folder(project).absolute()
     trains = trains_folder(project).absolute()
+    analyses = analyses_of(apps_folder(project).absolute())
     errors: list[SpecError] = []
+    remarks: list[str] = []
+    loaded: list[ReleaseSpec | SpecError] = []
     if config in (apps, apps.parent):
         files, what = [apps] if apps.is_file() else app_files(apps), "environment file"
         errors = _environment_errors(files)
+    elif analyses in (apps, apps.parent):
+        files, what = [apps] if apps.is_file() else app_files(apps), "analysis file"
+        errors, remarks = _analyses(files)
     elif calendars in (apps, apps.parent):
         files, what = [apps] if apps.is_file() else calendar_files(apps), "calendar"
         errors = calendar_errors(files)
@@ -50,14 +62,21 @@ def validate(
         files, what = app_files(apps), "app file"
         if not files:
             fail(f"{apps} has no app files: files called <name>.yaml are expected.")
-        errors = [*app_errors(apps, config), *_environment_errors(app_files(config) if config.is_dir() else [])]
+        loaded = list(load_all(apps, config))
+        errors = [error for it in loaded if isinstance(it, SpecError) for error in (it, *it.also)]
+        errors += _environment_errors(app_files(config) if config.is_dir() else [])
         errors += [*calendar_errors(calendar_files(calendars)), *train_errors(trains, apps, calendars)]
+        of_analyses, remarks = _analyses(app_files(analyses))
+        errors += of_analyses
     else:
         files, what = [apps], "app file"
         try:
-            load_release(apps, config, analyses_of(apps.parent))
+            loaded = [load_release(apps, config, analyses_of(apps.parent))]
         except SpecError as error:
             errors = [error, *error.also]
+    remarks += [sentence for it in loaded if not isinstance(it, SpecError) for sentence in it.remarks]
+    for sentence in dict.fromkeys(remarks):
+        print(f"Warning: {sentence}.", file=sys.stderr)
     if errors:
         fail("\n".join(dict.fromkeys(str(error) for error in errors)))
     print(f"{len(files)} {what}{'s' if len(files) != 1 else ''}, no mistakes.")
@@ -73,3 +92,18 @@ def _environment_errors(files: list[Path]) -> list[SpecError]:
         except SpecError as error:
             errors += [error, *error.also]
     return errors
+
+
+def _analyses(files: list[Path]) -> tuple[list[SpecError], list[str]]:
+    """What is wrong in analyses, and what may be meant otherwise."""
+    from release_pipelines.spec.loader import SpecError, load_analysis, read_yaml
+    from release_pipelines.spec.remarks import analysis_remarks
+
+    errors: list[SpecError] = []
+    remarks: list[str] = []
+    for file in files:
+        try:
+            remarks += analysis_remarks(file.name, load_analysis(file.stem, file.parent), read_yaml(file))
+        except SpecError as error:
+            errors += [error, *error.also]
+    return errors, remarks

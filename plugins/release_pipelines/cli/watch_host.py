@@ -6,6 +6,11 @@ from typing import Annotated
 
 import typer
 
+from release_pipelines.cli.terminal import examples, fail
+
+ENGINES = ("unix://", "tcp://", "http://", "https://")
+STORES = ("redis://", "rediss://", "unix://")
+
 Engine = Annotated[
     str | None,
     typer.Option(
@@ -25,7 +30,10 @@ Store = Annotated[
 
 def add_watch_host(app: typer.Typer) -> None:
     """Add the command to ``app``."""
-    app.command("watch-host")(watch_host)
+    epilog = examples(
+        "release watch-host", "release watch-host --engine tcp://10.0.0.5:2375 --store redis://10.0.0.5:6379/0"
+    )
+    app.command("watch-host", epilog=epilog, rich_help_panel="Upkeep")(watch_host)
 
 
 def watch_host(engine: Engine = None, store: Store = None) -> None:
@@ -39,6 +47,11 @@ def watch_host(engine: Engine = None, store: Store = None) -> None:
 
     from release_pipelines.adapters.platforms.container_host import DEFAULT_ENGINE, DEFAULT_STORE
     from release_pipelines.adapters.platforms.container_host.keeper import Keeper
+    from release_pipelines.core.model.source import without_login
+
+    for option, given, known in (("--engine", engine, ENGINES), ("--store", store, STORES)):
+        if given and not given.startswith(known):
+            fail(f"{option}: found `{without_login(given)}`, expected an address with {' or '.join(known)}.")
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
 

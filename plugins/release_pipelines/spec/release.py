@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import Value
@@ -11,15 +12,20 @@ from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks import check, relaxed
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.feature import FEATURES
-from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment
+from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment, read_yaml
+from release_pipelines.spec.remarks import remarks
 
 
 class ReleaseSpec(Value):
     """An app with everything that it names, resolved."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"remarks"})
+
     app: AppSpec
     environments: list[EnvironmentSpec]
     analysis: Analysis
+    remarks: list[str] = []
+    """What its files say in a way that may be meant otherwise: sentences without a full stop."""
 
     @property
     def production(self) -> EnvironmentSpec:
@@ -64,12 +70,15 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
             raise SpecError(path.name, f"environments[{n}].name", f"`{wanted.name}`", expected)
         environments.append(load_environment(wanted.name, config))
     analysis = app.analysis if isinstance(app.analysis, Analysis) else load_analysis(app.analysis, analyses)
+    named = analyses / f"{app.analysis}.yaml" if isinstance(app.analysis, str) else None
+    written, of_analysis = read_yaml(path), read_yaml(named) if named and named.is_file() else {}
     try:
         spec = ReleaseSpec(app=_relaxed(app), environments=environments, analysis=relaxed(analysis, app))
         wrong = [
             *check(app, environments, analysis),
             *(it for _, feature in FEATURES.usable() for it in feature.mistakes(spec)),
         ]
+        doubtful = list(dict.fromkeys(remarks(app, analysis, written, of_analysis)))
     except Exception as error:  # what somebody else's package adds may raise anything
         failure = f"something that cannot be checked ({type(error).__name__}: {error})"
         raise SpecError(path.name, "", failure, "values that what is installed can check") from error
@@ -77,7 +86,7 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
     if mistakes:
         mistakes[0].also = mistakes[1:]
         raise mistakes[0]
-    return spec
+    return spec.model_copy(update={"remarks": doubtful}) if doubtful else spec
 
 
 def _relaxed(app: AppSpec) -> AppSpec:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from release_pipelines.adapters.scanners import bandit
+from release_pipelines.adapters.scanners import _command, bandit
 from release_pipelines.adapters.scanners.bandit import Bandit, NotParsed
 from release_pipelines.adapters.scanners.hadolint import Hadolint
+from release_pipelines.core.model.finding import ScanResult
 
 
 @pytest.mark.parametrize("script", [None, "exit 3", "echo no json", "echo '{\"results\": []}'"])
@@ -28,6 +29,24 @@ def test_a_scanner_that_could_not_look_is_never_clean(
     result = Stand().scan(tmp_path, "Dockerfile")
     assert result.status == "unknown"
     assert result.sentence.startswith("unknown: bandit could not look, because ")
+
+
+def test_output_without_end_is_cut_short_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Talkative(Bandit):
+        def command(self, dockerfile: str) -> list[str]:
+            return [sys.executable, "-c", "print('[' + '1,' * 1000)"]
+
+    monkeypatch.setattr(_command, "OUTPUT_BYTES", 1000)
+    result = Talkative().scan(tmp_path, "Dockerfile")
+    assert (result.status, result.sentence) == (
+        "unknown",
+        "unknown: bandit could not look, because it said more than 1,000 bytes, and was cut short there: what is not to be looked "
+        "at stands in `scan.exclude`.",
+    )
+
+
+def test_a_sentence_of_a_scanner_has_an_end() -> None:
+    assert len(ScanResult(status="unknown", sentence="x" * 1_000_000).sentence) <= 2000
 
 
 def test_hadolints_levels_are_severities() -> None:

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from release_pipelines.adapters.metrics import prometheus
 from release_pipelines.adapters.metrics.prometheus import PrometheusReader
 from release_pipelines.adapters.outbound import CERTIFICATES
 from release_pipelines.airflow.hooks.prometheus import PrometheusHook, base_url
-from release_pipelines.core.errors import MetricsUnavailable
+from release_pipelines.core.errors import BadQuery, MetricsUnavailable
 from tests.adapters.history.conftest import free_port
 
 Ask = Callable[[], float | None]
@@ -67,7 +68,7 @@ def ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, server:
         try:
             return await reader.query("up", 1e9)
         finally:
-            await reader._session().close()
+            await reader.close()
 
     return asked
 
@@ -126,6 +127,48 @@ def test_something_else_at_its_address_is_an_error(server: Any, ask: Ask, status
         ask()
 
 
+def test_an_answer_without_end_is_cut_short_and_said(
+    server: Any, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R12
+    monkeypatch.setattr(prometheus, "ANSWER_BYTES", 1000)
+    says(server, "vector", [{"metric": {"pod": str(number)}, "value": [1e9, "1"]} for number in range(100)])
+    with pytest.raises(BadQuery) as caught:
+        ask()
+    assert str(caught.value) == (
+        f"Prometheus at http://127.0.0.1:{server.server_port} answers the query with more than 1,000 bytes, and was cut short "
+        "there: aggregate it, for example with sum()"
+    )
+
+
+def test_connections_end_with_their_event_loop(server: Any) -> None:
+    says(server, "scalar", [1e9, "3"])
+
+    async def asks() -> tuple[Any, Any]:
+        reader = PrometheusReader(f"http://127.0.0.1:{server.server_port}", {})
+        await asyncio.gather(*(reader.query(f"up{number}", 1e9) for number in range(3)))
+        return await reader._session(), asyncio.get_running_loop()
+
+    session, loop = asyncio.run(asks())
+    assert session.closed
+    assert loop not in PrometheusReader._sessions
+    assert loop not in PrometheusReader._kept
+
+
+def test_a_reader_that_was_closed_opens_again(server: Any) -> None:
+    says(server, "scalar", [1e9, "3"])
+
+    async def asks() -> list[Any]:
+        reader = PrometheusReader(f"http://127.0.0.1:{server.server_port}", {})
+        found = [await reader.query("up", 1e9), await reader._session()]
+        await reader.close()
+        return [*found, await reader.query("up", 2e9), await reader._session()]
+
+    first, before, second, after = asyncio.run(asks())
+    assert (first, second) == (3, 3)
+    assert before is not after
+    assert (before.closed, after.closed) == (True, True)
+
+
 def test_a_service_that_is_away_is_named_without_its_password(server: Any, ask: Ask) -> None:  # R11, R12
     server.port = free_port()
     with pytest.raises(MetricsUnavailable) as caught:
@@ -161,7 +204,7 @@ def test_credentials_that_expire_are_read_anew(server: Any, monkeypatch: pytest.
             token("second")
             return await reader.query("up", 1e9)
         finally:
-            await reader._session().close()
+            await reader.close()
 
     assert asyncio.run(asks()) == 1
     assert sent == ["Bearer first", "Bearer first", "Bearer second"]
@@ -176,7 +219,7 @@ def test_whatever_is_answered_to_a_range_is_an_error(server: Any, body: bytes) -
         try:
             return await reader.series("up", 0, 10, 1)
         finally:
-            await reader._session().close()
+            await reader.close()
 
     with pytest.raises(MetricsUnavailable, match="answers with status 200, where numbers are expected"):
         asyncio.run(asks())
@@ -201,7 +244,7 @@ def test_tenants_of_one_service_do_not_share_an_answer(server: Any) -> None:
 
     async def both() -> None:
         await asyncio.gather(*(reader.query("up", 1e9) for reader in readers))
-        await readers[0]._session().close()
+        await readers[0].close()
 
     asyncio.run(both())
     assert {sent["X-Scope-OrgID"] for _, sent in server.asked} == {"a", "b"}

@@ -217,6 +217,11 @@ def test_what_stands_in_the_way_of_a_build_is_known_before_it(
     assert sentence == "Secret a of the build: Airflow has no variable nowhere."
 
 
+def test_a_repository_that_does_not_exist_is_said_before_the_build(tmp_path: Path) -> None:  # R12
+    [problem] = FEATURE.before_build(spec(tmp_path / "nowhere"), "1.0.0")
+    assert problem.sentence.startswith(f"Git could not read {tmp_path}/nowhere: this worker has no such folder")
+
+
 def test_the_image_of_a_test_gets_no_name(engine: Any, tmp_path: Path) -> None:
     build(tmp_path, ImageTestOperator, target="test")
     assert "&t=" not in engine.asked[0]

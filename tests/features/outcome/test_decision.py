@@ -76,19 +76,19 @@ def test_a_release_that_a_rollback_took_over_says_who_did() -> None:  # R2
 
 
 def test_a_release_that_a_person_hurried_says_so() -> None:  # R13
-    outcome, sentence = outcome_of(facts(hurried=["bob had it promoted before its time: hotfix"]))
+    outcome, sentence = outcome_of(facts(hurried=["bob skipped the holds that were left: hotfix"]))
     assert outcome == "released"
     assert sentence == (
-        "Released 1.1.0: it serves all traffic in production and held. bob had it promoted before its time: hotfix."
+        "Released 1.1.0: it serves all traffic in production and held. bob skipped the holds that were left: hotfix."
     )
 
 
 def test_a_release_of_which_nothing_was_measured_says_so() -> None:  # R13
-    hurried = ["bob had it promoted before its time: hotfix"]
+    hurried = ["bob skipped the holds that were left: hotfix"]
     _, sentence = outcome_of(facts(hurried=hurried, unmeasured=["step_10", "bake"]))
     assert sentence == (
         "Released 1.1.0: it serves all traffic in production; not measured: step_10, bake. "
-        "bob had it promoted before its time: hotfix."
+        "bob skipped the holds that were left: hotfix."
     )
 
 

@@ -22,6 +22,7 @@ from release_pipelines.features.build.feature import BuildFeature
 from release_pipelines.features.preflight.operators import PreflightOperator
 from release_pipelines.spec.feature import Problem
 from release_pipelines.spec.frozen import freeze, remember, thaw
+from release_pipelines.spec.release import ReleaseSpec, load_release
 from tests.fakes import GOOD, NEW, FakePlatform, World, artifact
 from tests.features.helpers import Ti
 from tests.features.outcome.test_operators import spec
@@ -40,8 +41,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return it
 
 
-def preflight(folder: Path, by: str | None = "alice", run_id: str = "one", **params: str) -> Any:
-    task = PreflightOperator(task_id="preflight", spec=spec(folder, "[{kind: webhook, connection: hook}]"))
+def preflight(
+    folder: Path, by: str | None = "alice", run_id: str = "one", of: ReleaseSpec | None = None, **params: str
+) -> Any:
+    task = PreflightOperator(task_id="preflight", spec=of or spec(folder, "[{kind: webhook, connection: hook}]"))
     run = SimpleNamespace(dag_id="release_shop", run_id=run_id, clear_number=0, conf={}, triggering_user_name=by)
     context: Any = {"ti": Ti(), "dag_run": run, "params": {"version": "1.1.0", **params}}
     return task.execute(context)
@@ -54,6 +57,22 @@ def test_a_receiver_without_a_connection_stops_a_release_before_it_begins(tmp_pa
         "notify in production.yaml: webhook hook cannot be told: there is no Airflow connection `hook`. "
         "To release all the same give `urgent_reason`."
     )
+
+
+def test_what_may_be_meant_otherwise_in_the_file_is_said_to_the_approver_and_kept(
+    tmp_path: Path,
+) -> None:  # R12, R13
+    clear = spec(tmp_path, "[{kind: log}]")
+    (tmp_path / "shop.yaml").write_text((tmp_path / "shop.yaml").read_text().replace("limit: 1%", "limit: 1"))
+    doubtful = load_release(tmp_path / "shop.yaml", tmp_path / "config", tmp_path)
+    sentence = "shop.yaml: analysis.metrics[0].limit: 1 is read as 100 %: `1%` if that is meant, else `100%`"
+    for name, of, expected in (("clear", clear, False), ("doubtful", doubtful, True)):
+        assert (sentence in preflight(tmp_path, run_id=name, of=of)["uses"]) is expected
+        history = HistoryHook().history()
+        noticed = [it.sentence for it in history.release(f"release_shop/{name}#0").events if it.kind == "noticed"]
+        assert (sentence in noticed) is expected
+        history.finish(f"release_shop/{name}#0", "failed", "Failed.")
+        thaw(f"release_shop/{name}#0")
 
 
 def test_an_urgent_release_goes_on_without_its_receivers(tmp_path: Path) -> None:

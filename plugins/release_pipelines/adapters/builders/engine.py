@@ -171,10 +171,15 @@ BUILDER = Engine
 
 def ping(client: APIClient) -> Mapping[str, str]:
     """What the engine says of itself at once. For ``/version`` a Podman starts half a dozen programs: more than a second."""
-    from docker.errors import create_api_error_from_http_exception
-    from requests import HTTPError
+    from docker.errors import DockerException, create_api_error_from_http_exception
+    from requests import ConnectionError, HTTPError, Timeout
 
-    answer = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
+    try:
+        answer = client.get(f"{client.base_url}/_ping", timeout=client.timeout)
+    except Timeout:
+        raise
+    except ConnectionError as error:  # it was never there: it is the first question, and what goes away answers that
+        raise DockerException(str(error)) from error
     try:
         answer.raise_for_status()
     except HTTPError as error:

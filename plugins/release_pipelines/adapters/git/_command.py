@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.core.model.source import without_login
 from release_pipelines.core.text import clean, one_line
 
 TIMEOUT = 600.0
@@ -50,6 +51,14 @@ AWAY = (
     "Could not resolve", "Couldn't connect", "Failed to connect", "Connection refused", "Connection timed out",
     "Connection reset", "early EOF", "unexpected disconnect", "remote end hung up", "error: 5",
 )  # fmt: skip
+
+MISSING = re.compile(
+    r"does not appear to be a git repository|repository '.*' not found|Repository not found|could not be found or you don't have permission"
+    r"|repository not exported|Repository does not exist",
+    re.IGNORECASE,
+)
+"""How Git and its servers say that there is no such repository; to some of them that is the same as one that may not be read."""
+NO_HELPER = re.compile(r"'remote-(.+?)' is not a git command|Unable to find remote helper for '(.+?)'")
 
 
 class GitError(PlatformError):
@@ -137,9 +146,21 @@ class GitCommand:
     def _failure(self, stderr: str) -> PlatformError:
         """The error behind Git's own words."""
         explanation = explanation_in(stderr)
+        where = self.credentials.source if self.credentials else "no Git connection is given"
         if any(word in stderr for word in REFUSED):
-            where = self.credentials.source if self.credentials else "no Git connection is given"
             return GitError(f"{self.shown} refuses to be read ({where}): {explanation}.")
+        if MISSING.search(stderr):
+            why = f"there is no such repository, or it may not be read ({where})"
+            if self.is_local:
+                why = "that folder of this worker is no Git repository"
+                if ":" not in self.repository and not Path(self.repository).exists():
+                    why = "this worker has no such folder, and an address begins with https://, say"
+            return GitError(f"Git could not read {self.shown}: {why}.")
+        if unknown := NO_HELPER.search(stderr):
+            scheme = next(it for it in unknown.groups() if it)
+            return GitError(
+                f"Git could not read {self.shown}: Git on this worker cannot fetch by {one_line(scheme, 40)}."
+            )
         if any(word in stderr for word in AWAY):
             return PlatformUnavailable(f"{self.shown} cannot be reached: {explanation}.")
         return GitError(f"Git could not read {self.shown}: {explanation}.")
@@ -150,11 +171,6 @@ def explanation_in(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it said nothing"]
     line = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1])
     return one_line(without_login(line.partition(": ")[2] or line))
-
-
-def without_login(text: str) -> str:
-    """A text without the logins in the addresses in it."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", text)
 
 
 def configured(env: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:

@@ -18,9 +18,9 @@ from release_pipelines.adapters.git._command import (
     configured,
     host_of,
     relative_to,
-    without_login,
 )
 from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.model.source import without_login
 from release_pipelines.core.tags import GIT_TAGS, branch_of, carries_a_version, tags_of
 from release_pipelines.core.text import one_line
 from release_pipelines.core.versions import version_fits

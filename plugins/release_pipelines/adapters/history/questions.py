@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, ScalarSelect, Table, exists, func, select
@@ -67,6 +68,11 @@ class Questions:
         query = releases_of(app, releases.c.version == version, releases.c.digest.is_not(None), reached())
         with self._read() as connection:
             return artifact_in(connection.execute(query.limit(1)).first())
+
+    def apps(self) -> list[str]:
+        """The apps that have releases, by name."""
+        with self._read() as connection:
+            return sorted(connection.scalars(select(releases.c.app).distinct()))
 
     def versions_of(self, app: str, digest: str) -> set[str]:
         """The versions as which a digest was promoted."""
@@ -232,7 +238,8 @@ class Questions:
         if len(apps) > 1:
             raise UnknownRelease(f"Several apps have a version {text}: say one of {', '.join(sorted(apps))} before it.")
         of = f" of version {version}" if version is not None else ""
-        raise UnknownRelease(f"The history knows no release and no app {text}{of}.")
+        meant = "".join(f" Did you mean {it}?" for it in get_close_matches(text, self.apps(), n=1) if it != text)
+        raise UnknownRelease(f"The history knows no release and no app {text}{of}.{meant}")
 
     @staticmethod
     def _of_one_app(version: str) -> ColumnElement[bool]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import math
 import os
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.adapters.outbound import proxy_of, trusting, whole
+from release_pipelines.adapters.outbound import ANSWER_BYTES, excerpt, proxy_of, trusting
 from release_pipelines.core.errors import BadQuery, MetricsUnavailable
 from release_pipelines.core.text import one_line
 
 if TYPE_CHECKING:
     import aiohttp
+    from requests import Response
 
 TIMEOUT = 10.0
 """Seconds that the service has for an answer."""
@@ -68,6 +70,26 @@ def refused(url: str, status: int, content: bytes | str) -> MetricsUnavailable:
     return kind(f"{shown(url)} cannot answer the query: {one_line(said)}")
 
 
+def too_long(url: str) -> BadQuery:
+    """The error behind an answer that was not read to its end."""
+    return BadQuery(
+        f"{shown(url)} answers the query with more than {ANSWER_BYTES:,} bytes, and was cut short there: aggregate it, for example "
+        "with sum()"
+    )
+
+
+def read_to_the_limit(response: Response, **_: Any) -> None:
+    """A hook of requests, which reads an answer as a whole, however long it is.
+
+    :raises BadQuery: when it is longer than :data:`~release_pipelines.adapters.outbound.ANSWER_BYTES`.
+    """
+    content = response.raw.read(ANSWER_BYTES + 1, decode_content=True)
+    if len(content) > ANSWER_BYTES:
+        response.close()
+        raise too_long(response.url.partition("/api/v1/")[0])
+    response.raw = io.BytesIO(content)
+
+
 def away(url: str, error: BaseException) -> MetricsUnavailable:
     """The error behind a request that got no answer, by its first cause that says something to people."""
     why, at = type(error).__name__, error
@@ -100,6 +122,24 @@ def _trusted(verify: bool | str) -> ssl.SSLContext | bool:
         raise MetricsUnavailable(f"{verify} is no file of certificates in PEM, as it is expected") from None
 
 
+async def _open_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
+    """A session for as long as this generator is open."""
+    import aiohttp
+
+    loop = asyncio.get_running_loop()
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=100),
+        timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
+    )
+    try:
+        yield session
+    finally:
+        if PrometheusReader._sessions.get(loop, session) is session:  # else another one has taken its place
+            PrometheusReader._sessions.pop(loop, None)
+            PrometheusReader._kept.pop(loop, None)
+        await session.close()
+
+
 class PrometheusReader:
     """Asynchronous queries.
 
@@ -112,6 +152,8 @@ class PrometheusReader:
     :param verify: a file of trusted certificates; True: those of the system; False: any certificate will do.
     """
 
+    _kept: dict[asyncio.AbstractEventLoop, AsyncGenerator[aiohttp.ClientSession, None]] = {}
+    """An event loop closes the generators that are open in it before it ends (PEP 525), and with them what they hold."""
     _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
     _asked: dict[tuple[asyncio.AbstractEventLoop, tuple[str, ...]], asyncio.Future[Any]] = {}
 
@@ -128,25 +170,23 @@ class PrometheusReader:
         self.trusted = _trusted(verify)
         self._reread = reread
 
-    def _session(self) -> aiohttp.ClientSession:
-        import aiohttp
-
+    async def _session(self) -> aiohttp.ClientSession:
+        """The session of this event loop, which ends with it. Nothing is awaited here: all who ask at once get the same one."""
         loop = asyncio.get_running_loop()
         session = self._sessions.get(loop)
         if session is None or session.closed:
-            for other in [known for known in list(self._sessions) if known.is_closed()]:
+            for other in [known for known in list(self._sessions) if known.is_closed()]:  # in a way that closes nothing
                 self._sessions.pop(other, None)
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=100),
-                timeout=aiohttp.ClientTimeout(total=QUEUE_TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT),
-            )
+                self._kept.pop(other, None)
+            self._kept[loop] = _open_session()
+            session = self._sessions[loop] = await anext(self._kept[loop])
         return session
 
     async def close(self) -> None:
         """Close this event loop's connections, where nobody will ask again."""
-        session = self._sessions.pop(asyncio.get_running_loop(), None)
-        if session is not None:
-            await session.close()
+        kept = self._kept.get(asyncio.get_running_loop())
+        if kept is not None:
+            await kept.aclose()
 
     async def query(self, promql: str, at: float) -> float | None:
         """The query's one number at Unix time ``at``; None when the answer is empty or not finite.
@@ -215,13 +255,17 @@ class PrometheusReader:
         import aiohttp
 
         try:
-            async with self._session().post(
+            session = await self._session()
+            async with session.post(
                 f"{self.url}/api/v1/{path}",
                 data=given,
                 headers=self.headers,
                 ssl=self.trusted,
                 proxy=proxy_of(self.url),
             ) as response:
-                return response.status, await whole(response)
+                content = await excerpt(response, ANSWER_BYTES + 1)
+                if len(content) > ANSWER_BYTES:
+                    raise too_long(self.url)
+                return response.status, content
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise away(self.url, error) from error

@@ -6,14 +6,18 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from release_pipelines.core.model.finding import Finding, ScanResult, in_words
 from release_pipelines.core.text import last_lines, one_line
 
 TIMEOUT = 300.0
 """Maximum run time of a scanner, in seconds."""
+
+OUTPUT_BYTES = 50_000_000
+"""Maximum length of a scanner's output that is read, in bytes."""
 
 
 class NotLooked(ValueError):
@@ -62,22 +66,30 @@ class CommandScanner:
         command, *arguments = self.command(dockerfile)
         try:
             given = self.input(directory, dockerfile)
-            done = subprocess.run(
-                [str(path_of(command)), *arguments],
-                cwd=directory,
-                capture_output=True,
-                timeout=TIMEOUT,
-                **({"stdin": subprocess.DEVNULL} if given is None else {"input": given}),
-            )
+            with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+                done = subprocess.run(
+                    [str(path_of(command)), *arguments],
+                    cwd=directory,
+                    stdout=stdout,
+                    stderr=stderr,
+                    timeout=TIMEOUT,
+                    **({"stdin": subprocess.DEVNULL} if given is None else {"input": given}),
+                )
+                said, errors = _beginning(stdout), _beginning(stderr)
         except subprocess.TimeoutExpired:
             return self._unknown(f"it took longer than {TIMEOUT:.0f} s")
         except OSError as error:
             return self._unknown(f"it could not be run: {one_line(error)}")
         if done.returncode not in self.accepted:
-            last = [*last_lines(done.stdout, 1), *last_lines(done.stderr, 1)] or ["nothing"]
+            last = [*last_lines(said, 1), *last_lines(errors, 1)] or ["nothing"]
             return self._unknown(f"it ended with exit code {done.returncode} and said: {last[-1]}")
+        if len(said) > OUTPUT_BYTES:
+            return self._unknown(
+                f"it said more than {OUTPUT_BYTES:,} bytes, and was cut short there: what is not to be looked at stands in "
+                "`scan.exclude`"
+            )
         try:
-            findings = self.read(json.loads(done.stdout))
+            findings = self.read(json.loads(said))
         except NotLooked as error:
             return self._unknown(self.explain(directory, error))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -88,6 +100,12 @@ class CommandScanner:
 
     def _unknown(self, why: str) -> ScanResult:
         return ScanResult(status="unknown", sentence=f"unknown: {self.name} could not look, because {why.rstrip('.')}.")
+
+
+def _beginning(file: IO[bytes]) -> bytes:
+    """What a command has written, and one byte more where it is too long."""
+    file.seek(0)
+    return file.read(OUTPUT_BYTES + 1)
 
 
 def path_of(command: str) -> str | None:

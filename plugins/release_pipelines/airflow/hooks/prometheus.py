@@ -96,12 +96,13 @@ class PrometheusHook(BaseHook):
         from requests import Session
         from urllib3.util.retry import Retry
 
-        from release_pipelines.adapters.metrics.prometheus import TIMEOUT
+        from release_pipelines.adapters.metrics.prometheus import TIMEOUT, read_to_the_limit
 
         connection = self.get_connection(self.prometheus_conn_id)
         # Tasks are tried again by Airflow; a retry here would only hide the answer behind "too many".
         given, session = headers(connection), Session()
         session.verify = verify(connection)
+        session.hooks["response"].append(read_to_the_limit)
         # A ~/.netrc would take the place of the connection's own credentials.
         auth = (lambda request: request) if "Authorization" in given else None
         return PrometheusConnect(
@@ -138,6 +139,7 @@ class PrometheusHook(BaseHook):
         """
         from prometheus_api_client.exceptions import PrometheusApiClientException
         from requests import JSONDecodeError
+        from urllib3.exceptions import HTTPError
 
         from release_pipelines.adapters.metrics.prometheus import away, number, refused
 
@@ -150,7 +152,7 @@ class PrometheusHook(BaseHook):
             raise refused(client.url, status, content) from error
         except (JSONDecodeError, KeyError, TypeError) as error:
             raise refused(client.url, 200, b"") from error
-        except OSError as error:  # every error of requests, and a file of certificates that holds none
+        except (OSError, HTTPError) as error:  # every error of requests, and a file of certificates that holds none
             raise away(client.url, error) from error
 
     def check(self) -> None:

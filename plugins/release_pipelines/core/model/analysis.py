@@ -67,7 +67,8 @@ class Metric(Value):
         if sum(sources) != 1 or (self.bad is None) != (self.total is None):
             raise ValueError("exactly one of `source`, `bad` with `total`, or `query` is expected")
         if source_of(self).unit(self) == "share" and not 0 <= self.limit <= 1:
-            raise ValueError(f"a `limit` from 0 to 100% is expected, found {100 * self.limit:g}%")
+            expected = "a `limit` from 0 to 100% is expected: a number without `%` is a share, like 0.01 for 1%"
+            raise ValueError(f"{expected}, found {100 * self.limit:g}%")
         return self
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from release_pipelines.core.model.base import Stored
+from release_pipelines.core.model.units import Sentence
 from release_pipelines.core.text import clean
 
 Severity = Literal["low", "medium", "high"]
@@ -33,7 +34,7 @@ class ScanResult(Stored):
 
     status: Literal["clean", "findings", "unknown"]
     findings: list[Finding] = []
-    sentence: str
+    sentence: Sentence
 
 
 def in_words(findings: Iterable[Finding]) -> str:

@@ -43,7 +43,7 @@ class Stage(Stored):
     wait_for_person: bool = Field(
         False, description="A failing verdict returns the traffic and waits for a person (R18)"
     )
-    last: bool = Field(False, description="The bake: what `promote now` goes on to")
+    last: bool = Field(False, description="The bake: the promotion comes after it")
     paths: list[str] = Field(
         default_factory=list,
         description="With all traffic: these must answer as the new version where the traffic enters, soon after the switch",

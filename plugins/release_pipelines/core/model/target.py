@@ -3,7 +3,14 @@
 import math
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from release_pipelines.core.model.base import Stored, Value
 from release_pipelines.core.model.choice import Choice
@@ -37,6 +44,14 @@ def batch_size(replicas: int, share: int) -> int:
     return max(1, math.ceil(replicas * share / 100))
 
 
+def _as_text(value: Any) -> Any:
+    """A number without a unit is a wrong size, and not a text without its quotes."""
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+Size = Annotated[str, Field(pattern=r"^\d+(Ki|Mi|Gi)$"), BeforeValidator(_as_text)]
+
+
 class Workload(Value):
     """One thing that runs."""
 
@@ -47,7 +62,7 @@ class Workload(Value):
     health: str = Field("/health", pattern=r"^/", description="Answers 2xx when a replica is ready")
     replicas: int = Field(2, ge=1, le=1000)
     cpu: float | None = Field(None, gt=0, description="Limit in cores")
-    memory: str | None = Field(None, pattern=r"^\d+(Ki|Mi|Gi)$", description="Limit, like 256Mi")
+    memory: Size | None = Field(None, description="Limit, like 256Mi")
     env: dict[str, str] = Field(default_factory=dict)
     ready_timeout: Duration = 120
 

@@ -28,7 +28,7 @@ class Known:
 
     :param past: earlier releases of it that have ended, newest first.
     :param evidence: what checks found in them, by the checks' names.
-    :param hurried: who has asked to promote the release before its time, and why.
+    :param hurried: who has asked to skip all holds, and why.
     """
 
     past: Sequence[Release] = ()
@@ -179,7 +179,7 @@ def _hurried(who: str | None) -> list[str]:
     if who is None:
         return []
     return [
-        f"**Nothing of it will be measured:** it is to be promoted before its time, every hold ends at once ({who}).",
+        f"**Nothing of it will be measured:** every hold is skipped, by the command `promote` ({who}).",
         "",
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core.model.source import repository_misfit, without_login
 from release_pipelines.core.templates import field, passed, text
 from release_pipelines.features.build.spec import BuildSpec, ImageTag
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Problem, Scene, Slot
@@ -25,8 +26,10 @@ class BuildFeature(Feature):
     }
 
     def mistakes(self, spec: ReleaseSpec) -> Iterable[Mistake]:
-        first = spec.environments[0]
-        if build_of(spec) and not first.connections.engine:
+        first, build = spec.environments[0], build_of(spec)
+        if build and (expected := repository_misfit(build.repository)):
+            yield Mistake("build.repository", f"`{without_login(build.repository)}`", expected)
+        if build and not first.connections.engine:
             yield Mistake(
                 "build",
                 f"no engine in {first.name}.yaml",

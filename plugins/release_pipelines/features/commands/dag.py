@@ -34,7 +34,7 @@ def control_dag(apps: Path, config: Path) -> DAG:
                 enum=list(COMMAND_KINDS),
                 title="Action",
                 description="pause: the hold's clock stops, the traffic stays. skip: this hold ends now, as passed. "
-                "promote: all holds end now, as passed. abort: all traffic goes back at once.",
+                "promote: every hold that is left ends now, as passed; the promotion follows as always. abort: all traffic goes back at once.",
             ),
             "reason": optional("Reason", "Kept in the history; an abort needs one."),
             "requested_by": requested_by(),

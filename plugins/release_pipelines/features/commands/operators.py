@@ -35,8 +35,8 @@ class ReleaseControlOperator(ReleaseOperator):
     :param apps: folder of the app files.
     :param config: folder of the environment files.
     :param app: the app's name.
-    :param action: ``pause`` (the hold's clock stops), ``resume``, ``skip`` (this hold ends now, as passed), ``promote`` (all
-        holds end now, as passed) or ``abort`` (all traffic goes back at once).
+    :param action: ``pause`` (the hold's clock stops), ``resume``, ``skip`` (this hold ends now, as passed), ``promote`` (every
+        hold that is left ends now, as passed) or ``abort`` (all traffic goes back at once).
     :param reason: why, in a person's words; an abort needs one.
     :param requested_by: who asks, for runs that no signed-in user triggered.
     :param wait: seconds that the answer is waited for.

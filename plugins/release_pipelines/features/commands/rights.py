@@ -46,5 +46,5 @@ def refusal(
             who = in_words(named, "an approver who did not ask for the release")
             return f"{by} may not {kind} {running.version}, because it shortens its checks: {who} may."
     if kind == "promote" and waits_for_approval:
-        return f"{running.version} waits for its approval, and the form says what will be measured: promote it when that is given."
+        return f"{running.version} waits for its approval, and the form says what will be measured: give `promote` when it is approved."
     return None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from release_pipelines.core.model.records import ReleaseDetail
 
-HURRIED = {"skip": "cut a hold short", "promote": "had it promoted before its time"}
+HURRIED = {"skip": "cut a hold short", "promote": "skipped the holds that were left"}
 """Commands that end a hold early, to what the person did in words."""
 
 

@@ -254,7 +254,7 @@ class PreflightOperator(ReleaseOperator):
             )
 
     def _features_remark(self) -> list[str]:
-        found: list[str] = []
+        found = list(self.spec.remarks)
         for name, feature in FEATURES.usable():
             with noted(f"{name} could not say what it thinks of the release"):
                 found += feature.remarks(self.spec)

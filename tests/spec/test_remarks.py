@@ -1,0 +1,85 @@
+"""What is valid and may be meant otherwise is read as it stands, and said (R12)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from release_pipelines.spec.frozen import freeze, frozen
+from release_pipelines.spec.release import ReleaseSpec, load_release
+
+
+def remarks(project, text: str) -> list[str]:
+    return load_release(project.app(text), project.config, project.analyses).remarks
+
+
+def of(metric: str) -> str:
+    return f"analysis: {{metrics: [{{name: a, {metric}}}, {{name: b, source: errors, limit: 1%}}]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("source: errors, limit: 1", "limit: 1 is read as 100 %: `1%` if that is meant, else `100%`"),
+        ("source: errors, limit: 0.5", "limit: 0.5 is read as 50 %: `0.5%` if that is meant, else `50%`"),
+        ("bad: x, total: y, limit: 0.1", "limit: 0.1 is read as 10 %: `0.1%` if that is meant, else `10%`"),
+        ("source: cpu, limit: 1", "limit: 1 is read as 100 %: `1%` if that is meant, else `100%`"),
+        ("source: errors, limit: 1%, margin: 1", "margin: 1 is read as 100 %: `1%` if that is meant, else `100%`"),
+        (
+            "source: slow_requests, limit: 1%, slower_than: 500",
+            "slower_than: 500 is read as 500 s: `500ms` if that is meant, else `500s`",
+        ),
+    ],
+)
+def test_a_bare_number_whose_meaning_is_not_sure_is_told_with_both_meanings(project, metric: str, said: str) -> None:
+    limits = "workloads: [{cpu: 1, memory: 256Mi}]\n"
+    assert remarks(project, limits + of(metric)) == [f"storefront.yaml: analysis.metrics[0].{said}"]
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "source: errors, limit: 1%",
+        "source: errors, limit: 0.01",
+        "source: errors, limit: 0",
+        "source: errors, limit: 50%",
+        "source: errors, limit: 100%",
+        "source: cpu, limit: 0.8",
+        "source: slow_requests, limit: 1%, slower_than: 0.5",
+        "source: slow_requests, limit: 1%, slower_than: 2",
+        "source: slow_requests, limit: 1%, slower_than: 500s",
+        "query: sum(depth), limit: 500",
+    ],
+)
+def test_what_is_clear_is_not_talked_about(project, metric: str) -> None:
+    assert remarks(project, "workloads: [{cpu: 1, memory: 256Mi}]\n" + of(metric)) == []
+
+
+def test_a_doubtful_number_is_found_wherever_an_analysis_stands(project) -> None:
+    (project.analyses / "strict.yaml").write_text("metrics: [{name: errors, source: errors, limit: 1}]\n")
+    own = "{metrics: [{name: errors, source: errors, limit: 1}]}"
+    text = f"analysis: strict\nstrategy: {{canary: {{steps: [{{weight: 5, hold: 1m}}, {{weight: 9, hold: 1m, analysis: {own}}}]}}}}"
+    assert [it.partition(": 1 is read")[0] for it in remarks(project, text)] == [
+        "strict.yaml: metrics[0].limit",
+        "storefront.yaml: strategy.canary.steps[1].analysis.metrics[0].limit",
+    ]
+
+
+def test_thousands_of_cores_may_be_thousandths(project) -> None:
+    said = "storefront.yaml: workloads[0].cpu: 500 is read as so many cores: `0.5` if thousandths of a core are meant"
+    assert remarks(project, "workloads: [{cpu: 500}]") == [said]
+
+
+def test_a_release_keeps_what_was_doubtful_in_its_files_and_reads_specifications_of_before(
+    project, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
+    spec = load_release(project.app(of("source: errors, limit: 1")), project.config, project.analyses)
+    freeze("release_storefront/one", spec)
+    kept = frozen("storefront")
+    assert kept == spec
+    assert kept.remarks == spec.remarks != []
+    clear = load_release(project.app(), project.config, project.analyses)
+    assert "remarks" not in clear.model_dump(mode="json")  # earlier versions refuse it
+    assert ReleaseSpec.model_validate_json(json.dumps(clear.model_dump(mode="json"))).remarks == []

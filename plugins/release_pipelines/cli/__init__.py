@@ -11,6 +11,7 @@ import typer
 
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, last_environment, login
+from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
@@ -195,7 +196,9 @@ def lift(
 
 
 app.command()(validate)
-app.command()(calendar)
+app.command(rich_help_panel=PANEL)(calendar)
+app.command(rich_help_panel=PANEL)(schedule)
+app.command(rich_help_panel=PANEL)(unschedule)
 
 
 @app.command()

@@ -128,9 +128,7 @@ def test_of_many_windows_that_overlap_the_one_that_ends_last_decides() -> None:
     early = standing([calendar], SHOP, NOW // 86400 * 86400 + 1800)
     assert (early.open, early.entry) == (False, "short")
     assert standing([calendar], SHOP, NOW).entry == "long"
-    once = Entry(
-        kind="freeze", name="old", zone="UTC", spans=((dt.datetime(2026, 1, 1), dt.datetime(2026, 12, 24)),)
-    )
+    once = Entry(kind="freeze", name="old", zone="UTC", spans=((dt.datetime(2026, 1, 1), dt.datetime(2026, 12, 24)),))
     others = days.model_copy(update={"since": days.since + dt.timedelta(hours=1)})
     daily = Entry(kind="freeze", name="daily", zone="UTC", recurrences=(others,), length=Length(wall=15 * 86400))
     found = standing([Calendar(name="utc", entries=(once, daily))], SHOP, NOW)

@@ -124,7 +124,12 @@ class Course:
         first, last = max(start, opened[0].start), min(end, opened[-1].end)
         frozen = merged(self._of(self._freezes, first, last))
         line = without(opened, frozen)
-        return [border for it in line if it.end > start and it.start < end for border in (max(it.start, start), min(it.end, end))]
+        return [
+            border
+            for it in line
+            if it.end > start and it.start < end
+            for border in (max(it.start, start), min(it.end, end))
+        ]
 
     def _of(self, entries: list[Entry], start: float, end: float) -> list[Span]:
         if end - start <= DAY and start // DAY == (end - 1) // DAY:

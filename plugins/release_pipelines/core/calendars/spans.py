@@ -94,8 +94,8 @@ def _occurrences(entry: Entry, start: float, end: float) -> Iterator[tuple[float
     """Occurrences around a time, and the wall times, in seconds since 1970, at which they begin."""
     rules = zone(entry.zone)
     exact, wall_length = entry.length.exact, entry.length.wall
-    for wall, wall_end in entry.spans:
-        yield seconds_of(wall), Span(first_instant(wall, rules), last_instant(wall_end, rules))
+    for begin, finish in entry.spans:
+        yield seconds_of(begin), Span(first_instant(begin, rules), last_instant(finish, rules))
     after = max(start - wall_length - exact - FURTHEST, _FIRST)
     before = min(end + FURTHEST, _LAST)
     left_out = {seconds_of(it) for it in entry.left_out}

@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
+from release_pipelines.airflow import timetable as timetables
 from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
 from release_pipelines.airflow.timetable import MaintenanceWindowTimetable
 from release_pipelines.operators import WindowBranchOperator
@@ -22,6 +23,12 @@ ALWAYS = TimeRestriction(earliest=None, latest=None, catchup=True)
 
 def moment(text: str) -> pendulum.DateTime:
     return pendulum.instance(datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc))
+
+
+@pytest.fixture(autouse=True)
+def _untold(monkeypatch):
+    """What another test was told of a timetable."""
+    monkeypatch.setattr(timetables, "_told", {})
 
 
 @pytest.fixture
@@ -68,6 +75,20 @@ def test_missed_windows_are_told_and_not_caught_up(write, clock, caplog):
     clock("2026-11-22T09:00Z")
     assert next_run(BEFORE) == AFTER
     assert "1 window was missed" in caplog.text
+
+
+def test_a_missed_window_is_told_once_however_often_the_scheduler_asks(write, clock, caplog):
+    write(SATURDAYS, name="once")
+    timetable = MaintenanceWindowTimetable("once")
+    asked = {"last_dagrun_info": BEFORE, "restriction": ALWAYS}
+    clock("2026-11-22T09:00Z")
+    for again in (timetable, timetable, MaintenanceWindowTimetable.deserialize(timetable.serialize())):
+        assert again.next_dagrun_info_v2(**asked) == AFTER
+    assert caplog.text.count("missed since the last run") == 1
+    clock("2026-11-29T09:00Z")
+    timetable.next_dagrun_info_v2(**asked)
+    assert caplog.text.count("missed since the last run") == 2
+    assert "1 window was missed since the last run, the last one from 2026-11-28T21:00:00Z" in caplog.text
 
 
 def test_after_many_missed_windows_it_works_at_once(write, clock):

@@ -51,6 +51,21 @@ def test_people_read_it_in_sentences_also_what_does_not_happen(folder):
     assert "gap" not in said.split("\n\n")[0]
 
 
+def test_windows_that_overlap_are_told_where_they_may_concern_one_app(folder):
+    (folder / "eu.yaml").write_text(
+        "time_zone: Europe/Berlin\nentries:\n"
+        '- {window: one, days: mon-fri, from: "20:00", to: "23:00"}\n'
+        '- {window: two, days: sun, from: "22:00", to: "24:00"}\n'
+        '- {window: three, days: fri, from: "22:00", to: "02:00", apps: shop}\n'
+        '- {window: four, days: fri, from: "22:00", to: "02:00", apps: cart}\n'
+    )
+    told = json.loads(run(app, ["calendar", "--json"]).stdout)["remarks"]
+    assert told == [
+        f'eu: "one" and "{name}" overlap, first on Fri 27 Nov 2026 22:00 CET: they count as one'
+        for name in ("three", "four")
+    ]
+
+
 def test_one_that_cannot_be_read_is_closed_and_said_beside_the_others(folder):
     (folder / "us.yaml").write_text("entries: [{window: w, days: moon}]")
     said = run(app, ["calendar"])

@@ -324,6 +324,26 @@ def test_the_approver_sees_whether_a_release_fits(
         assert ("1 h 10 min are left" in said) or ("55 min are left" in said)
 
 
+@pytest.mark.parametrize(("night", "left"), [("2026-03-28T21:00Z", "7 h"), ("2026-10-24T20:00Z", "9 h")])
+def test_what_is_left_of_a_window_is_counted_in_real_hours(write: Write, night: str, left: str) -> None:
+    write('{window: w, days: sat, from: "22:00", to: "06:00"}')
+    assert windows.window_in_words(rule(), [3600.0], at(night)).count(f"{left} are left") == 1
+
+
+def test_a_wait_of_weeks_is_ended_by_nothing_but_the_approval(write: Write) -> None:
+    begin()
+    write('{window: monthly, days: day 24, from: "22:00", to: "24:00"}')
+    task = waiting()
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute(context())
+    assert (caught.value.timeout, task.execution_timeout) == (None, None)
+
+
+def test_a_plan_keeps_its_wall_time_when_a_country_changes_its_rules() -> None:
+    """British Columbia stays at UTC-7 from 2026 on; by the rules of before it was 06:00 UTC."""
+    assert moments.moment_of("2026-12-01 22:00 America/Vancouver", "UTC").at == at("2026-12-02T05:00Z")
+
+
 def test_the_approver_sees_what_happens_when_it_closes(write: Write, clock: Clock) -> None:
     keeps = rule(on_close=OnClose(policy="pause", limit=7200))
     said = windows.window_in_words(keeps, [], clock.now)

@@ -324,6 +324,37 @@ def test_the_approver_sees_whether_a_release_fits(
         assert ("1 h 10 min are left" in said) or ("55 min are left" in said)
 
 
+@pytest.mark.parametrize(
+    ("entry", "took", "said"),
+    [
+        (
+            '{window: short, days: daily, from: "12:00", to: "12:30"}',
+            [48 * 60.0, 61 * 60.0],
+            ['eu: "short" is 30 min long, and the last releases took 48 min to 1 h 1 min'],
+        ),
+        ('{window: hour, days: daily, from: "12:00", for: 61m}', [48 * 60.0, 61 * 60.0], []),
+        (
+            '{window: short, days: daily, from: "12:00", to: "12:30"}\n- {window: next, days: daily, from: "12:30", for: 2h}',
+            [48 * 60.0],
+            [],  # windows that touch are one
+        ),
+        ("{freeze: f, from: 2026-12-24, to: 2026-12-26}", [48 * 60.0], []),
+        ('{window: cart, days: daily, from: "12:00", to: "12:30", apps: cart}', [48 * 60.0], []),
+        (
+            '{window: short, days: daily, from: "12:00", to: "12:30"}',
+            [],
+            ["eu: whether a release fits into its windows is unknown: none has come to a good end here yet"],
+        ),
+    ],
+    ids=["too short", "long enough", "touching", "freezes", "of another app", "unknown"],
+)
+def test_preflight_names_windows_that_are_shorter_than_releases_take(
+    write: Write, entry: str, took: list[float], said: list[str]
+) -> None:
+    write(entry)
+    assert windows.too_short_now(rule(), took) == said
+
+
 @pytest.mark.parametrize(("night", "left"), [("2026-03-28T21:00Z", "7 h"), ("2026-10-24T20:00Z", "9 h")])
 def test_what_is_left_of_a_window_is_counted_in_real_hours(write: Write, night: str, left: str) -> None:
     write('{window: w, days: sat, from: "22:00", to: "06:00"}')

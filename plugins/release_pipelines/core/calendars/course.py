@@ -15,6 +15,7 @@ LAST_REACH = 60 * 366 * 86400.0
 """How far at most, in seconds. A rule that has a day at all has one within it: February 29th on a Sunday comes every 40 years at the latest."""
 DAY = 86400.0
 WEEK = 7 * DAY
+FEW_TIMES = 3
 MOST_TIMES = 400
 """So many days and weeks are known by their single occurrences."""
 MOST_SPANS = 300_000
@@ -86,8 +87,9 @@ class Course:
 
     def deciding(self, at: float) -> tuple[Entry, Span] | None:
         """The entry that decides at an instant, and its occurrence: the freeze, else the window, that ends last."""
-        day = (at // DAY * DAY, DAY)
-        time = day if day in self._times else (at // WEEK * WEEK, WEEK)
+        day, week = (at // DAY * DAY, DAY), (at // WEEK * WEEK, WEEK)
+        # a first question is about a day or two; whoever asks further goes through weeks
+        time = week if day not in self._times and (week in self._times or len(self._times) > FEW_TIMES) else day
         covering = [it for it in self._in(*time) if it[1].start <= at < it[1].end]
         freezes = [it for it in covering if it[0].kind == "freeze"]
         return max(freezes or covering, key=lambda it: it[1].end, default=None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from functools import lru_cache
 from typing import NamedTuple
@@ -58,6 +58,26 @@ def plain(rule: str) -> Plain | None:
         "YEARLY": not codes and len(days) <= 1 and len(months) <= 1 and bool(days) == bool(months),
     }
     return found if served.get(frequency, False) else None
+
+
+FEW_DAYS = 62
+"""So many days are kept: many entries of a calendar have the same rule, and are asked about the same days."""
+
+
+def days_between(text: str, rule: Plain, since: date, first: int, last: int) -> Iterable[int]:
+    """:func:`days_of` a rule, kept where it is asked about a few days.
+
+    :param text: the rule as it is written.
+    """
+    if last - first > FEW_DAYS:
+        return days_of(rule, since, first, last)
+    return _few_days(text, since.toordinal(), first, last)
+
+
+@lru_cache(maxsize=4096)
+def _few_days(text: str, since: int, first: int, last: int) -> tuple[int, ...]:
+    rule = plain(text)
+    return tuple(days_of(rule, date.fromordinal(since), first, last)) if rule else ()
 
 
 def days_of(rule: Plain, since: date, first: int, last: int) -> Iterator[int]:

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from release_pipelines.core.calendars.days import days_of, plain
+from release_pipelines.core.calendars.days import days_between, plain
 from release_pipelines.core.calendars.model import Entry, Recurrence, Span
 from release_pipelines.core.calendars.zones import (
     EPOCH,
@@ -71,8 +71,8 @@ def _starts(recurrence: Recurrence, after: float, before: float) -> Iterator[flo
     first = int(after // DAY_SECONDS) + _EPOCH_DAY - 7 * len(weekdays)
     last = int(before // DAY_SECONDS) + _EPOCH_DAY
     rule = plain(recurrence.rule)
-    for found in days_of(rule, since, first, last) if rule else _rare_days(recurrence, first, last):
-        day = found
+    days = days_between(recurrence.rule, rule, since, first, last) if rule else _rare_days(recurrence, first, last)
+    for day in days:
         for weekday in weekdays:
             day += (weekday - day) % 7 + 1  # the ordinal of a Monday is 1 in 7, and its weekday 0
         wall = (day - _EPOCH_DAY) * DAY_SECONDS + clock

@@ -26,6 +26,7 @@ entries:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setenv("RELEASE_PIPELINES_CALENDARS", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", f"sqlite:///{tmp_path}/none.db")
     monkeypatch.setattr("time.time", lambda: NOW)
     (tmp_path / "eu.yaml").write_text(WEEK)
     return tmp_path
@@ -41,6 +42,12 @@ def test_programs_get_the_standing_the_openings_and_the_version_of_the_rules(fol
     assert eu["entries"][2]["next"] == [
         {"begins_at": "2026-11-27T12:02:00.000+00:00", "ends_at": "2026-11-27T13:02:00.000+00:00"}
     ]
+
+
+def test_where_there_is_no_history_what_is_planned_is_unknown(folder):
+    assert json.loads(run(app, ["calendar", "--json"]).stdout)["planned"] is None
+    failed = run(app, ["calendar", "--database", "mysql://127.0.0.1/x"])
+    assert (failed.exit_code, "postgresql://… or sqlite:///… is expected" in failed.stderr) == (1, True)
 
 
 def test_people_read_it_in_sentences_also_what_does_not_happen(folder):

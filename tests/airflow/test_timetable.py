@@ -13,6 +13,7 @@ from airflow.models.dag import DagModel
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
+from release_pipelines.airflow import timetable as timetables
 from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
 from release_pipelines.airflow.timetable import MaintenanceWindowTimetable
 from release_pipelines.operators import WindowBranchOperator
@@ -24,6 +25,12 @@ ALWAYS = TimeRestriction(earliest=None, latest=None, catchup=True)
 
 def moment(text: str) -> pendulum.DateTime:
     return pendulum.instance(datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=timezone.utc))
+
+
+@pytest.fixture(autouse=True)
+def _untold(monkeypatch):
+    """What another test was told of a timetable."""
+    monkeypatch.setattr(timetables, "_told", {})
 
 
 @pytest.fixture
@@ -70,6 +77,36 @@ def test_missed_windows_are_told_and_not_caught_up(write, clock, caplog):
     clock("2026-11-22T09:00Z")
     assert next_run(BEFORE) == AFTER
     assert "1 window was missed" in caplog.text
+
+
+def test_of_five_missed_windows_none_is_caught_up(write, clock, caplog):
+    write(SATURDAYS)
+    clock("2026-12-20T09:00Z")
+    assert next_run(BEFORE) == run("2026-12-26T21:00Z", "2026-12-27T01:00Z")
+    assert "5 windows were missed" in caplog.text
+
+
+@pytest.mark.parametrize("asked", ["2026-11-01T05:15Z", "2026-11-01T05:45Z", "2026-11-01T06:15Z", "2026-11-01T08:29Z"])
+def test_asked_inside_of_a_doubled_hour_it_is_still_one_run(write, clock, asked):
+    write('{window: w, days: daily, from: "01:30", to: "03:30"}', "America/New_York")
+    day_before, doubled = run("2026-10-31T05:30Z", "2026-10-31T07:30Z"), run("2026-11-01T05:30Z", "2026-11-01T08:30Z")
+    clock(asked)
+    assert next_run(day_before) == doubled
+    assert next_run(doubled) == run("2026-11-02T06:30Z", "2026-11-02T08:30Z")
+
+
+def test_a_missed_window_is_told_once_however_often_the_scheduler_asks(write, clock, caplog):
+    write(SATURDAYS, name="once")
+    timetable = MaintenanceWindowTimetable("once")
+    asked = {"last_dagrun_info": BEFORE, "restriction": ALWAYS}
+    clock("2026-11-22T09:00Z")
+    for again in (timetable, timetable, MaintenanceWindowTimetable.deserialize(timetable.serialize())):
+        assert again.next_dagrun_info_v2(**asked) == AFTER
+    assert caplog.text.count("missed since the last run") == 1
+    clock("2026-11-29T09:00Z")
+    timetable.next_dagrun_info_v2(**asked)
+    assert caplog.text.count("missed since the last run") == 2
+    assert "1 window was missed since the last run, the last one from 2026-11-28T21:00:00Z" in caplog.text
 
 
 def test_after_many_missed_windows_it_works_at_once(write, clock):

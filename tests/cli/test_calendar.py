@@ -26,6 +26,7 @@ entries:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setenv("RELEASE_PIPELINES_CALENDARS", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", f"sqlite:///{tmp_path}/none.db")
     monkeypatch.setattr("time.time", lambda: NOW)
     (tmp_path / "eu.yaml").write_text(WEEK)
     return tmp_path
@@ -43,12 +44,33 @@ def test_programs_get_the_standing_the_openings_and_the_version_of_the_rules(fol
     ]
 
 
+def test_where_there_is_no_history_what_is_planned_is_unknown(folder):
+    assert json.loads(run(app, ["calendar", "--json"]).stdout)["planned"] is None
+    failed = run(app, ["calendar", "--database", "mysql://127.0.0.1/x"])
+    assert (failed.exit_code, "postgresql://… or sqlite:///… is expected" in failed.stderr) == (1, True)
+
+
 def test_people_read_it_in_sentences_also_what_does_not_happen(folder):
     said = run(app, ["calendar", "shop"]).stdout
     assert 'eu is open: "friday" of calendar eu until Fri 27 Nov 2026 13:02 CET, when freeze "lunch" (hungry)' in said
     assert 'eu: "gap" does not happen on Sun 28 Mar 2027 02:15: clocks leave it out.' in said
     assert 'eu: freeze "old" is over and does not come again.' in said
     assert "gap" not in said.split("\n\n")[0]
+
+
+def test_windows_that_overlap_are_told_where_they_may_concern_one_app(folder):
+    (folder / "eu.yaml").write_text(
+        "time_zone: Europe/Berlin\nentries:\n"
+        '- {window: one, days: mon-fri, from: "20:00", to: "23:00"}\n'
+        '- {window: two, days: sun, from: "22:00", to: "24:00"}\n'
+        '- {window: three, days: fri, from: "22:00", to: "02:00", apps: shop}\n'
+        '- {window: four, days: fri, from: "22:00", to: "02:00", apps: cart}\n'
+    )
+    told = json.loads(run(app, ["calendar", "--json"]).stdout)["remarks"]
+    assert told == [
+        f'eu: "one" and "{name}" overlap, first on Fri 27 Nov 2026 22:00 CET: they count as one'
+        for name in ("three", "four")
+    ]
 
 
 def test_one_that_cannot_be_read_is_closed_and_said_beside_the_others(folder):

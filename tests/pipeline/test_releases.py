@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk.definitions.dag import _run_task
 
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.features.outcome.operators import RecordOutcomeOperator
 from release_pipelines.spec.frozen import frozen
 from tests.fakes import GOOD, NEW
 from tests.pipeline.conftest import Releases, moves
@@ -61,6 +63,29 @@ def test_only_a_release_that_held_is_an_event_of_the_apps_asset(releases: Releas
         "digest": GOOD,
         "outcome": "released",
     }
+
+
+def test_an_event_is_neither_lost_nor_doubled_when_its_task_dies_or_runs_again(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow takes the event with the task's success: a try that ends before gives none, and one after finds it there."""
+    before, work, tries = len(told()), RecordOutcomeOperator.work, []
+
+    def dies_after_the_first(self: RecordOutcomeOperator, context: Any) -> Any:
+        result = work(self, context)
+        tries.append(len(told()))
+        if len(tries) == 1:
+            raise ConnectionError("The worker is gone.")
+        return result
+
+    monkeypatch.setattr(RecordOutcomeOperator, "work", dies_after_the_first)
+    done = releases.release("1.0.0")
+    assert (done.outcome, tries) == ("released", [before, before])
+    [event] = told()[before:]
+    assert event["version"] == "1.0.0"
+    _run_task(ti=done.run.get_task_instance("outcome"), task=releases.dag.get_task("outcome"))
+    assert len(tries) == 3
+    assert told()[before:] == [event]
 
 
 def test_a_bad_version_is_rolled_back_and_the_run_says_why(releases: Releases) -> None:  # R4, R8, R13

@@ -166,7 +166,7 @@ def test_a_release_may_be_planned_for_after_a_freeze_and_only_one_for_a_window(
     history.record_event(other, "planned", "Planned.", "production", {"start_at": soon})
     done = releases.release("1.1.0", start_at=soon)
     assert done.outcome == "failed"
-    assert "1.2.0 of shop is planned for the same window" in done.sentence
+    assert "1.2.0 of shop is planned for the same window, for" in done.sentence
     history.finish(other, "aborted", "Aborted.")
 
 

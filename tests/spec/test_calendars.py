@@ -104,6 +104,31 @@ def test_zones_go_by_the_pinned_rules_whatever_the_system_has(calendar):
     assert between([vancouver], "2026-12-02T05:00Z", "2026-12-02T09:00Z") == ["2026-12-02T05:00Z/2026-12-02T09:00Z"]
 
 
+@pytest.mark.parametrize("begins", ["08:00", "2026-12-24T22:00:00", "2026-12-24 22:00"])
+def test_what_yaml_reads_as_text_or_as_a_time_without_a_zone_is_read_as_meant(calendar, begins):
+    if begins == "08:00":
+        eu = calendar(f'- {{window: w, days: thu, from: {begins}, to: "9:00"}}')
+        assert starts(eu, "2026-12-24T00:00Z", "2026-12-25T00:00Z") == ["2026-12-24T07:00Z"]
+    else:
+        eu = calendar(f"- {{freeze: f, from: {begins}, to: 2026-12-25}}")
+        assert iso(standing([eu], SHOP, at("2026-12-24T12:00Z")).closes_at) == "2026-12-24T21:00Z"
+
+
+@pytest.mark.parametrize(
+    ("rule", "next_one"),
+    [
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=SA", "2026-11-28T21:00Z"),  # of the weeks from 26 October on
+        ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;INTERVAL=3", "2028-02-29T21:00Z"),  # 2025 and each third year
+        ("FREQ=MONTHLY;BYMONTHDAY=-2", "2026-11-29T21:00Z"),
+        ("FREQ=MONTHLY;INTERVAL=5;BYDAY=5SU", "2027-08-29T20:00Z"),  # October, March (four Sundays), August
+    ],
+)
+def test_intervals_are_counted_from_the_first_day(calendar, rule, next_one):
+    starting = {"YEARLY": "2025-01-01", "WEEKLY": "2026-11-01"}.get(rule[5:11], "2026-10-01")
+    eu = calendar(f'- {{window: w, rrule: {rule}, starting: {starting}, from: "22:00", to: "23:00"}}')
+    assert iso(standing([eu], SHOP, at("2026-11-26T12:00Z")).opens_at) == next_one
+
+
 LUNCH = """
 - {window: week, days: mon-thu, from: "09:00", to: "17:00"}
 - {window: friday, days: fri, from: "09:00", to: "14:00"}
@@ -245,7 +270,15 @@ def test_no_calendar_is_open_and_a_broken_one_is_closed():
         ('{window: w, days: mon, from: 10:00:00, to: "23:00"}', "the number 36000"),
         ('{window: w, days: mon, from: "22:00", to: "22:00"}', "`to` that is not `from`"),
         ('{window: w, days: mon, from: "25:00", to: "22:00"}', "a time in quotes"),
-        ('{window: w, days: on, from: "21:00", to: "22:00"}', "entries[0].days"),
+        ('{window: w, days: mon, from: 9:00, to: "23:00"}', "the number 540 (YAML reads 9:00 without quotes so)"),
+        ('{window: w, days: mon, from: "9:00", to: 24:00}', "the number 1440 (YAML reads 24:00 without quotes so)"),
+        ('{window: w, days: mon, from: "24:00", to: "02:00"}', 'a `from` before "24:00"'),
+        ("{freeze: f, from: 2026-12-24T22:00:00+01:00, to: 2026-12-25}", "without an offset: `time_zone` says where"),
+        (
+            '{window: w, days: on, from: "21:00", to: "22:00"}',
+            "entries[0].days: found true, expected words in quotes: without them YAML reads on, off, yes and no as true or false",
+        ),
+        ('{window: w, days: day 32, from: "21:00", to: "22:00"}', "found `day 32`"),
         ('{window: w, days: moon, from: "21:00", to: "22:00"}', "found `moon`"),
         ('{window: w, days: mon, from: "22:00"}', "`to` or `for`"),
         ('{window: w, days: mon, from: "22:00", for: 0s}', "a `for` above 0"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias
 
@@ -19,7 +19,7 @@ HELD = AssetAlias("release_held")
 """What the task that records outcomes gives. An outlet of its own would have an event for every run that is green, also for one that had
 nothing to do; an alias has those that are added to it."""
 ANNOUNCED = "announced"
-"""The kind of event in the history by which a task that runs again knows that it was told."""
+"""The kind of event in the history that tells people of it. It decides nothing: it is written before Airflow has the event."""
 
 
 def release_asset(environment: str, app: str) -> Asset:
@@ -34,15 +34,38 @@ def release_asset(environment: str, app: str) -> Asset:
 def announce(context: Context, release: str, app: str, environment: str, version: str, digest: str | None) -> None:
     """Add the event of a release that held to its asset, once; it is there when the task has succeeded.
 
+    Airflow keeps the event together with the task's success, so nothing that is written here could say whether it has it: a task that
+    runs again asks Airflow.
+
     :param context: Airflow's context of a task whose outlets have :data:`HELD`.
     :param release: the release's id.
     """
-    asset, history = release_asset(environment, app), HistoryHook().history
-    with noted("The history could not be asked whether the release was announced"):
-        if any(it.kind == ANNOUNCED for it in history().release(release).events):
-            log.info("%s knows of %s already.", asset.uri, version)
-            return
+    asset = release_asset(environment, app)
+    if is_known(context, asset, release):
+        log.info("%s knows of %s already.", asset.uri, version)
+        return
     told = {"app": app, "environment": environment, "version": version, "digest": digest}
     with noted(f"{asset.uri} has no event of {version}"):
         context["outlet_events"][HELD].add(asset, extra={**told, "outcome": "released", "release": release})
-        record(history, "record_event", release, ANNOUNCED, f"{asset.uri} has an event: {version} held", None, told)
+        record(
+            HistoryHook().history,
+            "record_event",
+            release,
+            ANNOUNCED,
+            f"{asset.uri} has an event: {version} held",
+            None,
+            told,
+        )
+
+
+def is_known(context: Context, asset: Asset, release: str) -> bool:
+    """Whether Airflow has the event of a release. Where it does not answer it is taken for not known: it would not take the event either."""
+    from airflow.sdk.execution_time.context import InletEventsAccessor
+
+    with noted(f"It could not be asked whether {asset.uri} knows of the release"):
+        events = InletEventsAccessor(asset_name=asset.name, asset_uri=asset.uri)
+        begun: Any = getattr(context["dag_run"], "run_after", None)  # unlike its start it stays when the run is cleared
+        if begun is not None:
+            events = events.after(begun.isoformat())
+        return any((it.extra or {}).get("release") == release for it in events)
+    return False

@@ -13,14 +13,15 @@ from release_pipelines.spec.calendars import read_calendar
 from release_pipelines.spec.folders import calendars_folder
 
 
-def load_calendars(names: Sequence[str]) -> list[Calendar]:
-    """The calendars of these names, read now from ``$RELEASE_PIPELINES_CALENDARS``, else ``$AIRFLOW_HOME/include/calendars``.
+def load_calendars(names: Sequence[str], project: Path | None = None) -> list[Calendar]:
+    """The calendars of these names, read now from ``$RELEASE_PIPELINES_CALENDARS``, else ``include/calendars`` of the project.
 
     One that cannot be read counts as closed: it has a ``broken`` that says why.
 
     :param names: what the files are called, without ``.yaml``.
+    :param project: default: ``$AIRFLOW_HOME``.
     """
-    folder = calendars_folder(Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser())
+    folder = calendars_folder(project or Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser())
     return [_current(folder / f"{name}.yaml") for name in names]
 
 

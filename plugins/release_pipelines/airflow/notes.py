@@ -19,8 +19,6 @@ from release_pipelines.core.model.release_id import run_of
 from release_pipelines.core.text import clean
 
 if TYPE_CHECKING:
-    import httpx
-
     from release_pipelines.core.model.connection import Connection
     from release_pipelines.core.model.notice import Waiting
 
@@ -96,11 +94,12 @@ def _values(connection: Any) -> Connection:
 def _patch(connection: Connection, run: tuple[str, str], sentence: str) -> None:
     import httpx
 
+    from release_pipelines.adapters.airflow_api import token_of
     from release_pipelines.core.address import web_address
 
     dag_id, run_id = (quote(it, safe="") for it in run)
     with httpx.Client(base_url=web_address(connection).rstrip("/"), timeout=TIMEOUT) as client:
-        _Known.token = _Known.token or _token(client, connection)
+        _Known.token = _Known.token or token_of(client, connection)
         answer = client.patch(
             f"/api/v2/dags/{dag_id}/dagRuns/{run_id}",
             params={"update_mask": "note"},
@@ -110,15 +109,3 @@ def _patch(connection: Connection, run: tuple[str, str], sentence: str) -> None:
     if answer.is_error:
         _Known.token = None
         log.info("The run %s has no note: Airflow answers with status %s.", run[1], answer.status_code)
-
-
-def _token(client: httpx.Client, connection: Connection) -> str:
-    """A token of the connection's user; where it has no login, its password is one."""
-    from release_pipelines.core.address import parts_of
-
-    parts = parts_of(connection)
-    if not parts.login:
-        return parts.password
-    answer: Any = client.post("/auth/token", json={"username": parts.login, "password": parts.password})
-    answer.raise_for_status()
-    return str(answer.json()["access_token"])

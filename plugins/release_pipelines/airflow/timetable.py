@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 DAY = 86400.0
 MISSED_SINCE = 366 * DAY
 """So far back missed windows are counted, in seconds."""
+_told: dict[str, float] = {}
+"""The last missed window that this process has told of each timetable: the scheduler asks for the next run in each of its loops."""
 
 
 class _Window(NamedTuple):
@@ -33,7 +35,7 @@ class MaintenanceWindowTimetable(Timetable):
     """One run for each window; its data interval is from when the calendars open to the window's end.
 
     Windows that touch are one, and a freeze in the middle of one makes no second run. Where calendars have nothing but freezes,
-    a run begins when a freeze ends. A window that was missed is not caught up, whatever ``catchup`` says: the log tells how many.
+    a run begins when a freeze ends. A window that was missed is not caught up, whatever ``catchup`` says: the log tells it, once.
     One that is still open starts its run late. A run may begin late for other reasons (``max_active_runs``, a full pool), so the first task asks
     again: a :class:`~release_pipelines.sensors.ReleaseWindowSensor` or a branch.
 
@@ -151,13 +153,15 @@ class MaintenanceWindowTimetable(Timetable):
             at = whole.closes_at
 
     def _tell_missed(self, last: float, now: float) -> None:
-        missed = []
-        for it in self._windows(max(last, now - MISSED_SINCE)):
+        missed, name = [], repr(self.serialize())
+        told = max(last, _told.get(name, last))
+        for it in self._windows(max(told, now - MISSED_SINCE)):
             if it.end > now:
                 break
-            if it.began > last:
+            if it.began > told:
                 missed.append(it)
         if missed:
+            _told[name] = missed[-1].began
             log.warning(
                 "%s: %s missed since the last run, the last one from %s to %s; it is not caught up.",
                 self.summary,

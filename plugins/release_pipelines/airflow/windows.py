@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core import planning
 from release_pipelines.core.model.units import lasting
+from release_pipelines.core.planning import may_begin as may_begin
+from release_pipelines.core.planning import moment as moment
+from release_pipelines.core.planning import too_late as too_late
 
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Standing
@@ -48,22 +53,6 @@ def asking(rule: WindowRule) -> AskCalendars:
     return ask
 
 
-def may_begin(rule: WindowRule, standing: Standing, at: float) -> bool:
-    """Whether a release may begin at a Unix time in seconds: it is open, and for long enough."""
-    if not standing.open:
-        return False
-    return rule.latest_start is None or standing.closes_at is None or standing.closes_at - at >= rule.latest_start
-
-
-def too_late(rule: WindowRule, standing: Standing) -> str:
-    """Why a release may not begin, in a sentence."""
-    where = f"{rule.app} may not be changed in {rule.environment} now"
-    if standing.open and rule.latest_start is not None and standing.closes_at is not None:
-        latest = moment(standing.closes_at - rule.latest_start, rule.time_zone)
-        return f"{where}: the latest start was {latest} ({standing.sentence})."
-    return f"{where} ({standing.sentence})."
-
-
 def goes_on(rule: WindowRule, standing: Standing) -> str:
     """Why a release waits, and when it goes on as far as that is known, for its run's note."""
     if standing.open:
@@ -77,9 +66,7 @@ def goes_on(rule: WindowRule, standing: Standing) -> str:
 
 def next_opening(rule: WindowRule, standing: Standing) -> float | None:
     """When the next window opens that a release could begin in, as Unix time in seconds; None: that is not known."""
-    if standing.open:
-        return None if standing.closes_at is None else standing_at(rule, standing.closes_at).opens_at
-    return standing.opens_at
+    return planning.next_opening(rule, partial(standing_at, rule), standing)
 
 
 def ran_over(rule: WindowRule, began: float, ended: float) -> str | None:
@@ -97,24 +84,14 @@ def ran_over(rule: WindowRule, began: float, ended: float) -> str | None:
     return f"It ran {lasting(round(ended - closed[-1]))} over its window, which closed {moment(closed[-1], rule.time_zone)}"
 
 
-def obstacle_to_plan(rule: WindowRule, text: str) -> str | None:
-    """Why a release cannot be planned for a wall time, in a sentence; None: it can. Judged by that moment, not by now."""
+def obstacle_to_plan(rule: WindowRule, text: str, valid_for: float) -> str | None:
+    """Why a release cannot be planned for a wall time, in a sentence; None: it can. Judged by that moment, not by now.
+
+    :param valid_for: how long an approval holds, in seconds.
+    """
     import time
 
-    from release_pipelines.core.calendars.moments import moment_of
-
-    try:
-        planned = moment_of(text, rule.time_zone)
-    except ValueError as error:
-        return f"It cannot be planned: {error}."
-    if planned.at < time.time():
-        return f"It cannot be planned for {planned.words}: that has passed."
-    standing = standing_at(rule, planned.at)
-    if may_begin(rule, standing, planned.at):
-        return None
-    opens_at = next_opening(rule, standing)
-    possible = f" The next possible moment is {moment(opens_at, rule.time_zone)}." if opens_at is not None else ""
-    return f"{too_late(rule, standing).replace(' now ', f' on {planned.words} ', 1)}{possible}"
+    return planning.obstacle_to_plan(rule, text, partial(standing_at, rule), time.time(), valid_for)
 
 
 def planned_at(rule: WindowRule, text: str | None) -> float:
@@ -126,10 +103,7 @@ def planned_at(rule: WindowRule, text: str | None) -> float:
 
 def same_window(rule: WindowRule, one: float, other: float) -> bool:
     """Whether two instants, as Unix times in seconds, are in one window."""
-    standing = standing_at(rule, one)
-    began = standing.began_at if standing.began_at is not None else float("-inf")
-    closes = standing.closes_at if standing.closes_at is not None else float("inf")
-    return standing.open and began <= other < closes
+    return planning.same_window(partial(standing_at, rule), one, other)
 
 
 def obstacle_now(rule: WindowRule) -> str | None:
@@ -139,6 +113,20 @@ def obstacle_now(rule: WindowRule) -> str | None:
     now = time.time()
     standing = standing_at(rule, now)
     return None if may_begin(rule, standing, now) else too_late(rule, standing)
+
+
+def too_short_now(rule: WindowRule, durations: Sequence[float]) -> list[str]:
+    """Windows that are shorter than the last releases took, in sentences without their full stop.
+
+    :param durations: of the last releases, in seconds.
+    """
+    import time
+
+    from release_pipelines.airflow.calendars import load_calendars
+    from release_pipelines.core.calendars import Asked, too_short
+
+    asked, now = Asked(rule.app, rule.environment, frozenset(rule.tags)), time.time()
+    return [sentence for it in load_calendars(rule.calendars) for sentence in too_short(it, asked, durations, now)]
 
 
 def fit(durations: Sequence[float], left: float | None) -> str:
@@ -168,12 +156,3 @@ def window_in_words(rule: WindowRule, durations: Sequence[float], at: float) -> 
             closes_at = standing_at(rule, opens_at).closes_at
             left = None if closes_at is None else closes_at - opens_at
     return f"{said}; {fit(durations, left)}; {rule.on_close.in_words()}"
-
-
-def moment(at: float, time_zone: str) -> str:
-    """A Unix time in seconds in a time zone, like ``Sat 2026-11-28 22:00 CET``."""
-    from datetime import datetime
-
-    from release_pipelines.core.calendars.zones import zone
-
-    return f"{datetime.fromtimestamp(at, zone(time_zone)):%a %Y-%m-%d %H:%M %Z}"

@@ -12,6 +12,7 @@ import typer
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of, login
 from release_pipelines.cli.known import unknown
+from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
@@ -221,8 +222,13 @@ app.command(
 )(validate)
 app.command(
     epilog=examples("release calendar", "release calendar shop production", "release calendar --json"),
-    rich_help_panel=FILES,
+    rich_help_panel=PANEL,
 )(calendar)
+app.command(
+    epilog=examples("release schedule", "release schedule shop 1.4.0 --next-window", 'release schedule shop 1.4.0 --at "2026-11-28 22:30 Europe/Berlin"'),
+    rich_help_panel=PANEL,
+)(schedule)
+app.command(epilog=examples("release unschedule shop"), rich_help_panel=PANEL)(unschedule)
 
 
 @app.command(epilog=examples("release schema", "release schema /tmp/schemas"), rich_help_panel=FILES)

@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from release_pipelines.cli.terminal import AsJson, fail, iso, print_json, print_table
+from release_pipelines.cli.commands import spec_in_file
+from release_pipelines.cli.schedule import plan_json
+from release_pipelines.cli.terminal import (
+    AsJson,
+    Database,
+    fail,
+    history_or_none,
+    iso,
+    print_json,
+    print_table,
+    said_on_stderr,
+)
 
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Asked, Calendar, Entry, Span
+    from release_pipelines.spec.release import ReleaseSpec
 
 NEXT = 5
 """So many openings are shown."""
@@ -23,9 +35,13 @@ def calendar(
     app: Annotated[str, typer.Argument(metavar="APP", help="Default: one that no entry names.")] = "",
     environment: Annotated[str, typer.Argument(metavar="ENVIRONMENT", help="Default: one that no entry names.")] = "",
     as_json: AsJson = False,
+    database: Database = None,
 ) -> None:
-    """Tell whether the calendars of this project are open, their windows and freezes, and when they open next."""
-    from release_pipelines.core.calendars import Asked, remarks
+    """Tell whether the calendars of this project are open, their windows and freezes, when they open next, and what is planned.
+
+    An app's tags and its last environment are those of its file.
+    """
+    from release_pipelines.core.calendars import Asked, remarks, too_short
     from release_pipelines.core.calendars.zones import rules_version
     from release_pipelines.spec.calendars import calendar_files, read_calendar
     from release_pipelines.spec.folders import calendars_folder
@@ -34,18 +50,40 @@ def calendar(
     files = calendar_files(folder)
     if not files:
         fail(f"{folder} has no calendars: files called <name>.yaml are expected; RELEASE_PIPELINES_CALENDARS names it.")
-    at, asked = time.time(), Asked(app, environment)
+    spec = _spec(app)
+    tags = (spec.app.part("tags", list) or []) if spec else []
+    at, asked = time.time(), Asked(app, environment, frozenset(tags))
     calendars = [read_calendar(it) for it in files]
     told = list(dict.fromkeys(sentence for it in calendars for sentence in remarks(it, at)))
+    history, plans = history_or_none(database), None
+    with said_on_stderr():
+        if history:
+            plans = history.plans(app or None)
+        where = environment or (spec.production.name if spec else "")
+        if app and where:
+            took = history.durations(app, where) if history else []
+            there = asked._replace(environment=where)
+            told += [sentence for it in calendars for sentence in too_short(it, there, took, at)]
     if as_json:
         facts = [_facts(it, asked, at) for it in calendars]
-        print_json({"zone_rules": rules_version(), "calendars": facts, "remarks": told})
+        planned = None if plans is None else [plan_json(it) for it in plans]
+        print_json({"zone_rules": rules_version(), "calendars": facts, "planned": planned, "remarks": told})
         return
     for it in calendars:
         _print(it, asked, at)
+    for plan in plans or []:
+        print(f"Planned: {plan.app} {plan.version} in {plan.environment} for {plan.start_at} ({plan.release}).")
     for sentence in told:
         print(f"{sentence}.")
     print(f"Time zones by tzdata {rules_version()}.")
+
+
+def _spec(app: str) -> ReleaseSpec | None:
+    """The app's file here; None where it has none, or one with mistakes, which `release validate` tells."""
+    try:
+        return spec_in_file(app) if app else None
+    except ValueError:
+        return None
 
 
 def _facts(calendar: Calendar, asked: Asked, at: float) -> dict[str, Any]:

@@ -71,12 +71,13 @@ def _command(kind: CommandKind) -> Callable[..., None]:
         database: Database = None,
     ) -> None:
         with errors_as_sentences():
-            _give(kind, name, reason.strip(), by or login(), _seconds(wait), as_json, database)
+            give(kind, name, reason.strip(), by or login(), seconds(wait), as_json, database)
 
     return command
 
 
-def _give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_json: bool, database: str | None) -> None:
+def give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_json: bool, database: str | None) -> None:
+    """Give a command to a running release, and tell its answer."""
     from release_pipelines.core.model.command import not_answered
     from release_pipelines.core.model.person import Identity
     from release_pipelines.features.commands.rights import NEED_APPROVER, refusal
@@ -135,13 +136,20 @@ def _spec(app: str) -> ReleaseSpec:
 
     :raises ValueError: when there is no such file, or it is not valid.
     """
-    from release_pipelines.spec.folders import apps_folder, config_folder
     from release_pipelines.spec.frozen import frozen
+
+    return frozen(app) or spec_in_file(app)
+
+
+def spec_in_file(app: str) -> ReleaseSpec:
+    """The specification in the app's file, with which its next release begins.
+
+    :raises ValueError: when there is no such file, or it is not valid.
+    """
+    from release_pipelines.spec.folders import apps_folder, config_folder
     from release_pipelines.spec.loader import SpecError
     from release_pipelines.spec.release import analyses_of, app_files, load_release
 
-    if spec := frozen(app):
-        return spec
     apps = apps_folder(Path.cwd()).absolute()
     files = app_files(apps)
     for path in files:
@@ -167,7 +175,11 @@ def login() -> str:
         raise ValueError("Nobody is named who gives the command: say --by.") from None
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """How long is waited, in seconds.
+
+    :raises ValueError: when the text is no time.
+    """
     from release_pipelines.core.model.units import parse_duration
 
     try:

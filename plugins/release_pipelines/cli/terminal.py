@@ -101,6 +101,26 @@ def errors_as_sentences() -> Iterator[None]:
         fail(str(error))
 
 
+def history_or_none(database: str | None) -> History | None:
+    """The history; None where none is known here."""
+    with said_on_stderr():
+        try:
+            return open_history_at(database)
+        except ValueError as error:
+            if database is not None:
+                fail(str(error))
+    return None
+
+
+@contextmanager
+def said_on_stderr() -> Iterator[None]:
+    """Say on stderr that the history does not answer, and go on with what is known without it."""
+    try:
+        yield
+    except ReleaseError as error:
+        print(error, file=sys.stderr)
+
+
 def fail(sentence: str) -> NoReturn:
     """Print the sentence on stderr, and end with exit code 1."""
     print(sentence, file=sys.stderr)

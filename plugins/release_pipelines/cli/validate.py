@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from release_pipelines.cli.terminal import fail
+from release_pipelines.cli.terminal import fail, history_or_none, said_on_stderr
 
 if TYPE_CHECKING:
     from release_pipelines.spec.loader import SpecError
@@ -80,6 +81,27 @@ def validate(
     if errors:
         fail("\n".join(dict.fromkeys(str(error) for error in errors)))
     print(f"{len(files)} {what}{'s' if len(files) != 1 else ''}, no mistakes.")
+    if what == "app file":
+        _remark(
+            [load_release(it, config, analyses_of(apps if apps.is_dir() else apps.parent)) for it in files], project
+        )
+
+
+def _remark(specs: list[ReleaseSpec], project: Path) -> None:
+    """Say on stderr which windows are shorter than the releases that keep to them took; that is no mistake."""
+    from release_pipelines.airflow.calendars import load_calendars
+    from release_pipelines.core.calendars import Asked, too_short
+    from release_pipelines.spec.windows import window_rule
+
+    rules = [rule for spec in specs if (rule := window_rule(spec, spec.production.name))]
+    history = history_or_none(None) if rules else None
+    with said_on_stderr():
+        for rule in rules:
+            took = history.durations(rule.app, rule.environment) if history else []
+            asked = Asked(rule.app, rule.environment, frozenset(rule.tags))
+            for calendar in load_calendars(rule.calendars, project):
+                for sentence in too_short(calendar, asked, took, time.time()):
+                    print(f"{rule.app} in {rule.environment}: {sentence}.", file=sys.stderr)
 
 
 def _environment_errors(files: list[Path]) -> list[SpecError]:

@@ -69,13 +69,13 @@ def where_is(database: str | None) -> Where:
     return Where(json.dumps({"conn_type": "sqlite", "host": str(file)}), f"since {CONNECTION} is not set")
 
 
-def airflows_connection() -> str | None:
-    """What the Airflow that is set up here says of its connection, as JSON; None where it has none, or there is no Airflow."""
-    if not is_airflow_here() or surely_none():
+def airflows_connection(name: str = NAME) -> str | None:
+    """What the Airflow that is set up here says of a connection, as JSON; None where it has none, or there is no Airflow."""
+    if not is_airflow_here() or surely_none(name):
         return None
     try:
         asked = subprocess.run(
-            [sys.executable, "-m", "airflow", "connections", "get", NAME, "--output", "json"],
+            [sys.executable, "-m", "airflow", "connections", "get", name, "--output", "json"],
             capture_output=True,
             text=True,
             timeout=ASK_SECONDS,
@@ -86,7 +86,7 @@ def airflows_connection() -> str | None:
     return connection_in(asked.stdout) if asked.returncode == 0 else None
 
 
-def surely_none() -> bool:
+def surely_none(name: str = NAME) -> bool:
     """Whether Airflow's own database has no such connection, and nothing else could: asked directly, since Airflow takes seconds.
 
     Its credentials are Airflow's to read, so this looks only whether there is one.
@@ -113,10 +113,10 @@ def surely_none() -> bool:
         or any(value("database", it) for it in indirect)
     ):
         return False
-    return _has_row(value("database", "sql_alchemy_conn") or f"sqlite:///{home()}/airflow.db") is False
+    return _has_row(value("database", "sql_alchemy_conn") or f"sqlite:///{home()}/airflow.db", name) is False
 
 
-def _has_row(database: str) -> bool | None:
+def _has_row(database: str, name: str) -> bool | None:
     """Whether Airflow's database has the connection; None: it cannot be asked."""
     from sqlalchemy import create_engine, make_url, text
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -127,7 +127,7 @@ def _has_row(database: str) -> bool | None:
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
             return None
         with create_engine(url, poolclass=NullPool).connect() as connection:
-            found = connection.execute(text("SELECT 1 FROM connection WHERE conn_id = :name"), {"name": NAME}).first()
+            found = connection.execute(text("SELECT 1 FROM connection WHERE conn_id = :name"), {"name": name}).first()
     except (ArgumentError, SQLAlchemyError, ImportError, ValueError):
         return None
     return found is not None

@@ -58,6 +58,8 @@ def _parse(text: str) -> tuple[dt.date | None, int | None]:
 
 
 def _listed(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("words in quotes are expected: without them YAML reads on, off, yes and no as true or false")
     return [value] if isinstance(value, str) else value
 
 

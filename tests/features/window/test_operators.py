@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from release_pipelines.adapters.history.store import History
 from release_pipelines.airflow import windows
 from release_pipelines.airflow.hooks import platform as hook
 from release_pipelines.airflow.hooks.history import HistoryHook
@@ -81,7 +82,7 @@ def rule(**more: Any) -> WindowRule:
     return WindowRule.model_validate({**given, **more})
 
 
-def begin(approved_by: str | None = "bob") -> Any:
+def begin(approved_by: str | None = "bob") -> History:
     history = HistoryHook().history()
     history.begin(RELEASE, "shop", "release_shop", "window", "1.1.0", "alice")
     history.record_artifact(RELEASE, artifact())
@@ -126,7 +127,7 @@ def test_in_a_closed_one_it_waits_and_the_run_says_until_when(
     trigger = deferred(waiting())
     assert trigger.serialize()[1]["expires_at"] == pytest.approx(history.approval(RELEASE).at + 35 * 86400)
     told = [it.sentence for it in history.release(RELEASE).events if it.kind == "window"]
-    assert told[0].startswith("Waits for its window until Sat 2026-11-28 22:00 CET: closed: outside of the windows")
+    assert told[0].startswith("Waits for its window until Sat 28 Nov 2026 22:00 CET: closed: outside of the windows")
     assert "The approval holds until" in told[0]
 
 
@@ -152,8 +153,8 @@ def test_after_the_latest_start_nothing_is_begun_any_more(write: Write, clock: C
         return
     deferred(waiting(rule=late))
     [told] = [it for it in HistoryHook().history().release(RELEASE).events if it.kind == "window"]
-    assert "the latest start was Sun 2026-11-29 01:00 CET" in told.sentence
-    assert "It waits for the next window, which opens Sat 2026-12-05 22:00 CET." in told.sentence
+    assert "the latest start was Sun 29 Nov 2026 01:00 CET" in told.sentence
+    assert "It waits for the next window, which opens Sat 5 Dec 2026 22:00 CET." in told.sentence
 
 
 def test_an_approval_that_has_expired_before_a_window_opened_is_none(write: Write, clock: Clock) -> None:
@@ -323,10 +324,61 @@ def test_the_approver_sees_whether_a_release_fits(
         assert ("1 h 10 min are left" in said) or ("55 min are left" in said)
 
 
+@pytest.mark.parametrize(
+    ("entry", "took", "said"),
+    [
+        (
+            '{window: short, days: daily, from: "12:00", to: "12:30"}',
+            [48 * 60.0, 61 * 60.0],
+            ['eu: "short" is 30 min long, and the last releases took 48 min to 1 h 1 min'],
+        ),
+        ('{window: hour, days: daily, from: "12:00", for: 61m}', [48 * 60.0, 61 * 60.0], []),
+        (
+            '{window: short, days: daily, from: "12:00", to: "12:30"}\n- {window: next, days: daily, from: "12:30", for: 2h}',
+            [48 * 60.0],
+            [],  # windows that touch are one
+        ),
+        ("{freeze: f, from: 2026-12-24, to: 2026-12-26}", [48 * 60.0], []),
+        ('{window: cart, days: daily, from: "12:00", to: "12:30", apps: cart}', [48 * 60.0], []),
+        (
+            '{window: short, days: daily, from: "12:00", to: "12:30"}',
+            [],
+            ["eu: whether a release fits into its windows is unknown: none has come to a good end here yet"],
+        ),
+    ],
+    ids=["too short", "long enough", "touching", "freezes", "of another app", "unknown"],
+)
+def test_preflight_names_windows_that_are_shorter_than_releases_take(
+    write: Write, entry: str, took: list[float], said: list[str]
+) -> None:
+    write(entry)
+    assert windows.too_short_now(rule(), took) == said
+
+
+@pytest.mark.parametrize(("night", "left"), [("2026-03-28T21:00Z", "7 h"), ("2026-10-24T20:00Z", "9 h")])
+def test_what_is_left_of_a_window_is_counted_in_real_hours(write: Write, night: str, left: str) -> None:
+    write('{window: w, days: sat, from: "22:00", to: "06:00"}')
+    assert windows.window_in_words(rule(), [3600.0], at(night)).count(f"{left} are left") == 1
+
+
+def test_a_wait_of_weeks_is_ended_by_nothing_but_the_approval(write: Write) -> None:
+    begin()
+    write('{window: monthly, days: day 24, from: "22:00", to: "24:00"}')
+    task = waiting()
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute(context())
+    assert (caught.value.timeout, task.execution_timeout) == (None, None)
+
+
+def test_a_plan_keeps_its_wall_time_when_a_country_changes_its_rules() -> None:
+    """British Columbia stays at UTC-7 from 2026 on; by the rules of before it was 06:00 UTC."""
+    assert moments.moment_of("2026-12-01 22:00 America/Vancouver", "UTC").at == at("2026-12-02T05:00Z")
+
+
 def test_the_approver_sees_what_happens_when_it_closes(write: Write, clock: Clock) -> None:
     keeps = rule(on_close=OnClose(policy="pause", limit=7200))
     said = windows.window_in_words(keeps, [], clock.now)
-    assert "Waits for its window until Sat 2026-11-28 22:00 CET" in said
+    assert "Waits for its window until Sat 28 Nov 2026 22:00 CET" in said
     assert "if it closes in mid-release the traffic stays as it is for at most 2 h, then it goes back" in said
 
 
@@ -337,7 +389,7 @@ def test_the_approver_sees_what_happens_when_it_closes(write: Write, clock: Cloc
         (
             "2026-11-28T23:50Z",
             "2026-11-29T01:12Z",
-            "It ran 12 min over its window, which closed Sun 2026-11-29 02:00 CET",
+            "It ran 12 min over its window, which closed Sun 29 Nov 2026 02:00 CET",
         ),
         ("2026-11-28T23:50Z", "2026-12-05T21:30Z", None),  # it was held until the next one
     ],
@@ -367,7 +419,7 @@ def test_a_freeze_put_in_over_a_planned_moment_moves_the_release(write: Write, c
     write(SATURDAYS, "{freeze: stocktaking, from: 2026-11-28, to: 2026-11-29}")
     deferred(waiting(start_at="2026-11-28 22:30"))
     [told] = [it for it in HistoryHook().history().release(RELEASE).events if it.kind == "window"]
-    assert told.sentence.startswith("Waits for its window until Sat 2026-12-05 22:00 CET")
+    assert told.sentence.startswith("Waits for its window until Sat 5 Dec 2026 22:00 CET")
 
 
 @pytest.mark.parametrize(
@@ -376,14 +428,26 @@ def test_a_freeze_put_in_over_a_planned_moment_moves_the_release(write: Write, c
         ("2026-11-28 22:30 Europe/Berlin", None),
         ("2026-11-28 22:30", None),
         ("2026-11-28T21:30 UTC", None),
-        ("2026-11-27 13:00 Europe/Berlin", "The next possible moment is Sat 2026-11-28 22:00 CET."),
-        ("2026-11-21 22:30 Europe/Berlin", "that has passed."),
-        ("2027-03-28 02:30 Europe/Berlin", "does not exist in Europe/Berlin: clocks go forward then."),
-        ("tomorrow", "a moment like `2026-11-28 22:30 Europe/Berlin` is expected, found `tomorrow`."),
+        ("2026-11-27 13:00 Europe/Berlin", "The next possible moment is Sat 28 Nov 2026 22:00 CET."),
+        ("2026-11-28 21:59:59 Europe/Berlin", "The next possible moment is Sat 28 Nov 2026 22:00 CET."),
+        ("2026-11-29 02:00 Europe/Berlin", "The next possible moment is Sat 5 Dec 2026 22:00 CET."),
+        (
+            "2026-11-21 22:30 Europe/Berlin",
+            "Sat 21 Nov 2026 22:30 CET (+01:00): that has passed. The next possible moment is Sat 28 Nov 2026 22:00 CET.",
+        ),
+        (
+            "2027-03-28 02:30 Europe/Berlin",
+            "does not exist in Europe/Berlin: clocks go forward then. The next possible moment is Sat 28 Nov 2026 22:00 CET.",
+        ),
+        ("tomorrow", "found `tomorrow`. The next possible moment is Sat 28 Nov 2026 22:00 CET."),
+        (
+            "2027-01-02 22:30 Europe/Berlin",
+            "an approval of now holds until Thu 31 Dec 2026 13:00 CET (`approval.valid_for` is 840 h).",
+        ),
     ],
 )
 def test_a_plan_is_judged_by_its_own_moment(write: Write, clock: Clock, text: str, why: str | None) -> None:
-    said = windows.obstacle_to_plan(rule(), text)
+    said = windows.obstacle_to_plan(rule(), text, 35 * 86400.0)
     assert said is None if why is None else (said or "").endswith(why), said
 
 
@@ -391,5 +455,5 @@ def test_of_a_time_that_clocks_show_twice_the_first_is_meant() -> None:
     found = moments.moment_of("2026-10-25 02:30 Europe/Berlin", "UTC")
     assert (found.at, found.words) == (
         at("2026-10-25T00:30Z"),
-        "Sun 2026-10-25 02:30 +0200 (Europe/Berlin), the first of two",
+        "Sun 25 Oct 2026 02:30 CEST (+02:00), the first of two",
     )

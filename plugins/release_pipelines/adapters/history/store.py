@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
+from release_pipelines.adapters.history.plans import Plans
 from release_pipelines.adapters.history.queries import (
     direction_of,
     given,
@@ -44,7 +45,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains):
+class History(Trains, Plans):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

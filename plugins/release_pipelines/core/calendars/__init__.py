@@ -8,5 +8,6 @@ from release_pipelines.core.calendars.model import Opening as Opening
 from release_pipelines.core.calendars.model import Span as Span
 from release_pipelines.core.calendars.model import Standing as Standing
 from release_pipelines.core.calendars.remarks import remarks as remarks
+from release_pipelines.core.calendars.remarks import too_short as too_short
 from release_pipelines.core.calendars.standing import openings as openings
 from release_pipelines.core.calendars.standing import standing as standing

@@ -9,10 +9,15 @@ from typing import NamedTuple
 from release_pipelines.core.calendars.model import Asked, Calendar, Entry, Span
 from release_pipelines.core.calendars.spans import spans
 
-FIRST_REACH = 40 * 86400.0
-"""How far around an instant a calendar is looked at first, in seconds; each further look is twice as long."""
+FIRST_REACH = 86400.0
+"""How far around an instant a calendar is looked at first, in seconds: the day; each further look is twice as long."""
 LAST_REACH = 60 * 366 * 86400.0
 """How far at most, in seconds. A rule that has a day at all has one within it: February 29th on a Sunday comes every 40 years at the latest."""
+DAY = 86400.0
+WEEK = 7 * DAY
+FEW_TIMES = 3
+MOST_TIMES = 400
+"""So many days and weeks are known by their single occurrences."""
 MOST_SPANS = 300_000
 """How many occurrences at most; a calendar with so many has shown all that it does."""
 
@@ -28,7 +33,7 @@ class State(NamedTuple):
 def course(calendar: Calendar, asked: Asked, at: float) -> Course:
     """The course of a calendar, of the entries that concern what is asked."""
     known: Course | None = calendar._courses.get(asked)
-    if known is None or not known.start <= at <= known.end + LAST_REACH / 60:
+    if known is None or not known.start - LAST_REACH / 60 <= at <= known.end + LAST_REACH / 60:
         if len(calendar._courses) >= 256:
             calendar._courses.clear()
         known = calendar._courses[asked] = Course(calendar, asked, at)
@@ -51,67 +56,108 @@ class Course:
 
     def __init__(self, calendar: Calendar, asked: Asked, at: float) -> None:
         self._entries = [it for it in calendar.entries if it.concerns(asked)]
+        self._windows = [it for it in self._entries if it.kind == "window"]
+        self._freezes = [it for it in self._entries if it.kind == "freeze"]
         self._broken = calendar.broken is not None
-        self._has_windows = any(it.kind == "window" for it in self._entries)
         self._back = self._ahead = FIRST_REACH
-        self._found: list[list[Span]] = [[] for _ in self._entries]
-        self._borders: list[float] = []
-        self.start, self.end = at - FIRST_REACH, at + FIRST_REACH
-        self._look()
+        self._looked_at = 0
+        self._times: dict[tuple[float, float], list[tuple[Entry, Span]]] = {}
+        self.start = at // DAY * DAY
+        self.end = self.start + DAY
+        self._borders = self._looked(self.start, self.end)
 
     def state(self, at: float) -> State:
         """What holds at an instant."""
+        while at < self.start and self._further(before=True):
+            pass
         while True:
             place = bisect_right(self._borders, at)
             since = self._borders[place - 1] if place else float("-inf")
             until = self._borders[place] if place < len(self._borders) else float("inf")
             opened = place % 2 == 1
-            before, behind = since <= self.start, until >= self.end
-            if not (before or behind) or not self._further(before, behind):
-                return State(opened, since, until)
+            if until >= self.end and self._further(before=False):
+                continue
+            if opened and since <= self.start and self._further(before=True):
+                continue
+            return State(
+                opened,
+                since if since > self.start else float("-inf"),
+                until if until < self.end else float("inf"),
+            )
 
     def deciding(self, at: float) -> tuple[Entry, Span] | None:
         """The entry that decides at an instant, and its occurrence: the freeze, else the window, that ends last."""
-        covering = [
-            (entry, span)
-            for entry, found in zip(self._entries, self._found, strict=True)
-            for span in found[
-                max(0, bisect_right(found, (at, float("inf"))) - 8) : bisect_right(found, (at, float("inf")))
-            ]
-            if span.start <= at < span.end
-        ]
+        day, week = (at // DAY * DAY, DAY), (at // WEEK * WEEK, WEEK)
+        # a first question is about a day or two; whoever asks further goes through weeks
+        time = week if day not in self._times and (week in self._times or len(self._times) > FEW_TIMES) else day
+        covering = [it for it in self._in(*time) if it[1].start <= at < it[1].end]
         freezes = [it for it in covering if it[0].kind == "freeze"]
         return max(freezes or covering, key=lambda it: it[1].end, default=None)
 
     @property
     def has_windows(self) -> bool:
         """Whether a window concerns what is asked."""
-        return self._has_windows
+        return bool(self._windows)
 
-    def _further(self, before: bool, behind: bool) -> bool:
-        """Look further; False where nothing more can come."""
-        before, behind = before and self._back < LAST_REACH, behind and self._ahead < LAST_REACH
-        if self._broken or not self._entries or not (before or behind) or sum(map(len, self._found)) > MOST_SPANS:
+    def _further(self, *, before: bool) -> bool:
+        """Look further, before or behind what is known; False where nothing more can come."""
+        reach = self._back if before else self._ahead
+        if self._broken or not self._entries or reach > LAST_REACH or self._looked_at > MOST_SPANS:
             return False
         if before:
-            self._back = min(2 * self._back, LAST_REACH)
-            self.start -= self._back
-        if behind:
-            self._ahead = min(2 * self._ahead, LAST_REACH)
-            self.end += self._ahead
-        self._look()
+            self._back *= 2
+            self._borders = joined(self._looked(self.start - reach, self.start), self._borders)
+            self.start -= reach
+        else:
+            self._ahead *= 2
+            self._borders = joined(self._borders, self._looked(self.end, self.end + reach))
+            self.end += reach
         return True
 
-    def _look(self) -> None:
-        self._found = [spans(it, self.start, self.end) for it in self._entries]
+    def _looked(self, start: float, end: float) -> list[float]:
+        """The borders of the open times from ``start`` to ``end``, cut off there. Freezes are looked at where windows are, only."""
         if self._broken:
-            self._borders = []
-            return
-        pairs = list(zip(self._entries, self._found, strict=True))
-        frozen = merged([it for entry, found in pairs if entry.kind == "freeze" for it in found])
-        windows = merged([it for entry, found in pairs if entry.kind == "window" for it in found])
-        opened = windows if self._has_windows else [Span(float("-inf"), float("inf"))]
-        self._borders = [border for it in without(opened, frozen) for border in it]
+            return []
+        opened = [Span(start, end)]
+        if self._windows:
+            opened = merged(self._of(self._windows, start, end))
+        if not opened:
+            return []
+        first, last = max(start, opened[0].start), min(end, opened[-1].end)
+        frozen = merged(self._of(self._freezes, first, last))
+        line = without(opened, frozen)
+        return [
+            border
+            for it in line
+            if it.end > start and it.start < end
+            for border in (max(it.start, start), min(it.end, end))
+        ]
+
+    def _of(self, entries: list[Entry], start: float, end: float) -> list[Span]:
+        if end - start <= DAY and start // DAY == (end - 1) // DAY:
+            kinds = {it.kind for it in entries}
+            found = [span for it, span in self._in(start // DAY * DAY, DAY) if it.kind in kinds]
+        else:
+            found = [span for it in entries for span in spans(it, start, end)]
+        self._looked_at += len(found)
+        return found
+
+    def _in(self, start: float, length: float) -> list[tuple[Entry, Span]]:
+        """The occurrences that overlap a time of some seconds."""
+        found = self._times.get((start, length))
+        if found is None:
+            if len(self._times) >= MOST_TIMES:
+                self._times.clear()
+            found = [(it, span) for it in self._entries for span in spans(it, start, start + length)]
+            self._times[(start, length)] = found
+        return found
+
+
+def joined(before: list[float], behind: list[float]) -> list[float]:
+    """The borders of two times of which one follows the other: what is open over the border between them is one."""
+    if before and behind and before[-1] == behind[0]:
+        return [*before[:-1], *behind[1:]]
+    return [*before, *behind]
 
 
 def merged(found: list[Span]) -> list[Span]:

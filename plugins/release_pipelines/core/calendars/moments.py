@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from release_pipelines.core.calendars.zones import zone
+from release_pipelines.core.calendars.zones import shown, zone
 
 
 class Moment(NamedTuple):
@@ -38,5 +38,5 @@ def moment_of(text: str, time_zone: str) -> Moment:
     if at.astimezone(zone(where)).replace(tzinfo=None) != wall:
         raise ValueError(f"{day} {clock} does not exist in {where}: clocks go forward then")
     twice = first.utcoffset() != second.utcoffset()
-    words = f"{first:%a %Y-%m-%d %H:%M} {first:%z} ({where})"
+    words = f"{shown(at.timestamp(), zone(where))} ({first.isoformat(timespec='minutes')[16:]})"
     return Moment(at.timestamp(), f"{words}, the first of two" if twice else words)

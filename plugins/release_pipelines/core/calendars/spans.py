@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from dateutil.rrule import rrule, rrulestr
-
+from release_pipelines.core.calendars.days import days_between, plain
 from release_pipelines.core.calendars.model import Entry, Recurrence, Span
-from release_pipelines.core.calendars.zones import first_instant, last_instant, wall_clock, zone
+from release_pipelines.core.calendars.zones import (
+    EPOCH,
+    first_instant,
+    first_instant_at,
+    last_instant,
+    last_instant_at,
+    wall_clock,
+    zone,
+)
+
+if TYPE_CHECKING:
+    from dateutil.rrule import rrule
 
 DAY = timedelta(days=1)
+DAY_SECONDS = 86400
 FIRST, LAST = datetime(1900, 1, 1), datetime(9000, 1, 1)
+FURTHEST = 16 * 3600
+"""No clock is further from UTC than that, in seconds."""
+_EPOCH_DAY = EPOCH.toordinal()
 _YEARLY, _MONTHLY, _WEEKLY, _DAILY = range(4)
 _PERIOD_DAYS = {_WEEKLY: 7, _DAILY: 1}
 
@@ -26,53 +41,83 @@ def spans(entry: Entry, start: float, end: float) -> list[Span]:
     :param start: Unix time in seconds, as ``end``.
     """
     found = {it for _, it in _occurrences(entry, start, end) if it.start < end and it.end > start and it.end > it.start}
-    return sorted(found)
+    return sorted(found) if len(found) > 1 else list(found)
 
 
 def lost(entry: Entry, start: float, end: float) -> list[datetime]:
     """Wall times of occurrences that do not happen, because clocks leave them out."""
-    return [wall for wall, it in _occurrences(entry, start, end) if it.end <= it.start and start <= it.start < end]
+    found = _occurrences(entry, start, end)
+    return [EPOCH + timedelta(seconds=wall) for wall, it in found if it.end <= it.start and start <= it.start < end]
 
 
 def starts_of(recurrence: Recurrence, after: datetime, before: datetime) -> Iterator[datetime]:
     """The wall times at which a recurrence begins, between two wall times, without those before its first day."""
-    reach = 7 * len(recurrence.after) * DAY
-    rule = _from(recurrence, max(after - reach, FIRST))
-    for found in rule.xafter(max(after - reach, FIRST), inc=True):
-        wall = found
-        for weekday in recurrence.after:
-            wall += timedelta(days=(weekday - wall.weekday() - 1) % 7 + 1)
-        if found > before:
-            return
+    for wall in _starts(recurrence, seconds_of(after), seconds_of(before)):
+        yield EPOCH + timedelta(seconds=wall)
+
+
+def seconds_of(wall: datetime) -> float:
+    """A wall time as seconds since clocks showed 1970."""
+    return (wall - EPOCH).total_seconds()
+
+
+_FIRST, _LAST = seconds_of(FIRST), seconds_of(LAST)
+
+
+def _starts(recurrence: Recurrence, after: float, before: float) -> Iterator[float]:
+    """The wall times at which a recurrence begins, from ``after`` to ``before``."""
+    since, weekdays = recurrence.since, recurrence.after
+    clock = since.hour * 3600 + since.minute * 60 + since.second
+    first = int(after // DAY_SECONDS) + _EPOCH_DAY - 7 * len(weekdays)
+    last = int(before // DAY_SECONDS) + _EPOCH_DAY
+    rule = plain(recurrence.rule)
+    days = days_between(recurrence.rule, rule, since, first, last) if rule else _rare_days(recurrence, first, last)
+    for day in days:
+        for weekday in weekdays:
+            day += (weekday - day) % 7 + 1  # the ordinal of a Monday is 1 in 7, and its weekday 0
+        wall = (day - _EPOCH_DAY) * DAY_SECONDS + clock
         if after <= wall <= before:
             yield wall
 
 
-def _occurrences(entry: Entry, start: float, end: float) -> Iterator[tuple[datetime, Span]]:
+def _rare_days(recurrence: Recurrence, first: int, last: int) -> Iterator[int]:
+    """The days of a rule for which dateutil is needed."""
+    after = max(datetime.fromordinal(first), FIRST)
+    for found in _from(recurrence, after).xafter(after, inc=True):
+        day = found.toordinal()
+        if day > last:
+            return
+        yield day
+
+
+def _occurrences(entry: Entry, start: float, end: float) -> Iterator[tuple[float, Span]]:
+    """Occurrences around a time, and the wall times, in seconds since 1970, at which they begin."""
     rules = zone(entry.zone)
-    exact, wall_length = entry.length.exact, timedelta(seconds=entry.length.wall)
-    for wall, wall_end in entry.spans:
-        yield wall, Span(first_instant(wall, rules), last_instant(wall_end, rules))
-    after = max(wall_clock(max(start, -2e9), rules) - wall_length - timedelta(seconds=exact) - DAY, FIRST)
-    before = min(wall_clock(min(end, 2e11), rules) + DAY, LAST)
-    left_out, left_out_days = set(entry.left_out), set(entry.left_out_days)
+    exact, wall_length = entry.length.exact, entry.length.wall
+    for begin, finish in entry.spans:
+        yield seconds_of(begin), Span(first_instant(begin, rules), last_instant(finish, rules))
+    after = max(start - wall_length - exact - FURTHEST, _FIRST)
+    before = min(end + FURTHEST, _LAST)
+    left_out = {seconds_of(it) for it in entry.left_out}
+    left_out_days = {it.toordinal() - _EPOCH_DAY for it in entry.left_out_days}
     for wall in _walls(entry, after, before):
-        if wall in left_out or wall.date() in left_out_days:
+        if wall in left_out or (left_out_days and wall // DAY_SECONDS in left_out_days):
             continue
-        begins = first_instant(wall, rules)
-        ends = (last_instant(wall + wall_length, rules) if wall_length else begins) + exact
+        begins = first_instant_at(wall, rules)
+        ends = (last_instant_at(wall + wall_length, rules) if wall_length else begins) + exact
         yield wall, Span(begins, ends)
 
 
-def _walls(entry: Entry, after: datetime, before: datetime) -> Iterator[datetime]:
-    rules = zone(entry.zone)
+def _walls(entry: Entry, after: float, before: float) -> Iterator[float]:
     for recurrence in entry.recurrences:
-        until = last_start(recurrence, entry.zone)
-        for wall in starts_of(recurrence, after, before):
-            if until is not None and first_instant(wall, rules) > until:
+        until = recurrence.until if recurrence.count is None else last_start(recurrence, entry.zone)
+        for wall in _starts(recurrence, after, before):
+            if until is not None and first_instant_at(wall, zone(entry.zone)) > until:
                 break
             yield wall
-    yield from (it for it in entry.starts if after <= it <= before)
+    for it in entry.starts:
+        if after <= (wall := seconds_of(it)) <= before:
+            yield wall
 
 
 @lru_cache(maxsize=4096)
@@ -102,7 +147,9 @@ def ever(recurrence: Recurrence) -> bool:
 
 @lru_cache(maxsize=4096)
 def _rule(recurrence: Recurrence) -> rrule:
-    rule = rrulestr(recurrence.rule, dtstart=recurrence.since)
+    from dateutil.rrule import rrulestr  # few calendars need it
+
+    rule: rrule = rrulestr(recurrence.rule, dtstart=recurrence.since)
     implied = {"bymonth": recurrence.since.month, "bymonthday": recurrence.since.day}
     # what dateutil takes from the first day must stay when the rule begins on another one
     stated = {key: day for key, day in implied.items() if rule._original_rule.get(key, 0) is None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from datetime import datetime, timedelta, timezone, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
@@ -74,6 +74,18 @@ def last_instant(wall: datetime, rules: tzinfo) -> float:
     return _instant(wall, rules, first=False)
 
 
+def first_instant_at(wall: float, rules: tzinfo) -> float:
+    """:func:`first_instant` of a wall time in seconds since clocks showed 1970: most days have no change, and are known by then."""
+    offset = _offset_of_day(wall // 86400, rules)
+    return wall - offset if offset is not None else first_instant(EPOCH + timedelta(seconds=wall), rules)
+
+
+def last_instant_at(wall: float, rules: tzinfo) -> float:
+    """:func:`last_instant` likewise."""
+    offset = _offset_of_day(wall // 86400, rules)
+    return wall - offset if offset is not None else last_instant(EPOCH + timedelta(seconds=wall), rules)
+
+
 def exists(wall: datetime, rules: tzinfo) -> bool:
     """Whether clocks ever show ``wall``."""
     before, after = _offsets(wall, rules)
@@ -115,6 +127,14 @@ def disagreement(name: str, at: float) -> str | None:
                 )
         return None
     return None
+
+
+@lru_cache(maxsize=50_000)
+def _offset_of_day(day: float, rules: tzinfo) -> float | None:
+    """The offset from UTC on a day since 1970 by the wall, in seconds; None where clocks change on it."""
+    midnight = EPOCH + timedelta(days=day)
+    found = {it for hours in (0, 12, 24) for it in _offsets(midnight + timedelta(hours=hours), rules)}
+    return found.pop().total_seconds() if len(found) == 1 else None
 
 
 def _offsets(wall: datetime, rules: tzinfo) -> tuple[timedelta, timedelta]:

@@ -120,6 +120,18 @@ class Release(Stored):
     schema_version: int = 1
 
 
+class Plan(Stored):
+    """A release that is planned for a moment."""
+
+    release: str
+    app: str
+    version: str
+    environment: str = Field(description="Where it begins then: the app's last environment")
+    start_at: str = Field(description="The wall time, with its zone or in that of the environment")
+    requester: str | None = None
+    begun: bool = Field(False, description="It has begun there, and has not ended yet")
+
+
 class ReleaseDetail(Release):
     """One release with all of its records."""
 

@@ -272,20 +272,15 @@ class PreflightOperator(ReleaseOperator):
             raise AirflowFailException(
                 f"`start_at` is for apps with `calendars`: {app} names none, nor does {production}."
             )
-        if why := obstacle_to_plan(rule, start_at):
+        if why := obstacle_to_plan(rule, start_at, self.spec.app.approval.valid_for):
             raise AirflowFailException(why)
         at = planned_at(rule, start_at)
-        for other in history.running(app, production):
-            for event in history.release(other.id).events if other.id != release else []:
-                if (
-                    event.kind == "planned"
-                    and event.data
-                    and same_window(rule, at, planned_at(rule, event.data["start_at"]))
-                ):
-                    raise AirflowFailException(
-                        f"{other.version} of {app} is planned for the same window ({other.id}): abort that release first."
-                    )
-        history.record_event(release, "planned", f"Planned for {start_at}.", production, {"start_at": start_at})
+        other = history.plan(release, production, start_at, lambda text: same_window(rule, at, planned_at(rule, text)))
+        if other is not None:
+            raise AirflowFailException(
+                f"{other.version} of {app} is planned for the same window, for {other.start_at} ({other.release}): take that "
+                "plan back first, with `release unschedule`."
+            )
 
     def _ask_features(self, urgent: str, *, planned: bool = False) -> None:
         """What stands in the way of a release as features see it; what is installed and cannot be loaded is said."""

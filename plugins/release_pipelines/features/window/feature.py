@@ -59,10 +59,12 @@ class WindowFeature(Feature):
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
         rule = window_rule(spec, spec.production.name)
         if rule is not None:
-            from release_pipelines.airflow.windows import obstacle_now
+            from release_pipelines.airflow.hooks.history import HistoryHook
+            from release_pipelines.airflow.windows import obstacle_now, too_short_now
 
             if why := obstacle_now(rule):
                 yield why.rstrip(".")
+            yield from too_short_now(rule, HistoryHook().history().durations(rule.app, rule.environment))
 
     def summary(self, spec: ReleaseSpec) -> str | None:
         rule = window_rule(spec, spec.production.name)

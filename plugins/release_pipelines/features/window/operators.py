@@ -106,7 +106,8 @@ class WaitForWindowOperator(ReleaseOperator):
                 self._expire(context, changed)
         sentence = overridden or f"It may begin: {standing.sentence}"
         self.log.info("%s.", sentence)
-        record(HistoryHook().history, "record_event", self.release, "window", f"{sentence}.")
+        began = {"began_at": now, "environment": rule.environment}
+        record(HistoryHook().history, "record_event", self.release, "window", f"{sentence}.", None, began)
         return {"sentence": sentence, "began_at": now, "overridden": overridden}
 
     def _closed(self, rule: WindowRule, standing: Standing, expires_at: float | None) -> Any:

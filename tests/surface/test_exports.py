@@ -41,6 +41,7 @@ NOT_PUBLIC = {
     "UrgentApprovalOperator",
     "WaitForWindowOperator",  # others wait with ReleaseWindowSensor
     "WindowTrigger",
+    "LookForPushesOperator",
     "RecordArtifactOperator",
     "RecordOutcomeOperator",
     "Notifier",  # the port

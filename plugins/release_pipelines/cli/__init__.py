@@ -11,6 +11,7 @@ import typer
 
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, last_environment, login
+from release_pipelines.cli.pushes import pushes
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
@@ -196,6 +197,7 @@ def lift(
 
 app.command()(validate)
 app.command()(calendar)
+app.command()(pushes)
 
 
 @app.command()
@@ -218,7 +220,7 @@ def prune(
     older_than: Annotated[str, typer.Option(help="Releases that ended before, like 365d.")],
     database: Database = None,
 ) -> None:
-    """Remove old releases from the history; the last good one of every app stays."""
+    """Remove old releases and pushes from the history; the last good release of every app stays."""
     from release_pipelines.core.model.units import parse_duration
 
     try:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from release_pipelines.core.model.person import as_word
 
-User = Annotated[str, BeforeValidator(as_word), Field(min_length=1)]
+Name = Annotated[str, BeforeValidator(as_word), Field(min_length=1)]
 
 
 def _are_told_apart(users: dict[str, str]) -> dict[str, str]:
@@ -18,4 +18,4 @@ def _are_told_apart(users: dict[str, str]) -> dict[str, str]:
     return users
 
 
-ForgeUsers = Annotated[dict[str, User], AfterValidator(_are_told_apart)]
+ForgeUsers = Annotated[dict[Name, Name], AfterValidator(_are_told_apart)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -187,7 +188,7 @@ def test_what_is_ignored_is_answered_with_the_reason_and_kept(
 def test_an_app_that_only_people_start_says_so(client: TestClient) -> None:
     status, told = post(client, "desk", **registry({"events": [payloads.pushed("1.4.0", I1)]}))
     assert status == 200
-    assert told["pushes"][0]["because"] == "because the app's file has no `starts`"
+    assert told["pushes"][0]["because"] == "because no file of an app of this name has `starts`"
 
 
 def test_gitlab_is_let_in_by_its_token_and_by_its_signature(client: TestClient) -> None:
@@ -244,6 +245,28 @@ def test_what_is_too_long_is_not_read(client: TestClient, monkeypatch: pytest.Mo
 
     assert post(client, "shop", content=pieces())[0] == 413
     assert post(client, "shop", content=b"x" * 1000)[0] == 401
+
+
+def test_a_delivery_that_does_not_end_is_not_waited_for(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(request: Any) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    monkeypatch.setattr(endpoint, "READ_SECONDS", 0.01)
+    monkeypatch.setattr(endpoint, "_body", never)
+    assert post(client, "shop", content=b"{}")[0] == 408
+
+
+def test_secrets_that_cannot_be_read_say_nothing_about_the_signature(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(app: str) -> str:
+        raise ConnectionError("the vault of pear-tree-7 is away")
+
+    monkeypatch.setattr(endpoint, "secret_of", away)
+    status, told = post(client, "shop", **github(payloads.github()))
+    assert status == 503
+    assert SECRET not in str(told)
 
 
 def test_an_app_gets_so_many_a_second_and_strangers_use_up_nothing(

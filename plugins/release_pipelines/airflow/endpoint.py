@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from fastapi import BackgroundTasks, FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from release_pipelines.airflow.pushes import Answer, Told, as_kept, judge_delivery
 from release_pipelines.core.model.release_id import PUSHES_DAG, WOKEN
@@ -29,6 +30,8 @@ MOST_BYTES = 5_000_000
 """Maximum length of a delivery, in bytes."""
 AT_ONCE, A_SECOND = 120.0, 2.0
 """So many deliveries an app may get at once, and in each second after that."""
+READ_SECONDS = 10.0
+"""Maximum time in which a delivery comes, in seconds."""
 KEEP_SECONDS = 5.0
 """How long the history has to take a delivery, in seconds: forges wait ten."""
 APP = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -69,11 +72,19 @@ def create(wake: Callable[[], None] | None = None) -> FastAPI:
 
     @app.post("/hooks/{name}")
     async def take(name: str, request: Request, after: BackgroundTasks) -> JSONResponse:
-        body = await _body(request)
+        try:
+            body = await asyncio.wait_for(_body(request), READ_SECONDS)
+        except (TimeoutError, asyncio.TimeoutError, ClientDisconnect):
+            return _answer(408, f"All of a delivery is expected within {READ_SECONDS:g} s.")
         if body is None:
             return _answer(413, f"At most {MOST_BYTES:,} bytes are taken.")
+        try:
+            secret = await asyncio.to_thread(secret_of, name)
+        except Exception as error:  # a backend of secrets that is away says nothing about the signature
+            log.error("The secret for %s cannot be read: %s", one_line(name, 80), type(error).__name__)
+            return _answer(503, "The delivery could not be checked: send it again.", {"Retry-After": "60"})
         headers = {key.lower(): value for key, value in request.headers.items()}
-        why = refused(headers, body, await asyncio.to_thread(secret_of, name), time.time())
+        why = refused(headers, body, secret, time.time())
         if why:
             where = request.client.host if request.client else "somewhere"
             log.warning("A delivery for %s from %s was refused: %s.", one_line(name, 80), where, why)

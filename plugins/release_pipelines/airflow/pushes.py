@@ -65,7 +65,7 @@ def _judge(history: History, spec: ReleaseSpec | None, told: Told) -> Answer:
         return Answer("", "ignored", f"because {told.sentence}")
     receiver = receiver_of(spec) if spec else None
     if spec is None or receiver is None:
-        return Answer(str(told), "ignored", "because the app's file has no `starts`")
+        return Answer(str(told), "ignored", "because no file of an app of this name has `starts`")
     start = meaning(told, receiver)
     if isinstance(start, Ignored):
         return Answer(str(told), "ignored", f"because {start.sentence}")

@@ -314,6 +314,9 @@ def test_one_app_whose_registry_is_away_stops_no_other_one(world: World) -> None
     world.tell(push, app="cart")
     world.tell(branch(c1))
     assert world.begun(woken=False) == [c1]
+    [kept] = world.history.starts("cart")
+    assert kept.state == "waiting"
+    assert "answers with status 503" in str(kept.sentence)
     world.away = False
     world.images |= {"1.0.0": I1}
     assert world.begun() == ["1.0.0"]
@@ -369,6 +372,15 @@ def test_deliveries_that_nobody_could_judge_are_judged(world: World) -> None:
     assert world.begun() == ["1.4.0"]
     assert world.history.deliveries(unjudged=True) == []
     assert "acme/cart is not what shop is made from" in str(world.history.deliveries("shop")[0].sentence)
+
+
+def test_a_delivery_that_another_version_kept_stops_no_other_one(world: World) -> None:
+    world.images_of()
+    world.images |= {"1.4.0": I1}
+    world.history.deliver("shop", "registry", None, [{"kind": "moon"}])
+    world.history.deliver("shop", "registry", None, as_kept([image("1.4.0", I1)]))
+    assert world.begun() == ["1.4.0"]
+    assert "it cannot be read" in str(world.history.deliveries("shop")[1].sentence)
 
 
 def events(uri: str, *extras: Any) -> dict[Asset, list[Any]]:

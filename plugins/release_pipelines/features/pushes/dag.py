@@ -42,6 +42,7 @@ def pushes_dag(apps: Path, config: Path) -> DAG:
         # A run that is there already is that start.
         TriggerDagRunOperator.partial(
             task_id="start",
+            retries=1,  # the next look asks for a run again that could not be made
             logical_date=None,
             skip_when_already_exists=True,
             openlineage_inject_parent_info=False,  # a release takes no parameters that it does not know

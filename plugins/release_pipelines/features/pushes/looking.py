@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from release_pipelines.adapters.git import Git
     from release_pipelines.adapters.history import History
     from release_pipelines.core.ports.registry import Registry
-    from release_pipelines.core.pushes.records import KeptStart
+    from release_pipelines.core.pushes.records import KeptStart, State
     from release_pipelines.spec.release import ReleaseSpec
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,11 @@ class Look:
                 waiting.remove(chosen)
         return Looked()
 
+    def hindered(self, why: str) -> None:
+        """Say of those that wait why nothing could be decided."""
+        for it in self._kept("waiting"):
+            self._becomes(it, Fate("waiting", f"it is looked at again: {why}"))
+
     def untold(self) -> Iterator[Push]:
         """What forge and registry have newest, where nobody told of it. What was there at the first look, or before, is left alone."""
         for what, push in self._newest():
@@ -120,7 +125,7 @@ class Look:
 
     def _check_begun(self) -> None:
         """A start whose run was asked for has one; where Airflow could not make it, it waits again."""
-        for it in self.history.starts(self.app, "starting", limit=MOST_WAITING, environment=self.environment):
+        for it in self._kept("starting"):
             own = known(it.start, self.history.releases_like(it.start))
             if own is not None and own.state == "started":
                 self._becomes(it, own)
@@ -132,13 +137,16 @@ class Look:
     def _unknown(self) -> list[KeptStart]:
         """Those that wait, oldest first, without those of which the history knows a release by now."""
         waiting = []
-        for it in reversed(self.history.starts(self.app, "waiting", limit=MOST_WAITING, environment=self.environment)):
+        for it in reversed(self._kept("waiting")):
             fate = known(it.start, self.history.releases_like(it.start))
             if fate:
                 self._becomes(it, fate)
             else:
                 waiting.append(it)
         return waiting
+
+    def _kept(self, state: State) -> list[KeptStart]:
+        return self.history.starts(self.app, state, limit=MOST_WAITING, environment=self.environment)
 
     def _confirmed(self, kept: KeptStart) -> Fate | None:
         start = kept.start

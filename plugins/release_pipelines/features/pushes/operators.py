@@ -20,6 +20,7 @@ from release_pipelines.airflow.pushes import judge, judge_delivery, told_by
 from release_pipelines.core.errors import ReleaseError
 from release_pipelines.core.model.release_id import WOKEN, dag_of
 from release_pipelines.core.pushes.reading import asset_event, messages
+from release_pipelines.core.text import one_line
 from release_pipelines.features.pushes.looking import Look, Looked, Outside
 from release_pipelines.spec.pushes import asked_for_by, receiver_of, receiving_specs
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from release_pipelines.core.pushes.meaning import Start
     from release_pipelines.spec.release import ReleaseSpec
 
+HINDERED = (ReleaseError, AirflowNotFoundException, ValueError)
 LOOK_SECONDS = 2.0
 """Pause between two looks at a registry whose tag does not name yet what was pushed, in seconds."""
 SIDE_BY_SIDE = 8
@@ -60,7 +62,10 @@ class LookForPushesOperator(ReleaseOperator):
         history = HistoryHook().history()
         specs = {it.app.name: it for it in receiving_specs(self.apps, self.config)}
         for delivery in history.deliveries(limit=1000, unjudged=True):
-            judge_delivery(history, specs.get(delivery.app), delivery.id, told_by(delivery))
+            try:
+                judge_delivery(history, specs.get(delivery.app), delivery.id, told_by(delivery))
+            except ValueError as error:  # another version has kept it
+                history.judged(delivery.id, f"it cannot be read: {one_line(error, 200)}")
         self._take_events(context, history, specs.values())
         outside = _outside(context)
         looks = [Look(it, history, outside) for it in specs.values()]
@@ -80,7 +85,11 @@ class LookForPushesOperator(ReleaseOperator):
             for look in waiting:
                 found = Looked()
                 with self._apart(look.app, "what waits could not be looked at"):
-                    found = look.begin()
+                    try:
+                        found = look.begin()
+                    except HINDERED as error:
+                        look.hindered(one_line(error))
+                        raise
                 if found.start:
                     yield look, found.start
                 if found.again:
@@ -111,7 +120,7 @@ class LookForPushesOperator(ReleaseOperator):
         """What goes wrong with one app stops no other one, and is tried again at the next look."""
         try:
             yield
-        except (ReleaseError, AirflowNotFoundException, ValueError) as error:
+        except HINDERED as error:
             self.log.warning("%s: %s: %s", app, what, error)
 
 

@@ -13,21 +13,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import make_url
 
 from release_pipelines.adapters.history import HistoryUnavailable
 from release_pipelines.airflow import endpoint
 from release_pipelines.airflow.hooks.history import HistoryHook
 from tests.core.pushes import payloads
 from tests.core.pushes.payloads import C1, CHILD, I1
+from tests.databases import free_port
 
 SECRET = "pear-tree-7"
 BODY = b'{"ref": "refs/heads/main", "after": "1111111111111111111111111111111111111111", "note": "gr\xc3\xbcn \xe2\x9c\x85 \\u001B[0m", "n": 1.0}\n'
 SIGNED = "sha256=5426069afd28c0a3af8b2445be78bf1697a9810a74a10fdeb78a89a52ee846e0"
+RUN = "push-1111111111111111"
 REPOSITORY = "https://git.example.org/acme/shop.git"
 
 
@@ -98,7 +103,6 @@ def test_the_bytes_as_they_came_are_let_in(client: TestClient) -> None:
     status, told = post(client, "shop", content=BODY, headers={"X-Hub-Signature-256": SIGNED})
     assert status == 200
     assert told["pushes"][0]["result"] == "ignored"  # GitHub has said no event, so it is a registry's that is not known
-    assert len(HistoryHook().history().deliveries("shop")) == 1
 
 
 @pytest.mark.parametrize(
@@ -146,11 +150,11 @@ def test_a_branch_a_tag_and_two_hooks_of_one_commit_ask_for_one_release(client: 
     first = post(client, "shop", **github(payloads.github()))
     assert first[0] == 200
     assert first[1]["pushes"] == [
-        {"push": "branch main (111111111111)", "result": "kept", "because": "its release is asked for", "run": None}
+        {"push": "branch main (111111111111)", "result": "kept", "because": "its release is asked for", "run": RUN}
     ]
     for again in (github(payloads.github()), github(payloads.github(), delivery="g2"), github(tag, delivery="g3")):
         status, told = post(client, "shop", **again)
-        assert (status, told["pushes"][0]["result"]) == (200, "known")
+        assert (status, told["pushes"][0]["result"], told["pushes"][0]["run"]) == (200, "known", RUN)
     assert starts() == [f"commit:{C1}"]
     assert woken == ["look"]
     assert [it.name for it in HistoryHook().history().deliveries("shop")] == ["g3", "g2", "g1", "g1"]
@@ -163,26 +167,49 @@ def test_the_same_delivery_for_another_apps_repository_starts_nothing(client: Te
 
 
 @pytest.mark.parametrize(
+    ("payload", "because"),
+    [
+        (payloads.github("refs/heads/feature"), "branch feature starts no release of shop"),
+        (payloads.github(sender={"login": "Release-Bot"}), "an account that `starts.ignore_accounts` names"),
+    ],
+)
+def test_a_push_that_is_ignored_is_answered_with_the_reason_and_kept(
+    client: TestClient, payload: dict[str, Any], because: str
+) -> None:
+    status, told = post(client, "shop", **github(payload))
+    assert status == 200
+    assert because in told["pushes"][0]["because"]
+    [kept] = HistoryHook().history().deliveries("shop")
+    assert because in str(kept.sentence)
+    assert starts() == []
+
+
+@pytest.mark.parametrize(
     ("payload", "event", "because"),
     [
         ({"zen": "Speak like a human."}, "ping", "ping is no push"),
         (payloads.github(after="0" * 40), "push", "was deleted"),
         (payloads.github(deleted=True), "push", "was deleted"),
         (payloads.github(head_commit=None), "push", "was deleted"),
-        (payloads.github("refs/heads/feature"), "push", "branch feature starts no release of shop"),
-        (payloads.github(sender={"login": "Release-Bot"}), "push", "an account that `starts.ignore_accounts` names"),
         ({"ref": 7}, "push", "was deleted"),
     ],
 )
-def test_what_is_ignored_is_answered_with_the_reason_and_kept(
-    client: TestClient, payload: dict[str, Any], event: str, because: str
+def test_what_is_no_push_is_answered_and_nothing_is_looked_up(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, payload: dict[str, Any], event: str, because: str
 ) -> None:
+    monkeypatch.setattr(endpoint, "keep", lambda *_: pytest.fail("the history was asked"))
     status, told = post(client, "shop", **github(payload, event))
-    assert status == 200
+    assert (status, told["delivery"]) == (200, None)
     assert because in told["pushes"][0]["because"]
-    [kept] = HistoryHook().history().deliveries("shop")
-    assert because in str(kept.sentence)
-    assert starts() == []
+
+
+def test_pulls_use_up_nothing_of_what_an_app_may_get(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "AT_ONCE", 1.0)
+    monkeypatch.setattr(endpoint, "A_SECOND", 0.0)
+    pull = registry({"events": [payloads.pushed("1.4.0", I1, "acme/shop", action="pull", method="GET")]})
+    assert [post(client, "cart", **pull)[0] for _ in range(5)] == [200] * 5
+    push = registry({"events": [payloads.pushed("1.4.0", I1, "acme/shop")]})
+    assert [post(client, "cart", **push)[0] for _ in range(2)] == [200, 429]
 
 
 def test_an_app_that_only_people_start_says_so(client: TestClient) -> None:
@@ -276,8 +303,8 @@ def test_an_app_gets_so_many_a_second_and_strangers_use_up_nothing(
     monkeypatch.setattr(endpoint, "A_SECOND", 0.0)
     for _ in range(5):
         assert post(client, "shop", content=b"{}")[0] == 401
-    assert [post(client, "shop", **github({}, "ping"))[0] for _ in range(3)] == [200, 200, 429]
-    assert post(client, "cart", **registry({}))[0] == 200
+    assert [post(client, "shop", **github(payloads.github()))[0] for _ in range(3)] == [200, 200, 429]
+    assert post(client, "cart", **registry({"events": [payloads.pushed("1.4.0", I1, "acme/shop")]}))[0] == 200
 
 
 def test_a_history_that_is_away_asks_for_it_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,3 +368,64 @@ def test_the_api_server_mounts_it(woken: list[str]) -> None:
     client = TestClient(server)
     assert client.post("/releases/hooks/shop", content=b"{}").status_code == 401
     assert client.post("/releases/hooks/shop", **github({}, "ping")).status_code == 200
+
+
+SERVER = """
+import sys
+import uvicorn
+from fastapi import FastAPI
+from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
+
+server = FastAPI()
+for it in ReleasePipelinesPlugin.fastapi_apps:
+    server.mount(it["url_prefix"], it["app"])
+uvicorn.run(server, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+"""
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_two_api_servers_that_hear_of_one_push_at_once_ask_for_one_release(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "postgres":
+        address = make_url(str(request.getfixturevalue("postgres")))
+        given = {"conn_type": "postgres", "host": address.host, "port": address.port, "login": address.username}
+        given |= {"schema": address.database}
+    else:
+        given = {"conn_type": "sqlite", "host": f"{tmp_path}/history.db"}
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", json.dumps(given))
+    ports = [free_port(), free_port()]
+    servers = [subprocess.Popen([sys.executable, "-c", SERVER, str(it)], env=dict(os.environ)) for it in ports]
+    try:
+        for it in ports:
+            answers(f"http://127.0.0.1:{it}/releases/hooks/shop")
+
+        def send(n: int) -> str:
+            found = httpx.post(
+                f"http://127.0.0.1:{ports[n % 2]}/releases/hooks/shop",
+                timeout=30,
+                **github(payloads.github(), delivery=f"g{n}"),
+            )
+            assert found.status_code == 200, found.text
+            return str(found.json()["pushes"][0]["result"])
+
+        with ThreadPoolExecutor(10) as pool:
+            results = list(pool.map(send, range(10)))
+        assert sorted(results) == ["kept", *["known"] * 9]
+        assert starts() == [f"commit:{C1}"]
+    finally:
+        for server in servers:
+            server.terminate()
+        for server in servers:
+            server.wait(30)
+
+
+def answers(address: str) -> None:
+    until = time.monotonic() + 60
+    while True:
+        try:
+            assert httpx.post(address, content=b"{}").status_code == 401
+            return
+        except httpx.ConnectError:
+            assert time.monotonic() < until, "the server does not begin"
+            time.sleep(0.1)

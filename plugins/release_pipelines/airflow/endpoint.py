@@ -18,8 +18,9 @@ from fastapi import BackgroundTasks, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from release_pipelines.airflow.pushes import Answer, Told, as_kept, judge_delivery
+from release_pipelines.airflow.pushes import Answer, Told, as_kept, ignored, judge_delivery
 from release_pipelines.core.model.release_id import PUSHES_DAG, WOKEN
+from release_pipelines.core.pushes.push import Push
 from release_pipelines.core.pushes.reading import read
 from release_pipelines.core.pushes.signature import refused
 from release_pipelines.core.text import one_line
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 5_000_000
 """Maximum length of a delivery, in bytes."""
 AT_ONCE, A_SECOND = 120.0, 2.0
-"""So many deliveries an app may get at once, and in each second after that."""
+"""So many deliveries with pushes an app may get at once, and in each second after that."""
 READ_SECONDS = 10.0
 """Maximum time in which a delivery comes, in seconds."""
 KEEP_SECONDS = 5.0
@@ -40,9 +41,12 @@ NAMES = ("x-github-delivery", "x-gitlab-event-uuid", "x-gitlab-webhook-uuid", "w
 
 
 class Kept(NamedTuple):
-    """A delivery that is kept; ``answers`` is None where the app is not known here, and is looked at later."""
+    """A delivery; ``answers`` is None where the app is not known here, and is looked at later.
 
-    delivery: int
+    :ivar delivery: its id in the history; None: it tells of no push, and is not kept.
+    """
+
+    delivery: int | None
     answers: list[Answer] | None
 
 
@@ -89,12 +93,14 @@ def create(wake: Callable[[], None] | None = None) -> FastAPI:
             where = request.client.host if request.client else "somewhere"
             log.warning("A delivery for %s from %s was refused: %s.", one_line(name, 80), where, why)
             return _answer(401, "The signature does not fit.")
-        if not bucket.takes(name, time.monotonic()):
-            return _answer(429, f"At most {A_SECOND:g} deliveries a second are taken.", {"Retry-After": "60"})
         try:
             told = read(headers, body)
         except ValueError as error:
             return _answer(400, str(error))
+        if not any(isinstance(it, Push) for it in told):  # a registry tells of every pull, too
+            return _taken(name, Kept(None, ignored(told)), after)
+        if not bucket.takes(name, time.monotonic()):
+            return _answer(429, f"At most {A_SECOND:g} deliveries a second are taken.", {"Retry-After": "60"})
         try:
             kept = await asyncio.wait_for(asyncio.to_thread(keep, name, headers, told), KEEP_SECONDS)
         except Exception as error:  # whatever stands in the way of keeping it: who sent it shall send it again

@@ -23,7 +23,7 @@ class Answer(NamedTuple):
     """What becomes of one push: for who sent it.
 
     :param result: ``kept``: a release is asked for; ``known``: it was before; ``ignored``; ``refused``.
-    :param run: the id of its run; None: it has none yet.
+    :param run: the id that its run has, or will have; None: it will have none.
     """
 
     push: str
@@ -45,6 +45,11 @@ def told_by(delivery: Delivery) -> list[Told]:
     return [Ignored(it) if isinstance(it, str) else Push.model_validate(it) for it in delivery.told]
 
 
+def ignored(told: Iterable[Told]) -> list[Answer]:
+    """What becomes of what is no push."""
+    return [_ignored(it) for it in told if isinstance(it, Ignored)]
+
+
 def judge(history: History, spec: ReleaseSpec | None, told: Sequence[Told]) -> list[Answer]:
     """Ask for the releases of pushes. What was asked for before, by whomever, stays as it is.
 
@@ -62,7 +67,7 @@ def judge_delivery(history: History, spec: ReleaseSpec | None, delivery: int, to
 
 def _judge(history: History, spec: ReleaseSpec | None, told: Told) -> Answer:
     if isinstance(told, Ignored):
-        return Answer("", "ignored", f"because {told.sentence}")
+        return _ignored(told)
     receiver = receiver_of(spec) if spec else None
     if spec is None or receiver is None:
         return Answer(str(told), "ignored", "because no file of an app of this name has `starts`")
@@ -73,6 +78,10 @@ def _judge(history: History, spec: ReleaseSpec | None, told: Told) -> Answer:
     kept, new = history.ask_for(spec.production.name, start, fate)
     if kept.state in ("waiting", "starting", "started"):
         why = f"it is release {start.run_id}" if kept.run_id else "its release is asked for"
-        return Answer(str(told), "kept" if new else "known", why, kept.run_id)
+        return Answer(str(told), "kept" if new else "known", why, start.run_id)
     result: Literal["ignored", "refused"] = "refused" if kept.state == "refused" else "ignored"
     return Answer(str(told), result, f"because {kept.sentence}")
+
+
+def _ignored(told: Ignored) -> Answer:
+    return Answer("", "ignored", f"because {told.sentence}")

@@ -393,3 +393,16 @@ def test_the_order_of_commits_is_had_with_a_password(shop: Path) -> None:
         assert repository.head("main") == second
         with repository.ancestry() as is_ancestor:
             assert is_ancestor(first, second)
+
+
+def test_what_commits_bring_over_another_one(shop: Path) -> None:
+    first = commit(shop, {"a": "1"})
+    commit(shop, {"b c": "1", "a": "2"})
+    last = commit(shop, {"d/é\n": "1", "a": "1"})
+    with served(shop, "ann", "hunter2") as url:
+        for repository in (Git(str(shop)), Git(url, Credentials("ann", "hunter2", "connection code"))):
+            brought = repository.brought(first, last)
+            assert brought.authors == [("Ann", "ann@example.org")] * 2
+            assert brought.files == ["b c", "d/é\n"]  # `a` is as it was
+    with pytest.raises(GitError):
+        Git(str(shop)).brought("0" * 40, last)

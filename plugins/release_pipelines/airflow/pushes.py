@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.pushes.deciding import Fate, known
-from release_pipelines.core.pushes.meaning import meaning
+from release_pipelines.core.pushes.meaning import asked_for, left_out
 from release_pipelines.core.pushes.push import Ignored, Push
 from release_pipelines.spec.pushes import receiver_of
 
@@ -71,9 +71,12 @@ def _judge(history: History, spec: ReleaseSpec | None, told: Told) -> Answer:
     receiver = receiver_of(spec) if spec else None
     if spec is None or receiver is None:
         return Answer(str(told), "ignored", "because no file of an app of this name has `starts`")
-    start = meaning(told, receiver)
+    start = asked_for(told, receiver)
     if isinstance(start, Ignored):
         return Answer(str(told), "ignored", f"because {start.sentence}")
+    if why := left_out(told, receiver.starts):
+        history.leave_out(spec.production.name, start)
+        return Answer(str(told), "ignored", f"because {why}")
     fate = known(start, history.releases_like(start)) or Fate("waiting", "it has come")
     kept, new = history.ask_for(spec.production.name, start, fate)
     if kept.state in ("waiting", "starting", "started"):

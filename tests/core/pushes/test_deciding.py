@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from release_pipelines.core.model.records import Release
-from release_pipelines.core.pushes.comparing import newest_tag
+from release_pipelines.core.pushes.comparing import newest_tag, robot
 from release_pipelines.core.pushes.deciding import AGREES_WITHIN, behind, confirmed, known, order
 from release_pipelines.core.pushes.meaning import Start
 from release_pipelines.core.tags import GIT_TAGS, IMAGE_TAGS
@@ -113,3 +113,13 @@ def test_the_highest_version_is_the_newest_tag() -> None:
     assert newest_tag(["shop-v1.0.0", "cart-v2.0.0"], GIT_TAGS, "shop", "semver") == "shop-v1.0.0"
     assert newest_tag(["20261123", "v1.0.0"], GIT_TAGS, "shop", "commit") == "v1.0.0"
     assert newest_tag(["latest"], IMAGE_TAGS, "shop", "semver") is None
+
+
+def test_a_robot_is_known_by_its_name_or_its_e_mail_and_must_have_made_all() -> None:
+    bot, person = ("release-bot", "bot@example.org"), ("Ann", "ann@example.org")
+    assert robot([bot], ["Release-Bot"]) == "Release-Bot"
+    assert robot([("x", "123+release-bot@users.noreply.example")], ["release-bot"]) == "release-bot"
+    assert robot([bot, person], ["release-bot"]) is None
+    assert robot([person, bot], ["release-bot"]) is None
+    assert robot([], ["release-bot"]) is None
+    assert robot([("", "")], ["release-bot"]) is None

@@ -20,7 +20,7 @@ from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.pushes import deciding
 from release_pipelines.core.pushes.push import Push
 from release_pipelines.core.pushes.reading import registry
-from release_pipelines.features.pushes import operators
+from release_pipelines.features.pushes import looking, operators
 from release_pipelines.features.pushes.operators import LookForPushesOperator, TakePushesOperator
 from release_pipelines.spec.pushes import receiving_spec
 from tests.core.pushes import payloads
@@ -143,6 +143,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
         monkeypatch.setattr(operators, "LOOK_SECONDS", 0.01)
         monkeypatch.setattr(deciding, "AGREES_WITHIN", 0.2)
+        monkeypatch.setattr(looking, "TELLS_WITHIN", 0.0)
         yield it
         server.shutdown()
         thread.join()
@@ -331,6 +332,69 @@ def test_what_was_there_at_first_is_left_alone_and_what_comes_later_is_found(wor
     assert world.begun(woken=False) == []
     [kept] = world.history.starts("shop")
     assert (kept.source, kept.by) == ("comparison", None)
+
+
+def test_what_a_comparison_finds_waits_for_who_pushed_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:  # R10
+    monkeypatch.setattr(looking, "TELLS_WITHIN", 3600.0)
+    world.from_commits()
+    commit(world.repository, {"a": "1"})
+    assert world.begun(woken=False) == []
+    c2 = commit(world.repository, {"a": "2"})
+    assert world.begun(woken=False) == []
+    assert world.tell(branch(c2)) == ["known"]
+    [begun] = world.look()
+    assert begun["conf"]["requested_by"] == "octocat@github"
+
+
+def test_who_pushed_it_is_not_changed_by_who_tells_it_again(world: World) -> None:  # R10
+    world.from_commits()
+    c1 = commit(world.repository, {"a": "1"})
+    world.tell(branch(c1), branch(c1, by="mallory"))
+    assert world.look()[0]["conf"]["requested_by"] == "octocat@github"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_a_release_has_made_is_found_by_no_comparison(world: World, told: bool) -> None:
+    world.from_commits(starts="{branch: main, ignore_accounts: [Ann], ignore_files: ['deploy/*']}")
+    commit(world.repository, {"a": "1"})
+    assert world.begun(woken=False) == []
+    robots = commit(world.repository, {"deploy/production.yaml": "a", "b": "1"})  # by Ann
+    if told:
+        assert world.tell(branch(robots, by="Ann")) == ["ignored"]
+    assert world.begun(woken=False) == []
+    git(
+        world.repository,
+        "-c",
+        "user.name=Bo",
+        "-c",
+        "user.email=bo@example.org",
+        "commit",
+        "--amend",
+        "--quiet",
+        "--reset-author",
+        "-m",
+        "mine",
+    )
+    persons = git(world.repository, "rev-parse", "HEAD")
+    assert world.begun(woken=False) == [persons]
+
+
+def test_files_that_a_release_wrote_are_found_by_no_comparison(world: World) -> None:
+    world.from_commits(starts="{branch: main, ignore_files: ['deploy/*']}")
+    commit(world.repository, {"a": "1"})
+    assert world.begun(woken=False) == []
+    commit(world.repository, {"deploy/production.yaml": "a"})
+    assert world.begun(woken=False) == []
+    c3 = commit(world.repository, {"a": "2"})
+    assert world.begun(woken=False) == [c3]
+
+
+def test_a_commit_of_a_robot_is_released_where_a_person_tags_it(world: World) -> None:
+    world.from_commits(starts="{branch: main, tags: true, ignore_accounts: [release-bot]}")
+    c1 = commit(world.repository, {"a": "1"})
+    assert world.tell(branch(c1, by="release-bot")) == ["ignored"]
+    assert world.tell(Push(kind="tag", source="github", ref="v1.0.0", commit=c1, by="octocat")) == ["kept"]
+    assert world.begun() == [c1]
 
 
 def test_the_first_tag_after_the_first_look_is_found(world: World) -> None:

@@ -62,6 +62,8 @@ class Pushes(Reports):
     def ask_for(self, environment: str, start: Start, fate: Fate) -> Asked:
         """Add a start, unless one of the same app, environment and subject is there.
 
+        One that was found by comparison, and waits, gets who pushed it from who tells that later.
+
         :param fate: its first state.
         """
         row = {
@@ -75,6 +77,9 @@ class Pushes(Reports):
         with self._write() as connection:
             new = self._is_new(connection, row)
             same = (starts.c.app == start.app, starts.c.environment == environment, starts.c.subject == start.subject)
+            if not new and start.by:
+                nobody = (starts.c.by.is_(None), starts.c.state == "waiting")
+                connection.execute(update(starts).where(*same, *nobody).values(by=start.by, source=start.source))
             kept = connection.execute(select(starts).where(*same)).one()
         return Asked(KeptStart.model_validate(dict(kept._mapping)), new)
 
@@ -102,12 +107,16 @@ class Pushes(Reports):
             news = {"state": fate.state, "sentence": fate.sentence, "changed_at": self._now()}
             return connection.execute(here.values(**news)).rowcount == 1
 
-    def start_of(self, app: str, environment: str, subject: str) -> KeptStart | None:
-        """The start of a subject; None: nobody has asked for it."""
-        same = (starts.c.app == app, starts.c.environment == environment, starts.c.subject == subject)
+    def is_known(self, environment: str, start: Start) -> bool:
+        """Whether a start was asked for, or left out."""
+        subjects = (start.subject, f"seen:{start.subject}")
+        same = (starts.c.app == start.app, starts.c.environment == environment, starts.c.subject.in_(subjects))
         with self._read() as connection:
-            row = connection.execute(select(starts).where(*same)).first()
-        return KeptStart.model_validate(dict(row._mapping)) if row else None
+            return connection.execute(select(starts.c.id).where(*same)).first() is not None
+
+    def leave_out(self, environment: str, start: Start) -> None:
+        """Note that a push starts nothing, so that a comparison does not find it; another push of the same may."""
+        self.first_seen(environment, start.subject, start)
 
     def first_seen(self, environment: str, what: str, start: Start) -> Start:
         """What was newest when an app was compared with something for the first time; this one, if that is now.

@@ -1,4 +1,4 @@
-"""What a forge or a registry has newest, out of all of its tags."""
+"""What a forge or a registry has newest, and who made it."""
 
 from __future__ import annotations
 
@@ -23,3 +23,19 @@ def newest_tag(tags: Iterable[str], templates: Sequence[str], app: str, scheme: 
         if found:
             return found[0]
     return None
+
+
+def robot(authors: Iterable[tuple[str, str]], accounts: Iterable[str]) -> str | None:
+    """The account that has made all of some commits, where it is one of these; Git knows no logins, but names and e-mails.
+
+    :param authors: name and e-mail of each commit's author.
+    """
+    known = {it.casefold(): it for it in accounts}
+    found: str | None = None
+    for name, email in authors:
+        before = email.partition("@")[0]  # forges write them like 12345+octocat@…
+        words = (name, email, before, before.partition("+")[2])
+        found = next((known[it.casefold()] for it in words if it.casefold() in known), None)
+        if found is None:
+            return None
+    return found

@@ -56,13 +56,25 @@ def meaning(push: Push, receiver: Receiver) -> Start | Ignored:
 
     What a commit's message says counts for nothing.
     """
+    start = asked_for(push, receiver)
+    why = left_out(push, receiver.starts)
+    return Ignored(why) if why and isinstance(start, Start) else start
+
+
+def left_out(push: Push, starts: Starts) -> str | None:
+    """Why a push starts nothing whatever it is of: a release has made it. None: it is not left out."""
+    if push.by and push.by.casefold() in {it.casefold() for it in starts.ignore_accounts}:
+        return f"{push.by} pushed it, an account that `starts.ignore_accounts` names"
+    if push.files and starts.ignore_files and all(_fits(name, starts.ignore_files) for name in push.files):
+        return "it changes only files that `starts.ignore_files` names"
+    return None
+
+
+def asked_for(push: Push, receiver: Receiver) -> Start | Ignored:
+    """The release that a push asks for, whoever has made it."""
     starts, scheme = receiver.starts, receiver.scheme
     if not _is_its_own(push, receiver):
         return Ignored(f"{push.repository or 'it'} is not what {receiver.app} is made from")
-    if push.by and push.by.casefold() in {it.casefold() for it in starts.ignore_accounts}:
-        return Ignored(f"{push.by} pushed it, an account that `starts.ignore_accounts` names")
-    if push.files and starts.ignore_files and all(_fits(name, starts.ignore_files) for name in push.files):
-        return Ignored("it changes only files that `starts.ignore_files` names")
     if push.kind == "branch":
         if push.ref != starts.branch or not push.commit:
             return Ignored(f"branch {push.ref} starts no release of {receiver.app}")

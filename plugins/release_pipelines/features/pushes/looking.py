@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from release_pipelines.core.model.release_id import dag_of, is_rollback
 from release_pipelines.core.model.source import Source
-from release_pipelines.core.pushes.comparing import newest_tag
+from release_pipelines.core.pushes.comparing import newest_tag, robot
 from release_pipelines.core.pushes.deciding import Fate, Older, behind, confirmed, first_of, known, order, outpaced
-from release_pipelines.core.pushes.meaning import Receiver, Start, is_older, meaning
+from release_pipelines.core.pushes.meaning import Receiver, Start, asked_for, is_older
 from release_pipelines.core.pushes.push import Ignored, Push
 from release_pipelines.core.tags import GIT_TAGS, IMAGE_TAGS, tags_of
 from release_pipelines.core.versions import goes_backward
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 RECENT = 50
 """So many of an app's last releases are compared with a start."""
 MOST_WAITING = 1000
+TELLS_WITHIN = 60.0
+"""What a comparison finds waits so long for its delivery, in seconds: that says who pushed it, who then does not approve it (R10)."""
 
 
 class Outside(NamedTuple):
@@ -87,6 +89,8 @@ class Look:
         with self._ancestry() as is_ancestor:
             older = order(self.receiver.scheme, is_ancestor)
             while chosen := first_of(waiting, older):
+                if chosen.source == "comparison" and time.time() - chosen.at < TELLS_WITHIN:
+                    return Looked()
                 fate = behind(chosen.start, self.receiver.scheme, recent, older) or self._confirmed(chosen)
                 if fate is None:
                     return Looked(again=True)
@@ -104,17 +108,27 @@ class Look:
     def untold(self) -> Iterator[Push]:
         """What forge and registry have newest, where nobody told of it. What was there at the first look, or before, is left alone."""
         for what, push in self._newest():
-            start = meaning(push, self.receiver) if push else Start(self.app, "", "")
+            start = asked_for(push, self.receiver) if push else Start(self.app, "", "")
             if isinstance(start, Ignored):
                 continue
             seen = self.history.first_seen(self.environment, what, start)
-            if push is None or seen.subject == start.subject or self._is_asked_for(start):
+            if push is None or seen.subject == start.subject or self.history.is_known(self.environment, start):
                 continue
             if not (seen.subject and self._is_before(start, seen)):
-                yield push
+                yield self._with_its_maker(push, seen)
 
-    def _is_asked_for(self, start: Start) -> bool:
-        return self.history.start_of(self.app, self.environment, start.subject) is not None
+    def _with_its_maker(self, push: Push, seen: Start) -> Push:
+        """With what says whether a release has made it: the forge would have told that, and Git tells it, too."""
+        starts = self.receiver.starts
+        last = self.history.starts(self.app, limit=1, environment=self.environment)
+        since = (last[0].commit if last else None) or seen.commit
+        if self.source is None or push.commit is None or since is None:
+            return push
+        if not (starts.ignore_accounts or starts.ignore_files):
+            return push
+        brought = self.outside.git(self.source).brought(since, push.commit)
+        made_by = robot(brought.authors, starts.ignore_accounts)
+        return push.model_copy(update={"by": made_by, "files": brought.files or None})
 
     def _is_before(self, start: Start, seen: Start) -> bool:
         scheme = self.receiver.scheme

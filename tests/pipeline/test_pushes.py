@@ -50,8 +50,8 @@ def removed(run: DagRun) -> None:
         session.delete(session.merge(run))
 
 
-def deliver(tag: str, digest: str) -> Any:
-    body = json.dumps({"events": [payloads.pushed(tag, digest, "shop")]})
+def deliver(tag: str, digest: str, by: str = "builder") -> Any:
+    body = json.dumps({"events": [payloads.pushed(tag, digest, "shop") | {"actor": {"name": by}}]})
     headers = {"Authorization": "Bearer pear-tree-7"}
     return TestClient(endpoint.create()).post("/hooks/shop", content=body, headers=headers)
 
@@ -82,6 +82,16 @@ def test_a_delivery_wakes_the_dag_which_makes_one_run_and_that_releases_the_dige
     done = releases.release(**made.conf)
     assert done.outcome == "released", done.sentence
     assert releases.production.tracks["stable"].digest == NEW
+
+
+@STARTED
+def test_a_login_that_is_a_template_is_not_rendered(releases: Releases, pushes: DAG) -> None:  # R11
+    releases.runs("1.0.0")
+    deliver("1.1.0", NEW, by="{{ 6 * 7 }}")
+    assert Released(pushes.test()).state == "success"
+    [made] = DagRun.find(dag_id="release_shop")
+    assert made.conf["requested_by"] == "{{ 6 * 7 }}@registry"
+    assert "42" not in made.conf["notes"]
 
 
 @STARTED

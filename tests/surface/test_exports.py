@@ -42,6 +42,7 @@ NOT_PUBLIC = {
     "WaitForWindowOperator",  # others wait with ReleaseWindowSensor
     "WindowTrigger",
     "LookForPushesOperator",
+    "StartReleaseOperator",
     "RecordArtifactOperator",
     "RecordOutcomeOperator",
     "Notifier",  # the port

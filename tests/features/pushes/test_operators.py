@@ -79,8 +79,8 @@ class World:
         """The versions that begin, their runs made as Airflow does."""
         found = self.look(**how)
         for it in found:
-            self.ti.there.setdefault(it["trigger_dag_id"], {})[it["trigger_run_id"]] = "running"
-        return [it["conf"]["version"] for it in found]
+            self.ti.there.setdefault(it["release_dag"], {})[it["release_run"]] = "running"
+        return [it["parameters"]["version"] for it in found]
 
     def end(self, version: str, outcome: str = "released", app: str = "shop", **artifact: Any) -> None:
         """What runs of an app ends, and the history knows it."""
@@ -163,9 +163,9 @@ def test_a_push_begins_the_run_of_its_app(world: World) -> None:
     assert world.tell(branch(c1)) == ["kept"]
     assert world.look() == [
         {
-            "trigger_dag_id": "release_shop",
-            "trigger_run_id": f"push-{c1[:16]}",
-            "conf": {
+            "release_dag": "release_shop",
+            "release_run": f"push-{c1[:16]}",
+            "parameters": {
                 "version": c1,
                 "requested_by": "octocat@github",
                 "notes": f"Started by a push (by octocat, commit:{c1}, told by github)",
@@ -180,7 +180,7 @@ def test_a_login_is_the_user_that_the_environment_names_and_otherwise_nobody(wor
     world.from_commits()
     c1 = commit(world.repository, {"a": "1"})
     world.tell(branch(c1, by="octoCAT"))
-    assert world.look()[0]["conf"]["requested_by"] == "alice"
+    assert world.look()[0]["parameters"]["requested_by"] == "alice"
 
 
 def test_who_is_not_named_is_nobody_and_does_not_approve_by_the_same_name(world: World) -> None:  # R10
@@ -188,7 +188,7 @@ def test_who_is_not_named_is_nobody_and_does_not_approve_by_the_same_name(world:
 
     world.from_commits()
     world.tell(branch(commit(world.repository, {"a": "1"}), by="bob"))
-    asked = world.look()[0]["conf"]["requested_by"]
+    asked = world.look()[0]["parameters"]["requested_by"]
     assert asked == "bob@github"
     assert allowed_approvers(["bob", "carol"], asked, self_approval=False) == ["carol"]
 
@@ -293,7 +293,7 @@ def test_a_tag_that_cannot_be_read_yet_is_asked_for_again_and_then_its_digest_co
     world.images |= {I1: I1}
     world.tell(image("1.4.0", I1))
     [begun] = world.look()
-    assert begun["conf"]["digest"] == I1
+    assert begun["parameters"]["digest"] == I1
 
 
 def test_of_a_tag_that_moves_what_it_names_at_last_is_released(world: World) -> None:
@@ -343,14 +343,14 @@ def test_what_a_comparison_finds_waits_for_who_pushed_it(world: World, monkeypat
     assert world.begun(woken=False) == []
     assert world.tell(branch(c2)) == ["known"]
     [begun] = world.look()
-    assert begun["conf"]["requested_by"] == "octocat@github"
+    assert begun["parameters"]["requested_by"] == "octocat@github"
 
 
 def test_who_pushed_it_is_not_changed_by_who_tells_it_again(world: World) -> None:  # R10
     world.from_commits()
     c1 = commit(world.repository, {"a": "1"})
     world.tell(branch(c1), branch(c1, by="mallory"))
-    assert world.look()[0]["conf"]["requested_by"] == "octocat@github"
+    assert world.look()[0]["parameters"]["requested_by"] == "octocat@github"
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -458,10 +458,10 @@ def test_an_event_of_an_asset_starts_a_release_once_where_the_registry_agrees(wo
     forged = {"version": "1.5.0", "digest": I3}
     told = events("s3://models/shop", trained, trained, forged, {"version": "1.6.0"}, {}, {"version": 7, "digest": I1})
     [begun] = world.look(events=told)
-    assert begun["conf"]["version"] == "1.4.0"
-    assert begun["conf"]["requested_by"] == "nobody@asset"
+    assert begun["parameters"]["version"] == "1.4.0"
+    assert begun["parameters"]["requested_by"] == "nobody@asset"
     assert world.states() == {"1.4.0": "starting", "1.5.0": "refused"}
-    world.ti.there["release_shop"] = {begun["trigger_run_id"]: "success"}
+    world.ti.there["release_shop"] = {begun["release_run"]: "success"}
     assert world.look(events=told) == []
 
 

@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTi
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS
 from release_pipelines.core.model.release_id import PUSHES_DAG
-from release_pipelines.features.pushes.operators import LookForPushesOperator
+from release_pipelines.features.pushes.operators import LookForPushesOperator, StartReleaseOperator
 from release_pipelines.spec.pushes import receiver_of, receiving_specs
 
 EVERY = "*/2 * * * *"
@@ -22,8 +22,6 @@ def pushes_dag(apps: Path, config: Path) -> DAG:
     :param apps: folder of the app files.
     :param config: folder of the environment files.
     """
-    from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-
     with DAG(
         dag_id=PUSHES_DAG,
         description="Starts releases of what was pushed, and finds what nobody told of",
@@ -39,14 +37,10 @@ def pushes_dag(apps: Path, config: Path) -> DAG:
         ),
     ) as dag:
         look = LookForPushesOperator(task_id="look", apps=apps, config=config)
-        # A run that is there already is that start.
-        TriggerDagRunOperator.partial(
+        StartReleaseOperator.partial(
             task_id="start",
             retries=1,  # the next look asks for a run again that could not be made
-            logical_date=None,
-            skip_when_already_exists=True,
-            openlineage_inject_parent_info=False,  # a release takes no parameters that it does not know
-            map_index_template="{{ task.trigger_dag_id }}",
+            map_index_template="{{ task.release_dag }}",
         ).expand_kwargs(look.output)
     return dag
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
-from airflow.sdk.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException, DagRunTriggerException
 
 from release_pipelines.airflow.hooks.git import GitHook
 from release_pipelines.airflow.hooks.history import HistoryHook
@@ -47,7 +47,7 @@ class LookForPushesOperator(ReleaseOperator):
 
     :param apps: folder of the app files.
     :param config: folder of the environment files.
-    :return: for each release the arguments of ``TriggerDagRunOperator``: the DAG, the run's id, the parameters.
+    :return: for each release the arguments of :class:`StartReleaseOperator`.
 
     XCom: return value; ``reason`` when it fails.
     """
@@ -124,6 +124,38 @@ class LookForPushesOperator(ReleaseOperator):
             self.log.warning("%s: %s: %s", app, what, error)
 
 
+class StartReleaseOperator(ReleaseOperator):
+    """Make the run of a release; one that is there already is that start, and the task is skipped.
+
+    Nothing is templated, unlike in Airflow's ``TriggerDagRunOperator``: logins and tags are what others wrote.
+
+    :param release_dag: id of the app's DAG.
+    :param release_run: id of the run.
+    :param parameters: of the release.
+    """
+
+    def __init__(self, *, release_dag: str, release_run: str, parameters: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.release_dag = release_dag
+        self.release_run = release_run
+        self.parameters = parameters
+
+    def work(self, context: Context) -> None:
+        raise DagRunTriggerException(
+            trigger_dag_id=self.release_dag,
+            dag_run_id=self.release_run,
+            conf=self.parameters,
+            logical_date=None,
+            reset_dag_run=False,
+            skip_when_already_exists=True,
+            wait_for_completion=False,
+            allowed_states=["success"],
+            failed_states=["failed"],
+            poke_interval=60,
+            deferrable=False,
+        )
+
+
 class TakePushesOperator(ReleaseOperator):
     """Take what a queue or a bus tells of a registry, as an event of an asset: EventBridge's events of Amazon ECR out of SQS, say.
 
@@ -176,9 +208,9 @@ def _arguments(spec: ReleaseSpec, start: Start) -> dict[str, Any]:
     pushed = f"tag {start.tag}" if start.tag else start.subject
     by = f"by {start.by}, " if start.by else ""
     return {
-        "trigger_dag_id": dag_of(spec.app.name),
-        "trigger_run_id": start.run_id,
-        "conf": {
+        "release_dag": dag_of(spec.app.name),
+        "release_run": start.run_id,
+        "parameters": {
             "version": start.version,
             "requested_by": asked_for_by(start, spec),
             "notes": f"Started by a push ({by}{pushed}, told by {start.source})",

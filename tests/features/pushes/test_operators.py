@@ -14,6 +14,7 @@ import pytest
 from airflow.sdk import Asset
 
 from release_pipelines.adapters.history import History
+from release_pipelines.adapters.registries.distribution import Distribution
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.pushes import as_kept, judge
 from release_pipelines.core.model.artifact import Artifact
@@ -321,6 +322,22 @@ def test_one_app_whose_registry_is_away_stops_no_other_one(world: World) -> None
     world.away = False
     world.images |= {"1.0.0": I1}
     assert world.begun() == ["1.0.0"]
+
+
+def test_a_registry_of_another_package_that_raises_anything_stops_no_other_app(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.images_of("cart")
+    world.from_commits("shop")
+    c1 = commit(world.repository, {"a": "1"})
+    push = Push(kind="image", source="registry", repository="acme/cart", ref="1.0.0", digest=I1)
+    world.tell(push, app="cart")
+    world.tell(branch(c1))
+    with monkeypatch.context() as patch:
+        patch.setattr(Distribution, "digest_of", lambda *_: {}["secret"])
+        assert world.begun(woken=False) == [c1]
+    [kept] = world.history.starts("cart")
+    assert kept.sentence == "it is looked at again: an unforeseen KeyError"
 
 
 def test_what_was_there_at_first_is_left_alone_and_what_comes_later_is_found(world: World) -> None:

@@ -87,8 +87,9 @@ class LookForPushesOperator(ReleaseOperator):
                 with self._apart(look.app, "what waits could not be looked at"):
                     try:
                         found = look.begin()
-                    except HINDERED as error:
-                        look.hindered(one_line(error))
+                    except Exception as error:
+                        foreseen = isinstance(error, HINDERED)
+                        look.hindered(one_line(error) if foreseen else f"an unforeseen {type(error).__name__}")
                         raise
                 if found.start:
                     yield look, found.start
@@ -122,6 +123,8 @@ class LookForPushesOperator(ReleaseOperator):
             yield
         except HINDERED as error:
             self.log.warning("%s: %s: %s", app, what, error)
+        except Exception:  # of a registry of another package, say
+            self.log.exception("%s: %s.", app, what)
 
 
 class StartReleaseOperator(ReleaseOperator):

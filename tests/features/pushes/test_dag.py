@@ -44,6 +44,15 @@ def test_events_of_assets_start_it_too(project: Project) -> None:
     assert {it.uri for it in made.asset_condition.objects} == {"s3://models/shop", "trained"}
 
 
+def test_airflow_can_store_it(project: Project) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    project.app("starts: {asset: 's3://models/shop'}", "shop")
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag(project)))
+    assert stored.task_dict["start"].is_mapped
+    assert stored.timetable.asset_condition
+
+
 def test_a_file_that_breaks_keeps_its_app_in_it(project: Project) -> None:
     from release_pipelines.spec.frozen import dag_specs
 

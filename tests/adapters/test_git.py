@@ -378,3 +378,53 @@ def test_credentials_are_given_to_their_own_host_only(asked: str, answer: str) -
     with repository._environment() as env:
         said = subprocess.run([env["GIT_ASKPASS"], asked], env=env, capture_output=True, text=True)
     assert (said.stdout, said.returncode == 0) == (answer, bool(answer))
+
+
+def test_the_head_of_a_branch_and_the_commits_of_tags(shop: Path) -> None:
+    first = commit(shop, {"a": "1"}, "v1.9.0", "nightly")
+    second = commit(shop, {"a": "2"}, "v1.10.0")
+    repository = Git(str(shop))
+    assert repository.head("main") == second
+    assert repository.head("mai") is None
+    assert repository.tags() == {
+        "v1.10.0": second,
+        "v1.9.0": first,
+        "nightly": first,
+    }  # not an annotated tag's own object
+
+
+def test_which_commit_comes_before_which(shop: Path) -> None:
+    first = commit(shop, {"a": "1"})
+    second = commit(shop, {"a": "2"})
+    git(shop, "checkout", "--quiet", "--orphan", "other")
+    apart = commit(shop, {"b": "1"})
+    with Git(str(shop)).ancestry() as is_ancestor:
+        assert is_ancestor(first, second)
+        assert is_ancestor(first, first)
+        assert not is_ancestor(second, first)
+        assert not is_ancestor(first, apart)
+        assert not is_ancestor("0" * 40, second)
+        assert not is_ancestor("--all", second)
+
+
+def test_the_order_of_commits_is_had_with_a_password(shop: Path) -> None:
+    first = commit(shop, {"a": "1"})
+    second = commit(shop, {"a": "2"})
+    with served(shop, "ann", "hunter2") as url:
+        repository = Git(url, Credentials("ann", "hunter2", "connection code"))
+        assert repository.head("main") == second
+        with repository.ancestry() as is_ancestor:
+            assert is_ancestor(first, second)
+
+
+def test_what_commits_bring_over_another_one(shop: Path) -> None:
+    first = commit(shop, {"a": "1"})
+    commit(shop, {"b c": "1", "a": "2"})
+    last = commit(shop, {"d/é\n": "1", "a": "1"})
+    with served(shop, "ann", "hunter2") as url:
+        for repository in (Git(str(shop)), Git(url, Credentials("ann", "hunter2", "connection code"))):
+            brought = repository.brought(first, last)
+            assert brought.authors == [("Ann", "ann@example.org")] * 2
+            assert brought.files == ["b c", "d/é\n"]  # `a` is as it was
+    with pytest.raises(GitError):
+        Git(str(shop)).brought("0" * 40, last)

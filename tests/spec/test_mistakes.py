@@ -24,6 +24,22 @@ MISTAKES = {
     ),
     "an unknown key at the top": ("ownr: me", "storefront.yaml: ownr: found an unknown key, expected one of"),
     "a wrong type": ("workloads: [{replicas: many}]", "workloads[0].replicas: found `many`, expected a whole number"),
+    "starts without anything": ("starts: {}", "starts: found nothing that starts a release, expected `branch`, `tags`"),
+    "a branch where versions are no commits": (
+        "build: {repository: r}\nstarts: {branch: main}",
+        "starts.branch: found versions that are no commits (version_scheme: semver), expected `version_scheme: commit`",
+    ),
+    "tags of an app that is built elsewhere": (
+        "starts: {tags: true}",
+        "starts.tags: found an image that is built elsewhere, expected `build` with the repository",
+    ),
+    "a registry of an app that is built here": (
+        "build: {repository: r}\nstarts: {registry: true}",
+        "starts.registry: found an image that is built here (`build`), expected `starts.tags: true`",
+    ),
+    "an asset with a space": ("starts: {asset: 'a b'}", "starts.asset: found `a b`"),
+    "an asset of Airflow's own": ("starts: {asset: 'airflow:a'}", "starts.asset: found `airflow:a`"),
+    "a key of starts that is none": ("starts: {tag: true}", "did you mean `tags`?"),
     "a number where text is wanted": (
         "workloads: [{env: {PORT: 8080}}]",
         "workloads[0].env.PORT: found 8080, expected text (put it in quotes)",
@@ -361,3 +377,27 @@ def test_a_byte_that_is_no_text_is_said_with_its_line(project) -> None:
 @pytest.mark.parametrize("promql", ['sum(a{b="("}) # (', "a{b='\\''}", "a{b=~`[`}[5m]", "sum(rate(a[{{ window }}]))"])
 def test_promql_that_is_complete_is_no_mistake(promql: str) -> None:
     assert broken(promql) is None
+
+
+def test_an_app_that_is_called_like_a_dag_for_all_apps(project):
+    path = project.app("name: pushes", "pushes")
+    with pytest.raises(SpecError, match="the DAG release_pushes is there for all apps"):
+        load_release(path, project.config, project.analyses)
+
+
+def test_logins_of_forges_are_told_apart_as_forges_do(project):
+    project.environment("production", "forge_users: {octocat: alice, 7: bob, Octocat: alice}")
+    assert load_environment("production", project.config).forge_users == {
+        "octocat": "alice",
+        "7": "bob",
+        "Octocat": "alice",
+    }
+    for written, said in (
+        ("{octocat: alice, Octocat: bob}", "forge_users: found `Octocat` for alice and bob, expected each login once"),
+        ("{octocat: ''}", "forge_users.octocat: found"),
+        ("[octocat]", "forge_users: found a list of 1, expected a mapping"),
+    ):
+        project.environment("production", f"forge_users: {written}")
+        with pytest.raises(SpecError) as caught:
+            load_environment("production", project.config)
+        assert said in str(caught.value)

@@ -41,6 +41,8 @@ NOT_PUBLIC = {
     "UrgentApprovalOperator",
     "WaitForWindowOperator",  # others wait with ReleaseWindowSensor
     "WindowTrigger",
+    "LookForPushesOperator",
+    "StartReleaseOperator",
     "RecordArtifactOperator",
     "RecordOutcomeOperator",
     "TrainOperator",  # the tasks of a train, and what they wait for

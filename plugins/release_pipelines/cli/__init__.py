@@ -12,6 +12,7 @@ import typer
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of, login
 from release_pipelines.cli.known import unknown
+from release_pipelines.cli.pushes import pushes
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.terminal import (
     AsJson,
@@ -225,10 +226,15 @@ app.command(
     rich_help_panel=PANEL,
 )(calendar)
 app.command(
-    epilog=examples("release schedule", "release schedule shop 1.4.0 --next-window", 'release schedule shop 1.4.0 --at "2026-11-28 22:30 Europe/Berlin"'),
+    epilog=examples(
+        "release schedule",
+        "release schedule shop 1.4.0 --next-window",
+        'release schedule shop 1.4.0 --at "2026-11-28 22:30 Europe/Berlin"',
+    ),
     rich_help_panel=PANEL,
 )(schedule)
 app.command(epilog=examples("release unschedule shop"), rich_help_panel=PANEL)(unschedule)
+app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 
 
 @app.command(epilog=examples("release schema", "release schema /tmp/schemas"), rich_help_panel=FILES)
@@ -256,7 +262,7 @@ def prune(
     older_than: Annotated[str, typer.Option(help="Age since the end of a release, with its unit: 365d, 12h, 30m.")],
     database: Database = None,
 ) -> None:
-    """Remove old releases from the history, with their verdicts, measurements and plots: nobody can bring them back.
+    """Remove old releases and pushes from the history, with their verdicts, measurements and plots: nobody can bring them back.
 
     What a rollback goes back to stays: the last good release of every app in every environment. So do releases that have not ended.
     """

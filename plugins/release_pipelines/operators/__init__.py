@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.lease.operators import HoldLeaseOperator as HoldLeaseOperator
     from release_pipelines.features.lease.operators import TakeLeaseOperator as TakeLeaseOperator
     from release_pipelines.features.promotion.operators import PromoteOperator as PromoteOperator
+    from release_pipelines.features.pushes.operators import TakePushesOperator as TakePushesOperator
     from release_pipelines.features.rollback.operators.manual import (
         ManualRollbackPlanOperator as ManualRollbackPlanOperator,
     )
@@ -73,6 +74,7 @@ __getattr__, __dir__, __all__ = lazy(
         ),
         "features.lease.operators": ("GiveBackLeaseOperator", "HoldLeaseOperator", "TakeLeaseOperator"),
         "features.promotion.operators": ("PromoteOperator",),
+        "features.pushes.operators": ("TakePushesOperator",),
         "features.rollback.operators.manual": ("ManualRollbackPlanOperator", "RecordRollbackOperator"),
         "features.rollback.operators.planned": (
             "RollbackCleanupOperator",

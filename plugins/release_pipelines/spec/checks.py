@@ -14,8 +14,8 @@ from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.loader import mistakes_in
 
-RESERVED = ("control", "rollback")
-"""Apps that would have the DAGs of people's own controls."""
+RESERVED = ("control", "pushes", "rollback")
+"""Apps whose DAGs would be called like those that are there for all apps."""
 
 
 def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: Analysis) -> Iterator[Mistake]:
@@ -27,7 +27,7 @@ def check(app: AppSpec, environments: list[EnvironmentSpec], analysis: Analysis)
     where = "analysis" if isinstance(app.analysis, Analysis) else f"analysis `{app.analysis}`"
     yield from _analysis(where, analysis, app, environments)
     if app.name in RESERVED:
-        yield "name", f"`{app.name}`", f"another name: the DAG release_{app.name} is there for people"
+        yield "name", f"`{app.name}`", f"another name: the DAG release_{app.name} is there for all apps"
     yield from _strategy(where, app, environments, analysis)
 
 

@@ -38,6 +38,9 @@ class Registry(BaseHTTPRequestHandler):
             self.answer(404)
 
     def do_GET(self) -> None:
+        if "/tags/list" in self.path:
+            self.tags()
+            return
         if self.path.startswith("/v2/endless/"):
             self.send_response(200)
             self.end_headers()
@@ -50,6 +53,22 @@ class Registry(BaseHTTPRequestHandler):
             self.answer(401)
         else:
             self.answer(200, body=json.dumps({"token": "token-of-ann"}).encode())
+
+    def tags(self) -> None:
+        """``open/shop`` has two pages, the second of which says that a third one is elsewhere; ``odd/shop`` answers with a page."""
+        name, _, query = self.path.removeprefix("/v2/").partition("/tags/list")
+        pages = {"?n=1000": ["1.0.0", "1.1.0"], "?n=1000&last=1.1.0": ["1.2.0"], "?last=1.2.0": None}
+        if name == "odd/shop":
+            self.answer(200, body=b"<html>")
+        elif name != "open/shop" or query not in pages:
+            self.answer(404)
+        else:
+            following = {
+                "?n=1000": "/v2/open/shop/tags/list?n=1000&last=1.1.0",
+                "?n=1000&last=1.1.0": "http://elsewhere.example/v2/open/shop/tags/list?last=1.2.0",
+            }
+            link = {"Link": f'<{following[query]}>; rel="next"'} if query in following else {}
+            self.answer(200, link, json.dumps({"name": name, "tags": pages[query]}).encode())
 
     def answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         self.send_response(status)
@@ -103,3 +122,11 @@ def test_a_manifest_that_never_ends_is_a_sentence(port: int) -> None:
     registry = Distribution(Connection(host="127.0.0.1", port=port, extra={"insecure": True}))
     with pytest.raises(PlatformUnavailable, match="its answer is longer than 10,000,000 bytes"):
         registry.digest_of("endless/shop", "1.0.0")
+
+
+def test_all_tags_are_listed_page_by_page_and_from_this_registry_alone(port: int) -> None:
+    registry = registry_at(port)
+    assert registry.tags("open/shop") == ["1.0.0", "1.1.0", "1.2.0"]
+    assert registry.tags("open/none") == []
+    with pytest.raises(PlatformUnavailable, match="gives no list of tags of odd/shop"):
+        registry.tags("odd/shop")

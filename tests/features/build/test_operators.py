@@ -147,6 +147,33 @@ def test_an_image_that_was_built_elsewhere_is_found_by_its_tag(there: str, monke
     assert (found["version"], found["digest"], ti.pushed["source"]) == ("1.0.0", digest("a"), f"tag {there}")
 
 
+@pytest.mark.parametrize(
+    ("tagged", "there", "source"),
+    [
+        ("a", "a", "tag 1.0.0"),
+        ("b", "a", "the digest that was pushed, which no tag names yet"),
+        (None, "a", "the digest that was pushed, which no tag names yet"),
+        ("b", None, None),
+    ],
+)
+def test_the_digest_that_a_push_told_is_the_one_that_is_released(
+    tagged: str | None, there: str | None, source: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R1
+    known = {"1.0.0": tagged and digest(tagged), digest("a"): there and digest(there)}
+    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", json.dumps({"conn_type": "registry", "host": "registry.example"}))
+    monkeypatch.setattr(Distribution, "digest_of", lambda self, image, tag: known.get(tag))
+    operator = ResolveDigestOperator(
+        task_id="resolve", app="shop", image="shop", version="1.0.0", registry_conn_id="registry", digest=digest("a")
+    )
+    ti = Ti()
+    if source is None:
+        with pytest.raises(AirflowFailException, match="push it again"):
+            operator.execute({"ti": ti})  # type: ignore[arg-type,typeddict-item]
+        return
+    assert operator.execute({"ti": ti})["digest"] == digest("a")  # type: ignore[arg-type,typeddict-item]
+    assert ti.pushed["source"] == source
+
+
 def test_a_build_ends_with_its_task() -> None:
     class Builder:
         stopped = False

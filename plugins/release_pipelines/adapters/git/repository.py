@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from release_pipelines.adapters.git._command import (
-    GitCommand,
     GitError,
     configured,
     host_of,
     relative_to,
 )
+from release_pipelines.adapters.git.refs import GitRefs
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.source import without_login
 from release_pipelines.core.tags import GIT_TAGS, branch_of, carries_a_version, tags_of
@@ -56,7 +56,7 @@ class Revision:
     doubt: str | None = None
 
 
-class Git(GitCommand):
+class Git(GitRefs):
     """One repository."""
 
     def resolve(
@@ -182,12 +182,6 @@ class Git(GitCommand):
         patterns = [f"refs/tags/{it}" for it in tags_of(templates, "[0-9]*", app)]
         tags = (ref.removeprefix("refs/tags/") for ref in self._refs(patterns))
         return any(carries_a_version(tag, templates, app, scheme) for tag in tags)
-
-    def _refs(self, patterns: Sequence[str]) -> dict[str, str]:
-        """The refs that fit one of the patterns, and what they name."""
-        with self._environment() as env:
-            listed = self._git(["ls-remote", "--", self.repository, *patterns], env)
-        return {ref: commit for commit, ref in (line.split("\t", 1) for line in listed.split("\n") if "\t" in line)}
 
     def _fill(self, folder: Path, commit: str, within: str, lfs: bool, level: int) -> None:
         """Check a commit out into a folder, with all that belongs to it."""

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.plans import Plans
+from release_pipelines.adapters.history.pushes import Pushes
 from release_pipelines.adapters.history.queries import (
     direction_of,
     given,
@@ -21,7 +22,6 @@ from release_pipelines.adapters.history.queries import (
     stories,
     worth_keeping,
 )
-from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
@@ -33,6 +33,7 @@ from release_pipelines.adapters.history.tables import (
     releases,
     verdicts,
 )
+from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind
@@ -45,7 +46,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans):
+class History(Trains, Plans, Pushes):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.
@@ -329,7 +330,7 @@ class History(Trains, Plans):
     # --- tidying up ---------------------------------------------------------------------------------------------
 
     def prune(self, older_than_days: float) -> int:
-        """Remove old releases, but keep the last good one of every app in every environment.
+        """Remove old releases, but keep the last good one of every app in every environment; and what was pushed before.
 
         :param older_than_days: age since the end of a release, in days.
         :return: the number of removed releases.
@@ -338,6 +339,7 @@ class History(Trains, Plans):
         with self._write() as connection:
             kept = worth_keeping(connection)
             old = delete(releases).where(releases.c.ended_at < before, releases.c.id.not_in(kept))
+            self._prune_pushes(connection, before)
             return int(connection.execute(old).rowcount)
 
     # --- inside -------------------------------------------------------------------------------------------------

@@ -253,3 +253,37 @@ train_holds = Table(
     Column("alive_at", Double, nullable=False),
 )
 """Which train has an app for itself, and when it last said so."""
+deliveries = Table(
+    "release_deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("app", ShortText(64), nullable=False, index=True),
+    Column("source", ShortText(32), nullable=False),
+    Column("name", ShortText(255)),
+    Column("at", Double, nullable=False),
+    Column("told", SafeJson, nullable=False),
+    Column("judged_at", Double, index=True),
+    Column("sentence", SafeText),
+)
+"""What forges and registries sent for apps."""
+
+starts = Table(
+    "release_starts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("app", String(64), nullable=False),
+    Column("environment", String(64), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("version", String(255), nullable=False),
+    Column("commit", String(64)),
+    Column("digest", String(80)),
+    Column("tag", ShortText(255)),
+    Column("by", ShortText(255)),
+    Column("source", String(32), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("sentence", SafeText),
+    Column("changed_at", Double, nullable=False),
+    UniqueConstraint("app", "environment", "subject"),
+)
+"""Releases that pushes ask for: one for each commit or digest, whoever tells of it and however often."""

@@ -1,4 +1,4 @@
-"""The API that almost all image registries have, the OCI distribution's: the digest behind a tag."""
+"""The API that almost all image registries have, the OCI distribution's: the digest behind a tag, and all tags."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from release_pipelines.core.address import is_on, parts_of, registry_host
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
@@ -22,6 +23,9 @@ TIMEOUT = 20.0
 ANSWER_BYTES = 10_000_000
 """Maximum length of an answer, in bytes; a manifest has at most 4 MiB."""
 PIECE_BYTES = 65_536
+PAGE_TAGS = 1000
+MOST_PAGES = 100
+"""Tags that are asked for at once, and how often at most."""
 
 MANIFESTS = ", ".join(
     (
@@ -48,6 +52,11 @@ class Distribution:
         self.insecure = parts.schemes == {"http"} if insecure is None else is_on(insecure)
         self.login = RegistryLogin(self._server, parts.login, parts.password) if parts.login else None
 
+    @property
+    def _url(self) -> str:
+        host = "registry-1.docker.io" if self._server == "docker.io" else self._server
+        return f"{'http' if self.insecure else 'https'}://{host}"
+
     def repository(self, image: str) -> str:
         """The image's full name: the registry's host before it, unless it stands there already."""
         if not self.host or image.startswith(f"{self._server}/"):
@@ -59,8 +68,7 @@ class Distribution:
         import httpx
 
         name = self.repository(image).removeprefix(f"{self._server}/")
-        host = "registry-1.docker.io" if self._server == "docker.io" else self._server
-        url = f"{'http' if self.insecure else 'https'}://{host}/v2/{name}/manifests/{tag}"
+        url = f"{self._url}/v2/{name}/manifests/{tag}"
         options: dict[str, Any] = {"timeout": TIMEOUT, "follow_redirects": True, "headers": {"Accept": MANIFESTS}}
         with self._errors(), httpx.Client(**options) as client:
             answer = self._ask(client, "HEAD", url)
@@ -71,6 +79,30 @@ class Distribution:
         self._refuse(answer, name, tag)
         digest = answer.headers.get("Docker-Content-Digest")
         return str(digest) if digest else f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
+
+    def tags(self, image: str) -> list[str]:
+        """The names of all tags of an image; none where there is no such image."""
+        import httpx
+
+        name = self.repository(image).removeprefix(f"{self._server}/")
+        found: list[str] = []
+        url = f"{self._url}/v2/{name}/tags/list?n={PAGE_TAGS}"
+        with self._errors(), httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client:
+            for _ in range(MOST_PAGES):
+                answer = self._ask(client, "GET", url)
+                if answer.status_code == 404:
+                    break
+                self._refuse(answer, name, "tags")
+                try:
+                    found += [it for it in answer.json()["tags"] or [] if isinstance(it, str)]
+                except (ValueError, KeyError, TypeError):
+                    raise PlatformUnavailable(f"The registry {self.host} gives no list of tags of {name}.") from None
+                following = re.match(r"\s*<([^>]+)>", answer.headers.get("Link", ""))
+                if not following:
+                    break
+                there = urlsplit(urljoin(url, following[1]))._replace(scheme="", netloc="")
+                url = f"{self._url}{there.geturl()}"  # of this registry, whatever it says
+        return found
 
     def check(self) -> str:
         """Say that the registry answers, or raise."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 ROLLBACK_DAG = "release_rollback"
 """Id of the DAG for manual rollbacks."""
+PUSHES_DAG = "release_pushes"
+"""Id of the DAG that starts releases of what was pushed."""
+WOKEN = "woken-"
+"""What the id of its run begins with where the endpoint started it, right after a delivery."""
 APP_DAG = "release_"
 """What the id of an app's own DAG begins with."""
 

@@ -34,6 +34,17 @@ class Registry(Protocol):
         """
 
 
+class ListsTags(Protocol):
+    """What a registry can do in addition: without it nobody notices by comparison what was pushed to it."""
+
+    def tags(self, image: str) -> list[str]:
+        """The names of all tags of an image; none where there is no such image.
+
+        :raises PlatformUnavailable: when the registry does not answer.
+        :raises Forbidden: when it refuses these credentials.
+        """
+
+
 REGISTRIES: Seam[Callable[[Connection], Registry]] = Seam("registry", "release_pipelines.adapters.registries", Callable)
 
 

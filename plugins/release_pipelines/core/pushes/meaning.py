@@ -9,7 +9,7 @@ from typing import NamedTuple
 from release_pipelines.core.pushes.push import Ignored, Push
 from release_pipelines.core.pushes.starts import Starts
 from release_pipelines.core.tags import GIT_TAGS, IMAGE_TAGS, version_in
-from release_pipelines.core.versions import goes_backward
+from release_pipelines.core.versions import goes_backward, version_fits
 
 
 class Receiver(NamedTuple):
@@ -32,6 +32,8 @@ class Start(NamedTuple):
     """A release that a push asks for.
 
     :param subject: what it is a release of: ``commit:…`` or ``digest:…``.
+    :param by: the login of who pushed it; None: nobody said.
+    :param source: who told it, as in a :class:`~release_pipelines.core.pushes.push.Push`.
     """
 
     app: str
@@ -41,6 +43,7 @@ class Start(NamedTuple):
     digest: str | None = None
     by: str | None = None
     tag: str | None = None
+    source: str = ""
 
     @property
     def run_id(self) -> str:
@@ -53,17 +56,29 @@ def meaning(push: Push, receiver: Receiver) -> Start | Ignored:
 
     What a commit's message says counts for nothing.
     """
+    start = asked_for(push, receiver)
+    why = left_out(push, receiver.starts)
+    return Ignored(why) if why and isinstance(start, Start) else start
+
+
+def left_out(push: Push, starts: Starts) -> str | None:
+    """Why a push starts nothing whatever it is of: a release has made it. None: it is not left out."""
+    if push.by and push.by.casefold() in {it.casefold() for it in starts.ignore_accounts}:
+        return f"{push.by} pushed it, an account that `starts.ignore_accounts` names"
+    if push.files and starts.ignore_files and all(_fits(name, starts.ignore_files) for name in push.files):
+        return "it changes only files that `starts.ignore_files` names"
+    return None
+
+
+def asked_for(push: Push, receiver: Receiver) -> Start | Ignored:
+    """The release that a push asks for, whoever has made it."""
     starts, scheme = receiver.starts, receiver.scheme
     if not _is_its_own(push, receiver):
         return Ignored(f"{push.repository or 'it'} is not what {receiver.app} is made from")
-    if push.by and push.by.casefold() in {it.casefold() for it in starts.ignore_accounts}:
-        return Ignored(f"{push.by} pushed it, an account that `starts.ignore_accounts` names")
-    if push.files and starts.ignore_files and all(_fits(name, starts.ignore_files) for name in push.files):
-        return Ignored("it changes only files that `starts.ignore_files` names")
     if push.kind == "branch":
         if push.ref != starts.branch or not push.commit:
             return Ignored(f"branch {push.ref} starts no release of {receiver.app}")
-        return Start(receiver.app, push.commit, push.subject, push.commit, None, push.by)
+        return Start(receiver.app, push.commit, push.subject, push.commit, by=push.by, source=push.source)
     wanted = starts.tags if push.kind == "tag" else starts.registry or (push.source == "asset" and starts.asset)
     if not wanted:
         return Ignored(f"{push.kind} {push.ref} starts no release of {receiver.app}")
@@ -71,11 +86,15 @@ def meaning(push: Push, receiver: Receiver) -> Start | Ignored:
     if push.kind == "tag" and scheme == "commit":
         if not any(version_in(push.ref, templates, receiver.app, it) for it in ("semver", "date")) or not push.commit:
             return Ignored(f"tag {push.ref} names no version")
-        return Start(receiver.app, push.commit, push.subject, push.commit, None, push.by)
+        return Start(receiver.app, push.commit, push.subject, push.commit, by=push.by, source=push.source)
+    if push.source == "asset":  # it names a version, whatever its tag is called
+        if misfit := version_fits(scheme, push.ref):
+            return Ignored(misfit.rstrip("."))
+        return Start(receiver.app, push.ref, push.subject, digest=push.digest, source=push.source)
     version = version_in(push.ref, templates, receiver.app, scheme)
     if version is None:
         return Ignored(f"tag {push.ref} names no version of the scheme {scheme}")
-    return Start(receiver.app, version, push.subject, push.commit, push.digest, push.by, push.ref)
+    return Start(receiver.app, version, push.subject, push.commit, push.digest, push.by, push.ref, push.source)
 
 
 def is_older(one: Start, other: Start, scheme: str, is_ancestor: Callable[[str, str], bool]) -> bool:

@@ -46,6 +46,30 @@ def registry(payload: Mapping[str, Any]) -> list[Push | Ignored]:
     return [Ignored("what it tells is not known: an event of GitHub, GitLab or a registry is expected")]
 
 
+def asset_event(extra: Any) -> Push | Ignored:
+    """What an event of an asset tells that has ``version`` and ``digest``. Anybody may have written it."""
+    version, digest = _text(extra, "version"), extra.get("digest") if isinstance(extra, dict) else None
+    if version is None or not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        return Ignored("the event has no `version` with a `digest` like sha256:…")
+    return Push(kind="image", source="asset", ref=version, digest=digest)
+
+
+def messages(extra: Any) -> Iterator[Push | Ignored]:
+    """What an event of an asset tells that a registry's event came to: as it is, as a message's text, or as several of a queue."""
+    payload = extra.get("payload", extra) if isinstance(extra, dict) else extra
+    batch = payload.get("message_batch") if isinstance(payload, dict) else None
+    for it in batch[:MOST] if isinstance(batch, list) else [payload]:
+        body = it.get("Body", it) if isinstance(it, dict) else it
+        try:
+            event = json.loads(body) if isinstance(body, str) else body
+        except (ValueError, RecursionError):
+            event = None
+        if isinstance(event, dict):
+            yield from registry(event)
+        else:
+            yield Ignored("a message is no JSON object")
+
+
 def github(event: str, payload: Mapping[str, Any]) -> Push | Ignored:
     """GitHub's event ``push``, of branches and tags."""
     if event != "push":

@@ -12,7 +12,9 @@ class Starts(Value):
     tags: bool = Field(False, description="true: a pushed tag of Git that names a version is released")
     registry: bool = Field(False, description="true: an image whose tag names a version is released")
     asset: str | None = Field(
-        None, min_length=1, description="Address of the Airflow asset whose events name a version and a digest"
+        None,
+        pattern=r"^[!-~]{1,1500}$",
+        description="Address of the Airflow asset whose events name a version and a digest",
     )
     ignore_accounts: list[str] = Field(
         default_factory=list,

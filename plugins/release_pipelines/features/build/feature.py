@@ -85,6 +85,7 @@ def _resolve_digest(task_id: str, scene: Scene) -> Any:
         version=scene.version,
         registry_conn_id=scene.spec.environments[0].connections.registry,
         image_tag=_image_tag(scene.spec),
+        digest="{{ (dag_run.conf or {}).get('digest') or '' }}",
     )
 
 

@@ -26,10 +26,12 @@ from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.person import Asked
+from release_pipelines.core.model.source import Source
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
 from release_pipelines.core.ports.platform import check_traffic
+from release_pipelines.core.pushes.reading import DIGEST
 from release_pipelines.core.stable import first_release
 from release_pipelines.core.text import one_line
 from release_pipelines.core.versions import version_fits
@@ -53,7 +55,7 @@ LOOK_SECONDS = 30.0
 """Pause between two looks whether a release with an older specification has ended, in seconds."""
 VERSION_LIMIT = 200
 """Maximum length of a version that the history keeps of a release that is refused, in characters."""
-PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by", "start_at", TRAIN}
+PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by", "start_at", "digest", TRAIN}
 
 
 class PreflightOperator(ReleaseOperator):
@@ -111,6 +113,7 @@ class PreflightOperator(ReleaseOperator):
         self._plan(history, release, start_at)
         self._ask_features(urgent, planned=bool(start_at))
         known: Artifact | None = history.artifact_of(app, version)
+        self._check_digest((run.conf or {}).get("digest"), known)
         if known is None:
             self._refuse(
                 (it for _, feature in FEATURES.usable() for it in feature.before_build(self.spec, version)), urgent
@@ -207,6 +210,19 @@ class PreflightOperator(ReleaseOperator):
         misfit = version_fits(self.spec.app.version_scheme, version)
         if misfit:
             raise AirflowFailException(misfit)
+
+    def _check_digest(self, digest: object, known: Artifact | None) -> None:
+        """The digest that a push has told is that of the version (R1)."""
+        if digest is None:
+            return
+        if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+            raise AirflowFailException("Parameter digest: one like sha256:… with 64 hexadecimal digits is expected.")
+        if self.spec.app.part("build", Source):
+            raise AirflowFailException("Parameter digest is for apps whose image is built elsewhere.")
+        if known is not None and known.digest != digest:
+            raise AirflowFailException(
+                f"{known.version} is known as {known.digest}, and {digest} is asked for: a version keeps its image."
+            )
 
     def _wait_for_lease(self, target: Target, observed: Observed, release: str) -> None:
         import time

@@ -24,13 +24,14 @@ class ResolveDigestOperator(ReleaseOperator):
     :param version: the version.
     :param registry_conn_id: the registry.
     :param image_tag: template of the version's tag, like ``release-{version}``; None: ``{version}``, else ``v{version}``.
+    :param digest: the digest that is meant, where a push has told it; another one is no match.
     :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict.
 
-    Templated: ``image``, ``version``.
+    Templated: ``image``, ``version``, ``digest``.
     XCom: return value; ``source``, which tag was taken; ``reason`` when it fails.
     """
 
-    template_fields = ("image", "version")
+    template_fields = ("image", "version", "digest")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class ResolveDigestOperator(ReleaseOperator):
         version: str,
         registry_conn_id: str,
         image_tag: str | None = None,
+        digest: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**TRY_AGAIN, **kwargs})
@@ -48,14 +50,23 @@ class ResolveDigestOperator(ReleaseOperator):
         self.version = version
         self.registry_conn_id = registry_conn_id
         self.image_tag = image_tag
+        self.digest = digest
 
     def work(self, context: Context) -> dict[str, Any]:
         registry = RegistryHook(self.registry_conn_id).get_conn()
         name = registry.repository(self.image)
         tags = tags_of([self.image_tag] if self.image_tag else IMAGE_TAGS, self.version, self.app)
         for tag in tags:
-            if digest := registry.digest_of(self.image, tag):
-                self.log.info("%s:%s is %s.", name, tag, digest)
-                context["ti"].xcom_push("source", f"tag {tag}")
-                return to_json(Artifact(app=self.app, version=self.version, image=name, digest=digest))
+            digest = registry.digest_of(self.image, tag)
+            if digest and self.digest in ("", digest):
+                return self._found(context, name, digest, f"tag {tag}")
+        if self.digest:  # a tag may follow its push late
+            if registry.digest_of(self.image, self.digest) == self.digest:
+                return self._found(context, name, self.digest, "the digest that was pushed, which no tag names yet")
+            raise PlatformError(f"The registry has no image {name}@{self.digest}: push it again.")
         raise PlatformError(f"The registry has no image {name}:{tags[0]}: push it, or name another version.")
+
+    def _found(self, context: Context, name: str, digest: str, source: str) -> dict[str, Any]:
+        self.log.info("%s %s is %s (%s).", name, self.version, digest, source)
+        context["ti"].xcom_push("source", source)
+        return to_json(Artifact(app=self.app, version=self.version, image=name, digest=digest))

@@ -142,7 +142,9 @@ class TrainPreflightOperator(ReleaseOperator):
         except yaml.YAMLError:
             raise AirflowFailException(f"{place} cannot be read: YAML or JSON is expected.") from None
         if not isinstance(read, dict) or not all(isinstance(it, str) for it in read.values()):
-            raise AirflowFailException(f'{place}: names of apps to versions as text, like `cart: "1.4.0"`, are expected.')
+            raise AirflowFailException(
+                f'{place}: names of apps to versions as text, like `cart: "1.4.0"`, are expected.'
+            )
         strangers = sorted(str(it) for it in read if it not in self.spec.all_apps)
         if strangers:
             raise AirflowFailException(
@@ -239,7 +241,9 @@ class TrainReserveOperator(ReleaseOperator):
     def _held(self, others: dict[str, str], going: list[TrainApp]) -> NoReturn:
         busy = "; ".join(f"{app} belongs to {train}" for app, train in others.items())
         if self.spec.when_held == "stop":
-            raise AirflowFailException(f"{busy} until that train has ended: this train does not wait (`when_held: stop`).")
+            raise AirflowFailException(
+                f"{busy} until that train has ended: this train does not wait (`when_held: stop`)."
+            )
         self.log.info("%s. Waiting until that has ended.", busy)
         note_now(self.release, f"{busy}. Waiting until that has ended.")
         places = [[it.app, it.environment] for it in going]

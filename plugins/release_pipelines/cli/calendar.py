@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from release_pipelines.cli.terminal import AsJson, fail, iso, print_json, print_table
+from release_pipelines.cli.terminal import AsJson, Database, fail, iso, open_history_at, print_json, print_table
+from release_pipelines.core.errors import ReleaseError
+from release_pipelines.core.model.units import lasting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from release_pipelines.core.calendars import Asked, Calendar, Entry, Span
+    from release_pipelines.core.model.calendar_copy import CalendarCopy
 
 NEXT = 5
 """So many openings are shown."""
@@ -23,11 +31,12 @@ def calendar(
     app: Annotated[str, typer.Argument(metavar="[APP]", help="Default: one that no entry names.")] = "",
     environment: Annotated[str, typer.Argument(metavar="[ENVIRONMENT]", help="Default: one that no entry names.")] = "",
     as_json: AsJson = False,
+    database: Database = None,
 ) -> None:
     """Tell whether the calendars of this project are open, their windows and freezes, and when they open next."""
     from release_pipelines.core.calendars import Asked, remarks
     from release_pipelines.core.calendars.zones import rules_version
-    from release_pipelines.spec.calendars import calendar_files, read_calendar
+    from release_pipelines.spec.calendars import calendar_files
     from release_pipelines.spec.folders import calendars_folder
 
     folder = calendars_folder(Path.cwd()).absolute()
@@ -35,26 +44,64 @@ def calendar(
     if not files:
         fail(f"{folder} has no calendars: files called <name>.yaml are expected; RELEASE_PIPELINES_CALENDARS names it.")
     at, asked = time.time(), Asked(app, environment)
-    calendars = [read_calendar(it) for it in files]
-    told = list(dict.fromkeys(sentence for it in calendars for sentence in remarks(it, at)))
+    copies = _copies(database)
+    calendars = [_read(it, copies, at) for it in files]
+    told = list(dict.fromkeys(sentence for it, _ in calendars for sentence in remarks(it, at)))
     if as_json:
-        facts = [_facts(it, asked, at) for it in calendars]
+        facts = [_facts(*it, asked, at) for it in calendars]
         print_json({"zone_rules": rules_version(), "calendars": facts, "remarks": told})
         return
     for it in calendars:
-        _print(it, asked, at)
+        _print(*it, asked, at)
     for sentence in told:
         print(f"{sentence}.")
     print(f"Time zones by tzdata {rules_version()}.")
 
 
-def _facts(calendar: Calendar, asked: Asked, at: float) -> dict[str, Any]:
+def _copies(database: str | None) -> Callable[[], Mapping[str, CalendarCopy]]:
+    """What gives the last good copies of calendars that are kept elsewhere: the history is opened where there is one."""
+
+    @cache
+    def copies() -> Mapping[str, CalendarCopy]:
+        try:
+            return open_history_at(database).calendar_copies()
+        except (ReleaseError, ValueError) as error:
+            print(f"Copies of calendars that are kept elsewhere are not known: {error}", file=sys.stderr)
+            return {}
+
+    return copies
+
+
+def _read(
+    path: Path, copies: Callable[[], Mapping[str, CalendarCopy]], at: float
+) -> tuple[Calendar, CalendarCopy | None]:
+    """A calendar, and its last good copy where it is one that is fetched."""
+    from release_pipelines.core.calendars import Calendar
+    from release_pipelines.spec.copies import read_calendar, read_spec
+
+    calendar, spec = read_calendar(path, copies, at), read_spec(path)
+    copy = None if isinstance(spec, Calendar) or spec.source is None else copies().get(spec.name)
+    return calendar, copy if copy and copy.source == calendar.source else None
+
+
+def _facts(calendar: Calendar, copy: CalendarCopy | None, asked: Asked, at: float) -> dict[str, Any]:
     from release_pipelines.core.calendars import standing
+    from release_pipelines.core.calendars.zones import zone_label
 
     now = standing([calendar], asked, at)
     return {
         "name": calendar.name,
         "time_zone": calendar.zone,
+        "source": calendar.source,
+        "copy": {
+            "checked_at": iso(copy.checked_at),
+            "age_seconds": None if copy.checked_at is None else round(at - copy.checked_at),
+            "fetched_at": iso(copy.fetched_at),
+            "failed_at": iso(copy.failed_at),
+            "mistake": copy.mistake,
+        }
+        if copy
+        else None,
         "open": now.open,
         "sentence": now.sentence,
         "opens_at": iso(now.opens_at),
@@ -65,7 +112,7 @@ def _facts(calendar: Calendar, asked: Asked, at: float) -> dict[str, Any]:
                 "kind": it.kind,
                 "name": it.name,
                 "reason": it.reason,
-                "time_zone": it.zone,
+                "time_zone": zone_label(it.zone),
                 "apps": it.apps,
                 "environments": it.environments,
                 "tags": it.tags,
@@ -77,7 +124,7 @@ def _facts(calendar: Calendar, asked: Asked, at: float) -> dict[str, Any]:
     }
 
 
-def _print(calendar: Calendar, asked: Asked, at: float) -> None:
+def _print(calendar: Calendar, copy: CalendarCopy | None, asked: Asked, at: float) -> None:
     from release_pipelines.core.calendars import standing
     from release_pipelines.core.calendars.zones import shown, zone
 
@@ -85,6 +132,9 @@ def _print(calendar: Calendar, asked: Asked, at: float) -> None:
         return shown(moment, zone(calendar.zone)) if abs(moment) < float("inf") else ""
 
     print(f"{calendar.name} is {standing([calendar], asked, at).sentence}")
+    if calendar.source is not None:
+        age = f", as of {lasting(at - copy.checked_at)} ago" if copy and copy.checked_at is not None else ""
+        print(f"From {calendar.source}{age}.")
     rows = []
     for entry in (it for it in calendar.entries if it.concerns(asked)):
         begins, ends = (words(it) for it in next(iter(_next(entry, at)), (float("inf"),) * 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,6 +57,8 @@ def validate(
     if errors:
         fail("\n".join(dict.fromkeys(str(error) for error in errors)))
     print(f"{len(files)} {what}{'s' if len(files) != 1 else ''}, no mistakes.")
+    for sentence in _remarks(files if what == "calendar" else calendar_files(calendars) if apps.is_dir() else []):
+        print(sentence)
 
 
 def _environment_errors(files: list[Path]) -> list[SpecError]:
@@ -68,3 +71,16 @@ def _environment_errors(files: list[Path]) -> list[SpecError]:
         except SpecError as error:
             errors += [error, *error.also]
     return errors
+
+
+def _remarks(files: list[Path]) -> Iterator[str]:
+    """What is worth knowing about calendars whose entries are not in their own files."""
+    from release_pipelines.spec.calendars import load_calendar, load_spec
+    from release_pipelines.spec.copies import DAG_ID
+
+    for file in files:
+        spec = load_spec(file)
+        if spec.source is not None:
+            yield f"{file.name}: {spec.source} is fetched by the DAG {DAG_ID}, and was not looked at here."
+        else:
+            yield from (f"{file.name}: {it}." for it in load_calendar(file).notes)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, false, insert, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.blame import Story, marks_of
+from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.queries import (
     direction_of,
@@ -20,7 +21,6 @@ from release_pipelines.adapters.history.queries import (
     stories,
     worth_keeping,
 )
-from release_pipelines.adapters.history.reports import Reports
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
@@ -44,7 +44,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Reports):
+class History(Copies):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

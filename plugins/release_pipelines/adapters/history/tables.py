@@ -217,3 +217,18 @@ marks = Table(
     UniqueConstraint("release_id", "environment"),
 )
 """Whether a release that went back in an environment says something against its version there, and why."""
+
+calendar_copies = Table(
+    "calendar_copies",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("source", SafeText, nullable=False),
+    Column("content", SafeText),
+    Column("validators", SafeText),
+    Column("fetched_at", Double),
+    Column("checked_at", Double),
+    Column("failed_at", Double),
+    Column("mistake", SafeText),
+    Column("remark", SafeText),
+)
+"""The last good copies of calendars that are kept elsewhere, and what became of the last look at each."""

@@ -56,7 +56,7 @@ def _occurrences(entry: Entry, start: float, end: float) -> Iterator[tuple[datet
     after = max(wall_clock(max(start, -2e9), rules) - wall_length - timedelta(seconds=exact) - DAY, FIRST)
     before = min(wall_clock(min(end, 2e11), rules) + DAY, LAST)
     left_out, left_out_days = set(entry.left_out), set(entry.left_out_days)
-    for wall in _walls(entry, after, before):
+    for wall in walls(entry, after, before):
         if wall in left_out or wall.date() in left_out_days:
             continue
         begins = first_instant(wall, rules)
@@ -64,7 +64,8 @@ def _occurrences(entry: Entry, start: float, end: float) -> Iterator[tuple[datet
         yield wall, Span(begins, ends)
 
 
-def _walls(entry: Entry, after: datetime, before: datetime) -> Iterator[datetime]:
+def walls(entry: Entry, after: datetime, before: datetime) -> Iterator[datetime]:
+    """The wall times at which an entry begins, from one to another, also those that are left out; without its ``spans``."""
     rules = zone(entry.zone)
     for recurrence in entry.recurrences:
         until = last_start(recurrence, entry.zone)

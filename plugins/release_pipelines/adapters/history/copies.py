@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ class Copies(Reports):
         facts = [it for it in calendar_copies.c if it.name != "content"]
         with self._read() as connection:
             rows = [dict(row._mapping) for row in connection.execute(select(*facts))]
-            new = [it["name"] for it in rows if _state(before.get(it["name"])) != (it["source"], it["fetched_at"])]
+            new = [it["name"] for it in rows if it["name"] not in before or before[it["name"]].digest != it["digest"]]
             texts = select(calendar_copies.c.name, calendar_copies.c.content).where(calendar_copies.c.name.in_(new))
             contents = {row.name: row.content for row in connection.execute(texts)} if new else {}
         contents |= {name: it.content for name, it in before.items() if name not in contents}
@@ -33,8 +34,9 @@ class Copies(Reports):
     def keep_calendar(self, name: str, source: str, content: str, validators: str | None, remark: str | None) -> None:
         """Keep what was fetched now as the calendar's last good copy."""
         at = self._now()
-        times = {"fetched_at": at, "checked_at": at}
-        self._keep(name, {"source": source, "content": content, "validators": validators, "remark": remark, **times})
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        facts = {"source": source, "content": content, "digest": digest, "validators": validators, "remark": remark}
+        self._keep(name, {**facts, "fetched_at": at, "checked_at": at})
 
     def calendar_is_unchanged(self, copy: CalendarCopy) -> None:
         """Keep that the source said now that a copy is still how it stands."""
@@ -58,7 +60,3 @@ class Copies(Reports):
                 insert(calendar_copies).values(name=name, **{key: it for key, it in row.items() if key in columns})
             )
 
-
-def _state(copy: CalendarCopy | None) -> tuple[str, float | None] | None:
-    """What changes when a copy's text does."""
-    return (copy.source, copy.fetched_at) if copy is not None else None

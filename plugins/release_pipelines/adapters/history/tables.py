@@ -224,6 +224,7 @@ calendar_copies = Table(
     Column("name", String(64), primary_key=True),
     Column("source", SafeText, nullable=False),
     Column("content", SafeText),
+    Column("digest", String(64)),
     Column("validators", SafeText),
     Column("fetched_at", Double),
     Column("checked_at", Double),

@@ -94,7 +94,7 @@ class FetchCalendarOperator(ReleaseOperator):
             raise AirflowFailException(str(error)) from None
         if spec.source is None:
             raise AirflowFailException(f"{self.calendar}: nothing has to be fetched: its entries are in files.")
-        history = HistoryHook().history()
+        history = HistoryHook().history().at(time.time())
         copy = history.calendar_copies().get(spec.name)
         copy = copy if copy and copy.source == spec.source else None
         try:
@@ -145,13 +145,12 @@ class FetchCalendarOperator(ReleaseOperator):
 
 def _remark(content: str, copy: CalendarCopy | None) -> str | None:
     """What is strange about a new state of a calendar."""
-    from datetime import datetime, timezone
-
     from release_pipelines.adapters.calendars.fetch import events_in
+    from release_pipelines.core.calendars.zones import shown, zone
 
     if copy is None or copy.content is None or events_in(content):
         return None
     if before := events_in(copy.content):
-        now = datetime.now(timezone.utc)
-        return f"it has had no events since {now:%a %-d %b %Y %H:%M} UTC; before that it had {before}"
+        now = shown(round(time.time()), zone("UTC"))
+        return f"it has had no events since {now}; before that it had {before}"
     return copy.remark

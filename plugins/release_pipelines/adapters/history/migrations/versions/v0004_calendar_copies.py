@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(64), nullable=False),
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("content", sa.Text),
+        sa.Column("digest", sa.String(64)),
         sa.Column("validators", sa.Text),
         sa.Column("fetched_at", sa.Double),
         sa.Column("checked_at", sa.Double),

@@ -165,7 +165,7 @@ class Client:
     def __init__(self, **answer) -> None:
         self.answer = answer
 
-    def get_document(self, Name: str):  # noqa: N803
+    def get_document(self, Name: str):
         return self.answer
 
 

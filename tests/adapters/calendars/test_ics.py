@@ -423,7 +423,7 @@ def test_one_that_has_come_every_day_since_1970_is_found():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("<!DOCTYPE html><title>Sign in</title>", "BEGIN:VCALENDAR is expected, found `<!DOCTYPE html>"),
+        ("<!DOCTYPE html><title>Sign in</title>", "BEGIN:VCALENDAR is expected, found a web page, `Sign in`"),
         ("", "found nothing"),
         (ics(event(*NIGHTS)).replace("END:VCALENDAR", ""), "END:VCALENDAR is expected at the end"),
         (ics(event(*NIGHTS))[:150], "a part of the calendar is missing"),
@@ -467,3 +467,10 @@ def test_words_from_outside_are_one_short_line():
     assert entry.name.startswith("a b")
     assert "\x1b" not in entry.name
     assert len(entry.name) <= 100
+
+
+def test_words_from_outside_bring_no_pictures_links_or_html_into_a_form():
+    lines = (*IN_OCTOBER, 'DESCRIPTION:<p>See <a href="https://evil.example">here</a></p>')
+    (entry,) = read(event(*lines, summary="[PROD] ![x](https://evil.example/x.png) `off`")).entries
+    assert entry.name == "(PROD) !(x)(https://evil.example/x.png) 'off'"
+    assert entry.reason == "See here"

@@ -12,7 +12,14 @@ from release_pipelines.core.calendars.spans import spans
 from release_pipelines.core.calendars.zones import zone
 from tests.adapters.calendars.texts import event, read
 
-ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Auckland", "America/Santiago")
+ZONES = (
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Africa/Cairo",
+    "Pacific/Auckland",
+    "America/Santiago",
+)
 DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 FIRST, LAST = date(2026, 1, 5), date(2027, 3, 31)
 UTC = timezone.utc

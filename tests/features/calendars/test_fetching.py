@@ -250,9 +250,7 @@ def test_a_history_that_does_not_answer_leaves_what_this_process_knows(
     assert "the release history, which keeps its last good copy, does not answer" in said()
 
 
-def test_a_history_that_hangs_stops_nobody(
-    folder: Path, server: CalendarServer, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_history_that_hangs_stops_nobody(folder: Path, server: CalendarServer, monkeypatch: pytest.MonkeyPatch):
     fetch(folder)
     said()
     hanging, asked = threading.Event(), []
@@ -265,7 +263,9 @@ def test_a_history_that_hangs_stops_nobody(
     monkeypatch.setattr(HistoryHook, "history", history)
     monkeypatch.setattr(copies, "PATIENCE_SECONDS", 0.05)
     try:
-        assert [said() for _ in range(3)] == ['closed: freeze "audit" of calendar ops until Fri 27 Nov 2026 14:00 UTC'] * 3
+        assert [said() for _ in range(3)] == [
+            'closed: freeze "audit" of calendar ops until Fri 27 Nov 2026 14:00 UTC'
+        ] * 3
         assert len(asked) == 1
     finally:
         hanging.set()
@@ -292,6 +292,16 @@ def test_texts_that_have_not_changed_are_read_from_the_history_once(folder: Path
     server.answer = (200, {}, ics().encode())
     fetch(folder)
     assert history.calendar_copies(again)["ops"].content == ics().replace("\r\n", "\n")
+
+
+def test_a_change_of_a_file_beside_the_calendar_counts_at_once(folder: Path):
+    (folder / "ops.yaml").write_text("ics: ops.ics\n")
+    (folder / "ops.ics").write_text(TEXT)
+    assert 'freeze "audit"' in said()
+    (folder / "ops.ics").write_text(ics(event(*FREEZE, summary="another audit")))
+    assert 'freeze "another audit"' in said()
+    (folder / "ops.ics").unlink()
+    assert "ops.yaml: ics: found `ops.ics`, which is no file" in said()
 
 
 # --- AWS ---------------------------------------------------------------------------------------------------------------

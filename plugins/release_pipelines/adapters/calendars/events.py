@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, Literal, NamedTuple
 
-from release_pipelines.adapters.calendars.lines import Component, Mistake, Property
+from release_pipelines.adapters.calendars.lines import Component, Mistake, Property, plain
 from release_pipelines.adapters.calendars.times import Time, duration, length_until, periods_in, time_in, times_in
 from release_pipelines.adapters.calendars.zones import Zones
 from release_pipelines.core.calendars.model import Entry, Length, Recurrence
 from release_pipelines.core.calendars.rules import begins_with, rrule
 from release_pipelines.core.calendars.spans import walls
 from release_pipelines.core.calendars.zones import first_instant, wall_clock, zone
-from release_pipelines.core.text import one_line
 
 Kind = Literal["window", "freeze"]
 Series = list[Entry]
@@ -33,7 +32,7 @@ class Meaning(NamedTuple):
 
 def title(event: Component) -> str:
     """What people call an event."""
-    return next((one_line(it.text, 100) for it in event.all("SUMMARY") if it.value.strip()), "") or "without a name"
+    return next((plain(it.text, 100) for it in event.all("SUMMARY") if it.value.strip()), "") or "without a name"
 
 
 def entries_of(versions: Sequence[Component], meaning: Meaning, notes: list[str]) -> list[Entry]:
@@ -78,7 +77,7 @@ def newest(versions: Sequence[Component]) -> Component:
 def _rank(event: Component) -> tuple[int, str]:
     sequence = event.word("SEQUENCE") or "0"
     if not sequence.isascii() or not sequence.isdigit():
-        raise Mistake(f"a SEQUENCE that is a number is expected, found `{one_line(sequence, 20)}`")
+        raise Mistake(f"a SEQUENCE that is a number is expected, found `{plain(sequence, 20)}`")
     return int(sequence), event.word("LAST-MODIFIED") or event.word("DTSTAMP")
 
 
@@ -99,7 +98,7 @@ def _tentative(event: Component) -> bool:
 def _series(event: Component, meaning: Meaning, notes: list[str], named: Component | None = None) -> Series:
     """The entry of an event, and further ones for additional occurrences of another zone or length."""
     if event.unread:
-        raise Mistake(f"lines like NAME:value are expected, found `{one_line(event.unread[0], 60)}`")
+        raise Mistake(f"lines like NAME:value are expected, found `{plain(event.unread[0], 60)}`")
     if event.all("EXRULE"):
         raise Mistake("EXDATE instead of EXRULE is expected: RFC 5545 does not know it any more")
     given = event.one("DTSTART")
@@ -151,7 +150,7 @@ def _length(event: Component, start: Time, here: str, zones: Zones) -> Length:
 
 
 def _reason(event: Component) -> str | None:
-    about = next((one_line(it.text, 200) for it in event.all("DESCRIPTION") if it.value.strip()), "")
+    about = next((plain(it.text, 200) for it in event.all("DESCRIPTION") if it.value.strip()), "")
     more = ["tentative"] if _tentative(event) else []
     more += ["shown as free"] if event.word("TRANSP") == "TRANSPARENT" else []
     return ", ".join([*([about] if about else []), *more]) or None

@@ -11,13 +11,12 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from release_pipelines.adapters.calendars.events import Kind, Meaning, entries_of, title
-from release_pipelines.adapters.calendars.lines import Component, Mistake, calendars_in
+from release_pipelines.adapters.calendars.lines import Component, Mistake, calendars_in, plain
 from release_pipelines.adapters.calendars.zones import Zones, differing
 from release_pipelines.core.calendars.model import Entry
 from release_pipelines.core.calendars.spans import walls
 from release_pipelines.core.calendars.zones import EPOCH, shown, zone, zone_label
 from release_pipelines.core.errors import ReleaseError
-from release_pipelines.core.text import one_line
 
 PAST, AHEAD = 400 * 86400.0, 1100 * 86400.0
 """So far back and ahead a zone's rules are compared with those in the file, in seconds."""
@@ -92,7 +91,7 @@ def read_ics(
 def _type_of(calendar: Component) -> Kind:
     word = calendar.word("X-CALENDAR-TYPE")
     if word not in TYPES:
-        found = f"`{one_line(word, 40)}`" if word else "nothing"
+        found = f"`{plain(word, 40)}`" if word else "nothing"
         raise Mistake(f"X-CALENDAR-TYPE: {' or '.join(TYPES)} is expected, found {found}")
     return TYPES[word]
 
@@ -107,7 +106,7 @@ def _by_uid(calendar: Component) -> Iterator[list[Component]]:
 
 
 def _named(event: Component) -> str:
-    start = next((f" ({one_line(it.value, 20)})" for it in event.all("DTSTART")), "")
+    start = next((f" ({plain(it.value, 20)})" for it in event.all("DTSTART")), "")
     return f'"{title(event)}"{start}'
 
 

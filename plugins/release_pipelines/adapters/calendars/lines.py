@@ -15,6 +15,14 @@ MOST_BYTES = 4_000_000
 _GLOBAL = re.compile(r"\s*BEGIN\s*:\s*VCALENDAR", re.IGNORECASE)
 
 
+_SIGNS = str.maketrans("[]<>`", "()  '")
+
+
+def plain(text: object, limit: int = 1000) -> str:
+    """Words of a calendar in one line, without what a form would take for links, pictures or HTML."""
+    return one_line(re.sub(r"<[^<>]{0,200}>", " ", one_line(text, 10 * limit)).translate(_SIGNS), limit)
+
+
 class NoCalendar(ReleaseError):
     """A text that is no iCalendar at all, or not all of one; the sentence has no full stop."""
 
@@ -83,8 +91,9 @@ def calendars_in(content: str | bytes) -> list[Component]:
     """
     text = content.decode("utf-8-sig", errors="replace") if isinstance(content, bytes) else content.lstrip("\ufeff")
     if not _GLOBAL.match(text):
-        begin = one_line(text[:200], 60)
-        raise NoCalendar(f"a calendar that begins with BEGIN:VCALENDAR is expected, found {_quoted(begin)}")
+        page = "a web page, " if text.lstrip().startswith("<") else ""
+        begin = page + _quoted(plain(text[:1000], 60))
+        raise NoCalendar(f"a calendar that begins with BEGIN:VCALENDAR is expected, found {begin}")
     root = Component("")
     stack = [root]
     for line in _lines(text):
@@ -96,7 +105,7 @@ def calendars_in(content: str | bytes) -> list[Component]:
             stack.append(inner)
         elif word == "END":
             if len(stack) == 1 or stack[-1].name != value.strip().upper():
-                raise NoCalendar(f"END:{stack[-1].name} is expected, found END:{one_line(value, 40)}")
+                raise NoCalendar(f"END:{stack[-1].name} is expected, found END:{plain(value, 40)}")
             stack.pop()
         elif len(stack) > 1:
             _add(stack[-1], line)

@@ -6,11 +6,10 @@ import re
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from release_pipelines.adapters.calendars.lines import Mistake, Property
+from release_pipelines.adapters.calendars.lines import Mistake, Property, plain
 from release_pipelines.adapters.calendars.zones import Zones
 from release_pipelines.core.calendars.model import Length
 from release_pipelines.core.calendars.zones import first_instant, last_instant, zone
-from release_pipelines.core.text import one_line
 
 DAY = 86400
 _TIME = re.compile(r"(\d{8})(?:T(\d{6})(Z?))?", re.ASCII)
@@ -63,11 +62,11 @@ def duration(name: str, text: str) -> Length:
     """
     match = _DURATION.fullmatch(text.strip().upper())
     if not match or not any(match.groups()[1:]):
-        raise Mistake(f"{name} like PT8H or P1D is expected, found `{one_line(text, 40)}`")
+        raise Mistake(f"{name} like PT8H or P1D is expected, found `{plain(text, 40)}`")
     weeks, days, hours, minutes, seconds = (int(it or 0) for it in match.groups()[1:])
     length = Length(wall=(7 * weeks + days) * DAY, exact=hours * 3600 + minutes * 60 + seconds)
     if match[1] == "-" or not (length.wall or length.exact):
-        raise Mistake(f"a {name} above zero is expected, found `{one_line(text, 40)}`")
+        raise Mistake(f"a {name} above zero is expected, found `{plain(text, 40)}`")
     return length
 
 
@@ -81,7 +80,7 @@ def periods_in(given: Property, zones: Zones) -> list[tuple[Time, Time | Length]
         start, slash, end = text.strip().partition("/")
         if not slash:
             raise Mistake(
-                f"{given.name} with periods like 20261224T220000Z/PT8H is expected, found `{one_line(text, 40)}`"
+                f"{given.name} with periods like 20261224T220000Z/PT8H is expected, found `{plain(text, 40)}`"
             )
         zone_name = given.parameter("TZID")
         begins = _time(given.name, start, "DATE-TIME", zone_name, zones)
@@ -116,7 +115,7 @@ def _time(name: str, text: str, kind: str, zone_name: str, zones: Zones) -> Time
     match = _TIME.fullmatch(text.upper())
     expected = "a date like 20261224" if kind == "DATE" else "a time like 20261224T220000"
     if not match or (kind == "DATE" and match[2]) or (kind == "DATE-TIME" and not match[2]):
-        raise Mistake(f"{name} with {expected} is expected, found `{one_line(text, 40)}`")
+        raise Mistake(f"{name} with {expected} is expected, found `{plain(text, 40)}`")
     try:
         wall = datetime.strptime(match[1] + (match[2] or "000000"), "%Y%m%d%H%M%S")
     except ValueError:

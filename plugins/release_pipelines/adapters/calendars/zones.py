@@ -12,9 +12,8 @@ import re
 from datetime import datetime, timedelta
 from itertools import islice
 
-from release_pipelines.adapters.calendars.lines import Component, Mistake
+from release_pipelines.adapters.calendars.lines import Component, Mistake, plain
 from release_pipelines.core.calendars.zones import EPOCH, Change, first_instant, guess, own_zone, zone, zone_names
-from release_pipelines.core.text import one_line
 
 LAST_YEAR = 2100
 """So far a described zone's changes are worked out."""
@@ -38,7 +37,7 @@ class Zones:
 
     def __init__(self, calendar: Component, default: str | None) -> None:
         self._descriptions = {
-            one_line(it.all("TZID")[0].value): it for it in calendar.parts("VTIMEZONE") if it.all("TZID")
+            plain(it.all("TZID")[0].value): it for it in calendar.parts("VTIMEZONE") if it.all("TZID")
         }
         self._said = next((it.value.strip() for it in calendar.all("X-WR-TIMEZONE")), "")
         self._given = default
@@ -74,7 +73,7 @@ class Zones:
 
         :raises Mistake: where nobody knows it, with a guess.
         """
-        key = one_line(name)
+        key = plain(name)
         if key not in self._named:
             self._named[key] = self._meant(key)
         return self._named[key]
@@ -176,7 +175,7 @@ def _onsets(name: str, part: Component, before: int) -> list[datetime]:
             found |= set(islice(rule, MOST_CHANGES))
         except (ValueError, TypeError, KeyError, AttributeError, IndexError):
             raise Mistake(
-                f"a VTIMEZONE with a rule of years is expected, found `{one_line(given.value, 60)}` in `{name}`"
+                f"a VTIMEZONE with a rule of years is expected, found `{plain(given.value, 60)}` in `{name}`"
             ) from None
     return sorted(found)
 
@@ -186,7 +185,7 @@ def _onset(name: str, text: str) -> datetime:
     try:
         return datetime.strptime(value, "%Y%m%dT%H%M%S" if "T" in value else "%Y%m%d")
     except ValueError:
-        found = f"`{one_line(text, 40)}` in `{name}`"
+        found = f"`{plain(text, 40)}` in `{name}`"
         raise Mistake(f"a VTIMEZONE with times like 20261025T030000 is expected, found {found}") from None
 
 
@@ -195,7 +194,7 @@ def _offset(name: str, part: Component, key: str) -> int:
     match = _OFFSET.fullmatch(text)
     seconds = int(match[2]) * 3600 + int(match[3]) * 60 + int(match[4] or 0) if match else 86400
     if match is None or seconds >= 86400:
-        raise Mistake(f"a VTIMEZONE with a {key} like +0100 is expected, found `{one_line(text, 20)}` in `{name}`")
+        raise Mistake(f"a VTIMEZONE with a {key} like +0100 is expected, found `{plain(text, 20)}` in `{name}`")
     return -seconds if match[1] == "-" else seconds
 
 

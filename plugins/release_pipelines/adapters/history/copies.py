@@ -59,4 +59,3 @@ class Copies(Reports):
             connection.execute(
                 insert(calendar_copies).values(name=name, **{key: it for key, it in row.items() if key in columns})
             )
-

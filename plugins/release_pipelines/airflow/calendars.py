@@ -35,7 +35,7 @@ def _current(path: Path) -> Calendar:
     if isinstance(spec, Calendar):
         return spec
     if spec.source is None:
-        return _here(spec, path.parent, *version, *((_version(path.parent / spec.file) or ()) if spec.file else ()))
+        return _here(path, version, _version(path.parent / spec.file) if spec.file else None)
     from release_pipelines.airflow.copies import copies
 
     known = copies()
@@ -61,9 +61,10 @@ def _spec(path: Path, *_version: int) -> CalendarSpec | Calendar:
 
 
 @lru_cache(maxsize=256)
-def _here(spec: CalendarSpec, folder: Path, *_version: int) -> Calendar:
+def _here(path: Path, version: tuple[int, int, int], _of_file: tuple[int, int, int] | None) -> Calendar:
     """One calendar, once for each version of its files: what was worked out about it is kept with it."""
-    return read_here(spec, folder)
+    spec = _spec(path, *version)
+    return spec if isinstance(spec, Calendar) else read_here(spec, path.parent)
 
 
 def standing_now(

@@ -8,6 +8,7 @@ import threading
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
@@ -229,6 +230,22 @@ def test_the_password_and_the_address_path_are_in_no_log_error_or_row(
     for text in (caplog.text, sentence, said(), row.model_dump_json()):
         for secret in ("pear-tree-7", "private-7f3a", "cGVhci10cmVlLTc"):
             assert secret not in text
+
+
+@pytest.mark.parametrize("form", ["json", "uri"])
+def test_signs_in_an_address_and_a_login_are_sent_as_they_are_meant(
+    folder: Path, server: CalendarServer, monkeypatch: pytest.MonkeyPatch, form: str
+):
+    path = "ical/team%40group.calendar.example/private-7f3a/basic.ics"
+    login, place = "ops%40example.org:pear-tree-7", server.url.removeprefix("http://")
+    parts = {"conn_type": "http", "host": f"{server.url}/{path}", "login": "ops@example.org", "password": "pear-tree-7"}
+    written = json.dumps(parts) if form == "json" else f"http://{login}@{place}/{path}"
+    monkeypatch.setenv("AIRFLOW_CONN_OPS_CALENDAR", written)
+    fetch(folder)
+    [(asked, headers)] = server.asked
+    assert unquote(asked) == "/ical/team@group.calendar.example/private-7f3a/basic.ics"
+    assert "%2540" not in asked
+    assert headers["authorization"] == "Basic b3BzQGV4YW1wbGUub3JnOnBlYXItdHJlZS03"
 
 
 def test_a_connection_that_is_not_there_is_told(folder: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 
 import pytest
@@ -82,6 +83,32 @@ def test_more_than_the_limit_is_not_read(calendar_server: CalendarServer):
 
     calendar_server.answer = endless
     assert "more than 100,000 bytes" in refusal(calendar_server.url, most_bytes=100_000)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_comes_compressed_and_in_pieces_is_put_together(calendar_server: CalendarServer, chunked: bool):
+    def pieces(handler) -> None:
+        body = gzip.compress(TEXT)
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(body)))))
+        handler.end_headers()
+        for byte in body:
+            handler.wfile.write(b"1\r\n%c\r\n" % byte if chunked else bytes([byte]))
+            handler.wfile.flush()
+        if chunked:
+            handler.wfile.write(b"0\r\n\r\n")
+
+    calendar_server.answer = pieces
+    found = fetch(calendar_server.url, {}, {})
+    assert found is not None
+    assert found.content.encode() == TEXT.replace(b"\r\n", b"\n")
+
+
+def test_a_small_answer_that_is_huge_when_it_is_unpacked_is_not_read(calendar_server: CalendarServer):
+    calendar_server.answer = (200, {"Content-Encoding": "gzip"}, gzip.compress(TEXT + b"x" * 50_000_000))
+    assert "more than 4,000,000 bytes" in refusal(calendar_server.url)
 
 
 def test_one_that_sends_a_byte_now_and_then_does_not_hold_the_task(calendar_server: CalendarServer, monkeypatch):

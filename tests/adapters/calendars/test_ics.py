@@ -169,6 +169,13 @@ def test_two_events_with_one_uid_are_a_mistake_unless_they_are_the_same():
     assert starts(read(event(*NIGHTS), event(*NIGHTS))) == NIGHT_STARTS
 
 
+def test_one_uid_for_two_events_that_were_changed_at_other_times_is_told():
+    old, new = event("DTSTAMP:20260101T000000Z", *NIGHTS, summary="old"), event("DTSTAMP:20260102T000000Z", *IN_OCTOBER)
+    found = read(new, old)
+    assert starts(found) == ["2026-10-11T20:00Z"]
+    assert found.notes == ('"old" has the UID and the SEQUENCE of "freeze", which was changed later and counts alone',)
+
+
 def test_events_without_a_uid_are_events_of_their_own():
     first, second = (event(*it, uid="").replace("UID:\n", "") for it in (NIGHTS, IN_OCTOBER))
     assert len(starts(read(first, second))) == 5
@@ -205,6 +212,7 @@ def test_free_and_tentative_freezes_count_and_say_so_and_a_tentative_window_open
 def test_changes_of_a_whole_tail_and_rules_that_leave_out_are_refused():
     tail = event("RECURRENCE-ID;RANGE=THISANDFUTURE:20260909T200000Z", *IN_OCTOBER)
     assert "RANGE" in mistake(event(*NIGHTS), tail)
+    assert "of the kind of DTSTART" in mistake(event(*NIGHTS, "RDATE;VALUE=DATE:20261001"))
     assert "EXDATE instead of EXRULE" in mistake(event(*NIGHTS, "EXRULE:FREQ=WEEKLY;INTERVAL=2"))
 
 

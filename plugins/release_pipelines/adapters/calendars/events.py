@@ -43,7 +43,7 @@ def entries_of(versions: Sequence[Component], meaning: Meaning, notes: list[str]
     """
     series_of = [it for it in versions if not it.all("RECURRENCE-ID")]
     moved = [it for it in versions if it.all("RECURRENCE-ID")]
-    master = newest(series_of) if series_of else None
+    master = newest(series_of, notes) if series_of else None
     if master is not None and not _happens(master, meaning.kind, notes):
         return []
     series = _series(master, meaning, notes) if master is not None else []
@@ -52,7 +52,7 @@ def entries_of(versions: Sequence[Component], meaning: Meaning, notes: list[str]
     for (n, wall), changes in _by_occurrence(moved, series, all_day, meaning, notes).items():
         if wall is not None:
             series[n] = _without(series[n], wall)
-        change = newest(changes)
+        change = newest(changes, notes)
         if _happens(change, meaning.kind, notes):
             if change.all("RRULE"):
                 raise Mistake("an exception (RECURRENCE-ID) without an RRULE is expected")
@@ -60,17 +60,22 @@ def entries_of(versions: Sequence[Component], meaning: Meaning, notes: list[str]
     return [*series, *found]
 
 
-def newest(versions: Sequence[Component]) -> Component:
+def newest(versions: Sequence[Component], notes: list[str]) -> Component:
     """The version that counts: the highest SEQUENCE, then the last change.
 
     :raises Mistake: where two different ones say that they are it.
     """
     best = max(versions, key=_rank)
     for it in versions:
-        if it is not best and _rank(it) == _rank(best) and it.properties != best.properties:
+        if _rank(it)[0] != _rank(best)[0] or it.properties == best.properties:
+            continue
+        if _rank(it) == _rank(best):
             raise Mistake(
                 "a UID of its own, or a SEQUENCE of its own, is expected of each event, found one UID and SEQUENCE twice"
             )
+        notes.append(
+            f'"{title(it)}" has the UID and the SEQUENCE of "{title(best)}", which was changed later and counts alone'
+        )
     return best
 
 
@@ -124,7 +129,7 @@ def _series(event: Component, meaning: Meaning, notes: list[str], named: Compone
         )
         starts += [start.wall] if meaning.kind == "freeze" else []
     series: Series = []
-    for zone_name, wall, its_length in _additional(event, here, length, meaning.zones):
+    for zone_name, wall, its_length in _additional(event, start.all_day, here, length, meaning.zones):
         if zone_name == here and its_length == length:
             starts.append(wall)
         else:
@@ -166,7 +171,9 @@ def _recurrence(given: Property, start: Time, here: str) -> Recurrence:
         raise Mistake(f"RRULE: {error}") from None
 
 
-def _additional(event: Component, here: str, length: Length, zones: Zones) -> Iterator[tuple[str, datetime, Length]]:
+def _additional(
+    event: Component, all_day: bool, here: str, length: Length, zones: Zones
+) -> Iterator[tuple[str, datetime, Length]]:
     """Further occurrences: the zone and the wall time at which each begins, and its length."""
     for given in event.all("RDATE"):
         if given.parameter("VALUE").upper() == "PERIOD":
@@ -175,6 +182,8 @@ def _additional(event: Component, here: str, length: Length, zones: Zones) -> It
                 yield its, begins.wall, behind if isinstance(behind, Length) else length_until(begins, behind, its)
             continue
         for it in times_in(given, zones):
+            if it.all_day != all_day:
+                raise Mistake(f"an RDATE of the kind of DTSTART is expected, found `{it.said}`")
             yield it.zone or here, it.wall, length
 
 

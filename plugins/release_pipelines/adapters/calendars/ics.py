@@ -114,10 +114,10 @@ def _doubts(entries: Sequence[Entry], zones: Zones, at: float) -> Iterator[str]:
     """Sentences about entries whose zone the file describes otherwise, with both instants."""
     for entry in (it for it in entries if it.zone in zones.doubtful):
         name, other = zones.doubtful[entry.zone]
-        if not entry.starts and not zones.differ(entry.zone, at - PAST, at + AHEAD):
+        if not zones.differ(entry.zone, at - PAST, at + AHEAD):
             continue
         reach = [EPOCH + timedelta(seconds=it) for it in (at - PAST, at + AHEAD)]
-        found = [*entry.starts, *(it for it, _ in zip(walls(entry, *reach), range(MOST_COMPARED), strict=False))]
+        found = [it for it, _ in zip(walls(entry, *reach), range(MOST_COMPARED), strict=False)]
         if instants := differing(found, entry.zone, other):
             ours, theirs = (shown(it, zone("UTC")) for it in instants)
             counts, says = (

@@ -18,6 +18,8 @@ from release_pipelines.airflow.calendars import standing_now
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.features.calendars.dag import calendars_dag
 from release_pipelines.features.calendars.operators import FetchCalendarOperator
+from release_pipelines.features.window.feature import FEATURE as WINDOW
+from release_pipelines.spec.release import load_release
 from tests.adapters.calendars.texts import event, ics
 from tests.calendar_server import CalendarServer, calendar_server
 from tests.features.helpers import Ti
@@ -140,6 +142,28 @@ def test_the_last_good_copy_counts_until_its_age_limit_and_then_it_is_closed(
     server.answer = (200, {}, TEXT.encode())
     fetch(folder)
     assert said() == "open: no freeze of calendar ops"
+
+
+def test_preflight_tells_what_is_wrong_with_a_calendar_that_still_counts(
+    folder: Path, server: CalendarServer, clock: Clock, tmp_path: Path
+):
+    (tmp_path / "shop.yaml").write_text("name: shop\nenvironments: [production]\ncalendars: [ops]\n")
+    (tmp_path / "production.yaml").write_text(
+        "name: production\nplatform: container_host\n"
+        "connections: {platform: platform, engine: platform, registry: registry, prometheus: prometheus}\n"
+        "address: {url: 'http://127.0.0.1:1'}\napprovers: [bob]\n"
+    )
+    spec = load_release(tmp_path / "shop.yaml", tmp_path, tmp_path)
+    fetch(folder)
+    clock.now = at("2026-11-27T14:00Z")
+    assert list(WINDOW.remarks(spec)) == []
+    server.answer = (503, {}, b"")
+    refused(folder)
+    [remark] = WINDOW.remarks(spec)
+    assert remark.startswith("calendar ops: fetching it has failed since Fri 27 Nov 2026 14:00 UTC: ")
+    clock.now = at("2026-11-28T15:00Z")
+    [remark] = WINDOW.remarks(spec)
+    assert "older than 24 h (`max_age`)" in remark
 
 
 def test_a_dag_that_stands_still_is_told_when_its_copy_is_too_old(folder: Path, server: CalendarServer, clock: Clock):

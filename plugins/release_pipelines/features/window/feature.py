@@ -59,10 +59,10 @@ class WindowFeature(Feature):
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
         rule = window_rule(spec, spec.production.name)
         if rule is not None:
-            from release_pipelines.airflow.windows import obstacle_now
+            from release_pipelines.airflow.windows import obstacle_now, troubles
 
-            if why := obstacle_now(rule):
-                yield why.rstrip(".")
+            why = obstacle_now(rule)
+            yield from [why.rstrip(".")] if why else troubles(rule)
 
     def summary(self, spec: ReleaseSpec) -> str | None:
         rule = window_rule(spec, spec.production.name)

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from release_pipelines.adapters.history import open_history
 from release_pipelines.cli import app
+from tests.adapters.calendars.texts import event, ics
 
 run = CliRunner().invoke
 NOW = datetime(2026, 11, 27, 9, 0, tzinfo=timezone.utc).timestamp()
@@ -97,3 +99,57 @@ def test_calendars_are_checked_with_the_project_and_alone(folder, monkeypatch):
         assert failed.exit_code == 1
         assert "did you mean `Europe/Berlin`?" in failed.stderr
         assert "1320" in failed.stderr
+
+
+KEPT = ics(event("DTSTART;TZID=Europe/Berlin:20261127T090000", "DURATION:PT3H", "EXDATE:20200101T000000Z"))
+
+
+def test_an_icalendar_file_is_shown_and_checked_with_its_remarks(folder):
+    (folder / "ops.yaml").write_text("ics: ops.ics\n")
+    (folder / "ops.ics").write_text(KEPT)
+    said = run(app, ["calendar"]).stdout
+    assert 'ops is closed: freeze "freeze" of calendar ops until Fri 27 Nov 2026 11:00 UTC' in said
+    assert "From ops.ics." in said
+    remark = '"freeze": EXDATE 20200101T000000Z fits none of its occurrences.'
+    assert f"ops: {remark}" in said
+    assert run(app, ["validate", str(folder)]).stdout == f"2 calendars, no mistakes.\nops.yaml: {remark}\n"
+    (folder / "ops.ics").write_text(KEPT.replace("Europe/Berlin", "Berlin"))
+    failed = run(app, ["validate", str(folder)])
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith('ops.ics: "freeze" (20261127T090000): `Berlin` is no time zone')
+    assert 'ops is closed: calendar ops counts as closed: ops.ics: "freeze"' in run(app, ["calendar"]).stdout
+
+
+def test_what_is_fetched_is_shown_with_its_source_its_age_and_the_last_mistake(folder, tmp_path):
+    (folder / "eu.yaml").unlink()
+    (folder / "ops.yaml").write_text("connection: ops_calendar\n")
+    database = f"sqlite:///{tmp_path}/state/history.db"
+    source = "the address in the Airflow connection `ops_calendar`"
+    history = open_history(database).at(NOW - 7200)
+    history.keep_calendar("ops", source, KEPT, None, None)
+    history.at(NOW - 60).calendar_not_fetched(
+        "ops", source, history.calendar_copies()["ops"], "it answered with status 503"
+    )
+    said = run(app, ["calendar", "--database", database]).stdout
+    assert f"From {source}, as of 2 h ago." in said
+    assert (
+        "ops: fetching it has failed since Fri 27 Nov 2026 08:59 UTC: it answered with status 503; the copy of" in said
+    )
+    (found,) = json.loads(run(app, ["calendar", "--json", "--database", database]).stdout)["calendars"]
+    assert found["source"] == source
+    assert found["copy"] == {
+        "checked_at": "2026-11-27T07:00:00.000+00:00",
+        "age_seconds": 7200,
+        "fetched_at": "2026-11-27T07:00:00.000+00:00",
+        "failed_at": "2026-11-27T08:59:00.000+00:00",
+        "mistake": "it answered with status 503",
+    }
+    checked = run(app, ["validate", str(folder)]).stdout
+    assert f"ops.yaml: {source} is fetched by the DAG release_calendars, and was not looked at here." in checked
+
+
+def test_without_a_history_what_is_fetched_is_closed_and_the_reason_is_said(folder, tmp_path):
+    (folder / "ops.yaml").write_text("connection: ops_calendar\n")
+    said = run(app, ["calendar", "--database", f"sqlite:///{tmp_path}/none.db"])
+    assert "ops is closed: calendar ops counts as closed: it has not been fetched yet" in said.stdout
+    assert "There is no release history at" in said.stderr

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from release_pipelines.core.calendars import Asked, Calendar, openings, standing
-from release_pipelines.spec.calendars import load_calendar
+from release_pipelines.spec.calendars import calendar_errors, load_calendar
 from release_pipelines.spec.loader import SpecError
+from tests.adapters.calendars.texts import event, ics
 
 SHOP = Asked("shop", "production")
 
@@ -298,3 +299,51 @@ def test_a_mistake_is_a_sentence(calendar, entry, sentence):
     with pytest.raises(SpecError) as error:
         calendar(f"- {entry}")
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ("ics: a.ics\nconnection: c", "one of `entries`, `ics`, `connection` and `aws`"),
+        ("ics: a.ics\nentries: [{freeze: f, from: 2026-12-24, to: 2026-12-26}]", "one of `entries`, `ics`"),
+        ("ics: https://ops:pear@calendar.example/a.ics", "an address without a password"),
+        ("ics: ftp://calendar.example/a.ics", "an address that begins with https://"),
+        ("ics: webcal://calendar.example/a.ics", "an address that begins with https://"),
+        ("ics: ../a.ics", "a file in the calendars' folder"),
+        ("ics: /etc/a.ics", "a file in the calendars' folder"),
+        ("ics: a.ics", "found `a.ics`, which is no file, expected a file in"),
+        ("ics: a.ics\nmax_age: 1h", "`max_age` beside an address"),
+        ("connection: c\nmax_age: 0s", "max_age"),
+        ("connection: c\nevents: freeze", "one of `freezes`, `windows`"),
+        ("aws: {document: ops}\nevents: windows", "no `events` beside `aws`"),
+        ("aws: {}", "aws.document"),
+        ("entries: []\napps: shop", "`apps` beside `ics`, `connection` or `aws`"),
+        ("ics: a.ics\ntime_zone: Berlin", "did you mean `Europe/Berlin`?"),
+    ],
+)
+def test_a_mistake_in_where_entries_are_kept_is_a_sentence(tmp_path: Path, keys: str, sentence: str):
+    (tmp_path / "ops.yaml").write_text(keys)
+    with pytest.raises(SpecError) as error:
+        load_calendar(tmp_path / "ops.yaml")
+    assert sentence in str(error.value)
+    assert "pear" not in str(error.value)
+
+
+def test_an_icalendar_file_beside_the_calendar_is_read_with_its_zone_and_scope(tmp_path: Path):
+    (tmp_path / "ops.yaml").write_text("ics: ops.ics\ntime_zone: Europe/Berlin\ntags: [web]\n")
+    days = event("DTSTART;VALUE=DATE:20261224", "DTEND;VALUE=DATE:20261227", summary="Christmas")
+    (tmp_path / "ops.ics").write_text(ics(days))
+    found = load_calendar(tmp_path / "ops.yaml")
+    web = Asked("shop", "production", frozenset({"web"}))
+    assert not is_open(found, "2026-12-23T23:00Z", web)
+    assert not is_open(found, "2026-12-26T22:59Z", web)
+    assert is_open(found, "2026-12-26T23:00Z", web)
+    assert is_open(found, "2026-12-25T12:00Z")
+
+
+def test_all_mistakes_of_an_icalendar_file_are_told_with_file_and_entry(tmp_path: Path):
+    (tmp_path / "ops.yaml").write_text("ics: ops.ics\n")
+    (tmp_path / "ops.ics").write_text(ics(event("DTSTART:x", uid="1"), event("DTSTART;VALUE=DATE:20261224", uid="2")))
+    first, second = map(str, calendar_errors([tmp_path / "ops.yaml"]))
+    assert first == 'ops.ics: "freeze" (x): DTSTART with a time like 20261224T220000 is expected, found `x`'
+    assert second.startswith('ops.ics: "freeze" (20261224): a time with a zone is expected')

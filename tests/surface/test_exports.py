@@ -35,6 +35,7 @@ NOT_PUBLIC = {
     "KindNotifier",  # made by the kinds that send by themselves
     "GateOperator",  # parts of a compiled DAG, which make no sense in another
     "AnsweringControlOperator",
+    "FetchCalendarOperator",
     "RefusedTrigger",
     "PreflightGateOperator",
     "PreflightOperator",

@@ -9,14 +9,16 @@ from functools import lru_cache
 from pathlib import Path
 
 from release_pipelines.core.calendars import Asked, Calendar, Standing, standing
-from release_pipelines.spec.calendars import read_calendar
+from release_pipelines.spec.calendars import CalendarSpec
+from release_pipelines.spec.copies import calendar_of_copy, read_here, read_spec
 from release_pipelines.spec.folders import calendars_folder
 
 
 def load_calendars(names: Sequence[str], project: Path | None = None) -> list[Calendar]:
     """The calendars of these names, read now from ``$RELEASE_PIPELINES_CALENDARS``, else ``include/calendars`` of the project.
 
-    One that cannot be read counts as closed: it has a ``broken`` that says why.
+    Of one that is kept elsewhere it is the last good copy, see :mod:`release_pipelines.airflow.copies`. One that cannot be read counts as closed:
+    it has a ``broken`` that says why.
 
     :param names: what the files are called, without ``.yaml``.
     :param project: default: ``$AIRFLOW_HOME``.
@@ -26,18 +28,44 @@ def load_calendars(names: Sequence[str], project: Path | None = None) -> list[Ca
 
 
 def _current(path: Path) -> Calendar:
+    version = _version(path)
+    if version is None:
+        why = f"{path.name}: no such file in {path.parent.name}/"
+        return Calendar(name=path.stem, broken=why)
+    spec = _spec(path, *version)
+    if isinstance(spec, Calendar):
+        return spec
+    if spec.source is None:
+        return _here(path, version, _version(path.parent / spec.file) if spec.file else None)
+    from release_pipelines.airflow.copies import copies
+
+    known = copies()
+    if known is None:
+        why = "the release history, which keeps its last good copy, does not answer"
+        return Calendar(name=spec.name, zone=spec.time_zone or "UTC", source=spec.source, broken=why)
+    return calendar_of_copy(spec, known.get(spec.name), time.time())
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file does; None where there is none."""
     try:
         found = path.stat()
     except OSError:
-        why = f"{path.name}: no such file in {path.parent.name}/"
-        return Calendar(name=path.stem, broken=why)
-    return _read(path, found.st_mtime_ns, found.st_size, found.st_ino)
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @lru_cache(maxsize=256)
-def _read(path: Path, *_version: int) -> Calendar:
-    """One file, once for each of its versions: what was worked out about it is kept with it."""
-    return read_calendar(path)
+def _spec(path: Path, *_version: int) -> CalendarSpec | Calendar:
+    """One file, once for each of its versions."""
+    return read_spec(path)
+
+
+@lru_cache(maxsize=256)
+def _here(path: Path, version: tuple[int, int, int], _of_file: tuple[int, int, int] | None) -> Calendar:
+    """One calendar, once for each version of its files: what was worked out about it is kept with it."""
+    spec = _spec(path, *version)
+    return spec if isinstance(spec, Calendar) else read_here(spec, path.parent)
 
 
 def standing_now(

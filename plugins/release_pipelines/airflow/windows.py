@@ -106,6 +106,13 @@ def same_window(rule: WindowRule, one: float, other: float) -> bool:
     return planning.same_window(partial(standing_at, rule), one, other)
 
 
+def troubles(rule: WindowRule) -> list[str]:
+    """What is wrong with calendars that count although, in sentences without their full stop."""
+    from release_pipelines.airflow.calendars import load_calendars
+
+    return [f"calendar {it.name}: {it.trouble}" for it in load_calendars(rule.calendars) if it.trouble is not None]
+
+
 def obstacle_now(rule: WindowRule) -> str | None:
     """Why a release may not begin now, in a sentence; None: it may."""
     import time

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +19,19 @@ from release_pipelines.cli.terminal import (
     fail,
     history_or_none,
     iso,
+    open_history_at,
     print_json,
     print_table,
     said_on_stderr,
 )
+from release_pipelines.core.errors import ReleaseError
+from release_pipelines.core.model.units import lasting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from release_pipelines.core.calendars import Asked, Calendar, Entry, Span
+    from release_pipelines.core.model.calendar_copy import CalendarCopy
     from release_pipelines.spec.release import ReleaseSpec
 
 NEXT = 5
@@ -43,7 +52,7 @@ def calendar(
     """
     from release_pipelines.core.calendars import Asked, remarks, too_short
     from release_pipelines.core.calendars.zones import rules_version
-    from release_pipelines.spec.calendars import calendar_files, read_calendar
+    from release_pipelines.spec.calendars import calendar_files
     from release_pipelines.spec.folders import calendars_folder
 
     folder = calendars_folder(Path.cwd()).absolute()
@@ -53,8 +62,9 @@ def calendar(
     spec = _spec(app)
     tags = (spec.app.part("tags", list) or []) if spec else []
     at, asked = time.time(), Asked(app, environment, frozenset(tags))
-    calendars = [read_calendar(it) for it in files]
-    told = list(dict.fromkeys(sentence for it in calendars for sentence in remarks(it, at)))
+    copies = _copies(database)
+    calendars = [_read(it, copies, at) for it in files]
+    told = list(dict.fromkeys(sentence for it, _ in calendars for sentence in remarks(it, at)))
     history, plans = history_or_none(database), None
     with said_on_stderr():
         if history:
@@ -63,14 +73,14 @@ def calendar(
         if app and where:
             took = history.durations(app, where) if history else []
             there = asked._replace(environment=where)
-            told += [sentence for it in calendars for sentence in too_short(it, there, took, at)]
+            told += [sentence for it, _ in calendars for sentence in too_short(it, there, took, at)]
     if as_json:
-        facts = [_facts(it, asked, at) for it in calendars]
+        facts = [_facts(*it, asked, at) for it in calendars]
         planned = None if plans is None else [plan_json(it) for it in plans]
         print_json({"zone_rules": rules_version(), "calendars": facts, "planned": planned, "remarks": told})
         return
     for it in calendars:
-        _print(it, asked, at)
+        _print(*it, asked, at)
     for plan in plans or []:
         print(f"Planned: {plan.app} {plan.version} in {plan.environment} for {plan.start_at} ({plan.release}).")
     for sentence in told:
@@ -86,13 +96,50 @@ def _spec(app: str) -> ReleaseSpec | None:
         return None
 
 
-def _facts(calendar: Calendar, asked: Asked, at: float) -> dict[str, Any]:
+def _copies(database: str | None) -> Callable[[], Mapping[str, CalendarCopy]]:
+    """What gives the last good copies of calendars that are kept elsewhere: the history is opened where there is one."""
+
+    @cache
+    def copies() -> Mapping[str, CalendarCopy]:
+        try:
+            return open_history_at(database).calendar_copies()
+        except (ReleaseError, ValueError) as error:
+            print(f"Copies of calendars that are kept elsewhere are not known: {error}", file=sys.stderr)
+            return {}
+
+    return copies
+
+
+def _read(
+    path: Path, copies: Callable[[], Mapping[str, CalendarCopy]], at: float
+) -> tuple[Calendar, CalendarCopy | None]:
+    """A calendar, and its last good copy where it is one that is fetched."""
+    from release_pipelines.core.calendars import Calendar
+    from release_pipelines.spec.copies import read_calendar, read_spec
+
+    calendar, spec = read_calendar(path, copies, at), read_spec(path)
+    copy = None if isinstance(spec, Calendar) or spec.source is None else copies().get(spec.name)
+    return calendar, copy if copy and copy.source == calendar.source else None
+
+
+def _facts(calendar: Calendar, copy: CalendarCopy | None, asked: Asked, at: float) -> dict[str, Any]:
     from release_pipelines.core.calendars import standing
+    from release_pipelines.core.calendars.zones import zone_label
 
     now = standing([calendar], asked, at)
     return {
         "name": calendar.name,
         "time_zone": calendar.zone,
+        "source": calendar.source,
+        "copy": {
+            "checked_at": iso(copy.checked_at),
+            "age_seconds": None if copy.checked_at is None else round(at - copy.checked_at),
+            "fetched_at": iso(copy.fetched_at),
+            "failed_at": iso(copy.failed_at),
+            "mistake": copy.mistake,
+        }
+        if copy
+        else None,
         "open": now.open,
         "sentence": now.sentence,
         "opens_at": iso(now.opens_at),
@@ -103,7 +150,7 @@ def _facts(calendar: Calendar, asked: Asked, at: float) -> dict[str, Any]:
                 "kind": it.kind,
                 "name": it.name,
                 "reason": it.reason,
-                "time_zone": it.zone,
+                "time_zone": zone_label(it.zone),
                 "apps": it.apps,
                 "environments": it.environments,
                 "tags": it.tags,
@@ -115,7 +162,7 @@ def _facts(calendar: Calendar, asked: Asked, at: float) -> dict[str, Any]:
     }
 
 
-def _print(calendar: Calendar, asked: Asked, at: float) -> None:
+def _print(calendar: Calendar, copy: CalendarCopy | None, asked: Asked, at: float) -> None:
     from release_pipelines.core.calendars import standing
     from release_pipelines.core.calendars.zones import shown, zone
 
@@ -123,6 +170,9 @@ def _print(calendar: Calendar, asked: Asked, at: float) -> None:
         return shown(moment, zone(calendar.zone)) if abs(moment) < float("inf") else ""
 
     print(f"{calendar.name} is {standing([calendar], asked, at).sentence}")
+    if calendar.source is not None:
+        age = f", as of {lasting(at - copy.checked_at)} ago" if copy and copy.checked_at is not None else ""
+        print(f"From {calendar.source}{age}.")
     rows = []
     for entry in (it for it in calendar.entries if it.concerns(asked)):
         begins, ends = (words(it) for it in next(iter(_next(entry, at)), (float("inf"),) * 2))

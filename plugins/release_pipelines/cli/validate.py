@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,13 +82,15 @@ def validate(
     if errors:
         fail("\n".join(dict.fromkeys(str(error) for error in errors)))
     print(f"{len(files)} {what}{'s' if len(files) != 1 else ''}, no mistakes.")
+    for sentence in _remarks(files if what == "calendar" else calendar_files(calendars) if apps.is_dir() else []):
+        print(sentence)
     if what == "app file":
-        _remark(
+        _too_short(
             [load_release(it, config, analyses_of(apps if apps.is_dir() else apps.parent)) for it in files], project
         )
 
 
-def _remark(specs: list[ReleaseSpec], project: Path) -> None:
+def _too_short(specs: list[ReleaseSpec], project: Path) -> None:
     """Say on stderr which windows are shorter than the releases that keep to them took; that is no mistake."""
     from release_pipelines.airflow.calendars import load_calendars
     from release_pipelines.core.calendars import Asked, too_short
@@ -129,3 +132,16 @@ def _analyses(files: list[Path]) -> tuple[list[SpecError], list[str]]:
         except SpecError as error:
             errors += [error, *error.also]
     return errors, remarks
+
+
+def _remarks(files: list[Path]) -> Iterator[str]:
+    """What is worth knowing about calendars whose entries are not in their own files."""
+    from release_pipelines.spec.calendars import load_calendar, load_spec
+    from release_pipelines.spec.copies import DAG_ID
+
+    for file in files:
+        spec = load_spec(file)
+        if spec.source is not None:
+            yield f"{file.name}: {spec.source} is fetched by the DAG {DAG_ID}, and was not looked at here."
+        else:
+            yield from (f"{file.name}: {it}." for it in load_calendar(file).notes)

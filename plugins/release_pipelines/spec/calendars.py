@@ -177,43 +177,135 @@ class EntrySpec(Value):
         return {"spans": ((start, stop),)}
 
 
+class ChangeCalendar(Value):
+    """A calendar of AWS Systems Manager. Whether its events are freezes or windows it says itself."""
+
+    document: str = Field(min_length=1, description="The document's name or ARN")
+    connection: str = Field("aws_default", min_length=1, description="An Airflow connection of type aws")
+
+
 class CalendarSpec(Value):
-    """One calendar: the file ``include/calendars/<name>.yaml``."""
+    """One calendar: the file ``include/calendars/<name>.yaml``, with its entries or with where they are kept."""
 
     schema_version: Literal[1] = 1
     name: DnsName
-    time_zone: str = Field("UTC", description="Where the times of its entries hold, where these say nothing")
+    time_zone: str | None = Field(
+        None,
+        description="Where times hold that say nothing themselves; default: UTC, for a calendar from elsewhere what that says",
+    )
     entries: tuple[EntrySpec, ...] = ()
+    ics: str | None = Field(
+        None,
+        min_length=1,
+        description="Instead of entries: an iCalendar file in this folder, or an address with https://",
+    )
+    connection: str | None = Field(
+        None, min_length=1, description="Instead: an Airflow connection with an iCalendar's address and its credentials"
+    )
+    aws: ChangeCalendar | None = Field(None, description="Instead: an AWS Change Calendar")
+    events: Literal["freezes", "windows"] | None = Field(
+        None, description="What the events of an `ics` or a `connection` are; default: freezes"
+    )
+    apps: Names | None = Field(None, description="Its events concern only these apps")
+    environments: Names | None = Field(None, description="And only these environments")
+    tags: Names | None = Field(None, description="And only apps with one of these tags")
+    max_age: Duration = Field(
+        86400.0, gt=0, description="So old the last good copy of a calendar that is fetched may be; then it is closed"
+    )
 
     @field_validator("time_zone")
     @classmethod
-    def _known_zone(cls, name: str) -> str:
-        zone(name)
+    def _known_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            zone(name)
         return name
 
+    @field_validator("ics")
+    @classmethod
+    def _file_or_address(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            if Path(text).is_absolute() or ".." in Path(text).parts:
+                raise ValueError("a file in the calendars' folder is expected")
+        elif scheme not in ("http", "https") or not rest.partition("/")[0]:
+            raise ValueError("a file, or an address that begins with https://, is expected")
+        elif "@" in rest.partition("/")[0]:
+            raise ValueError(
+                "an address without a password is expected (`connection` names an Airflow connection that has one), found one with it"
+            )
+        return text
+
+    @model_validator(mode="after")
+    def _fits(self) -> "CalendarSpec":
+        given = self.model_fields_set
+        sources = [it for it in ("entries", "ics", "connection", "aws") if getattr(self, it)]
+        if len(sources) > 1:
+            raise ValueError(
+                f"one of `entries`, `ics`, `connection` and `aws` is expected, found {' and '.join(sources)}"
+            )
+        if not self.elsewhere and (odd := sorted(given & {"events", "apps", "environments", "tags", "max_age"})):
+            raise ValueError(f"`{odd[0]}` beside `ics`, `connection` or `aws` is expected; an entry has its own keys")
+        if self.file and "max_age" in given:
+            raise ValueError("`max_age` beside an address is expected: a file is read itself")
+        if self.aws and self.events:
+            raise ValueError("no `events` beside `aws` is expected: the calendar says itself what they are")
+        return self
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether its entries are in another file, or kept elsewhere."""
+        return bool(self.ics or self.connection or self.aws)
+
+    @property
+    def file(self) -> str | None:
+        """The iCalendar file in the folder of this one; None: there is none."""
+        return self.ics if self.ics and "://" not in self.ics else None
+
+    @property
+    def source(self) -> str | None:
+        """Where its entries are fetched from, in words; None: they are here."""
+        if self.aws:
+            return f"the AWS Change Calendar {self.aws.document} (Airflow connection `{self.aws.connection}`)"
+        if self.connection:
+            return f"the address in the Airflow connection `{self.connection}`"
+        return self.ics if self.ics and not self.file else None
+
     def calendar(self) -> Calendar:
-        """The core's value."""
-        entries = tuple(it.entry(self.time_zone) for it in self.entries)
-        return Calendar(name=self.name, zone=self.time_zone, entries=entries)
+        """The core's value, of what stands in the file."""
+        zone_name = self.time_zone or "UTC"
+        entries = tuple(it.entry(zone_name) for it in self.entries)
+        return Calendar(name=self.name, zone=zone_name, entries=entries)
 
 
-def load_calendar(path: Path) -> Calendar:
-    """One calendar's file.
+def load_spec(path: Path) -> CalendarSpec:
+    """What stands in one calendar's file.
 
     :raises SpecError: for the first mistake, with the others in ``also``.
     """
     spec = validated(CalendarSpec, {"name": path.stem, **read_yaml(path)}, path.name)
     if spec.name != path.stem:
         raise SpecError(path.name, "name", f"`{spec.name}`", f"`{path.stem}`, as the file is called")
-    return spec.calendar()
+    return spec
 
 
-def read_calendar(path: Path) -> Calendar:
-    """One calendar's file; where it cannot be read, a calendar that says why and is closed."""
-    try:
-        return load_calendar(path)
-    except SpecError as error:
-        return Calendar(name=path.stem, broken=str(error))
+def calendar_files(folder: Path) -> list[Path]:
+    """The calendars' files in a folder, by name."""
+    return sorted(path for path in folder.glob("*.yaml") if path.is_file())
+
+
+def load_calendar(path: Path) -> Calendar:
+    """One calendar by its files alone; one that is fetched is closed.
+
+    :raises SpecError: for the first mistake, with the others in ``also``.
+    """
+    from release_pipelines.spec.copies import calendar_of_copy, calendar_of_file
+
+    spec = load_spec(path)
+    if spec.source is not None:
+        return calendar_of_copy(spec, None, 0)
+    return calendar_of_file(spec, path.parent) if spec.file else spec.calendar()
 
 
 def calendar_errors(files: Sequence[Path]) -> list[SpecError]:
@@ -225,8 +317,3 @@ def calendar_errors(files: Sequence[Path]) -> list[SpecError]:
         except SpecError as error:
             errors += [error, *error.also]
     return errors
-
-
-def calendar_files(folder: Path) -> list[Path]:
-    """The calendars' files in a folder, by name."""
-    return sorted(path for path in folder.glob("*.yaml") if path.is_file())

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, false, insert, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.blame import Story, marks_of
+from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.plans import Plans
 from release_pipelines.adapters.history.pushes import Pushes
@@ -46,7 +47,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans, Pushes):
+class History(Trains, Plans, Pushes, Copies):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

@@ -287,3 +287,18 @@ starts = Table(
     UniqueConstraint("app", "environment", "subject"),
 )
 """Releases that pushes ask for: one for each commit or digest, whoever tells of it and however often."""
+calendar_copies = Table(
+    "calendar_copies",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("source", SafeText, nullable=False),
+    Column("content", SafeText),
+    Column("digest", String(64)),
+    Column("validators", SafeText),
+    Column("fetched_at", Double),
+    Column("checked_at", Double),
+    Column("failed_at", Double),
+    Column("mistake", SafeText),
+    Column("remark", SafeText),
+)
+"""The last good copies of calendars that are kept elsewhere, and what became of the last look at each."""

@@ -26,3 +26,15 @@ async def open_client(kind: str, connection: str, region: str | None = None) -> 
         return AwsBaseHook(connection, client_type=kind, region_name=region, config=config).get_conn()
 
     return CloudWatch(client)
+
+
+def systems_manager(connection: str) -> Any:
+    """boto3's client of AWS Systems Manager. Nothing is asked before its first question.
+
+    :param connection: of type ``aws``; where there is none of that name, the credentials of the machine.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+    from botocore.config import Config
+
+    config = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
+    return AwsBaseHook(connection, client_type="ssm", config=config).get_conn()

@@ -93,13 +93,19 @@ class Entry(Value):
 
 
 class Calendar(Value):
-    """Windows and freezes under one name; ``broken`` says why it cannot be read, and then it is closed."""
+    """Windows and freezes under one name; ``broken`` says why it cannot be read, and then it is closed.
+
+    ``source`` says where its entries come from, where not from its own file; ``trouble`` what is wrong with that although they still
+    count. ``notes`` are remarks of whoever read them.
+    """
 
     name: str
     zone: str = "UTC"
     entries: tuple[Entry, ...] = ()
     broken: str | None = None
     notes: tuple[str, ...] = ()
+    source: str | None = None
+    trouble: str | None = None
 
     _courses: dict[Any, Any] = PrivateAttr(default_factory=dict)
 

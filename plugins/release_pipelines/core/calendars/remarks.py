@@ -24,6 +24,9 @@ def remarks(calendar: Calendar, at: float) -> Iterator[str]:
 
     :param at: Unix time in seconds; what clocks leave out is told for a year from then.
     """
+    if calendar.trouble is not None:
+        yield f"{calendar.name}: {calendar.trouble}"
+    yield from (f"{calendar.name}: {it}" for it in calendar.notes)
     if calendar.broken is not None:
         return
     if not calendar.entries:
@@ -31,7 +34,7 @@ def remarks(calendar: Calendar, at: float) -> Iterator[str]:
     for entry in calendar.entries:
         for wall in lost(entry, at, at + YEAR):
             yield f"{calendar.name}: {entry} does not happen on {wall:%a %-d %b %Y %H:%M}: clocks leave it out"
-        if not spans(entry, at, at + YEAR) and not spans(entry, at, at + LONG):
+        if calendar.source is None and not spans(entry, at, at + YEAR) and not spans(entry, at, at + LONG):
             yield f"{calendar.name}: {entry} is over and does not come again"
     yield from islice(_overlaps(calendar, at), MOST_OVERLAPS)
     for name in sorted({it.zone for it in calendar.entries}):

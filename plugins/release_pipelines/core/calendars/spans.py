@@ -108,6 +108,12 @@ def _occurrences(entry: Entry, start: float, end: float) -> Iterator[tuple[float
         yield wall, Span(begins, ends)
 
 
+def walls(entry: Entry, after: datetime, before: datetime) -> Iterator[datetime]:
+    """The wall times at which an entry begins, from one to another, also those that are left out; without its ``spans``."""
+    for wall in _walls(entry, seconds_of(after), seconds_of(before)):
+        yield EPOCH + timedelta(seconds=wall)
+
+
 def _walls(entry: Entry, after: float, before: float) -> Iterator[float]:
     for recurrence in entry.recurrences:
         until = recurrence.until if recurrence.count is None else last_start(recurrence, entry.zone)

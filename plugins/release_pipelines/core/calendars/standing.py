@@ -19,6 +19,12 @@ def standing(calendars: Sequence[Calendar], asked: Asked, at: float) -> Standing
     :param calendars: all of them must agree; none at all is always open.
     :param at: Unix time in seconds.
     """
+    found = _standing(calendars, asked, at)
+    troubles = [f"calendar {it.name}: {it.trouble}" for it in calendars if it.trouble is not None]
+    return found.model_copy(update={"sentence": "; ".join([found.sentence, *troubles])}) if troubles else found
+
+
+def _standing(calendars: Sequence[Calendar], asked: Asked, at: float) -> Standing:
     courses = [course(it, asked, at) for it in calendars]
     states = [it.state(at) for it in courses]
     if all(it.open for it in states):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
+import io
 import re
+import struct
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
 from importlib import resources
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 EPOCH = datetime(1970, 1, 1)
@@ -18,13 +23,25 @@ class UnknownZone(ValueError):
     """No time zone has that name; the sentence names the nearest one."""
 
 
+class Change(NamedTuple):
+    """From an instant on, as Unix time in seconds, clocks are ``offset`` seconds ahead of UTC."""
+
+    at: float
+    offset: int
+    summer: bool
+    abbreviation: str
+
+
 @cache
 def zone(name: str) -> ZoneInfo:
     """The rules of a time zone.
 
-    :param name: a name of the IANA database, like ``Europe/Berlin``.
+    :param name: a name of the IANA database, like ``Europe/Berlin``, or what :func:`own_zone` gave.
     :raises UnknownZone: with a guess.
     """
+    label, own, rules = name.partition("\n")
+    if own:
+        return ZoneInfo.from_file(io.BytesIO(base64.b64decode(rules)), key=label)
     if name not in zone_names():
         raise UnknownZone(f"a time zone like Europe/Berlin is expected{guess(name)}")
     with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
@@ -35,6 +52,33 @@ def zone(name: str) -> ZoneInfo:
 def zone_names() -> frozenset[str]:
     """All names of the IANA database."""
     return frozenset(resources.files("tzdata").joinpath("zones").read_text().split())
+
+
+def own_zone(label: str, first_offset: int, changes: Sequence[Change]) -> str:
+    """The name of a zone that no database has: it holds the rules themselves, in the form of the database's files.
+
+    :param label: what people call it.
+    :param first_offset: seconds ahead of UTC before the first change.
+    :param changes: in order.
+    """
+    kinds = list(dict.fromkeys([(first_offset, False, "LMT"), *(it[1:] for it in changes)]))
+    names = "".join(f"{it[2]}\0" for it in kinds).encode()
+    places = [len("".join(f"{it[2]}\0" for it in kinds[:n]).encode()) for n in range(len(kinds))]
+    head = b"TZif2" + bytes(15)
+    data = [
+        head + struct.pack(">6l", 0, 0, 0, 0, 0, 0),
+        head + struct.pack(">6l", 0, 0, 0, len(changes), len(kinds), len(names)),
+        *(struct.pack(">q", int(it.at)) for it in changes),
+        bytes(kinds.index(it[1:]) for it in changes),
+        *(struct.pack(">lBB", it[0], it[1], place) for it, place in zip(kinds, places, strict=True)),
+        names + b"\n\n",
+    ]
+    return f"{label}\n{base64.b64encode(b''.join(data)).decode()}"
+
+
+def zone_label(name: str) -> str:
+    """What people call a zone, also one that is not in the database."""
+    return name.partition("\n")[0]
 
 
 def rules_version() -> str:
@@ -111,6 +155,8 @@ def disagreement(name: str, at: float) -> str | None:
     """
     from zoneinfo import TZPATH
 
+    if name not in zone_names():
+        return None
     for folder in TZPATH:
         try:
             with open(f"{folder}/{name}", "rb") as file:

@@ -60,10 +60,10 @@ class WindowFeature(Feature):
         rule = window_rule(spec, spec.production.name)
         if rule is not None:
             from release_pipelines.airflow.hooks.history import HistoryHook
-            from release_pipelines.airflow.windows import obstacle_now, too_short_now
+            from release_pipelines.airflow.windows import obstacle_now, too_short_now, troubles
 
-            if why := obstacle_now(rule):
-                yield why.rstrip(".")
+            why = obstacle_now(rule)
+            yield from [why.rstrip(".")] if why else troubles(rule)
             yield from too_short_now(rule, HistoryHook().history().durations(rule.app, rule.environment))
 
     def summary(self, spec: ReleaseSpec) -> str | None:

@@ -12,6 +12,7 @@ import typer
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of, login
 from release_pipelines.cli.known import unknown
+from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.terminal import (
@@ -252,29 +253,12 @@ def schema(
         print(path)
 
 
-@app.command(
+app.command(
     epilog=examples(
         "release prune --older-than 365d", "release prune --older-than 12h --database sqlite:///history.db"
     ),
     rich_help_panel=UPKEEP,
-)
-def prune(
-    older_than: Annotated[str, typer.Option(help="Age since the end of a release, with its unit: 365d, 12h, 30m.")],
-    database: Database = None,
-) -> None:
-    """Remove old releases and pushes from the history, with their verdicts, measurements and plots: nobody can bring them back.
-
-    What a rollback goes back to stays: the last good release of every app in every environment. So do releases that have not ended.
-    """
-    from release_pipelines.core.model.units import parse_duration
-
-    try:
-        seconds = parse_duration(older_than)
-    except ValueError:
-        fail(f"--older-than: found `{older_than}`, expected a time like 365d.")
-    with errors_as_sentences():
-        removed = open_history_at(database).prune(seconds / 86400)
-    print(f"Removed {removed} release{'s' if removed != 1 else ''}.")
+)(prune)
 
 
 def _release_json(release: Release | Listed) -> dict[str, Any]:

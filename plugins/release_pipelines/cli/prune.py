@@ -1,0 +1,28 @@
+"""``release prune``: old releases leave the history."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from release_pipelines.cli.terminal import Database, errors_as_sentences, fail, open_history_at
+
+
+def prune(
+    older_than: Annotated[str, typer.Option(help="Age since the end of a release, with its unit: 365d, 12h, 30m.")],
+    database: Database = None,
+) -> None:
+    """Remove old releases and pushes from the history, with their verdicts, measurements and plots: nobody can bring them back.
+
+    What a rollback goes back to stays: the last good release of every app in every environment. So do releases that have not ended.
+    """
+    from release_pipelines.core.model.units import parse_duration
+
+    try:
+        seconds = parse_duration(older_than)
+    except ValueError:
+        fail(f"--older-than: found `{older_than}`, expected a time like 365d.")
+    with errors_as_sentences():
+        removed = open_history_at(database).prune(seconds / 86400)
+    print(f"Removed {removed} release{'s' if removed != 1 else ''}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -19,17 +18,16 @@ from release_pipelines.cli.terminal import (
     fail,
     history_or_none,
     iso,
-    open_history_at,
     print_json,
     print_table,
     said_on_stderr,
 )
-from release_pipelines.core.errors import ReleaseError
 from release_pipelines.core.model.units import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from release_pipelines.adapters.history import History
     from release_pipelines.core.calendars import Asked, Calendar, Entry, Span
     from release_pipelines.core.model.calendar_copy import CalendarCopy
     from release_pipelines.spec.release import ReleaseSpec
@@ -62,10 +60,10 @@ def calendar(
     spec = _spec(app)
     tags = (spec.app.part("tags", list) or []) if spec else []
     at, asked = time.time(), Asked(app, environment, frozenset(tags))
-    copies = _copies(database)
+    history, plans = history_or_none(database), None
+    copies = _copies(history)
     calendars = [_read(it, copies, at) for it in files]
     told = list(dict.fromkeys(sentence for it, _ in calendars for sentence in remarks(it, at)))
-    history, plans = history_or_none(database), None
     with said_on_stderr():
         if history:
             plans = history.plans(app or None)
@@ -96,16 +94,14 @@ def _spec(app: str) -> ReleaseSpec | None:
         return None
 
 
-def _copies(database: str | None) -> Callable[[], Mapping[str, CalendarCopy]]:
-    """What gives the last good copies of calendars that are kept elsewhere: the history is opened where there is one."""
+def _copies(history: History | None) -> Callable[[], Mapping[str, CalendarCopy]]:
+    """What gives the last good copies of calendars that are kept elsewhere, from the history where there is one."""
 
     @cache
     def copies() -> Mapping[str, CalendarCopy]:
-        try:
-            return open_history_at(database).calendar_copies()
-        except (ReleaseError, ValueError) as error:
-            print(f"Copies of calendars that are kept elsewhere are not known: {error}", file=sys.stderr)
-            return {}
+        with said_on_stderr():
+            return history.calendar_copies() if history else {}
+        return {}
 
     return copies
 

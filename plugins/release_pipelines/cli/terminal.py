@@ -102,13 +102,13 @@ def errors_as_sentences() -> Iterator[None]:
 
 
 def history_or_none(database: str | None) -> History | None:
-    """The history; None where none is known here."""
+    """The history; None where none is known here. One that was named and is not there is said on stderr."""
     with said_on_stderr():
         try:
             return open_history_at(database)
         except ValueError as error:
             if database is not None:
-                fail(str(error))
+                print(error, file=sys.stderr)
     return None
 
 

@@ -293,9 +293,10 @@ class PreflightOperator(ReleaseOperator):
         at = planned_at(rule, start_at)
         other = history.plan(release, production, start_at, lambda text: same_window(rule, at, planned_at(rule, text)))
         if other is not None:
+            back = "wait for its end" if other.begun else "take that plan back first, with `release unschedule`"
             raise AirflowFailException(
-                f"{other.version} of {app} is planned for the same window, for {other.start_at} ({other.release}): take that "
-                "plan back first, with `release unschedule`."
+                f"{other.version} of {app} is planned for the same window, for {other.start_at} ({other.release}): choose "
+                f"another window, or {back}."
             )
 
     def _ask_features(self, urgent: str, *, planned: bool = False) -> None:

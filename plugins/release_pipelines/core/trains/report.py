@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.train import IN_WORDS, TrainApp
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.records import ReleaseDetail
 
 TRAIN_REPORT = "train.md"
 """What the report is called among a train's attachments."""

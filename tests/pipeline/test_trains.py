@@ -66,7 +66,9 @@ def test_when_the_third_is_bad_the_others_go_back_in_reverse_order(trains: Train
     assert (done.state, done.outcome) == ("failed", "compensated"), done.sentence
     assert trains.serving() == {"cart": "2.0.0", "search": "2.0.0", "shop": "2.0.0"}
     held = [dag_id.removeprefix("release_") for dag_id, _ in trains.began[:2]]
-    assert trains.backs() == list(reversed(held)), "the one that held last goes back first; shop has gone back by itself"
+    assert trains.backs() == list(reversed(held)), (
+        "the one that held last goes back first; shop has gone back by itself"
+    )
     assert trains.results() == {"cart": "taken_back", "search": "taken_back", "shop": "failed"}
     assert done.sentence.startswith("Compensated train weekly: shop 2.1.0: Rolled back 2.1.0")
     [report] = [it for it in trains.history.attachments(trains.id) if it.name == TRAIN_REPORT]
@@ -97,7 +99,7 @@ def test_an_app_that_fails_to_go_back_is_told_and_the_others_go_on(trains: Train
     assert "The cluster refuses it." in done.sentence
     assert done.states["take_back"] == "failed"
     [report] = [it for it in trains.history.attachments(trains.id) if it.name == TRAIN_REPORT]
-    assert '1. **cart** in production failed to go back to 2.0.0' in report.content
+    assert "1. **cart** in production failed to go back to 2.0.0" in report.content
 
 
 @pytest.mark.parametrize("trains", [NEEDS], indirect=True)
@@ -107,7 +109,9 @@ def test_what_an_app_needs_that_failed_to_go_back_stays(trains: Trains) -> None:
 
     def after_run(dag_id: str) -> None:
         if dag_id == "release_shop":
-            trains.history.finish(trains.history.releases("shop")[0].id, "rollback_failed", "Rollback of 2.1.0 failed: x.")
+            trains.history.finish(
+                trains.history.releases("shop")[0].id, "rollback_failed", "Rollback of 2.1.0 failed: x."
+            )
 
     trains.after_run = after_run
     done = trains.depart(**ASKED)

@@ -27,8 +27,8 @@ from release_pipelines.airflow.loop import run
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.model.route import Route, RouteNote
-from release_pipelines.core.model.train import TrainApp
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
+from release_pipelines.core.model.train import TrainApp
 from release_pipelines.core.progression import capacity, decision, heartbeat, hold, meanwhile, promotion, rollout
 from release_pipelines.features.rollback.dag import rollback_dag
 from release_pipelines.features.train import triggers
@@ -227,7 +227,9 @@ class Trains:
         self.world(app).runs("stable", it)
         self.world(app).route = Route(traffic=ALL_TO_STABLE, note=RouteNote(last_good=it, release=release, done=True))
         self.history.promoted(release)
-        self.history.finish(release, "released", f"Released {it.version}: it serves all traffic in production and held.")
+        self.history.finish(
+            release, "released", f"Released {it.version}: it serves all traffic in production and held."
+        )
 
 
 @pytest.fixture

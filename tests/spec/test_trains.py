@@ -62,7 +62,10 @@ def test_waves_are_as_they_are_written_or_follow_from_what_the_apps_need(folders
             "waves: [[cart]]\nschedule: [nights, days]",
             "weekly.yaml: schedule: found `days`, which has no file, expected one of nights",
         ),
-        ("waves: [[cart]]\nneeds: {cart: shop}", "weekly.yaml: found `shop`, expected `needs` between apps of this train"),
+        (
+            "waves: [[cart]]\nneeds: {cart: shop}",
+            "weekly.yaml: found `shop`, expected `needs` between apps of this train",
+        ),
         (
             "description: x",
             "weekly.yaml: found neither, expected `waves`, or `apps` with what they need in `needs`",
@@ -75,8 +78,14 @@ def test_waves_are_as_they_are_written_or_follow_from_what_the_apps_need(folders
             "waves: [[cart]]\nversions: {repository: x.git}",
             "weekly.yaml: versions.path: found nothing, expected a value: this key is required",
         ),
-        ("waves: [[cart]]\ncompensate: some", "weekly.yaml: compensate: found `some`, expected one of `all`, `wave`, `none`"),
-        ("waves: [[cart]]\nwhen_held: refuse", "weekly.yaml: when_held: found `refuse`, expected one of `wait`, `stop`"),
+        (
+            "waves: [[cart]]\ncompensate: some",
+            "weekly.yaml: compensate: found `some`, expected one of `all`, `wave`, `none`",
+        ),
+        (
+            "waves: [[cart]]\nwhen_held: refuse",
+            "weekly.yaml: when_held: found `refuse`, expected one of `wait`, `stop`",
+        ),
         ("waves: [[cart]]\nbake: long", "weekly.yaml: bake: found `long`, expected a duration like 30s, 5m or 1h30m"),
         ("name: daily\nwaves: [[cart]]", "weekly.yaml: name: found `daily`, expected `weekly`, as the file is called"),
     ],

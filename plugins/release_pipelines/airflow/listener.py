@@ -14,7 +14,10 @@ from release_pipelines.core.text import clean
 
 log = logging.getLogger(__name__)
 
-OUTCOMES = {"outcome": ("RecordOutcomeOperator", "RecordRollbackOperator", "RecordTrainOperator"), "control": ("AnsweringControlOperator",)}
+OUTCOMES = {
+    "outcome": ("RecordOutcomeOperator", "RecordRollbackOperator", "RecordTrainOperator"),
+    "control": ("AnsweringControlOperator",),
+}
 """Tasks that end a run with a sentence, and their operators."""
 
 

@@ -55,7 +55,9 @@ def train_in_the_way(history: History, app: str, environment: str, release: str,
     return f"{app} in {environment} belongs to {train} until that train has ended."
 
 
-def wait_for_train(history: History, app: str, environment: str, release: str, urgent: str | None, when_busy: str) -> None:
+def wait_for_train(
+    history: History, app: str, environment: str, release: str, urgent: str | None, when_busy: str
+) -> None:
     """Go on where no train has the app; else wait without a worker slot, or refuse, as the app's file says.
 
     :param when_busy: ``wait`` or ``refuse``.

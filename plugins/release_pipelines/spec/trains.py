@@ -156,7 +156,9 @@ def load_train(path: Path, apps: Path, calendars: Path) -> TrainSpec:
         *(
             it
             for key in ("schedule", "calendars")
-            for it in _unknown(path, key, getattr(spec, key), sorted(c.stem for c in calendars.glob("*.yaml")), calendars)
+            for it in _unknown(
+                path, key, getattr(spec, key), sorted(c.stem for c in calendars.glob("*.yaml")), calendars
+            )
         ),
     ]
     if mistakes:

@@ -102,7 +102,12 @@ def test_nothing_goes_back_from_under_what_needs_it(
 
 
 def test_one_that_fails_keeps_what_it_needs_and_the_others_go_on() -> None:
-    apps = [app("a", 1, "released", 1), app("b", 1, "released", 2), app("c", 2, "released", 3), app("d", 2, "released", 4)]
+    apps = [
+        app("a", 1, "released", 1),
+        app("b", 1, "released", 2),
+        app("c", 2, "released", 3),
+        app("d", 2, "released", 4),
+    ]
     went, known = taken_back(apps, "all", {"d": ["b"]}, {"d"}, 3)
     assert went == ["d", "c", "a"]
     assert {name: it.result for name, it in known.items()} == {

@@ -20,7 +20,6 @@ from release_pipelines.adapters.history.queries import (
     stories,
     worth_keeping,
 )
-from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
@@ -32,6 +31,7 @@ from release_pipelines.adapters.history.tables import (
     releases,
     verdicts,
 )
+from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind

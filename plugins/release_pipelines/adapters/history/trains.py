@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import and_, delete, exists, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from release_pipelines.adapters.history.queries import artifact_in, fields, listed, release_in, releases_of, stories
 from release_pipelines.adapters.history.blame import stability_of
+from release_pipelines.adapters.history.queries import artifact_in, fields, listed, release_in, releases_of, stories
 from release_pipelines.adapters.history.reports import Reports
 from release_pipelines.adapters.history.tables import approvals, events, releases, train_apps, train_holds
 from release_pipelines.core.model.artifact import Artifact
@@ -73,7 +73,8 @@ class Trains(Reports):
             if not apps:
                 return {}
             rows = [
-                {"release_id": train, "app": it.app, "environment": it.environment, "alive_at": self._now()} for it in apps
+                {"release_id": train, "app": it.app, "environment": it.environment, "alive_at": self._now()}
+                for it in apps
             ]
             dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
             connection.execute(dialect.insert(train_holds).on_conflict_do_nothing(), rows)

@@ -57,9 +57,7 @@ class Member:
         if stable.ready == 0:
             return f"{self.target.app} has no replica that is ready: {stable.failure or stable.waiting or 'nobody knows why'}"
         if self._measurer is None:
-            self._measurer = Measurer(
-                self.target, "stable", None, self.analysis, self.open_metrics, self.open_client
-            )
+            self._measurer = Measurer(self.target, "stable", None, self.analysis, self.open_metrics, self.open_client)
         now = time.time()
         await self._measurer.take(platform, started_at, now)
         self.verdict = stage_verdict(

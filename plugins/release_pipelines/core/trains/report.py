@@ -24,10 +24,14 @@ def train_report(name: str, detail: ReleaseDetail, apps: Sequence[TrainApp]) -> 
     lines = [f"# Train {name}: {(detail.outcome or 'running').replace('_', ' ')}", "", detail.sentence or "", ""]
     people = {"Asked by": detail.requester, "Started by": detail.started_by, "Approved by": detail.approver}
     lines += [f"- {what}: {who}" for what, who in people.items() if who]
-    lines += ["", "| wave | app | before | train | what became of it | approved by |", "| --- | --- | --- | --- | --- | --- |"]
     lines += [
-        f"| {it.wave} | {it.app} | {it.before_version or 'nothing'} | {it.version or '–'} | **{IN_WORDS[it.result]}**"
-        f"{f': {_cell(it.sentence)}' if it.sentence else ''} | {it.approver or it.approver_id or '–'} |"
+        "",
+        "| wave | app | before | train | what became of it | approved by |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {it.wave} | {it.app} | {it.before_version or 'nothing'} | {it.version or '-'} | **{IN_WORDS[it.result]}**"
+        f"{f': {_cell(it.sentence)}' if it.sentence else ''} | {it.approver or it.approver_id or '-'} |"
         for it in apps
     ]
     digests = [it for it in apps if it.digest]

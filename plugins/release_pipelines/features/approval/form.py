@@ -112,7 +112,7 @@ def train_form(
     ]
     lines += [
         f"| {it.wave} | {it.app} | {it.before_version or 'nothing'} | {it.version if it.goes else _cell(it.sentence)} | "
-        f"{approve.get(it.app, '–')} |"
+        f"{approve.get(it.app, '-')} |"
         for it in apps
     ]
     for it in (app for app in apps if app.goes):
@@ -121,9 +121,16 @@ def train_form(
         lines += [f"- `{it.before_digest or 'none'}`", f"- `{it.digest}`", ""]
         lines += _past(found.past, train.time_zone)
         lines += _table({name: _result(name, None, found, train.time_zone) for name in found.evidence})
-    back = {"all": "all that it released goes back", "wave": "what it released in that wave goes back", "none": "nothing goes back"}
+    back = {
+        "all": "all that it released goes back",
+        "wave": "what it released in that wave goes back",
+        "none": "nothing goes back",
+    }
     lines += ["", f"**Way back:** if the train stops, {back[train.compensate]}."]
-    lines += ["", "Your answer counts for the apps whose approver you are; the others ask for an approval of their own."]
+    lines += [
+        "",
+        "Your answer counts for the apps whose approver you are; the others ask for an approval of their own.",
+    ]
     return "\n".join([*lines, *(["", f"**Notes:** {notes}"] if notes else [])])
 
 

@@ -147,5 +147,3 @@ def _counts(spec: ReleaseSpec, by: Identity, asked: Asked) -> bool:
     alone = spec.app.approval.self_approval
     allowed: Sequence[str | Person] = allowed_approvers(spec.production.approvers, *asked, self_approval=alone)
     return is_one_of(allowed, by) and not approves_alone(by, *asked, self_approval=alone)
-
-

@@ -12,7 +12,7 @@ from release_pipelines.airflow.ending import noted, tell_all
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.notes import note_now
-from release_pipelines.airflow.operator import ABORTED, REASON, ReleaseOperator, checked_event, explained
+from release_pipelines.airflow.operator import ABORTED, REASON, explained
 from release_pipelines.airflow.runs import start_run
 from release_pipelines.airflow.task_states import task_states
 from release_pipelines.core.model.release_id import ROLLBACK_DAG, dag_of
@@ -66,12 +66,16 @@ class TrainTakeBackOperator(TrainOperator):
         for it in history.train_apps(self.release):
             if it.result == "running":  # its task ended from outside: what it started goes on, and may hold yet
                 self._wait(dag_of(it.app), it.run_id or "", "settled")
-        why = str(context["ti"].xcom_pull(task_ids=failed, key=REASON) or f"{failed} was ended from outside").rstrip(".")
+        why = str(context["ti"].xcom_pull(task_ids=failed, key=REASON) or f"{failed} was ended from outside").rstrip(
+            "."
+        )
         self._go_back(context, history, self._stopped_in(context, history, failed), why)
         apps = history.train_apps(self.release)
         lost = [it for it in apps if it.result == "not_taken_back"]
         if lost:
-            raise AirflowFailException(" ".join(f"{it.app} failed to go back: {it.sentence.rstrip('.')}." for it in lost))
+            raise AirflowFailException(
+                " ".join(f"{it.app} failed to go back: {it.sentence.rstrip('.')}." for it in lost)
+            )
         return {it.app: it.result for it in apps}
 
     def _stopped_in(self, context: Context, history: History, failed: str) -> int | None:
@@ -145,9 +149,9 @@ class TrainTakeBackOperator(TrainOperator):
             elif stable.digest not in (app.digest, app.before_digest):
                 self.became(history, app, "moved_on", f"it runs {stable.named} now, and is left alone")
             else:
-                said = context["ti"].xcom_pull(
-                    dag_id=ROLLBACK_DAG, task_ids="outcome", key=REASON, run_id=run_id
-                ) or (rolled.sentence if rolled else None)
+                said = context["ti"].xcom_pull(dag_id=ROLLBACK_DAG, task_ids="outcome", key=REASON, run_id=run_id) or (
+                    rolled.sentence if rolled else None
+                )
                 why = str(said or f"its rollback ended as {event.get('state')}")
                 self.became(history, app, "not_taken_back", f"{why} (run {run_id} of {ROLLBACK_DAG})")
             history.record_event(self.release, "back", f"{app.app}: its way back has ended.", None, {"app": app.app})
@@ -229,7 +233,7 @@ class RecordTrainOperator(TrainOperator):
             apps=apps,
             reason=str(reason) if reason else None,
             decision=ti.xcom_pull(task_ids=self.approval, key="decision"),
-            aborted=bool(aborted) or unfinished or not apps and failed is None,
+            aborted=bool(aborted) or unfinished or (not apps and failed is None),
         )
 
     def _tell(self, context: Context, history: History, train: str, apps: list[TrainApp]) -> None:

@@ -69,7 +69,9 @@ class TrainWindowOperator(TrainOperator):
                 trigger = WaveWindowTrigger(train=self.release, rules=[to_json(it) for it in rules])
                 self.defer(trigger=trigger, method_name="woken")
             sentence = standing.sentence
-        record(HistoryHook().history, "record_event", self.release, "window", f"Wave {self.wave} may begin: {sentence}.")
+        record(
+            HistoryHook().history, "record_event", self.release, "window", f"Wave {self.wave} may begin: {sentence}."
+        )
         return sentence
 
     def woken(self, context: Context, event: dict[str, Any]) -> Any:
@@ -191,8 +193,12 @@ class TrainGateOperator(TrainOperator):
         done = [it for it in history.train_apps(self.release) if it.wave <= self.wave]
         for it in done:
             if it.result not in GOOD:
-                raise AirflowFailException(f"{it.named} has not been released by this train: {it.sentence or it.result}.")
-        sentence = f"Wave {self.wave} is done: {', '.join(f'{it.named} {it.result}' for it in done if it.wave == self.wave)}."
+                raise AirflowFailException(
+                    f"{it.named} has not been released by this train: {it.sentence or it.result}."
+                )
+        sentence = (
+            f"Wave {self.wave} is done: {', '.join(f'{it.named} {it.result}' for it in done if it.wave == self.wave)}."
+        )
         history.record_event(self.release, "wave", sentence)
         return [it.app for it in done]
 
@@ -234,7 +240,9 @@ class TrainBakeOperator(TrainOperator):
         began = next((it.at for it in history.release(self.release).events if it.kind == "baking"), None)
         if began is None:
             began = time.time()
-            history.record_event(self.release, "baking", f"All of {', '.join(it.named for it in released)} are watched together.")
+            history.record_event(
+                self.release, "baking", f"All of {', '.join(it.named for it in released)} are watched together."
+            )
         trigger = BakeTogetherTrigger(train=self.release, members=members, started_at=began, seconds=self.spec.bake)
         self.defer(trigger=trigger, method_name="watched")
 

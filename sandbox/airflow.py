@@ -84,6 +84,7 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
         "SANDBOX_CODE": _code(),
         "RELEASE_PIPELINES_STATE": str(HOME / "release_pipelines"),
         "RELEASE_PIPELINES_CALENDARS": str(ROOT / "include" / "calendars"),
+        "RELEASE_PIPELINES_TRAINS": str(ROOT / "include" / "trains"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

@@ -101,6 +101,25 @@ def test_an_app_file_that_breaks_keeps_its_dag(apps: Path) -> None:  # R12
     assert set(bag().dags) == {"release_shop"}
 
 
+def test_a_dag_per_train_and_what_is_wrong_with_one_is_told_beside_those_of_apps(
+    apps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trains = tmp_path / "trains"
+    trains.mkdir()
+    monkeypatch.setenv("RELEASE_PIPELINES_TRAINS", str(trains))
+    (apps / "pay-desk.yaml").write_text("name: pay-desk\n")
+    (trains / "weekly.yaml").write_text("waves: [[shop], [pay-desk]]\nbake: 10m\n")
+    (trains / "circle.yaml").write_text("apps: [shop, pay-desk]\nneeds: {shop: pay-desk, pay-desk: shop}\n")
+    read = bag("trains.py")
+    assert not read.import_errors
+    assert set(read.dags) == {"train_weekly"}
+    weekly = read.dags["train_weekly"]
+    assert weekly.get_task("wave_2.app_pay-desk").upstream_task_ids == {"wave_1.held"}
+    assert [it.task_id for it in weekly.tasks if it.trigger_rule == "all_done"] == ["take_back", "announce"]
+    [said] = bag("app_errors.py").import_errors.values()
+    assert "circle.yaml: found shop → pay-desk → shop, expected no circle" in said
+
+
 def test_an_app_whose_file_is_gone_has_no_dag(apps: Path) -> None:
     assert bag().dags
     shutil.rmtree(apps)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+
+from release_pipelines.airflow.notes import note_now
 from release_pipelines.core.approvers import allowed_approvers, approves_alone, is_one_of
 from release_pipelines.core.model.person import Identity
 from release_pipelines.core.model.release_id import run_of
@@ -15,6 +20,10 @@ if TYPE_CHECKING:
     from release_pipelines.core.model.train import TrainApp
     from release_pipelines.spec.release import ReleaseSpec
 
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 30.0
+"""Pause between two looks whether a train has given an app free, in seconds."""
 PARAMETER = "train"
 """The parameter of an app's DAG that names its train. It is a hint for people: what counts is what the train has recorded."""
 
@@ -44,6 +53,25 @@ def train_in_the_way(history: History, app: str, environment: str, release: str,
     if ticket is not None and ticket[0] == train:
         return None
     return f"{app} in {environment} belongs to {train} until that train has ended."
+
+
+def wait_for_train(
+    history: History, app: str, environment: str, release: str, urgent: str | None, when_busy: str
+) -> None:
+    """Go on where no train has the app; else wait without a worker slot, or refuse, as the app's file says.
+
+    :param when_busy: ``wait`` or ``refuse``.
+    :raises AirflowFailException: where it is refused.
+    :raises AirflowRescheduleException: Airflow's way to look again later.
+    """
+    busy = train_in_the_way(history, app, environment, release, urgent)
+    if busy is None:
+        return
+    if when_busy == "refuse":
+        raise AirflowFailException(busy)
+    log.info("%s Waiting.", busy)
+    note_now(release, f"{busy} Waiting.")
+    raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=LOOK_SECONDS))
 
 
 def own_train(history: History, app: str, release: str) -> tuple[str, TrainApp] | None:

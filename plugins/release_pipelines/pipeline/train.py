@@ -52,7 +52,7 @@ def train_dag(spec: TrainSpec, apps: Path, config: Path) -> DAG:
     with DAG(
         dag_id=train_dag_id(spec.name),
         description=spec.description or f"Releases {', then '.join(' and '.join(wave) for wave in waves)}",
-        schedule=MaintenanceWindowTimetable(*spec.schedule) if spec.schedule else None,
+        schedule=_schedule(spec),
         catchup=False,
         max_active_runs=1,
         tags=["release", "train"],
@@ -115,6 +115,12 @@ class _Train:
     def _kept(self, operator: BaseOperator, wave: int | None = None) -> Any:
         self.waves_of[operator.task_id] = wave
         return operator
+
+
+def _schedule(spec: TrainSpec) -> Any:
+    """When runs begin; None: by hand alone."""
+    timetable: Any = MaintenanceWindowTimetable
+    return timetable(*spec.schedule) if spec.schedule else None
 
 
 def _form(spec: TrainSpec) -> dict[str, Param]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.train import IN_WORDS, TrainApp
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.records import ReleaseDetail
 
 TRAIN_REPORT = "train.md"
 """What the report is called among a train's attachments."""
@@ -27,8 +30,8 @@ def train_report(name: str, detail: ReleaseDetail, apps: Sequence[TrainApp]) -> 
         "| --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {it.wave} | {it.app} | {it.before_version or 'nothing'} | {it.version or '–'} | **{IN_WORDS[it.result]}**"
-        f"{f': {_cell(it.sentence)}' if it.sentence else ''} | {it.approver or it.approver_id or '–'} |"
+        f"| {it.wave} | {it.app} | {it.before_version or 'nothing'} | {it.version or '-'} | **{IN_WORDS[it.result]}**"
+        f"{f': {_cell(it.sentence)}' if it.sentence else ''} | {it.approver or it.approver_id or '-'} |"
         for it in apps
     ]
     digests = [it for it in apps if it.digest]

@@ -112,7 +112,7 @@ def train_form(
     ]
     lines += [
         f"| {it.wave} | {it.app} | {it.before_version or 'nothing'} | {it.version if it.goes else _cell(it.sentence)} | "
-        f"{approve.get(it.app, '–')} |"
+        f"{approve.get(it.app, '-')} |"
         for it in apps
     ]
     for it in (app for app in apps if app.goes):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
+from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.ending import noted
 from release_pipelines.airflow.hooks.history import HistoryHook
@@ -27,7 +27,7 @@ from release_pipelines.airflow.operator import (
 )
 from release_pipelines.airflow.rollouts import longest
 from release_pipelines.airflow.task_states import task_states
-from release_pipelines.airflow.trains import train_in_the_way
+from release_pipelines.airflow.trains import wait_for_train
 from release_pipelines.airflow.triggers import LeaseFreeTrigger, PlatformTrigger, RetireTrigger, RolloutTrigger
 from release_pipelines.core.errors import FenceLost, LeaseHeld
 from release_pipelines.core.model.artifact import Artifact
@@ -46,13 +46,8 @@ from release_pipelines.features.lease.triggers import HoldLeaseTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from release_pipelines.adapters.history import History
-
-
 log = logging.getLogger(__name__)
 
-TRAIN_SECONDS = 30.0
-"""Pause between two looks whether a train has given an app free, in seconds."""
 CLEANUP_SECONDS = 120.0
 """Longest time that the removal of what has drained may take, in seconds: an autoscaler may have to see first that traffic is back."""
 
@@ -128,19 +123,8 @@ class TakeLeaseOperator(ReleaseOperator):
         if approval is None or approval.decision != "approved" or approval.digest != artifact.digest:
             raise AirflowFailException(f"Nobody has approved {artifact.version} ({artifact.digest}) for this release.")
         abort_watch(history, self.release)()
-        self._wait_for_train(history, artifact.app, release.reason)
-
-    def _wait_for_train(self, history: History, app: str, urgent: str | None) -> None:
-        """A train may have got the app since this release's preflight."""
         environment = as_value(Target, self.target, "target").environment
-        busy = train_in_the_way(history, app, environment, self.release, urgent)
-        if busy is None:
-            return
-        if self.when_busy == "refuse":
-            raise AirflowFailException(busy)
-        self.log.info("%s Waiting.", busy)
-        note_now(self.release, f"{busy} Waiting.")
-        raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=TRAIN_SECONDS))
+        wait_for_train(history, artifact.app, environment, self.release, release.reason, self.when_busy)
 
 
 class HoldLeaseOperator(ReleaseOperator):

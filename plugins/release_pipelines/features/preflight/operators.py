@@ -18,7 +18,7 @@ from release_pipelines.airflow.operator import RELEASE_ID, ReleaseOperator, rele
 from release_pipelines.airflow.people import asked_by
 from release_pipelines.airflow.stable import known_stable
 from release_pipelines.airflow.trains import PARAMETER as TRAIN
-from release_pipelines.airflow.trains import train_in_the_way
+from release_pipelines.airflow.trains import wait_for_train
 from release_pipelines.airflow.triggers import LeaseFreeTrigger
 from release_pipelines.core.approvers import allowed_approvers, in_words
 from release_pipelines.core.errors import PlatformError, ReleaseError
@@ -107,7 +107,7 @@ class PreflightOperator(ReleaseOperator):
         self._check_people(who, str(given.get("stop_at") or ""))
         end_deleted(context, history, app, self.spec.production.name, release)
         self._wait_for_older_specification(release)
-        self._wait_for_train(history, release, urgent)
+        wait_for_train(history, app, self.spec.production.name, release, urgent, self.spec.app.when_busy)
         freeze(release, self.spec)
         start_at = str(given.get("start_at") or "").strip()
         self._plan(history, release, start_at)
@@ -185,18 +185,6 @@ class PreflightOperator(ReleaseOperator):
         if self.spec.app.when_busy == "refuse":
             raise AirflowFailException(f"{busy}: start again when that has ended.")
         self.log.info("%s. Waiting until that has ended.", busy)
-        raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=LOOK_SECONDS))
-
-    def _wait_for_train(self, history: History, release: str, urgent: str) -> None:
-        """A train has its apps for itself. An urgent release passes: the train leaves alone what has moved on."""
-        app, production = self.spec.app.name, self.spec.production.name
-        busy = train_in_the_way(history, app, production, release, urgent)
-        if busy is None:
-            return
-        if self.spec.app.when_busy == "refuse":
-            raise AirflowFailException(busy)
-        self.log.info("%s Waiting.", busy)
-        note_now(release, f"{busy} Waiting.")
         raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=LOOK_SECONDS))
 
     def _check_version(self, conf: dict[str, Any], version: str) -> None:

@@ -106,24 +106,29 @@ class TrainPreflightOperator(ReleaseOperator):
         """Every app with its version, its digest, and what it runs now."""
         specs = {app: spec_of(app, self.apps, self.config) for app in self.spec.all_apps}
         listed = self._manifest() if isinstance(self.spec.versions, ManifestSpec) else None
-        found = []
+        found: list[TrainApp] = []
         for wave, names in enumerate(self.spec.in_waves, 1):
             for app in names:
                 spec = specs[app]
                 place = TrainApp(app=app, environment=spec.production.name, wave=wave, position=len(found))
-                if listed is not None:
-                    artifact, why = listed.get(app), "the manifest has no version of it"
-                elif self.spec.versions == FORM:
-                    artifact, why = given.get(VERSION_OF + app), "no version is given"
-                else:
-                    artifact, why = self._newest(history, spec)
-                if isinstance(artifact, str):
-                    artifact = self._artifact(history, spec, artifact.strip()) if artifact.strip() else None
+                artifact, why = self._wanted(history, spec, given, listed)
                 if artifact is None:
                     found.append(place.model_copy(update={"result": "skipped", "sentence": why}))
                 else:
                     found.append(self._standing(spec, place, artifact))
         return found
+
+    def _wanted(
+        self, history: History, spec: ReleaseSpec, given: Any, listed: dict[str, str] | None
+    ) -> tuple[Artifact | None, str]:
+        """What is released of an app; None, with the reason, where it is left out."""
+        app = spec.app.name
+        if listed is None and self.spec.versions != FORM:
+            return self._newest(history, spec)
+        version = given.get(VERSION_OF + app) if listed is None else listed.get(app)
+        if not str(version or "").strip():
+            return None, "no version is given" if listed is None else "the manifest has no version of it"
+        return self._artifact(history, spec, str(version).strip()), ""
 
     def _manifest(self) -> dict[str, str]:
         """The versions in the manifest of the branch's newest commit."""

@@ -345,6 +345,18 @@ def test_a_change_of_a_file_beside_the_calendar_counts_at_once(folder: Path):
     assert "ops.yaml: ics: found `ops.ics`, which is no file" in said()
 
 
+def test_an_answer_that_differs_in_when_it_was_made_is_the_same_state(folder: Path, server: CalendarServer):
+    for second, changed in ((1, True), (2, False)):
+        made = event(f"DTSTAMP:2026112712000{second}Z", *FREEZE)
+        server.answer = (200, {"ETag": f'"{second}"'}, ics(made).encode())
+        assert fetch(folder)["changed"] is changed
+    server.answer = (304, {}, b"")
+    fetch(folder)
+    assert server.asked[-1][1]["if-none-match"] == '"2"'
+    server.answer = (200, {}, ics(event("DTSTAMP:20261127120003Z", "SEQUENCE:1", *FREEZE)).encode())
+    assert fetch(folder)["changed"]
+
+
 # --- AWS ---------------------------------------------------------------------------------------------------------------
 
 

@@ -23,6 +23,7 @@ TOTAL_SECONDS = 60.0
 """Maximum time for a whole calendar, in seconds."""
 MOST_REDIRECTS = 5
 ACCEPT = "text/calendar, */*;q=0.5"
+_STAMPS = re.compile(r"^DTSTAMP[:;].*\n", re.MULTILINE)
 
 
 class NotFetched(ReleaseError):
@@ -106,6 +107,11 @@ def usable(content: str | bytes) -> str:
         raise NotFetched(str(error)) from None
     text = content.decode("utf-8-sig", errors="replace") if isinstance(content, bytes) else content
     return re.sub(r"\r\n?", "\n", text)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two texts are one state of a calendar. Many servers write the time of each answer into every event as its DTSTAMP."""
+    return _STAMPS.sub("", one) == _STAMPS.sub("", other)
 
 
 def events_in(content: str) -> int:

@@ -291,6 +291,15 @@ def test_a_history_that_does_not_answer_leaves_what_this_process_knows(
     assert "the release history, which keeps its last good copy, does not answer" in said()
 
 
+def test_another_history_that_knows_nothing_takes_nothing_away(
+    folder: Path, server: CalendarServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fetch(folder)
+    assert 'freeze "audit"' in said()
+    monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "elsewhere"))
+    assert 'freeze "audit"' in said()
+
+
 def test_a_history_that_hangs_stops_nobody(folder: Path, server: CalendarServer, monkeypatch: pytest.MonkeyPatch):
     fetch(folder)
     said()

@@ -246,7 +246,7 @@ def test_what_one_server_said_of_its_state_is_not_told_to_another(
 def test_the_password_and_the_address_path_are_in_no_log_error_or_row(
     folder: Path, server: CalendarServer, caplog: pytest.LogCaptureFixture
 ):
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG):
         fetch(folder)
         server.answer = (500, {}, b"")
         sentence = refused(folder)

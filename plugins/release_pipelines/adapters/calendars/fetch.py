@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -136,6 +137,7 @@ def _answer(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]
     import requests
     from urllib3.exceptions import HTTPError
 
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # below that it writes each address into the log
     trusted = certificates()
     try:
         with requests.Session() as session:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from release_pipelines.adapters.history import open_history
 from release_pipelines.cli import app
-from tests.adapters.calendars.texts import event, ics
+from tests.adapters.calendars.texts import described, event, ics
 
 run = CliRunner().invoke
 NOW = datetime(2026, 11, 27, 9, 0, tzinfo=timezone.utc).timestamp()
@@ -118,6 +118,17 @@ def test_an_icalendar_file_is_shown_and_checked_with_its_remarks(folder):
     assert failed.exit_code == 1
     assert failed.stderr.startswith('ops.ics: "freeze" (20261127T090000): `Berlin` is no time zone')
     assert 'ops is closed: calendar ops counts as closed: ops.ics: "freeze"' in run(app, ["calendar"]).stdout
+
+
+def test_a_zone_that_only_the_file_knows_is_shown_by_its_name(folder):
+    (folder / "eu.yaml").unlink()
+    (folder / "ops.yaml").write_text("ics: ops.ics\n")
+    own = event("DTSTART;TZID=Plant:20261127T090000", "DTEND;TZID=Plant:20261127T120000", summary="audit")
+    (folder / "ops.ics").write_text(ics("X-WR-TIMEZONE:Plant", described("Plant", 1), own))
+    (found,) = json.loads(run(app, ["calendar", "--json"]).stdout)["calendars"]
+    assert (found["time_zone"], found["entries"][0]["time_zone"]) == ("Plant", "Plant")
+    assert found["entries"][0]["next"][0]["begins_at"] == "2026-11-27T08:00:00.000+00:00"
+    assert "until Fri 27 Nov 2026 12:00" in run(app, ["calendar"]).stdout
 
 
 def test_what_is_fetched_is_shown_with_its_source_its_age_and_the_last_mistake(folder, tmp_path):

@@ -57,7 +57,9 @@ class Copies:
         from release_pipelines.airflow.hooks.history import HistoryHook
 
         try:
-            self._known = HistoryHook().history().calendar_copies(self._known or {})
+            known = self._known or {}
+            # None ever goes: where one is missing, Airflow did not find the history's connection and it is another database.
+            self._known = {**known, **HistoryHook().history().calendar_copies(known)}
             self._read_at, self._told = time.monotonic(), None
         except Exception as error:
             said = str(error).partition("\n")[0]

@@ -125,7 +125,7 @@ def _facts(calendar: Calendar, copy: CalendarCopy | None, asked: Asked, at: floa
     now = standing([calendar], asked, at)
     return {
         "name": calendar.name,
-        "time_zone": calendar.zone,
+        "time_zone": zone_label(calendar.zone),
         "source": calendar.source,
         "copy": {
             "checked_at": iso(copy.checked_at),

@@ -246,7 +246,7 @@ def test_what_one_server_said_of_its_state_is_not_told_to_another(
 def test_the_password_and_the_address_path_are_in_no_log_error_or_row(
     folder: Path, server: CalendarServer, caplog: pytest.LogCaptureFixture
 ):
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG):
         fetch(folder)
         server.answer = (500, {}, b"")
         sentence = refused(folder)
@@ -289,6 +289,15 @@ def test_a_history_that_does_not_answer_leaves_what_this_process_knows(
     assert "older than 24 h (`max_age`)" in said()
     monkeypatch.setattr(copies, "_COPIES", copies.Copies())
     assert "the release history, which keeps its last good copy, does not answer" in said()
+
+
+def test_another_history_that_knows_nothing_takes_nothing_away(
+    folder: Path, server: CalendarServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fetch(folder)
+    assert 'freeze "audit"' in said()
+    monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "elsewhere"))
+    assert 'freeze "audit"' in said()
 
 
 def test_a_history_that_hangs_stops_nobody(folder: Path, server: CalendarServer, monkeypatch: pytest.MonkeyPatch):
@@ -343,6 +352,18 @@ def test_a_change_of_a_file_beside_the_calendar_counts_at_once(folder: Path):
     assert 'freeze "another audit"' in said()
     (folder / "ops.ics").unlink()
     assert "ops.yaml: ics: found `ops.ics`, which is no file" in said()
+
+
+def test_an_answer_that_differs_in_when_it_was_made_is_the_same_state(folder: Path, server: CalendarServer):
+    for second, changed in ((1, True), (2, False)):
+        made = event(f"DTSTAMP:2026112712000{second}Z", *FREEZE)
+        server.answer = (200, {"ETag": f'"{second}"'}, ics(made).encode())
+        assert fetch(folder)["changed"] is changed
+    server.answer = (304, {}, b"")
+    fetch(folder)
+    assert server.asked[-1][1]["if-none-match"] == '"2"'
+    server.answer = (200, {}, ics(event("DTSTAMP:20261127120003Z", "SEQUENCE:1", *FREEZE)).encode())
+    assert fetch(folder)["changed"]
 
 
 # --- AWS ---------------------------------------------------------------------------------------------------------------

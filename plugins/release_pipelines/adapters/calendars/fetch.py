@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ TOTAL_SECONDS = 60.0
 """Maximum time for a whole calendar, in seconds."""
 MOST_REDIRECTS = 5
 ACCEPT = "text/calendar, */*;q=0.5"
+_STAMPS = re.compile(r"^DTSTAMP[:;].*\n", re.MULTILINE)
 
 
 class NotFetched(ReleaseError):
@@ -108,6 +110,11 @@ def usable(content: str | bytes) -> str:
     return re.sub(r"\r\n?", "\n", text)
 
 
+def same(one: str, other: str) -> bool:
+    """Whether two texts are one state of a calendar. Many servers write the time of each answer into every event as its DTSTAMP."""
+    return _STAMPS.sub("", one) == _STAMPS.sub("", other)
+
+
 def events_in(content: str) -> int:
     """How many events a whole calendar has."""
     return sum(len(it.parts("VEVENT")) for it in calendars_in(content))
@@ -130,6 +137,7 @@ def _answer(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]
     import requests
     from urllib3.exceptions import HTTPError
 
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # below that it writes each address into the log
     trusted = certificates()
     try:
         with requests.Session() as session:

@@ -83,7 +83,7 @@ class FetchCalendarOperator(ReleaseOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         """Fetch it once."""
-        from release_pipelines.adapters.calendars.fetch import NotFetched, events_in
+        from release_pipelines.adapters.calendars.fetch import NotFetched, events_in, same
         from release_pipelines.spec.calendars import load_spec
         from release_pipelines.spec.copies import calendar_of_copy
         from release_pipelines.spec.loader import SpecError
@@ -103,11 +103,15 @@ class FetchCalendarOperator(ReleaseOperator):
             mistake = str(error).rstrip(".")
             history.calendar_not_fetched(spec.name, spec.source, copy, mistake)
             raise NotFetched(f"{spec.name}: {mistake}.") from None
-        changed = fetched is not None and (copy is None or fetched.content != copy.content)
+        changed = fetched is not None and (
+            copy is None or copy.content is None or not same(fetched.content, copy.content)
+        )
         if fetched is not None and changed:
             history.keep_calendar(spec.name, spec.source, fetched.content, validators, _remark(fetched.content, copy))
         elif copy is not None:
-            history.calendar_is_unchanged(copy)
+            history.calendar_is_unchanged(
+                copy if fetched is None else copy.model_copy(update={"validators": validators})
+            )
         kept = history.calendar_copies()[spec.name]
         calendar = calendar_of_copy(spec, kept, time.time())
         for it in (*calendar.notes, *([calendar.trouble] if calendar.trouble else [])):

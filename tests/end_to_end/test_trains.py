@@ -142,8 +142,8 @@ def test_a_good_train_releases_wave_after_wave(sandbox: Sandbox, steady: None) -
     run.until(lambda: run.ended, 600)
     assert run.state == "success", (run.note, run.look())
     assert {app: serves(app) for app in wanted} == wanted
-    ended = {it["app"]: it["ended_at"] for app in wanted for it in demo.read_history(app)[:1]}
-    begun = {it["app"]: it["started_at"] for app in wanted for it in demo.read_history(app)[:1]}
+    ended = {it["app"]: it["ended"] for app in wanted for it in demo.read_history(app)[:1]}
+    begun = {it["app"]: it["started"] for app in wanted for it in demo.read_history(app)[:1]}
     assert begun["search"] >= max(ended[APP], ended["cart"])
     assert "Released train shops" in report(run)
 
@@ -157,8 +157,8 @@ def test_a_train_whose_last_app_is_bad_takes_the_others_back(sandbox: Sandbox, s
     said = report(run)
     assert "Compensated train shops" in said
     assert "search 1.2.0" in said
-    held = [it["app"] for it in sorted(history_of("released"), key=lambda it: it["ended_at"])[-2:]]
-    back = [it["app"] for it in sorted(history_of("released", back=True), key=lambda it: it["started_at"])[-2:]]
+    held = [it["app"] for it in sorted(history_of("released"), key=lambda it: it["ended"])[-2:]]
+    back = [it["app"] for it in sorted(history_of("released", back=True), key=lambda it: it["started"])[-2:]]
     assert back == held[::-1], "the last that held goes back first"
 
 

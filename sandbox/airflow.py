@@ -34,6 +34,8 @@ ENVIRONMENT = STATE / "environment"
 USERS = {"admin": "admin", "alice": "user", "bob": "user", "carol": "user"}
 """Everybody's password is their name: all of it is on loopback."""
 TOKEN = "/auth/token"  # noqa: S105
+HOOKS = "hooks"
+"""The secret by which forges and registries are known here."""
 TRIES = 5
 """So often a question is asked again that a busy machine has not answered."""
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -77,6 +79,7 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
             "schema": "releases",
         },
         "airflow_api": {"conn_type": "http", "host": AIRFLOW, "login": "admin", "password": "admin"},
+        "release_hooks": {"conn_type": "generic", "password": HOOKS},
     }
     return {
         "AIRFLOW_HOME": str(HOME),

@@ -200,10 +200,21 @@ class Run:
     def __init__(self, dag_id: str, conf: dict[str, Any], user: str) -> None:
         self.dag_id = dag_id
         made = Client(user).call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf})
-        self.run_id = made["dag_run_id"]
-        self.path = run_path(dag_id, self.run_id)
+        self._is(made["dag_run_id"])
+
+    def _is(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.path = run_path(self.dag_id, run_id)
         self.admin = Client("admin")
         self.seen: list[dict[str, str | None]] = []
+
+    @classmethod
+    def known(cls, dag_id: str, run_id: str) -> Run:
+        """One that somebody else has started."""
+        run = cls.__new__(cls)
+        run.dag_id = dag_id
+        run._is(run_id)
+        return run
 
     def look(self) -> dict[str, str | None]:
         """State by task, now."""

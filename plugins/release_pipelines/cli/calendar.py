@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from release_pipelines.cli.calendars_here import copies_in
 from release_pipelines.cli.commands import spec_in_file
 from release_pipelines.cli.schedule import plan_json
 from release_pipelines.cli.terminal import (
@@ -27,7 +27,6 @@ from release_pipelines.core.model.units import lasting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from release_pipelines.adapters.history import History
     from release_pipelines.core.calendars import Asked, Calendar, Entry, Span
     from release_pipelines.core.model.calendar_copy import CalendarCopy
     from release_pipelines.spec.release import ReleaseSpec
@@ -61,7 +60,7 @@ def calendar(
     tags = (spec.app.part("tags", list) or []) if spec else []
     at, asked = time.time(), Asked(app, environment, frozenset(tags))
     history, plans = history_or_none(database), None
-    copies = _copies(history)
+    copies = copies_in(lambda: history)
     calendars = [_read(it, copies, at) for it in files]
     told = list(dict.fromkeys(sentence for it, _ in calendars for sentence in remarks(it, at)))
     with said_on_stderr():
@@ -92,18 +91,6 @@ def _spec(app: str) -> ReleaseSpec | None:
         return spec_in_file(app) if app else None
     except ValueError:
         return None
-
-
-def _copies(history: History | None) -> Callable[[], Mapping[str, CalendarCopy]]:
-    """What gives the last good copies of calendars that are kept elsewhere, from the history where there is one."""
-
-    @cache
-    def copies() -> Mapping[str, CalendarCopy]:
-        with said_on_stderr():
-            return history.calendar_copies() if history else {}
-        return {}
-
-    return copies
 
 
 def _read(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from release_pipelines.cli.calendars_here import calendars_here
 from release_pipelines.cli.commands import give, login, seconds, spec_in_file
 from release_pipelines.cli.terminal import (
     AsJson,
@@ -184,10 +185,9 @@ def asking(rule: WindowRule) -> Ask:
     """What the calendars of a rule say, as this project has them."""
     from pathlib import Path
 
-    from release_pipelines.airflow.calendars import load_calendars
     from release_pipelines.core.calendars import Asked, standing
 
-    calendars = load_calendars(rule.calendars, Path.cwd())
+    calendars = calendars_here(rule.calendars, Path.cwd())
     return partial(standing, calendars, Asked(rule.app, rule.environment, frozenset(rule.tags)))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from release_pipelines.cli.calendars_here import calendars_here
 from release_pipelines.cli.terminal import fail, history_or_none, said_on_stderr
 
 if TYPE_CHECKING:
@@ -92,7 +93,6 @@ def validate(
 
 def _too_short(specs: list[ReleaseSpec], project: Path) -> None:
     """Say on stderr which windows are shorter than the releases that keep to them took; that is no mistake."""
-    from release_pipelines.airflow.calendars import load_calendars
     from release_pipelines.core.calendars import Asked, too_short
     from release_pipelines.spec.windows import window_rule
 
@@ -102,7 +102,7 @@ def _too_short(specs: list[ReleaseSpec], project: Path) -> None:
         for rule in rules:
             took = history.durations(rule.app, rule.environment) if history else []
             asked = Asked(rule.app, rule.environment, frozenset(rule.tags))
-            for calendar in load_calendars(rule.calendars, project):
+            for calendar in calendars_here(rule.calendars, project, history):
                 for sentence in too_short(calendar, asked, took, time.time()):
                     print(f"{rule.app} in {rule.environment}: {sentence}.", file=sys.stderr)
 

@@ -157,15 +157,11 @@ def test_a_train_whose_last_app_is_bad_takes_the_others_back(sandbox: Sandbox, s
     said = report(run)
     assert "Compensated train shops" in said
     assert "search 1.2.0" in said
-    held = [it["app"] for it in sorted(history_of("released"), key=lambda it: it["ended"])[-2:]]
-    back = [it["app"] for it in sorted(history_of("released", back=True), key=lambda it: it["started"])[-2:]]
-    assert back == held[::-1], "the last that held goes back first"
-
-
-def history_of(outcome: str, back: bool = False) -> list[dict[str, Any]]:
-    """Releases, or ways back, of the apps of the first wave that ended so."""
-    entries = [it for app in (APP, "cart") for it in demo.read_history(app)]
-    return [it for it in entries if it["outcome"] == outcome and ("release_rollback" in it["id"]) == back]
+    ended = {app: demo.read_history(app) for app in (APP, "cart")}
+    held = {app: max(it["ended"] for it in runs if run.run_id in it["id"]) for app, runs in ended.items()}
+    events = demo.ask("show", f"{DAG}/{run.run_id}#0")["events"]
+    back = [it["sentence"].split()[0] for it in events if it["kind"] == "taking_back"]
+    assert back == sorted(held, key=lambda app: held[app], reverse=True), "the last that held goes back first"
 
 
 def test_an_app_that_cannot_go_back_is_told_and_the_others_go_back(sandbox: Sandbox, steady: None) -> None:

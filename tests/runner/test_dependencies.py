@@ -33,10 +33,13 @@ BROUGHT_ALONG = {
     "botocore": "apache-airflow-providers-amazon",
     "kubernetes-asyncio": "apache-airflow-providers-cncf-kubernetes",
     "pendulum": "apache-airflow",
+    "fastapi": "apache-airflow",
     "jsonschema": "apache-airflow",
     "pydantic-core": "pydantic",
+    "starlette": "apache-airflow",
     "slack-sdk": "apache-airflow-providers-slack",
     "urllib3": "requests",
+    "uvicorn": "apache-airflow",
     "yarl": "aiohttp",
 }
 """What is imported and comes with something that is declared, whose version it has to fit."""

@@ -57,7 +57,7 @@ def test_a_history_of_before_gets_the_table_and_keeps_what_it_has(address: str):
     history.begin("release_shop/1#0", "shop", "release_shop", "1", "1.0.0", "alice")
     with history._read(writes=True) as connection:
         connection.execute(text("DROP TABLE calendar_copies"))
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
     again = open_history(address)
     assert again.calendar_copies() == {}
     assert again.find("release_shop/1#0").version == "1.0.0"

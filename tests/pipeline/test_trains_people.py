@@ -86,11 +86,12 @@ def own_run(trains: Trains, run_id: str, **conf: Any) -> Released:
         ("alice", {}, None),
         ("bob@example.org", {}, "bob, who approved train_other/r#0, may not approve cart."),
         ("alice", {"digest": digest("cart", "2.0.9")}, f"and it is {digest('cart', '2.1.0')} now."),
+        ("alice", {"approved_at": 1.0}, "The approval of train_other/r#0 held for 840 h, and that has passed."),
     ],
-    ids=["as approved", "whoever asks does not approve", "another digest"],
+    ids=["as approved", "whoever asks does not approve", "another digest", "long ago"],
 )
 def test_a_trains_approval_counts_for_four_eyes_and_this_digest_only(
-    trains: Trains, requester: str, planned: dict[str, str], why: str | None
+    trains: Trains, requester: str, planned: dict[str, Any], why: str | None
 ) -> None:  # R10
     trains.runs("2.0.0")
     run_id = f"train_other.{uuid.uuid4()}"

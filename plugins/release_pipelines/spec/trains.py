@@ -64,7 +64,9 @@ class TrainSpec(Value):
     schedule: Names = Field(
         default_factory=list, description="Names of calendars: a run begins when they open; default: by hand"
     )
-    calendars: Names = Field(default_factory=list, description="Names of calendars that each wave keeps to; default: those of `schedule`")
+    calendars: Names = Field(
+        default_factory=list, description="Names of calendars that each wave keeps to; default: those of `schedule`"
+    )
     approvers: list[Annotated[str | Person, BeforeValidator(as_word)]] = Field(
         default_factory=list, description="Who may answer the train's form; default: the approvers of its apps"
     )

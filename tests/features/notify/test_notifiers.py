@@ -145,7 +145,13 @@ def test_who_hears_of_what_becomes_of_releases_hears_the_same_of_trains() -> Non
 
 
 def test_a_train_that_could_not_take_all_back_calls_a_person() -> None:
-    said = {"sentence": "x", "app": "train_weekly", "version": "cart 2.1.0", "environment": "production", "release": "r"}
+    said = {
+        "sentence": "x",
+        "app": "train_weekly",
+        "version": "cart 2.1.0",
+        "environment": "production",
+        "release": "r",
+    }
     failed = Notice(outcome="compensation_failed", **said)
     assert failed.urgent
     assert failed.title == "A person is needed: train_weekly cart 2.1.0 in production: compensation failed"

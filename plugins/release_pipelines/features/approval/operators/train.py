@@ -109,7 +109,7 @@ class TrainApprovalOperator(AskingOperator):
                 history = HistoryHook().history()
                 same = (it.app, it.digest or "", self.release)
                 now, after = (history.artifact_of(it.app, version or "") for version in (it.before_version, it.version))
-                commits[it.app] = (now and now.commit, after and after.commit)
+                commits[it.app] = (now.commit if now else None, after.commit if after else None)
                 known[it.app] = Known(past=history.past_of(*same), evidence=history.evidence_of(*same))
         everything = HistoryHook().history().train_apps(self.release)
         approve = {it.app: in_words(spec.production.approvers, "nobody") for it, spec in self.going}

@@ -313,5 +313,5 @@ def test_an_apps_tags_count_and_windows_that_are_too_short_are_said(
     words = 'eu: "short" is 30 min long, and the last releases took 48 min to 1 h 1 min'
     assert words in json.loads(run("calendar", "shop", "--json").stdout)["remarks"]
     checked = run("validate")
-    assert checked.stdout == "1 app file, no mistakes.\n"
-    assert f"shop in production: {words}.\n" in checked.stderr
+    assert checked.stdout == "1 app file, 2 environment files, 1 calendar, no mistakes.\n"
+    assert f"Warning: shop in production: {words}.\n" in checked.stderr

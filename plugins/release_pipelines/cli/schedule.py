@@ -171,14 +171,14 @@ def _planned(
     if at is None:
         opens_at = planning.next_opening(rule, ask, ask(now))
         if opens_at is None:
-            raise ValueError(f"{name} has no next window in {rule.environment}: {ask(now).sentence}.")
+            none = planning.no_opening(rule, ask, ask(now))
+            raise ValueError(f"{name} has no next window in {rule.environment}: {none}.")
         at = planning.wall_time(opens_at, rule.time_zone)
     if why := planning.obstacle_to_plan(rule, at, ask, now, spec.app.approval.valid_for):
         raise ValueError(why)
-    if len(at.replace("T", " ").split()) < 3:
-        at = f"{at.strip()} {rule.time_zone}"
-    given = {"version": version, "start_at": " ".join(at.split()), "notes": notes, "requested_by": requested_by}
-    return Planned(dag_of(name), {key: it for key, it in given.items() if it}, moment_of(at, rule.time_zone)), rule
+    moment = moment_of(at, rule.time_zone)
+    given = {"version": version, "start_at": moment.text, "notes": notes, "requested_by": requested_by}
+    return Planned(dag_of(name), {key: it for key, it in given.items() if it}, moment), rule
 
 
 def asking(rule: WindowRule) -> Ask:

@@ -322,6 +322,18 @@ def test_what_has_begun_is_not_taken_back_and_of_several_one_is_named(airflow: A
     assert history.commands(one) == []
 
 
+@pytest.mark.parametrize("command", ["schedule", "unschedule"])
+def test_an_app_that_nobody_knows_is_no_app_without_plans(airflow: Airflow, command: str) -> None:
+    failed = run(command, "shpo")
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("No app shpo is known: ")
+    assert failed.stderr.endswith(" Did you mean shop?\n")
+
+
+def test_how_long_is_waited_is_checked_before_anything_else(airflow: Airflow) -> None:
+    assert run("unschedule", "shop", "--wait", "soon").stderr == "--wait: found `soon`, expected a time like 5s.\n"
+
+
 def test_an_apps_tags_count_and_windows_that_are_too_short_are_said(
     airflow: Airflow,
     history: History,  # noqa: F811

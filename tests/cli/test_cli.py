@@ -176,12 +176,13 @@ def test_app_files_are_checked(tmp_path: Path) -> None:  # R12
         (include / "config" / f"{name}.yaml").write_text(f"name: {name}\n")
     file = include / "apps" / "shop.yaml"
     file.write_text("name: shop\n")
-    assert run(app, ["validate", str(include / "apps")]).stdout == "1 app file, no mistakes.\n"
+    all_of_it = "1 app file, 3 environment files, no mistakes.\n"
+    assert run(app, ["validate", str(include / "apps")]).stdout == all_of_it
     assert run(app, ["validate", str(file)]).stdout == "1 app file, no mistakes.\n"
     file.write_text("name: shop\nanalysis: {metrics: [{name: errors, source: errors, limit: 1}]}\n")
-    for path in (file, include / "apps"):
+    for path, counted in ((file, "1 app file, no mistakes.\n"), (include / "apps", all_of_it)):
         doubtful = run(app, ["validate", str(path)])
-        assert (doubtful.exit_code, doubtful.stdout) == (0, "1 app file, no mistakes.\n")
+        assert (doubtful.exit_code, doubtful.stdout) == (0, counted)
         assert doubtful.stderr == (
             "Warning: shop.yaml: analysis.metrics[0].limit: 1 is read as 100 %: `1%` if that is meant, else `100%`.\n"
         )

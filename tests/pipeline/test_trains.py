@@ -268,3 +268,21 @@ def test_an_app_left_out_is_skipped(trains: Trains) -> None:
     assert done.outcome == "released", done.sentence
     assert trains.results() == {"cart": "released", "search": "skipped", "shop": "skipped"}
     assert trains.serving() == {"cart": "2.1.0", "search": "2.0.0", "shop": "2.0.0"}
+
+
+def test_an_app_whose_dag_airflow_does_not_know_stops_the_train_in_a_sentence(trains: Trains) -> None:  # R12
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    def gone(stale: bool) -> None:
+        with create_session() as session:
+            session.execute(update(DagModel).where(DagModel.dag_id == "release_shop").values(is_stale=stale))
+
+    trains.runs("2.0.0")
+    trains.after_run = lambda dag_id: gone(True)
+    done = trains.depart(**ASKED)
+    gone(False)
+    assert done.outcome == "compensated", done.sentence
+    assert "Airflow starts no run of release_shop (status 404)" in done.sentence
+    assert trains.results() == {"cart": "taken_back", "search": "taken_back", "shop": "failed"}

@@ -58,6 +58,33 @@ def test_an_answer_counts_for_the_apps_whose_approver_gave_it_and_the_others_ask
     assert by == {"cart": "bob", "search": "bob", "shop": "carol"}
 
 
+def test_the_form_shows_what_changes_in_every_app_and_who_may_approve_it(
+    trains: Trains, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.providers.standard.operators.hitl import HITLOperator
+
+    shown: list[tuple[str, str]] = []
+    answer = HITLOperator.execute
+
+    def read(operator: Any, context: Any) -> Any:
+        shown.append((operator.subject, operator.body))
+        return answer(operator, context)
+
+    monkeypatch.setattr(HITLOperator, "execute", read)
+    trains.runs("2.0.0", "cart", "shop")
+    trains.runs("2.1.0", "search")
+    trains.depart(**ASKED, notes="Monday's")
+    [(subject, body)] = shown
+    assert subject == "Release train weekly: cart 2.1.0, shop 2.1.0?"
+    assert "asks to release train **weekly**" in body
+    assert "| 1 | cart | 2.0.0 | 2.1.0 | bob or dag_test or dora |" in body
+    assert "| 1 | search | 2.1.0 | it serves already in production | - |" in body
+    for app in ("cart", "shop"):
+        assert f"- `{digest(app, '2.0.0')}`\n- `{digest(app, '2.1.0')}`" in body
+    assert "**Notes:** Monday's" in body
+    assert "**Who may answer:** bob or dora" in body, "not who started it"
+
+
 ALL_APPS = ("cart", "search", "shop")
 
 
@@ -86,11 +113,12 @@ def own_run(trains: Trains, run_id: str, **conf: Any) -> Released:
         ("alice", {}, None),
         ("bob@example.org", {}, "bob, who approved train_other/r#0, may not approve cart."),
         ("alice", {"digest": digest("cart", "2.0.9")}, f"and it is {digest('cart', '2.1.0')} now."),
+        ("alice", {"approved_at": 1.0}, "The approval of train_other/r#0 held for 840 h, and that has passed."),
     ],
-    ids=["as approved", "whoever asks does not approve", "another digest"],
+    ids=["as approved", "whoever asks does not approve", "another digest", "long ago"],
 )
 def test_a_trains_approval_counts_for_four_eyes_and_this_digest_only(
-    trains: Trains, requester: str, planned: dict[str, str], why: str | None
+    trains: Trains, requester: str, planned: dict[str, Any], why: str | None
 ) -> None:  # R10
     trains.runs("2.0.0")
     run_id = f"train_other.{uuid.uuid4()}"

@@ -260,7 +260,7 @@ def test_no_calendar_is_open_and_a_broken_one_is_closed():
     assert (now.open, now.opens_at, now.sentence) == (
         False,
         None,
-        "closed: calendar eu counts as closed: it does not answer",
+        "closed: calendar eu: it does not answer",
     )
 
 

@@ -35,6 +35,14 @@ def test_waves_are_as_they_are_written_or_follow_from_what_the_apps_need(folders
     assert derived.all_apps == ["cart", "shop", "search"]
 
 
+def test_waves_keep_to_the_calendars_of_the_schedule_where_no_others_are_named(
+    folders: tuple[Path, Path, Path],
+) -> None:
+    assert load(folders, "waves: [[cart]]").keeps_to == []
+    assert load(folders, "waves: [[cart]]\nschedule: nights").keeps_to == ["nights"]
+    assert load(folders, "waves: [[cart]]\ncalendars: nights").schedule == []
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -20,21 +20,29 @@ def start_run(dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
     :return: whether it was started now; False: there is one of this id already.
     :raises AirflowFailException: where there is no such DAG.
     """
+    from airflow.sdk.api.client import ServerResponseError
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
 
     try:
         answer = task_runner.SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=dag_id, run_id=run_id, conf=conf))
-    except AirflowRuntimeError as error:
-        status = (error.error.detail or {}).get("status_code")
-        if status is not None and 400 <= int(status) < 500:
-            raise AirflowFailException(
-                f"Airflow starts no run of {dag_id} (status {status}): a DAG that Airflow knows, and that may be triggered, is expected."
-            ) from error
-        raise
+    except (AirflowRuntimeError, ServerResponseError) as error:  # the second one where the supervisor is this process
+        status = _status(error)
+        if not 400 <= status < 500:
+            raise
+        raise AirflowFailException(
+            f"Airflow starts no run of {dag_id} (status {status}): a DAG that Airflow knows, and that may be triggered, is expected."
+        ) from error
     begun = not isinstance(answer, ErrorResponse)
     log.info("%s %s of %s.", "Started" if begun else "There is already", run_id, dag_id)
     return begun
+
+
+def _status(error: Any) -> int:
+    """The status with which the API server has answered; 0: it has not."""
+    if isinstance(error, AirflowRuntimeError):
+        return int((error.error.detail or {}).get("status_code") or 0)
+    return int(error.response.status_code)
 
 
 async def state_of(dag_id: str, run_id: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,7 @@ from release_pipelines.airflow.notes import note_now
 from release_pipelines.core.approvers import allowed_approvers, approves_alone, is_one_of
 from release_pipelines.core.model.person import Identity
 from release_pipelines.core.model.release_id import run_of
+from release_pipelines.core.model.units import lasting
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
@@ -84,8 +86,8 @@ def approved_by_train(
 ) -> tuple[Given | None, str | None]:
     """The approval that a release has from its train, if it counts here; else why it does not, in a sentence.
 
-    It counts for the digest that was shown, while the train still holds the app, and where whoever gave it may approve this app
-    and is nobody who asked for it.
+    It counts for the digest that was shown, as long as an approval of this app holds, while the train has the app, and where whoever
+    gave it may approve this app and is nobody who asked for it.
 
     :param asked: who asked for the release.
     """
@@ -99,6 +101,8 @@ def approved_by_train(
         return None, f"Nobody who may approve {artifact.app} has answered for {train}."
     if history.train_of(artifact.app, production.name) != train:
         return None, f"{train} does not hold {artifact.app} any more."
+    if time.time() - planned.approved_at > spec.app.approval.valid_for:
+        return None, f"The approval of {train} held for {lasting(spec.app.approval.valid_for)}, and that has passed."
     if planned.digest != artifact.digest:
         return None, f"{by} approved {planned.digest} for {train}, and it is {artifact.digest} now."
     allowed = allowed_approvers(production.approvers, *asked, self_approval=alone)

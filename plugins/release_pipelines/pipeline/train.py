@@ -95,7 +95,7 @@ class _Train:
     def _wave(self, number: int, names: list[str], before: Any) -> Any:
         tooltip = f"Wave {number}: {', '.join(names)}, each by its own DAG"
         with TaskGroup(group_id=f"wave_{number}", ui_color=LAST_ENVIRONMENT_COLOUR, tooltip=tooltip):
-            if self.spec.calendars:
+            if self.spec.keeps_to:
                 before = before >> self._kept(TrainWindowOperator(task_id="window", wave=number, **self.given), number)
             apps = [self._kept(TrainAppOperator(task_id=f"app_{it}", app=it, **self.given), number) for it in names]
             held = self._kept(TrainGateOperator(task_id="held", wave=number, **self.given), number)

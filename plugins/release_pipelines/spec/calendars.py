@@ -13,7 +13,7 @@ from release_pipelines.core.calendars.rules import WORDS, days_rule, rrule
 from release_pipelines.core.calendars.zones import zone
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.units import DnsName, Duration
-from release_pipelines.spec.loader import SpecError, read_yaml, validated
+from release_pipelines.spec.loader import SpecError, one_of, read_yaml, validated
 
 DAY = 86400
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
@@ -145,11 +145,14 @@ class EntrySpec(Value):
             raise ValueError("`to` or `for` is expected beside `from`")
         begin, end = begin or 0, end or 0
         if begin == DAY:
-            raise ValueError('a `from` before "24:00" is expected')
+            raise ValueError('a `from` before "24:00" is expected, found `24:00`')
         if self.lasts is not None:
             length = Length(exact=self.lasts)
         elif begin == end:
-            raise ValueError('a `to` that is not `from` is expected; the whole day is "00:00" to "24:00"')
+            raise ValueError(
+                'a `to` that is not `from` (the whole day is "00:00" to "24:00") is expected, found '
+                + f"`{self.begins}` to `{self.ends}`"
+            )
         else:
             length = Length(wall=(end - begin) % DAY or DAY)
         offset = dt.timedelta(seconds=begin)
@@ -173,7 +176,7 @@ class EntrySpec(Value):
         assert end_day is not None  # noqa: S101 - said above
         stop = dt.datetime.combine(end_day, dt.time()) + dt.timedelta(seconds=DAY if end is None else end)
         if stop <= start:
-            raise ValueError("a `to` after `from` is expected")
+            raise ValueError(f"a `to` after `from` is expected, found `{self.begins}` to `{self.ends}`")
         return {"spans": ((start, stop),)}
 
 
@@ -293,6 +296,21 @@ def load_spec(path: Path) -> CalendarSpec:
 def calendar_files(folder: Path) -> list[Path]:
     """The calendars' files in a folder, by name."""
     return sorted(path for path in folder.glob("*.yaml") if path.is_file())
+
+
+def missing_calendars(file: str, names: Sequence[str], folder: Path) -> list[SpecError]:
+    """The calendars that a file names under ``calendars`` and that have no file: they count as closed for good."""
+    known = [it.stem for it in calendar_files(folder)]
+    return [
+        SpecError(
+            file,
+            f"calendars[{n}]",
+            f"`{name}`, which has no file",
+            one_of(known, name) if known else f"a file {name}.yaml in {folder.name}/",
+        )
+        for n, name in enumerate(names)
+        if name not in known
+    ]
 
 
 def load_calendar(path: Path) -> Calendar:

@@ -197,7 +197,7 @@ def load_app(path: Path, analyses: Path) -> AppSpec:
         raise SpecError(path.name, "name", f"`{app.name}`", f"`{path.stem}`, as the file is called")
     if isinstance(app.analysis, str) and app.analysis != "default" and not _named(app.analysis, analyses).is_file():
         known = ["default", *_stems(analyses)]
-        raise SpecError(path.name, "analysis", f"`{app.analysis}`", _one_of(known, app.analysis))
+        raise SpecError(path.name, "analysis", f"`{app.analysis}`", one_of(known, app.analysis))
     return app
 
 
@@ -273,7 +273,7 @@ def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecEr
     path, kind, context = path_text(loc), error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys(model, loc[:-1])
-        return SpecError(file, path, "an unknown key", _one_of(known, str(loc[-1])) if known else "no such key")
+        return SpecError(file, path, "an unknown key", one_of(known, str(loc[-1])) if known else "no such key")
     if kind == "missing":
         return SpecError(file, path, "nothing", "a value: this key is required")
     value = _shown(error["input"])
@@ -320,7 +320,8 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
 
 
-def _one_of(known: Sequence[str], name: str) -> str:
+def one_of(known: Sequence[str], name: str) -> str:
+    """What is expected instead of an unknown name, in words, with what may have been meant."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"one of {', '.join(known)}" + (f"; did you mean `{close[0]}`?" if close else "")
 

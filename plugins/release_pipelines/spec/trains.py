@@ -64,7 +64,9 @@ class TrainSpec(Value):
     schedule: Names = Field(
         default_factory=list, description="Names of calendars: a run begins when they open; default: by hand"
     )
-    calendars: Names = Field(default_factory=list, description="Names of calendars that each wave keeps to")
+    calendars: Names = Field(
+        default_factory=list, description="Names of calendars that each wave keeps to; default: those of `schedule`"
+    )
     approvers: list[Annotated[str | Person, BeforeValidator(as_word)]] = Field(
         default_factory=list, description="Who may answer the train's form; default: the approvers of its apps"
     )
@@ -124,6 +126,11 @@ class TrainSpec(Value):
     def in_waves(self) -> list[list[str]]:
         """Its waves, as they are written or as they follow from what the apps need."""
         return self.waves or waves_of(self.apps, self.needs)
+
+    @property
+    def keeps_to(self) -> list[str]:
+        """Names of the calendars that each wave keeps to: a run that its schedule began late, or that was approved late, is in no window any more."""
+        return self.calendars or self.schedule
 
     @property
     def all_apps(self) -> list[str]:

@@ -17,6 +17,7 @@ from release_pipelines.airflow.notifiers.slack import SlackNotifier
 from release_pipelines.airflow.notifiers.webhook import WebhookNotifier
 from release_pipelines.core import seams
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.notice import Notice
 from release_pipelines.core.ports.notifier import Notifier
 from release_pipelines.features.notify.operators import notifier, obstacle
 from release_pipelines.features.notify.spec import NotifySpec, named
@@ -133,3 +134,25 @@ def test_our_own_notifiers_take_no_options() -> None:
     assert "options" not in NotifySpec.model_json_schema()["properties"]
     with pytest.raises(ValidationError, match="no `options` beside `log` is expected, found `options`"):
         NotifySpec.model_validate({"kind": "log", "options": {"x": 1}})
+
+
+def test_who_hears_of_what_becomes_of_releases_hears_the_same_of_trains() -> None:
+    hears = NotifySpec(kind="log", on=["rollback_failed"])
+    assert hears.hears_of("compensation_failed")
+    assert not hears.hears_of("compensated")
+    assert NotifySpec(kind="log", on=["rolled_back"]).hears_of("stopped")
+    assert all(NotifySpec(kind="log").hears_of(it) for it in ("stopped", "compensated", "compensation_failed"))
+
+
+def test_a_train_that_could_not_take_all_back_calls_a_person() -> None:
+    said = {
+        "sentence": "x",
+        "app": "train_weekly",
+        "version": "cart 2.1.0",
+        "environment": "production",
+        "release": "r",
+    }
+    failed = Notice(outcome="compensation_failed", **said)
+    assert failed.urgent
+    assert failed.title == "A person is needed: train_weekly cart 2.1.0 in production: compensation failed"
+    assert not Notice(outcome="compensated", **said).urgent

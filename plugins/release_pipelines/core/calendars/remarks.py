@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
 from itertools import islice
 
 from release_pipelines.core.calendars.course import without_freezes
@@ -64,6 +65,30 @@ def too_short(calendar: Calendar, asked: Asked, durations: Sequence[float], at: 
         most = max((it.end - it.start for it in found), default=None)
         if most is not None and most < max(durations):
             yield f"{calendar.name}: {entry} is {lasting(round(most))} long, and the last releases took {took}"
+
+
+def strangers(
+    calendar: Calendar, apps: Collection[str], environments: Collection[str], tags: Collection[str]
+) -> Iterator[str]:
+    """Entries that are limited to what nothing is called, a sentence each without its full stop: a misspelt freeze closes nothing.
+
+    :param apps: all that there are; ``environments`` and ``tags`` likewise.
+    """
+    kinds: list[tuple[str, str, Collection[str]]] = [
+        ("apps", "no app file is called so", apps),
+        ("environments", "no environment file is called so", environments),
+        ("tags", "no app has that tag", tags),
+    ]
+    told: set[str] = set()
+    for entry in calendar.entries:
+        for key, why, known in kinds:
+            for name in sorted(set(getattr(entry, key) or ()) - set(known)):
+                close = get_close_matches(name, known, n=1)
+                meant = f" (is `{close[0]}` meant?)" if close else ""
+                sentence = f"{calendar.name}: {entry} names `{name}` in `{key}`, and {why}{meant}"
+                if sentence not in told:
+                    told.add(sentence)
+                    yield sentence
 
 
 def _overlaps(calendar: Calendar, at: float) -> Iterator[str]:

@@ -34,7 +34,7 @@ def _standing(calendars: Sequence[Calendar], asked: Asked, at: float) -> Standin
     until = f" until {shown(opens, zone(calendar.zone))}" if opens is not None else ", and no opening is known"
     decided = run.deciding(at) if calendar.broken is None else None
     if calendar.broken is not None:
-        why = f"calendar {calendar.name} counts as closed: {calendar.broken}"
+        why = f"calendar {calendar.name}: {calendar.broken}"
         return Standing(open=False, sentence=f"closed: {why}", calendar=calendar.name)
     if decided and decided[0].kind == "freeze":
         why = f"{decided[0]} of calendar {calendar.name}"

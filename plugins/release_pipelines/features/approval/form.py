@@ -94,6 +94,7 @@ def train_form(
     apps: Sequence[TrainApp],
     known: Mapping[str, Known],
     approve: Mapping[str, str],
+    commits: Mapping[str, tuple[str | None, str | None]],
     *,
     requester: str | None,
     notes: str,
@@ -103,6 +104,7 @@ def train_form(
     :param apps: all of them, also those that are left out.
     :param known: what the history knows of the digests, by the apps' names.
     :param approve: who may approve each app, in words.
+    :param commits: of what runs now and of what is released, by the apps' names.
     """
     lines = [
         f"**{requester or 'Somebody'}** asks to release train **{train.name}**.",
@@ -119,6 +121,8 @@ def train_form(
         found = known.get(it.app) or Known()
         lines += ["", f"**{it.named}** in {it.environment}, digest now, and after:", ""]
         lines += [f"- `{it.before_digest or 'none'}`", f"- `{it.digest}`", ""]
+        now, after = commits.get(it.app, (None, None))
+        lines += [f"Commit now, and after: `{now or NOT_CHECKED}`, `{after or NOT_CHECKED}`", ""]
         lines += _past(found.past, train.time_zone)
         lines += _table({name: _result(name, None, found, train.time_zone) for name in found.evidence})
     back = {

@@ -103,10 +103,13 @@ class TrainApprovalOperator(AskingOperator):
     def form(self, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> tuple[str, str]:
         """What changes in every app."""
         asked, known = who_asked(preflight), {}
+        commits: dict[str, tuple[str | None, str | None]] = {}
         for it, _ in self.going:
             with noted(f"The history does not tell what it knows of {it.named}"):
                 history = HistoryHook().history()
                 same = (it.app, it.digest or "", self.release)
+                now, after = (history.artifact_of(it.app, version or "") for version in (it.before_version, it.version))
+                commits[it.app] = (now.commit if now else None, after.commit if after else None)
                 known[it.app] = Known(past=history.past_of(*same), evidence=history.evidence_of(*same))
         everything = HistoryHook().history().train_apps(self.release)
         approve = {it.app: in_words(spec.production.approvers, "nobody") for it, spec in self.going}
@@ -115,6 +118,7 @@ class TrainApprovalOperator(AskingOperator):
             everything,
             known,
             approve,
+            commits,
             requester=str(asked) if asked.requester else None,
             notes=str(preflight.get("notes") or ""),
         )

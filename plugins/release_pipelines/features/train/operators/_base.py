@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import RUN, AbortedByPerson, ReleaseOperator
-from release_pipelines.core.model.release_id import ROLLBACK_DAG, dag_of, is_rollback
+from release_pipelines.core.model.release_id import dag_of, is_rollback
 from release_pipelines.core.model.train import AppResult, TrainApp
 from release_pipelines.core.text import clean
 from release_pipelines.spec.frozen import spec_of
@@ -70,11 +69,6 @@ class TrainOperator(ReleaseOperator):
                 raise AbortedByPerson(command.by, command.reason or "no reason given")
 
 
-def own_runs(apps: Iterable[TrainApp]) -> set[str]:
-    """The ids of the runs of a train's releases."""
-    return {it.run_id for it in apps if it.run_id}
-
-
 def rolled_back_since(history: History, app: TrainApp, back: str) -> Release | None:
     """A person's rollback of an app that came after this train's release of it; None: there is none.
 
@@ -115,13 +109,3 @@ def came_to(app: TrainApp, release: Release) -> tuple[AppResult, str]:
     if release.outcome == "superseded":
         return "moved_on", sentence
     return "failed", sentence
-
-
-__all__ = [
-    "ROLLBACK_DAG",
-    "TrainOperator",
-    "came_to",
-    "own_runs",
-    "rolled_back_since",
-    "settle",
-]

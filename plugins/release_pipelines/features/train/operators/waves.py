@@ -83,7 +83,7 @@ class TrainWindowOperator(TrainOperator):
     def _rule(self, app: TrainApp) -> WindowRule:
         tags = spec_of(app.app, self.apps, self.config).app.part("tags", list) or []
         return WindowRule(
-            calendars=self.spec.calendars,
+            calendars=self.spec.keeps_to,
             app=app.app,
             environment=app.environment,
             tags=tags,

@@ -150,7 +150,7 @@ def test_the_next_window_is_the_next_one_that_opens(airflow: Airflow, monkeypatc
             "Sat 28 Nov 2026 22:00 CET). The next possible moment is Sat 28 Nov 2026 22:00 CET.\n",
         ),
         (["--at", "2026-11-21 22:30"], "that has passed. The next possible moment is Sat 28 Nov 2026 22:00 CET.\n"),
-        (["--at", "2027-03-28 02:30"], "does not exist in Europe/Berlin: clocks go forward then. From then on"),
+        (["--at", "2027-03-28 02:30"], "does not exist in Europe/Berlin: clocks go forward then. The next open moment"),
         (["--at", "2026-11-28 22:30 Europe/Berln"], "did you mean `Europe/Berlin`?"),
         (["--at", "2027-01-02 22:30"], "an approval of now holds until Thu 31 Dec 2026 13:00 CET"),
         ([], "One of --at and --next-window is expected.\n"),

@@ -120,7 +120,7 @@ def _possible(rule: WindowRule, ask: Ask, at: float, now: float, valid_for: floa
         return " The next possible moment is now: start it without a plan."
     when = moment(opens_at, time_zone)
     if opens_at > now + valid_for:
-        return f" From then on the next open moment is {when}, and {_holds(now, valid_for, time_zone)}."
+        return f" The next open moment after that is {when}, and {_holds(now, valid_for, time_zone)}."
     return f" The next possible moment is {when}."
 
 

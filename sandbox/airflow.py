@@ -86,6 +86,8 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),  # before an installed one of elsewhere
         "SANDBOX_CODE": _code(),
         "RELEASE_PIPELINES_STATE": str(HOME / "release_pipelines"),
+        "RELEASE_PIPELINES_APPS": str(ROOT / "include" / "apps"),  # the API server looks there what a push means
+        "RELEASE_PIPELINES_CONFIG": str(ROOT / "include" / "config"),
         "RELEASE_PIPELINES_CALENDARS": str(ROOT / "include" / "calendars"),
         "RELEASE_PIPELINES_TRAINS": str(ROOT / "include" / "trains"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),

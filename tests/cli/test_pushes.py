@@ -21,6 +21,8 @@ START = Start("shop", C1, f"commit:{C1}", C1, by="octocat", source="github")
 @pytest.fixture(autouse=True)
 def history(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> History:
     monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", f"sqlite:///{tmp_path}/history.db")
+    monkeypatch.setenv("RELEASE_PIPELINES_APPS", str(tmp_path))
+    (tmp_path / "shop.yaml").write_text("name: shop\n")
     return open_history(f"sqlite:///{tmp_path}/history.db")
 
 
@@ -34,6 +36,14 @@ def told(history: History) -> None:
 def test_nothing_is_a_sentence() -> None:
     assert run(app, ["pushes"]).stdout == "Nothing was pushed yet.\n"
     assert run(app, ["pushes", "shop"]).stdout == "Nothing was pushed for shop yet.\n"
+
+
+def test_an_app_that_nobody_knows_is_a_mistake() -> None:
+    for more in ([], ["--json"]):
+        failed = run(app, ["pushes", "shpo", *more])
+        assert (failed.exit_code, failed.stdout) == (1, "")
+        assert failed.stderr.startswith("No app shpo is known: ")
+        assert failed.stderr.endswith(" Did you mean shop?\n")
 
 
 def test_people_see_the_start_its_run_and_the_deliveries(history: History) -> None:

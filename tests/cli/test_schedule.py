@@ -150,7 +150,7 @@ def test_the_next_window_is_the_next_one_that_opens(airflow: Airflow, monkeypatc
             "Sat 28 Nov 2026 22:00 CET). The next possible moment is Sat 28 Nov 2026 22:00 CET.\n",
         ),
         (["--at", "2026-11-21 22:30"], "that has passed. The next possible moment is Sat 28 Nov 2026 22:00 CET.\n"),
-        (["--at", "2027-03-28 02:30"], "does not exist in Europe/Berlin: clocks go forward then. The next possible"),
+        (["--at", "2027-03-28 02:30"], "does not exist in Europe/Berlin: clocks go forward then. From then on"),
         (["--at", "2026-11-28 22:30 Europe/Berln"], "did you mean `Europe/Berlin`?"),
         (["--at", "2027-01-02 22:30"], "an approval of now holds until Thu 31 Dec 2026 13:00 CET"),
         ([], "One of --at and --next-window is expected.\n"),
@@ -216,7 +216,7 @@ def test_a_user_gets_a_token_and_a_wrong_password_is_shown_nowhere(
     assert run("schedule", "shop", "1.4.0", *AT).exit_code == 0
     monkeypatch.setenv("AIRFLOW_PASSWORD", "s3cret")
     done = run("schedule", "shop", "1.4.0", *AT)
-    assert "it gives no token (status 401)" in done.stderr
+    assert "does not take this login: the user or the password is wrong (status 401)." in done.stderr
     assert "s3cret" not in done.output
 
 
@@ -233,12 +233,44 @@ def test_the_connection_with_which_runs_get_their_notes_serves_too(
 
 def test_where_airflow_is_not_known_or_away_it_is_said(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_URL", "http://127.0.0.1:1")
-    assert "does not answer as Airflow does: it cannot be reached." in run("schedule", "shop", "1.4.0", *AT).stderr
+    assert run("schedule", "shop", "1.4.0", *AT).stderr == "Airflow at 127.0.0.1:1 cannot be reached.\n"
     monkeypatch.delenv("AIRFLOW_TOKEN")
     assert "Airflow does not know who asks" in run("schedule", "shop", "1.4.0", *AT).stderr
     monkeypatch.delenv("AIRFLOW_URL")
     monkeypatch.setattr("release_pipelines.cli.api.airflows_connection", lambda name: None)
     assert "It is not known where Airflow is" in run("schedule", "shop", "1.4.0", *AT).stderr
+
+
+def test_a_token_that_is_not_known_is_another_thing_than_a_right_that_is_missing(
+    airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_TOKEN", "s3cret")
+    done = run("schedule", "shop", "1.4.0", *AT)
+    where = airflow.url.removeprefix("http://")
+    assert done.stderr == f"Airflow at {where} does not know this token: it is wrong, or has expired (status 401).\n"
+
+
+def test_a_time_with_an_offset_is_kept_as_that_instant(airflow: Airflow) -> None:
+    for at in ("2026-11-28T21:30:00Z", "2026-11-28T22:30:00+01:00", "2026-11-28 21:30z"):
+        done = run("schedule", "shop", "1.4.0", "--at", at)
+        assert "for Sat 28 Nov 2026 22:30 CET (+01:00) in production" in done.stdout
+    assert [(name, it["conf"]["start_at"]) for name, it in airflow.runs.items()] == [(FIRST, "2026-11-28 21:30 UTC")]
+
+
+def test_windows_that_are_too_short_for_the_latest_start_are_no_next_ones(airflow: Airflow, tmp_path: Path) -> None:
+    app_file = tmp_path / "include" / "apps" / "shop.yaml"
+    app_file.write_text("name: shop\nenvironments: [production]\ncalendars: [eu]\nlatest_start: 9d\n")
+    short = "none of the next windows is as long as `latest_start` (9d).\n"
+    assert run("schedule", "shop", "1.4.0", "--next-window").stderr == f"shop has no next window in production: {short}"
+    said = run("schedule", "shop", "1.4.0", *AT).stderr
+    assert "the latest start is Fri 20 Nov 2026 02:00 CET (open: " in said
+    assert said.endswith(f"There is no next possible moment: {short}")
+
+
+def test_where_no_other_window_is_known_that_is_said(airflow: Airflow, tmp_path: Path) -> None:
+    (tmp_path / "include" / "calendars" / "eu.yaml").write_text("entries:\n- {window: always, days: daily}\n")
+    said = run("schedule", "shop", "1.4.0", "--next-window").stderr
+    assert said.startswith("shop has no next window in production: no later opening is known (open: ")
 
 
 def test_an_app_without_calendars_cannot_be_planned(airflow: Airflow, tmp_path: Path) -> None:
@@ -288,6 +320,18 @@ def test_what_has_begun_is_not_taken_back_and_of_several_one_is_named(airflow: A
     history.record_event(one, "deployed", "Deployed.", "production")
     assert f"{one}: nothing is planned that has not begun" in run("unschedule", one).stderr
     assert history.commands(one) == []
+
+
+@pytest.mark.parametrize("command", ["schedule", "unschedule"])
+def test_an_app_that_nobody_knows_is_no_app_without_plans(airflow: Airflow, command: str) -> None:
+    failed = run(command, "shpo")
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("No app shpo is known: ")
+    assert failed.stderr.endswith(" Did you mean shop?\n")
+
+
+def test_how_long_is_waited_is_checked_before_anything_else(airflow: Airflow) -> None:
+    assert run("unschedule", "shop", "--wait", "soon").stderr == "--wait: found `soon`, expected a time like 5s.\n"
 
 
 def test_an_apps_tags_count_and_windows_that_are_too_short_are_said(

@@ -55,3 +55,32 @@ def test_a_running_train_is_aborted_as_a_release_is(history: History, train: str
     assert "The train stops" in done.stdout
     [command] = history.commands(train)
     assert (command.kind, command.by, command.reason) == ("abort", "ann", "prices")
+
+
+def test_a_train_that_has_a_file_and_no_release_yet_is_known(history: History, tmp_path: Path) -> None:
+    (tmp_path / "include" / "trains").mkdir()
+    (tmp_path / "include" / "trains" / "week-end.yaml").write_text("waves: [[shop]]\n")
+    assert run(app, ["history", "train_week_end"]).stdout == "No release of train_week_end yet.\n"
+    for command in (["show"], ["report"]):
+        failed = run(app, [*command, "train_week_end"])
+        assert (failed.exit_code, failed.stderr) == (1, "No release of train_week_end yet.\n")
+    assert run(app, ["history", "train_weekend"]).stderr.endswith(" Did you mean train_week_end?\n")
+    failed = run(app, ["abort", "train_week_end", "--by", "ann", "--reason", "prices"])
+    assert (failed.exit_code, failed.stderr) == (
+        1,
+        "train_week_end: No release is running: there is nothing to abort.\n",
+    )
+    failed = run(app, ["schedule", "train_week_end", "1.4.0", "--next-window"])
+    assert (failed.exit_code, failed.stderr) == (1, "train_week_end is a train, where an app is expected.\n")
+
+
+@pytest.mark.parametrize("kind", ["pause", "resume", "skip", "promote"])
+def test_a_train_is_only_aborted(history: History, train: str, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "include" / "trains").mkdir()
+    (tmp_path / "include" / "trains" / "weekly.yaml").write_text("waves: [[shop]]\n")
+    failed = run(app, [kind, "train_weekly", "--by", "bob"])
+    assert (failed.exit_code, failed.stderr) == (
+        1,
+        f"train_weekly is a train: `abort` stops it, and `{kind}` is for the releases of its apps.\n",
+    )
+    assert history.commands(train) == []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 """Maximum time for an answer, in seconds."""
-CREATED, NO_RIGHT, UNKNOWN, THERE_ALREADY = 201, (401, 403), 404, 409
+CREATED, NOT_KNOWN, NO_RIGHT, UNKNOWN, THERE_ALREADY = 201, 401, 403, 404, 409
 
 
 class AirflowRefused(ReleaseError):
@@ -83,8 +83,10 @@ class AirflowApi:
             headers = {"Authorization": f"Bearer {self._token}"}
             answer = self._client.request(method, f"/api/v2/{path}", json=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, KeyError, ValueError) as error:
-            raise AirflowRefused(f"{self._where} does not answer as Airflow does: {_why(error)}.") from None
-        if answer.status_code in NO_RIGHT:
+            raise AirflowRefused(f"{self._where} {_why(error)}.") from None
+        if answer.status_code == NOT_KNOWN:
+            raise AirflowRefused(f"{self._where} does not know this token: it is wrong, or has expired (status 401).")
+        if answer.status_code == NO_RIGHT:
             raise AirflowRefused(f"{self._where} does not let this account do that (status {answer.status_code}).")
         if answer.is_server_error:
             raise AirflowRefused(f"{self._where} answers with status {answer.status_code}.")
@@ -95,7 +97,8 @@ class AirflowApi:
 
     @property
     def _where(self) -> str:
-        return f"Airflow at {self._client.base_url.host}"
+        address = self._client.base_url
+        return f"Airflow at {address.host}" + (f":{address.port}" if address.port else "")
 
 
 def token_of(client: httpx.Client, connection: Connection) -> str:
@@ -109,9 +112,14 @@ def token_of(client: httpx.Client, connection: Connection) -> str:
 
 
 def _why(error: Exception) -> str:
-    """What was in the way, without addresses: these may hold credentials."""
+    """What was in the way, without the whole address: it may hold credentials."""
     import httpx
 
     if isinstance(error, httpx.HTTPStatusError):
-        return f"it gives no token (status {error.response.status_code})"
-    return "it cannot be reached" if isinstance(error, httpx.TransportError) else type(error).__name__
+        status = error.response.status_code
+        if status == NOT_KNOWN:
+            return "does not take this login: the user or the password is wrong (status 401)"
+        return f"does not answer as Airflow does: it gives no token (status {status})"
+    if isinstance(error, httpx.TransportError):
+        return "cannot be reached"
+    return f"does not answer as Airflow does: {type(error).__name__}"

@@ -11,7 +11,7 @@ import typer
 
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of, login
-from release_pipelines.cli.known import unknown
+from release_pipelines.cli.known import found, unknown
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
@@ -43,7 +43,7 @@ Which = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="A release's id, or its beginning, or its run's; an app, or a version: the newest release of it.",
+        help="A release's id, or its beginning, or its run's; an app, a train or a version: the newest release of it.",
     ),
 ]
 OfVersion = Annotated[
@@ -78,7 +78,9 @@ def options(
     epilog=examples("release history", "release history shop --limit 5", "release history --json"), rich_help_panel=LOOK
 )
 def history(
-    name: Annotated[str | None, typer.Argument(metavar="APP", help="Default: all apps.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="APP", help="An app, or a train like train_weekly; default: all.")
+    ] = None,
     as_json: AsJson = False,
     limit: Annotated[int, typer.Option(min=1, help="So many, newest first.")] = 50,
     database: Database = None,
@@ -107,7 +109,7 @@ def show(
 ) -> None:
     """Tell one release: where it stands, its steps, verdicts, measurements, approvals and events."""
     with errors_as_sentences():
-        detail = open_history_at(database).find(release, version)
+        detail = found(open_history_at(database), release, version)
     if as_json:
         print_json({**_release_json(detail), **times(detail.model_dump(mode="json"))})
     else:
@@ -132,7 +134,7 @@ def report(
 
     with errors_as_sentences():
         history = open_history_at(database)
-        detail = history.find(release, version)
+        detail = found(history, release, version)
         attached = history.attachments(detail.id)
     written = next((it.content for it in attached if it.name in (REPORT, TRAIN_REPORT)), None)
     print(written or f"{detail.app} {detail.version} has no incident report: {detail.sentence or 'it has not ended.'}")
@@ -195,7 +197,7 @@ def lift(
     as_json: AsJson = False,
     database: Database = None,
 ) -> None:
-    """Lift what speaks against a version in an environment, so that a rollback may go back to it. Doing it again changes nothing."""
+    """Lift what speaks against a version in an environment, so that a rollback may go back to it, and trains take it again. Doing it again changes nothing."""
     with errors_as_sentences():
         where = environment_of(name, environment)
         if where is None and (sentence := unknown(name, open_history_at(database).apps())):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from release_pipelines.cli.known import guess
+from release_pipelines.cli.known import guess, trains_here
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
@@ -31,7 +31,7 @@ COMMANDS: dict[CommandKind, str] = {
     "resume": "Let a paused hold go on.",
     "promote": "End every hold that is left now, as passed; the promotion follows as always. Only an approver may.",
     "skip": "End this hold now, as passed; the next stage begins. Only an approver may.",
-    "abort": "Give all traffic back to the old version at once, and roll the release back. Needs a --reason.",
+    "abort": "Give all traffic back to the old version at once, and roll the release back; a train stops, and takes back what it released. Needs a --reason.",
 }
 EXAMPLES: dict[CommandKind, tuple[str, ...]] = {
     "pause": ("release pause shop", 'release pause shop --reason "looking at a graph" --wait 30s'),
@@ -41,6 +41,7 @@ EXAMPLES: dict[CommandKind, tuple[str, ...]] = {
     "abort": (
         'release abort shop --reason "wrong prices"',
         'release abort "release_shop/manual__2026" --reason "wrong prices"',
+        'release abort train_weekly --reason "wrong prices"',
     ),
 }
 TRUST_NOTE = (
@@ -84,7 +85,11 @@ def give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_jso
 
     history = open_history_at(database)
     app = history.find(name).app if "/" in name else name
-    spec = _spec_or_none(app) if kind not in NEED_APPROVER and history.running(app, "") else _spec(app)
+    is_train = app in trains_here()
+    if is_train and kind != "abort":
+        fail(f"{app} is a train: `abort` stops it, and `{kind}` is for the releases of its apps.")
+    known = is_train or (kind not in NEED_APPROVER and history.running(app, ""))
+    spec = _spec_or_none(app) if known else _spec(app)
     environment = spec.production.name if spec else ""
     running = addressed_release(history.running(app, environment), name)
     approvers, alone = (spec.production.approvers, spec.app.approval.self_approval) if spec else ([], False)
@@ -152,6 +157,8 @@ def spec_in_file(app: str) -> ReleaseSpec:
 
     apps = apps_folder(Path.cwd()).absolute()
     files = app_files(apps)
+    if app in trains_here():
+        raise ValueError(f"{app} is a train, where an app is expected.")
     for path in files:
         if path.stem == app:
             try:

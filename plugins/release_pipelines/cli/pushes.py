@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from release_pipelines.cli.known import unknown
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
     errors_as_sentences,
+    fail,
     local,
     open_history_at,
     print_json,
@@ -28,6 +30,8 @@ def pushes(
     with errors_as_sentences():
         history = open_history_at(database)
         starts, deliveries = history.starts(name, limit=limit), history.deliveries(name, limit)
+        if name and not starts and not deliveries and (sentence := unknown(name, history.apps())):
+            fail(sentence)
     if as_json:
         print_json(
             {

@@ -11,6 +11,7 @@ import typer
 
 from release_pipelines.cli.calendars_here import calendars_here
 from release_pipelines.cli.commands import give, login, seconds, spec_in_file
+from release_pipelines.cli.known import unknown
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
@@ -115,9 +116,11 @@ def unschedule(
 ) -> None:
     """Take a plan back: the release that waits for its moment ends at once. One that has begun is left alone."""
     with errors_as_sentences():
-        history = open_history_at(database)
+        patience, history = seconds(wait), open_history_at(database)
         app = history.find(name).app if "/" in name else name
         found = [it for it in history.plans(app) if name in (it.app, it.release) or it.release.startswith(name)]
+        if not found and (sentence := unknown(app, history.apps())):
+            fail(sentence)
         if not found:
             fail(f"{name}: nothing is planned that has not begun; `release abort` ends a release that has.")
         if len(found) > 1:
@@ -125,7 +128,7 @@ def unschedule(
             fail(f"{name}: {which} are planned: say which release.")
         [plan] = found
         why = reason.strip() or f"its plan for {plan.start_at} was taken back"
-        give("abort", plan.release, why, by or login(), seconds(wait), as_json, database)
+        give("abort", plan.release, why, by or login(), patience, as_json, database)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -134,7 +137,10 @@ def plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def _list(name: str | None, as_json: bool, database: str | None) -> None:
-    plans = open_history_at(database).plans(name)
+    history = open_history_at(database)
+    plans = history.plans(name)
+    if name and not plans and (sentence := unknown(name, history.apps())):
+        fail(sentence)
     if as_json:
         print_json([plan_json(it) for it in plans])
     elif not plans:
@@ -171,14 +177,14 @@ def _planned(
     if at is None:
         opens_at = planning.next_opening(rule, ask, ask(now))
         if opens_at is None:
-            raise ValueError(f"{name} has no next window in {rule.environment}: {ask(now).sentence}.")
+            none = planning.no_opening(rule, ask, ask(now))
+            raise ValueError(f"{name} has no next window in {rule.environment}: {none}.")
         at = planning.wall_time(opens_at, rule.time_zone)
     if why := planning.obstacle_to_plan(rule, at, ask, now, spec.app.approval.valid_for):
         raise ValueError(why)
-    if len(at.replace("T", " ").split()) < 3:
-        at = f"{at.strip()} {rule.time_zone}"
-    given = {"version": version, "start_at": " ".join(at.split()), "notes": notes, "requested_by": requested_by}
-    return Planned(dag_of(name), {key: it for key, it in given.items() if it}, moment_of(at, rule.time_zone)), rule
+    moment = moment_of(at, rule.time_zone)
+    given = {"version": version, "start_at": moment.text, "notes": notes, "requested_by": requested_by}
+    return Planned(dag_of(name), {key: it for key, it in given.items() if it}, moment), rule
 
 
 def asking(rule: WindowRule) -> Ask:

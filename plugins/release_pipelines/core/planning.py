@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from release_pipelines.core.model.units import lasting
+from release_pipelines.core.model.units import as_written
 
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Standing
@@ -32,12 +32,16 @@ def may_begin(rule: WindowRule, standing: Standing, at: float) -> bool:
     return rule.latest_start is None or standing.closes_at is None or standing.closes_at - at >= rule.latest_start
 
 
-def too_late(rule: WindowRule, standing: Standing, when: str = "now") -> str:
-    """Why a release may not begin, in a sentence."""
+def too_late(rule: WindowRule, standing: Standing) -> str:
+    """Why a release may not begin now, in a sentence."""
+    return _closed(rule, standing, "now", "was", rule.time_zone)
+
+
+def _closed(rule: WindowRule, standing: Standing, when: str, is_or_was: str, time_zone: str) -> str:
     where = f"{rule.app} may not be changed in {rule.environment} {when}"
     if standing.open and rule.latest_start is not None and standing.closes_at is not None:
-        latest = moment(standing.closes_at - rule.latest_start, rule.time_zone)
-        return f"{where}: the latest start was {latest} ({standing.sentence})."
+        latest = moment(standing.closes_at - rule.latest_start, time_zone)
+        return f"{where}: the latest start {is_or_was} {latest} ({standing.sentence})."
     return f"{where} ({standing.sentence})."
 
 
@@ -56,39 +60,67 @@ def next_opening(rule: WindowRule, ask: Ask, standing: Standing) -> float | None
     return None
 
 
+def no_opening(rule: WindowRule, ask: Ask, standing: Standing) -> str:
+    """Why no next window is known that a release may begin in, in words: :func:`next_opening` found none."""
+    if short := _too_short(rule, ask, standing):
+        return short
+    return f"no later opening is known ({standing.sentence})" if standing.open else standing.sentence
+
+
+def _too_short(rule: WindowRule, ask: Ask, standing: Standing) -> str | None:
+    """That windows do open, and none of them is long enough to begin in, in words; None: that is not so."""
+    any_length = rule.model_copy(update={"latest_start": None})
+    if rule.latest_start is None or next_opening(any_length, ask, standing) is None:
+        return None
+    return f"none of the next windows is as long as `latest_start` ({as_written(rule.latest_start)})"
+
+
 def obstacle_to_plan(rule: WindowRule, text: str, ask: Ask, now: float, valid_for: float) -> str | None:
-    """Why a release cannot be planned for a wall time, in a sentence; None: it can. Judged by that moment, not by now.
+    """Why a release cannot be planned for a moment, in a sentence; None: it can. Judged by that moment, not by now.
 
     :param now: Unix time in seconds.
     :param valid_for: how long an approval holds, in seconds.
     """
-    from release_pipelines.core.calendars.moments import moment_of
+    from release_pipelines.core.calendars.moments import NeverShown, moment_of
+
+    def possible(at: float, time_zone: str) -> str:
+        return _possible(rule, ask, max(at, now), now, valid_for, time_zone)
 
     try:
         planned = moment_of(text, rule.time_zone)
+    except NeverShown as error:
+        passed = ", and that has passed" if error.at < now else ""
+        return f"It cannot be planned: {error}{passed}.{possible(error.at, error.zone)}"
     except ValueError as error:
-        return f"It cannot be planned: {error}.{_possible(rule, ask, now)}"
+        why = str(error)
+        return f"It cannot be planned: {why}{'' if why.endswith('?') else '.'}"
     if planned.at < now:
-        return f"It cannot be planned for {planned.words}: that has passed.{_possible(rule, ask, now)}"
+        return f"It cannot be planned for {planned.words}: that has passed.{possible(now, planned.zone)}"
     standing = ask(planned.at)
     if not may_begin(rule, standing, planned.at):
-        return f"{too_late(rule, standing, f'on {planned.words}')}{_possible(rule, ask, planned.at)}"
+        why = _closed(rule, standing, f"on {planned.words}", "is", planned.zone)
+        return f"{why}{possible(planned.at, planned.zone)}"
     if planned.at > now + valid_for:
-        until = moment(now + valid_for, rule.time_zone)
-        return (
-            f"It cannot be planned for {planned.words}: an approval of now holds until {until} (`approval.valid_for` is "
-            f"{lasting(valid_for)})."
-        )
+        return f"It cannot be planned for {planned.words}: {_holds(now, valid_for, planned.zone)}."
     return None
 
 
-def _possible(rule: WindowRule, ask: Ask, at: float) -> str:
-    """The first moment from a Unix time in seconds on at which a release may begin, as a sentence; empty: it is not known."""
+def _holds(now: float, valid_for: float, time_zone: str) -> str:
+    return f"an approval of now holds until {moment(now + valid_for, time_zone)} (`approval.valid_for` is {as_written(valid_for)})"
+
+
+def _possible(rule: WindowRule, ask: Ask, at: float, now: float, valid_for: float, time_zone: str) -> str:
+    """The first moment from a Unix time in seconds on at which a release may begin, or why there is none, as a sentence."""
     standing = ask(at)
     opens_at = at if may_begin(rule, standing, at) else next_opening(rule, ask, standing)
     if opens_at is None:
-        return ""
-    when = "now" if opens_at == at and standing.open else moment(opens_at, rule.time_zone)
+        short = _too_short(rule, ask, standing)
+        return f" There is no next possible moment: {short}." if short else ""
+    if opens_at == now:
+        return " The next possible moment is now: start it without a plan."
+    when = moment(opens_at, time_zone)
+    if opens_at > now + valid_for:
+        return f" From then on the next open moment is {when}, and {_holds(now, valid_for, time_zone)}."
     return f" The next possible moment is {when}."
 
 

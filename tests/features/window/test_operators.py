@@ -437,12 +437,26 @@ def test_a_freeze_put_in_over_a_planned_moment_moves_the_release(write: Write, c
         ),
         (
             "2027-03-28 02:30 Europe/Berlin",
-            "does not exist in Europe/Berlin: clocks go forward then. The next possible moment is Sat 28 Nov 2026 22:00 CET.",
+            "does not exist in Europe/Berlin: clocks go forward then. From then on the next open moment is Sat 3 Apr 2027 22:00 CEST, "
+            "and an approval of now holds until Thu 31 Dec 2026 13:00 CET (`approval.valid_for` is 35d).",
         ),
-        ("tomorrow", "found `tomorrow`. The next possible moment is Sat 28 Nov 2026 22:00 CET."),
+        (
+            "2026-03-29 02:30 Europe/Berlin",
+            "clocks go forward then, and that has passed. The next possible moment is Sat 28 Nov 2026 22:00 CET.",
+        ),
+        ("2026-11-27 07:00 America/New_York", "The next possible moment is Sat 28 Nov 2026 16:00 EST."),
+        (
+            "tomorrow",
+            "It cannot be planned: a moment like `2026-11-28 22:30 Europe/Berlin` is expected, found `tomorrow`.",
+        ),
+        ("0001-01-01T00:00:00+14:00", "is expected, found `0001-01-01T00:00:00+14:00`."),
+        ("2026-11-28T21:30:00Z UTC", "is expected, found `2026-11-28T21:30:00Z UTC`."),
+        ("2026-11-28 22:30 Europe/Berlni", "did you mean `Europe/Berlin`?"),
+        ("2026-11-28T22:30:00+01:00", None),
+        ("2026-11-28T20:59:59Z", "The next possible moment is Sat 28 Nov 2026 22:00 CET."),
         (
             "2027-01-02 22:30 Europe/Berlin",
-            "an approval of now holds until Thu 31 Dec 2026 13:00 CET (`approval.valid_for` is 840 h).",
+            "an approval of now holds until Thu 31 Dec 2026 13:00 CET (`approval.valid_for` is 35d).",
         ),
     ],
 )
@@ -457,3 +471,21 @@ def test_of_a_time_that_clocks_show_twice_the_first_is_meant() -> None:
         at("2026-10-25T00:30Z"),
         "Sun 25 Oct 2026 02:30 CEST (+02:00), the first of two",
     )
+
+
+def test_where_it_is_open_now_a_plan_that_has_passed_is_told_how_to_begin_now(write: Write, clock: Clock) -> None:
+    clock.now = at("2026-11-28T21:30Z")
+    said = windows.obstacle_to_plan(rule(), "2026-11-21 22:30 Europe/Berlin", 35 * 86400.0)
+    assert (said or "").endswith("that has passed. The next possible moment is now: start it without a plan.")
+
+
+def test_a_latest_start_that_is_still_to_come_is_no_past(write: Write, clock: Clock) -> None:
+    said = windows.obstacle_to_plan(rule(latest_start=3600), "2026-11-29 01:30 Europe/Berlin", 35 * 86400.0)
+    assert "the latest start is Sun 29 Nov 2026 01:00 CET (open: " in (said or "")
+    assert (said or "").endswith("The next possible moment is Sat 5 Dec 2026 22:00 CET.")
+
+
+def test_the_second_of_two_equal_times_is_meant_by_its_offset() -> None:
+    found = moments.moment_of("2026-10-25T02:30:00+01:00", "Europe/Berlin")
+    assert (found.at, found.words) == (at("2026-10-25T01:30Z"), "Sun 25 Oct 2026 02:30 CET (+01:00)")
+    assert moments.moment_of(found.text, "Europe/Berlin").at == found.at

@@ -13,6 +13,8 @@ FIRST_REACH = 86400.0
 """How far around an instant a calendar is looked at first, in seconds: the day; each further look is twice as long."""
 LAST_REACH = 60 * 366 * 86400.0
 """How far at most, in seconds. A rule that has a day at all has one within it: February 29th on a Sunday comes every 40 years at the latest."""
+MOST_AWAY = LAST_REACH / 6
+"""How far from its first question a course is asked, in seconds: it reaches half as far again as ``LAST_REACH``, so that much is left."""
 DAY = 86400.0
 WEEK = 7 * DAY
 FEW_TIMES = 3
@@ -33,7 +35,7 @@ class State(NamedTuple):
 def course(calendar: Calendar, asked: Asked, at: float) -> Course:
     """The course of a calendar, of the entries that concern what is asked."""
     known: Course | None = calendar._courses.get(asked)
-    if known is None or not known.start - LAST_REACH / 60 <= at <= known.end + LAST_REACH / 60:
+    if known is None or abs(at - known.at) > MOST_AWAY:
         if len(calendar._courses) >= 256:
             calendar._courses.clear()
         known = calendar._courses[asked] = Course(calendar, asked, at)
@@ -62,6 +64,7 @@ class Course:
         self._back = self._ahead = FIRST_REACH
         self._looked_at = 0
         self._times: dict[tuple[float, float], list[tuple[Entry, Span]]] = {}
+        self.at = at
         self.start = at // DAY * DAY
         self.end = self.start + DAY
         self._borders = self._looked(self.start, self.end)

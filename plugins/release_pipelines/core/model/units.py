@@ -32,6 +32,15 @@ def parse_duration(value: Any) -> float:
     return seconds
 
 
+def as_written(seconds: float) -> str:
+    """A time as it is written in the files, like ``35d`` or ``1h30m``: what :func:`parse_duration` reads."""
+    millis, parts = round(1000 * seconds), []
+    for unit, length in {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}.items():
+        number, millis = divmod(millis, length)
+        parts += [f"{number}{unit}"] if number else []
+    return "".join(parts) or "0s"
+
+
 def lasting(seconds: float) -> str:
     """A time in words that people read: ``500 ms``, ``45 s``, ``4 min 10 s``, ``2 h 5 min``."""
     if 0 < seconds < 1:

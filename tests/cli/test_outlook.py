@@ -62,8 +62,10 @@ def test_one_that_is_closed_closes_and_the_next_moment_is_when_all_are_open(incl
     first = told("shop", "production")[1].splitlines()[0]
     assert first.startswith('shop may not be changed in production now (closed: freeze "stop" of calendar stop')
     assert "It may begin next on Mon 30 Nov 2026 08:00 UTC. It keeps to stop, hours" in first
-    assert told("shop", "staging")[1].startswith("shop keeps to no calendar in staging")
+    assert told("shop", "staging")[1].startswith("shop keeps to no calendar in staging: its own count in production.\n")
     assert outlook("shop", "staging") is None
+    (include / "apps" / "shop.yaml").write_text(SHOP)
+    assert told("shop", "staging")[1].startswith("shop keeps to no calendar in staging.\n")
 
 
 @pytest.mark.parametrize(("latest", "begins"), [("7h", True), ("8h", False)])

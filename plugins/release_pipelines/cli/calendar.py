@@ -101,7 +101,9 @@ def calendar(
     if rule and outlook:
         print(f"{outlook.sentence} It keeps to {', '.join(rule.calendars)}: all of them have to be open.\n")
     elif spec:
-        print(f"{app} keeps to no calendar in {asked.environment}: neither of them names one.\n")
+        last = spec.production.name
+        own = f": its own count in {last}" if spec.app.part("calendars", list) and asked.environment != last else ""
+        print(f"{app} keeps to no calendar in {asked.environment}{own}.\n")
     for it in calendars:
         _print(*it, asked, at)
     for plan in plans or []:

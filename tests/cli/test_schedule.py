@@ -150,7 +150,7 @@ def test_the_next_window_is_the_next_one_that_opens(airflow: Airflow, monkeypatc
             "Sat 28 Nov 2026 22:00 CET). The next possible moment is Sat 28 Nov 2026 22:00 CET.\n",
         ),
         (["--at", "2026-11-21 22:30"], "that has passed. The next possible moment is Sat 28 Nov 2026 22:00 CET.\n"),
-        (["--at", "2027-03-28 02:30"], "does not exist in Europe/Berlin: clocks go forward then. From then on"),
+        (["--at", "2027-03-28 02:30"], "does not exist in Europe/Berlin: clocks go forward then. The next open moment"),
         (["--at", "2026-11-28 22:30 Europe/Berln"], "did you mean `Europe/Berlin`?"),
         (["--at", "2027-01-02 22:30"], "an approval of now holds until Thu 31 Dec 2026 13:00 CET"),
         ([], "One of --at and --next-window is expected.\n"),
@@ -251,7 +251,7 @@ def test_a_token_that_is_not_known_is_another_thing_than_a_right_that_is_missing
 
 
 def test_a_time_with_an_offset_is_kept_as_that_instant(airflow: Airflow) -> None:
-    for at in ("2026-11-28T21:30:00Z", "2026-11-28T22:30:00+01:00", "2026-11-28 21:30z"):
+    for at in ("2026-11-28T21:30:00Z", "2026-11-28T22:30:00+01:00", "2026-11-28 21:30z", "2026-11-28 22:30 +01:00"):
         done = run("schedule", "shop", "1.4.0", "--at", at)
         assert "for Sat 28 Nov 2026 22:30 CET (+01:00) in production" in done.stdout
     assert [(name, it["conf"]["start_at"]) for name, it in airflow.runs.items()] == [(FIRST, "2026-11-28 21:30 UTC")]
@@ -263,7 +263,7 @@ def test_windows_that_are_too_short_for_the_latest_start_are_no_next_ones(airflo
     short = "none of the next windows is as long as `latest_start` (9d).\n"
     assert run("schedule", "shop", "1.4.0", "--next-window").stderr == f"shop has no next window in production: {short}"
     said = run("schedule", "shop", "1.4.0", *AT).stderr
-    assert "the latest start is Fri 20 Nov 2026 02:00 CET (open: " in said
+    assert "the latest start was Fri 20 Nov 2026 02:00 CET (open: " in said
     assert said.endswith(f"There is no next possible moment: {short}")
 
 

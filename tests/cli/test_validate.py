@@ -124,6 +124,15 @@ def test_entries_that_are_limited_to_nobody_here_are_warnings(include: Path) -> 
     ]
 
 
+def test_an_approver_of_a_train_who_approves_none_of_its_apps_is_a_warning(include: Path) -> None:
+    (include / "trains" / "weekly.yaml").write_text(
+        "waves: [[shop]]\napprovers: [zed, bob, {email: ann@example.org}]\n"
+    )
+    code, _, said = checked()
+    expected = "Warning: train weekly: approvers: `zed` approves none of its apps: that answer counts for nothing.\n"
+    assert (code, [it for it in said.splitlines(keepends=True) if "approvers" in it]) == (0, [expected])
+
+
 def test_a_latest_start_that_no_window_is_long_enough_for_is_a_warning(include: Path) -> None:
     window = 'entries: [{window: night, days: daily, from: "01:00", to: "08:00"}]\n'
     (include / "calendars" / "hours.yaml").write_text(window)

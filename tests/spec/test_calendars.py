@@ -283,7 +283,15 @@ def test_no_calendar_is_open_and_a_broken_one_is_closed():
         ('{window: w, days: moon, from: "21:00", to: "22:00"}', "found `moon`"),
         ('{window: w, days: mon, from: "22:00"}', "`to` or `for`"),
         ('{window: w, days: mon, from: "22:00", for: 0s}', "a `for` above 0"),
-        ("{window: w, from: 2026-12-24, to: 2026-12-23}", "a `to` after `from`"),
+        (
+            "{window: w, from: 2026-12-24, to: 2026-12-23}",
+            "entries[0]: found `2026-12-24` to `2026-12-23`, expected a `to` after `from`",
+        ),
+        ('{window: w, days: mon, from: "22:00", to: "22:00"}', "found `22:00` to `22:00`, expected a `to` that is not"),
+        (
+            "{freeze: f, from: 2026-02-30, to: 2026-03-02}",
+            "eu.yaml: line 3: found `2026-02-30` (day is out of range for month)",
+        ),
         ("{window: w, from: 2026-12-24}", "a `from` and a `to` with their days"),
         ('{window: w, days: mon, from: "1:00", to: "2:00", time_zone: europe/berlin}', "did you mean `Europe/Berlin`?"),
         ('{window: w, days: mon, from: "1:00", to: "2:00", time_zone: Berlin}', "did you mean `Europe/Berlin`?"),
@@ -307,6 +315,12 @@ def test_a_mistake_is_a_sentence(calendar, entry, sentence):
         ("ics: a.ics\nconnection: c", "one of `entries`, `ics`, `connection` and `aws`"),
         ("ics: a.ics\nentries: [{freeze: f, from: 2026-12-24, to: 2026-12-26}]", "one of `entries`, `ics`"),
         ("ics: https://ops:pear@calendar.example/a.ics", "an address without a password"),
+        ("ics: http://ops:pear@calendar.example/a.ics", "an address without a password"),
+        (
+            "ics: http://calendar.example/pear.ics",
+            "ics: found one with http://, expected an address that begins with https://",
+        ),
+        ("ics: http://localhost.example/pear.ics", "an address that begins with https://"),
         ("ics: ftp://calendar.example/a.ics", "an address that begins with https://"),
         ("ics: webcal://calendar.example/a.ics", "an address that begins with https://"),
         ("ics: ../a.ics", "a file in the calendars' folder"),
@@ -327,6 +341,12 @@ def test_a_mistake_in_where_entries_are_kept_is_a_sentence(tmp_path: Path, keys:
         load_calendar(tmp_path / "ops.yaml")
     assert sentence in str(error.value)
     assert "pear" not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:8080"])
+def test_an_address_on_this_machine_needs_no_https(tmp_path: Path, host: str):
+    (tmp_path / "ops.yaml").write_text(f'ics: "http://{host}/a.ics"')
+    assert load_calendar(tmp_path / "ops.yaml").source == f"http://{host}/a.ics"
 
 
 def test_an_icalendar_file_beside_the_calendar_is_read_with_its_zone_and_scope(tmp_path: Path):

@@ -159,7 +159,11 @@ MISTAKES = {
     "no step": ("strategy: {canary: {steps: []}}", "strategy.canary.steps: found a list of 0, expected at least 1"),
     "a key that is given twice": ("owner: a\nowner: b", "storefront.yaml: line 3: found the key `owner` a second time"),
     "broken YAML": ("owner: [a", "found something that is not YAML ("),
-    "a date that does not exist": ("owner: 2026-13-45", "storefront.yaml: found a value that cannot be read"),
+    "a date that does not exist": (
+        "owner: 2026-13-45",
+        "storefront.yaml: line 2: found `2026-13-45` (month must be in 1..12), expected a day, a time or a number",
+    ),
+    "a number that is none": ("owner: !!int many", "storefront.yaml: line 2: found `many` (invalid literal"),
     "an environment without a file": (
         "environments: [prodution]",
         "environments[0].name: found `prodution`, expected one of",

@@ -83,3 +83,28 @@ def test_a_release_keeps_what_was_doubtful_in_its_files_and_reads_specifications
     clear = load_release(project.app(), project.config, project.analyses)
     assert "remarks" not in clear.model_dump(mode="json")  # earlier versions refuse it
     assert ReleaseSpec.model_validate_json(json.dumps(clear.model_dump(mode="json"))).remarks == []
+
+
+@pytest.mark.parametrize("key", ["when_closed: refuse", "latest_start: 1h", "on_close: pause"])
+def test_what_happens_by_calendars_has_no_effect_where_none_is_named(project, key: str) -> None:
+    name = key.partition(":")[0]
+    said = f"storefront.yaml: {name}: it has no effect: neither the app nor one of its environments names `calendars`"
+    assert remarks(project, key) == [said]
+    assert remarks(project, f"{key}\ncalendars: [nights]") == []
+    project.environment("production", "name: production\ncalendars: [nights]")
+    assert remarks(project, key) == []
+
+
+@pytest.mark.parametrize(
+    ("on_close", "told"),
+    [
+        ("{policy: finish, limit: 4h}", True),
+        ("{limit: 4h}", True),
+        ("{policy: finish, limit: 4h, stages: {bake: pause}}", False),
+        ("{policy: pause, limit: 4h}", False),
+        ("finish", False),
+    ],
+)
+def test_a_limit_of_pauses_has_no_effect_where_nothing_is_paused(project, on_close: str, told: bool) -> None:
+    said = "storefront.yaml: on_close.limit: it has no effect: nothing is paused by this `on_close`"
+    assert remarks(project, f"calendars: [nights]\non_close: {on_close}") == ([said] if told else [])

@@ -59,7 +59,7 @@ def test_waves_keep_to_the_calendars_of_the_schedule_where_no_others_are_named(
         ),
         (
             "waves: [[cart, shop]]\nneeds: {shop: cart}",
-            "weekly.yaml: found it in wave 1, and `shop` in wave 1, expected `cart` in an earlier wave than `shop`, which needs it",
+            "weekly.yaml: found `cart` in wave 1 and `shop` in wave 1, expected `cart` in an earlier wave than `shop`, which needs it",
         ),
         ("waves: [[cat]]", "weekly.yaml: waves: found `cat`, which has no file, expected one of cart, search, shop"),
         (
@@ -76,7 +76,15 @@ def test_waves_keep_to_the_calendars_of_the_schedule_where_no_others_are_named(
         ),
         (
             "description: x",
-            "weekly.yaml: found neither, expected `waves`, or `apps` with what they need in `needs`",
+            "weekly.yaml: found neither `waves` nor `apps`, expected `waves`, or `apps` with what they need in `needs`",
+        ),
+        (
+            "waves: []",
+            "weekly.yaml: found `waves` without an app, expected `waves`, or `apps` with what they need in `needs`",
+        ),
+        (
+            "waves: [[cart]]\napps: [cart]",
+            "weekly.yaml: found both `waves` and `apps`, expected `waves`, or `apps` with what they need in `needs`",
         ),
         (
             "waves: [[cart]]\nversions: newest",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from release_pipelines.core.calendars import Calendar
     from release_pipelines.spec.loader import SpecError
     from release_pipelines.spec.release import ReleaseSpec
+    from release_pipelines.spec.trains import TrainSpec
 
 APP, ENVIRONMENT, ANALYSIS = "app file", "environment file", "analysis file"
 CALENDAR, TRAIN = "calendar", "train"
@@ -40,6 +41,7 @@ class Checking:
         self.releases: list[ReleaseSpec] = []
         """The apps that have no mistake."""
         self._calendars: list[Calendar] = []
+        self._trains_read: list[TrainSpec] = []
 
     def kind_of(self, path: Path) -> str:
         """What a file or a folder is, by where it is; what is nowhere else is an app's."""
@@ -66,7 +68,7 @@ class Checking:
             if self.files_of(kind, folder):
                 self.some(kind, folder)
         if not self.errors:
-            self.warnings += self._named_by_nobody()
+            self.warnings += [*self._named_by_nobody(), *self._approvers_of_nothing()]
 
     def some(self, kind: str, path: Path) -> None:
         """Check one file, or a folder of one kind."""
@@ -137,6 +139,7 @@ class Checking:
             except SpecError as error:
                 self.errors += [error, *error.also]
             else:
+                self._trains_read.append(train)
                 self._named(file.name, [*train.schedule, *train.calendars])
 
     def _calendars_in(self, files: Sequence[Path]) -> None:
@@ -179,3 +182,19 @@ class Checking:
         tags = {tag for it in self.releases for tag in it.app.part("tags", list) or []}
         for calendar in self._calendars:
             yield from strangers(calendar, apps, environments, tags)
+
+    def _approvers_of_nothing(self) -> Iterator[str]:
+        """Approvers of trains who approve none of their apps: an answer counts for the apps whose approvers have given it."""
+        from release_pipelines.core.approvers import same_person, words_of
+
+        for train in self._trains_read:
+            people = [
+                word
+                for spec in self.releases
+                if spec.app.name in train.all_apps
+                for person in spec.production.approvers
+                for word in words_of(person)
+            ]
+            for approver in train.approvers:
+                if not same_person(words_of(approver), people):
+                    yield f"train {train.name}: approvers: `{approver}` approves none of its apps: that answer counts for nothing"

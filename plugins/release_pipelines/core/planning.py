@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -34,14 +35,15 @@ def may_begin(rule: WindowRule, standing: Standing, at: float) -> bool:
 
 def too_late(rule: WindowRule, standing: Standing) -> str:
     """Why a release may not begin now, in a sentence."""
-    return _closed(rule, standing, "now", "was", rule.time_zone)
+    return _closed(rule, standing, "now", math.inf, rule.time_zone)
 
 
-def _closed(rule: WindowRule, standing: Standing, when: str, is_or_was: str, time_zone: str) -> str:
+def _closed(rule: WindowRule, standing: Standing, when: str, now: float, time_zone: str) -> str:
     where = f"{rule.app} may not be changed in {rule.environment} {when}"
     if standing.open and rule.latest_start is not None and standing.closes_at is not None:
-        latest = moment(standing.closes_at - rule.latest_start, time_zone)
-        return f"{where}: the latest start {is_or_was} {latest} ({standing.sentence})."
+        latest = standing.closes_at - rule.latest_start
+        is_or_was = "was" if latest < now else "is"
+        return f"{where}: the latest start {is_or_was} {moment(latest, time_zone)} ({standing.sentence})."
     return f"{where} ({standing.sentence})."
 
 
@@ -98,7 +100,7 @@ def obstacle_to_plan(rule: WindowRule, text: str, ask: Ask, now: float, valid_fo
         return f"It cannot be planned for {planned.words}: that has passed.{possible(now, planned.zone)}"
     standing = ask(planned.at)
     if not may_begin(rule, standing, planned.at):
-        why = _closed(rule, standing, f"on {planned.words}", "is", planned.zone)
+        why = _closed(rule, standing, f"on {planned.words}", now, planned.zone)
         return f"{why}{possible(planned.at, planned.zone)}"
     if planned.at > now + valid_for:
         return f"It cannot be planned for {planned.words}: {_holds(now, valid_for, planned.zone)}."
@@ -120,7 +122,7 @@ def _possible(rule: WindowRule, ask: Ask, at: float, now: float, valid_for: floa
         return " The next possible moment is now: start it without a plan."
     when = moment(opens_at, time_zone)
     if opens_at > now + valid_for:
-        return f" From then on the next open moment is {when}, and {_holds(now, valid_for, time_zone)}."
+        return f" The next open moment after that is {when}, and {_holds(now, valid_for, time_zone)}."
     return f" The next possible moment is {when}."
 
 

@@ -3,8 +3,10 @@
 import datetime as dt
 import re
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
@@ -55,6 +57,15 @@ def _parse(text: str) -> tuple[dt.date | None, int | None]:
     if words or (seconds or 0) > DAY or (day is None and seconds is None):
         raise ValueError(_EXPECTED_MOMENT)
     return day, seconds
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address is on this machine: nothing lies between."""
+    try:
+        host = urlsplit(address).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _listed(value: Any) -> Any:
@@ -237,6 +248,10 @@ class CalendarSpec(Value):
         elif "@" in rest.partition("/")[0]:
             raise ValueError(
                 "an address without a password is expected (`connection` names an Airflow connection that has one), found one with it"
+            )
+        elif scheme == "http" and not _is_here(text):
+            raise ValueError(
+                "an address that begins with https:// is expected: on the way of another one anybody could take a freeze out, found one with http://"
             )
         return text
 

@@ -119,6 +119,21 @@ class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  
         return super().construct_mapping(node, deep)  # type: ignore[no-any-return]
 
 
+class _NoValue(yaml.constructor.ConstructorError):
+    """A value that reads like a date or a number and is none."""
+
+
+def _existing(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    try:
+        return yaml.SafeLoader.yaml_constructors[node.tag](loader, node)
+    except ValueError as error:
+        raise _NoValue(None, None, f"`{node.value}` ({error})", node.start_mark) from None
+
+
+for _kind in ("timestamp", "int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _existing)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
@@ -135,12 +150,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
         line = f"line {mark.line + 1}" if mark else ""
+        if isinstance(error, _NoValue):
+            expected = "a day, a time or a number that there is, or text in quotes"
+            raise SpecError(path.name, line, problem, expected) from error
         if "a second time" in problem:
             raise SpecError(path.name, line, problem, "each key once") from error
         if mark and isinstance(text, str) and "\t" in _indent(text, mark.line):
             raise SpecError(path.name, line, "a tab", "spaces: YAML indents with nothing else") from error
         raise SpecError(path.name, line, f"something that is not YAML ({problem})", "YAML") from error
-    except (ValueError, RecursionError) as error:  # a date like 2026-13-45, a list that holds itself
+    except (ValueError, RecursionError) as error:  # a list that holds itself
         raise SpecError(path.name, "", f"a value that cannot be read ({error})", "YAML") from error
     if not isinstance(data, dict):
         raise SpecError(path.name, "", "an empty file" if data is None else _shown(data), "a mapping (key: value)")

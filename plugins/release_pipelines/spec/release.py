@@ -14,6 +14,7 @@ from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.feature import FEATURES
 from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment, read_yaml
 from release_pipelines.spec.remarks import remarks
+from release_pipelines.spec.windows import window_remarks
 
 
 class ReleaseSpec(Value):
@@ -78,7 +79,7 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
             *check(app, environments, analysis),
             *(it for _, feature in FEATURES.usable() for it in feature.mistakes(spec)),
         ]
-        doubtful = list(dict.fromkeys(remarks(app, analysis, written, of_analysis)))
+        doubtful = list(dict.fromkeys([*remarks(app, analysis, written, of_analysis), *window_remarks(spec, written)]))
     except Exception as error:  # what somebody else's package adds may raise anything
         failure = f"something that cannot be checked ({type(error).__name__}: {error})"
         raise SpecError(path.name, "", failure, "values that what is installed can check") from error

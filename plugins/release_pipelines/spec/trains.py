@@ -93,7 +93,14 @@ class TrainSpec(Value):
     @model_validator(mode="after")
     def _fits(self) -> "TrainSpec":
         if bool(self.waves) == bool(self.apps):
-            found = "both" if self.apps else "neither"
+            empty = " and ".join(f"`{key}`" for key in ("waves", "apps") if key in self.model_fields_set)
+            found = (
+                "both `waves` and `apps`"
+                if self.apps
+                else f"{empty} without an app"
+                if empty
+                else "neither `waves` nor `apps`"
+            )
             raise ValueError(f"`waves`, or `apps` with what they need in `needs`, is expected, found {found}")
         seen: dict[str, int] = {}
         for n, wave in enumerate(self.waves or [self.apps], 1):
@@ -110,7 +117,7 @@ class TrainSpec(Value):
         if early:
             app, other = early
             raise ValueError(
-                f"`{other}` in an earlier wave than `{app}`, which needs it, is expected, found it in wave {seen[other]}, and "
+                f"`{other}` in an earlier wave than `{app}`, which needs it, is expected, found `{other}` in wave {seen[other]} and "
                 f"`{app}` in wave {seen[app]}"
             )
         waves_of(list(seen), self.needs)  # says where the needs are a circle

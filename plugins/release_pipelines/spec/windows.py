@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.window import OnClose, WindowRule
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from release_pipelines.spec.feature import Scene
     from release_pipelines.spec.release import ReleaseSpec
 
+KEYS = ("when_closed", "latest_start", "on_close")
+"""Keys of an app that say what happens by its calendars."""
 URGENT = "urgent_approval"
 """Id and role of the task in which a second person lets an urgent release through closed calendars."""
 WINDOW = "window"
@@ -34,6 +37,22 @@ def window_rule(spec: ReleaseSpec, environment: str) -> WindowRule | None:
         latest_start=app.part("latest_start", float),
         on_close=app.part("on_close", OnClose) or OnClose(),
     )
+
+
+def window_remarks(spec: ReleaseSpec, written: Mapping[str, Any]) -> Iterator[str]:
+    """Keys of an app that have no effect as they stand, a sentence each without its full stop.
+
+    :param written: what stands in the app's file.
+    """
+    file, policy = f"{spec.app.name}.yaml", written.get("on_close")
+    if not any(window_rule(spec, it.name) for it in spec.environments):
+        for key in KEYS:
+            if key in written:
+                yield f"{file}: {key}: it has no effect: neither the app nor one of its environments names `calendars`"
+    elif isinstance(policy, Mapping) and "limit" in policy:
+        on_close = spec.app.part("on_close", OnClose) or OnClose()
+        if "pause" not in (on_close.policy, *on_close.stages.values()):
+            yield f"{file}: on_close.limit: it has no effect: nothing is paused by this `on_close`"
 
 
 def overridable(spec: ReleaseSpec) -> WindowRule | None:

@@ -437,7 +437,7 @@ def test_a_freeze_put_in_over_a_planned_moment_moves_the_release(write: Write, c
         ),
         (
             "2027-03-28 02:30 Europe/Berlin",
-            "does not exist in Europe/Berlin: clocks go forward then. From then on the next open moment is Sat 3 Apr 2027 22:00 CEST, "
+            "does not exist in Europe/Berlin: clocks go forward then. The next open moment after that is Sat 3 Apr 2027 22:00 CEST, "
             "and an approval of now holds until Thu 31 Dec 2026 13:00 CET (`approval.valid_for` is 35d).",
         ),
         (

@@ -38,7 +38,8 @@ def moment_of(text: str, time_zone: str) -> Moment:
     :raises NeverShown: clocks never show it.
     :raises ValueError: a sentence without its full stop: it is no such time.
     """
-    day, _, rest = re.sub(r"(?<=\d)[Tt](?=\d)", " ", text.strip()).partition(" ")
+    joined = re.sub(r"\s+(?=([+-]\d\d:\d\d|[Zz])$)", "", text.strip())  # an offset belongs to its clock
+    day, _, rest = re.sub(r"(?<=\d)[Tt](?=\d)", " ", joined).partition(" ")
     clock, _, name = rest.strip().partition(" ")
     try:
         wall = datetime.fromisoformat(f"{day} {re.sub('[Zz]$', '+00:00', clock)}")

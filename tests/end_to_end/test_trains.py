@@ -47,8 +47,14 @@ def publish(app: str) -> None:
 
 
 def forget(app: str, version: str) -> None:
-    """Nobody has this image of an app any more: neither the registry nor the engine."""
-    shutil.rmtree(STATE / "registry" / "data" / "docker" / "registry" / "v2" / "repositories" / app)
+    """Nobody has this image of an app any more: neither the registry, which remembers what it has read, nor the engine."""
+    accepted = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+    request = urllib.request.Request(f"http://{REGISTRY}/v2/{app}/manifests/{version}", headers={"Accept": accepted})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        digest = answer.headers["Docker-Content-Digest"].removeprefix("sha256:")
+    kept = STATE / "registry" / "data" / "docker" / "registry" / "v2"
+    shutil.rmtree(kept / "blobs" / "sha256" / digest[:2] / digest)
+    shutil.rmtree(kept / "repositories" / app)
     images = engine.client(engine.url()).images
     images.remove(images.get(f"{REGISTRY}/{app}:{version}").id, force=True)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -14,12 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 import yaml
 
 from sandbox import app_file, demo, engine, traffic
 from sandbox.airflow import Client, read_anew
-from sandbox.settings import REGISTRY, STATE, TRAINS, WEB, SandboxError
+from sandbox.settings import DATABASE_PORT, REGISTRY, TRAINS, WEB, SandboxError
 from tests.end_to_end.conftest import APP, QUICK, Run, Sandbox
 
 TRAIN, DAG = "shops", "train_shops"
@@ -38,25 +37,18 @@ def built() -> set[str]:
 
 
 def publish(app: str) -> None:
-    """Another app's images: the sample app's with a mark, so that nobody else has them."""
+    """Another app's images, which are the sample app's by another name."""
     images = engine.client(engine.url()).images
     for version in ("1.0.0", "1.1.0", "1.2.0"):
-        source = f"FROM {REGISTRY}/{APP}:{version}\nLABEL app={app}\n"
-        images.build(fileobj=io.BytesIO(source.encode()), tag=f"{REGISTRY}/{app}:{version}")
+        image = images.pull(f"{REGISTRY}/{APP}", tag=version)
+        image.tag(f"{REGISTRY}/{app}", tag=version)
         images.push(f"{REGISTRY}/{app}", tag=version)
 
 
-def forget(app: str, version: str) -> None:
-    """Nobody has this image of an app any more: neither the registry, which remembers what it has read, nor the engine."""
-    accepted = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
-    request = urllib.request.Request(f"http://{REGISTRY}/v2/{app}/manifests/{version}", headers={"Accept": accepted})
-    with urllib.request.urlopen(request, timeout=5) as answer:
-        digest = answer.headers["Docker-Content-Digest"].removeprefix("sha256:")
-    kept = STATE / "registry" / "data" / "docker" / "registry" / "v2"
-    shutil.rmtree(kept / "blobs" / "sha256" / digest[:2] / digest)
-    shutil.rmtree(kept / "repositories" / app)
-    images = engine.client(engine.url()).images
-    images.remove(images.get(f"{REGISTRY}/{app}:{version}").id, force=True)
+def forget(app: str) -> None:
+    """The history knows nothing of an app any more, so that no version of it is known as good."""
+    with psycopg2.connect(host="127.0.0.1", port=DATABASE_PORT, user="postgres", dbname="releases") as connection:
+        connection.cursor().execute("DELETE FROM releases WHERE app = %s", (app,))
 
 
 def serves(app: str) -> str:
@@ -178,13 +170,10 @@ def test_a_train_whose_last_app_is_bad_takes_the_others_back(sandbox: Sandbox, s
 def test_an_app_that_cannot_go_back_is_told_and_the_others_go_back(sandbox: Sandbox, steady: None) -> None:
     before = {app: serves(app) for app in (APP, *OTHERS)}
     version = other("cart")
+    forget("cart")
     run = depart({APP: other(APP), "cart": version, "search": "1.2.0"})
-    run.until(lambda: (run.look().get("wave_1.held") == "success") or run.ended, 600)
-    # The image of cart's way back is gone, from the engine and from the registry.
-    forget("cart", before["cart"])
     run.until(lambda: run.ended, 600)
     assert run.state == "failed"
     said = report(run)
     assert "A person is needed: cart failed to go back" in said
-    assert serves("cart") == version
-    assert serves("search") == before["search"]
+    assert {app: serves(app) for app in before} == {**before, "cart": version}

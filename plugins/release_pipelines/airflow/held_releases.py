@@ -1,4 +1,4 @@
-"""The releases that a DAG's task has not had yet, each once.
+"""Events of assets that Airflow does not give a run: the releases that a DAG's task has not had yet, each once; and all that may have begun a run.
 
 Airflow begins no run for each event: of several that come between two looks of its scheduler only the first is among the events of the run that they begin, and the
 others wait for the next event, which may be days away. So a task reads the events itself, and remembers how far it has come.
@@ -45,6 +45,30 @@ def held_releases(asset: Asset) -> Iterator[AssetEventResult]:
         store.set(key, known)
 
 
+def events_since(context: Context, asset: Asset) -> list[Any]:
+    """The events of an asset that came since the DAG's last run that went well, or since the first that began this run; the oldest first.
+
+    For a task to which it does not matter that it gets some of them again. Needs no ``inlets``. Where Airflow does not answer these are the
+    events that began the run.
+
+    :param asset: the asset.
+    """
+    from airflow.sdk.execution_time.context import InletEventsAccessor
+
+    from release_pipelines.airflow.ending import noted
+
+    triggering = _triggering(context, asset)
+    last: Any = context.get("prev_start_date_success")  # Airflow knows of none for a run that events began
+    moments = [*(it.timestamp for it in triggering), *([last] if last else [])]
+    found: list[Any] = []
+    if moments and isinstance(asset, Asset):  # an alias has no events of its own
+        with noted(f"It could not be asked which events {asset.uri} has besides"):
+            found = list(
+                InletEventsAccessor(asset_name=asset.name, asset_uri=asset.uri).after(min(moments).isoformat())
+            )
+    return sorted({it.id: it for it in [*triggering, *found]}.values(), key=lambda it: (it.timestamp, it.id))
+
+
 def _key(context: Context) -> str:
     ti: Any = context["ti"]
     return f"held_releases.{ti.dag_id}.{ti.task_id}"
@@ -54,8 +78,13 @@ def _begins(context: Context, asset: Asset, known: dict[str, Any]) -> datetime |
     """Since when events are looked at; None: nothing is known and no event began this run."""
     if "until" in known:
         return datetime.fromisoformat(known["until"]) - OVERLAP
-    triggering: Any = context.get("triggering_asset_events") or {}
-    return min((it.timestamp for it in triggering.get(asset, [])), default=None)
+    return min((it.timestamp for it in _triggering(context, asset)), default=None)
+
+
+def _triggering(context: Context, asset: Asset) -> list[Any]:
+    """The events of an asset that Airflow says have begun this run."""
+    found: Any = context.get("triggering_asset_events") or {}
+    return list(found.get(asset, []))
 
 
 def _with(known: dict[str, Any], event: int, at: datetime) -> dict[str, Any]:

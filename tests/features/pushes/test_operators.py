@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -465,7 +466,13 @@ def test_a_delivery_that_another_version_kept_stops_no_other_one(world: World) -
 
 
 def events(uri: str, *extras: Any) -> dict[Asset, list[Any]]:
-    return {Asset(uri): [SimpleNamespace(extra=it) for it in extras]}
+    return {Asset(uri): [event(number, it) for number, it in enumerate(extras)]}
+
+
+def event(number: int, extra: Any) -> SimpleNamespace:
+    """One event of an asset, so many seconds after the first."""
+    at = datetime(2026, 11, 28, 21, tzinfo=timezone.utc) + timedelta(seconds=number)
+    return SimpleNamespace(id=number, timestamp=at, extra=extra)
 
 
 def test_an_event_of_an_asset_starts_a_release_once_where_the_registry_agrees(world: World) -> None:
@@ -480,6 +487,26 @@ def test_an_event_of_an_asset_starts_a_release_once_where_the_registry_agrees(wo
     assert world.states() == {"1.4.0": "starting", "1.5.0": "refused"}
     world.ti.there["release_shop"] = {begun["release_run"]: "success"}
     assert world.look(events=told) == []
+
+
+def test_an_event_that_came_right_after_the_one_that_began_the_run_is_not_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow gives the run only the first of events that come at once."""
+    world.images_of(starts="{asset: 's3://models/shop'}")
+    world.images |= {"1.4.0": I1, "1.5.0": I2}
+    first, second = event(0, {"version": "1.4.0", "digest": I1}), event(1, {"version": "1.5.0", "digest": I2})
+
+    class Accessor:
+        def __init__(self, asset_name: str, asset_uri: str) -> None:
+            assert asset_uri == "s3://models/shop"
+
+        def after(self, since: str) -> list[Any]:
+            return [it for it in (first, second) if it.timestamp >= datetime.fromisoformat(since)]
+
+    monkeypatch.setattr("airflow.sdk.execution_time.context.InletEventsAccessor", Accessor)
+    [begun] = world.look(events={Asset("s3://models/shop"): [first]})
+    assert begun["parameters"]["version"] == "1.5.0"
 
 
 def test_events_of_another_asset_start_nothing(world: World) -> None:

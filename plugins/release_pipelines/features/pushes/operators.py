@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowNotFoundException, DagRunTriggerException
 
+from release_pipelines.airflow.held_releases import events_since
 from release_pipelines.airflow.hooks.git import GitHook
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.hooks.registry import RegistryHook
@@ -106,13 +107,12 @@ class LookForPushesOperator(ReleaseOperator):
                     self.log.info("%s: nobody told of %s", look.app, answer)
 
     def _take_events(self, context: Context, history: History, specs: Iterable[ReleaseSpec]) -> None:
-        events: Any = context.get("triggering_asset_events") or {}
         for spec in specs:
             receiver = receiver_of(spec)
             if receiver is None or receiver.starts.asset is None:
                 continue
             asset = Asset(receiver.starts.asset)
-            told = [asset_event(it.extra) for it in events.get(asset, [])]
+            told = [asset_event(it.extra) for it in events_since(context, asset)]
             for answer in judge(history, spec, told):
                 self.log.info("%s: %s told of %s", spec.app.name, asset.uri, answer)
 
@@ -181,7 +181,7 @@ class TakePushesOperator(ReleaseOperator):
         history = HistoryHook().history()
         specs = receiving_specs(self.apps, self.config)
         events: Any = context.get("triggering_asset_events") or {}
-        told = [push for asset in events for it in events[asset] for push in messages(it.extra)]
+        told = [push for asset in events for it in events_since(context, asset) for push in messages(it.extra)]
         answers = [answer for spec in specs for answer in judge(history, spec, told)]
         sentences = list(dict.fromkeys(map(str, answers)))
         for it in sentences:

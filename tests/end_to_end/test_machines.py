@@ -36,8 +36,10 @@ def test_a_release_outlives_its_replicas_and_airflows_triggerer_and_scheduler(sa
     sandbox.kill("airflow-triggerer", "airflow-scheduler")
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    # The host's keeper brings them back, without Airflow.
+    # The host's keeper brings them back, without Airflow; the proxy asks for their health every now and then.
     run.until(lambda: not sandbox.replicas() & killed and sandbox.ready() == wanted, BACK_SECONDS)
+    ready_at = time.time()
+    run.until(lambda: answered_since(ready_at) == {before, version}, BACK_SECONDS)
     back_at = time.time()
     assert sandbox.observe().weight("canary") == 10
 

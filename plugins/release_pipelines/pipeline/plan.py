@@ -11,6 +11,7 @@ from release_pipelines.spec.feature import FEATURES, OF_ENVIRONMENTS, Feature, F
 from release_pipelines.spec.release import ReleaseSpec
 
 BUILDING = (Slot.BEFORE_BUILD, Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
+EXAMINING = (Slot.EXAMINE, Slot.JUDGE)
 WORKING = (
     Slot.LEASE,
     Slot.HEARTBEAT,
@@ -120,7 +121,7 @@ class ReleasePlan:
     @cached_property
     def order(self) -> list[PlacedTask]:
         """All tasks in the order in which they work: the first one that failed is the reason for an outcome."""
-        tasks = self.of(Slot.PREFLIGHT, *BUILDING, Slot.ARTIFACT)
+        tasks = self.of(Slot.PREFLIGHT, *BUILDING, Slot.ARTIFACT, *EXAMINING)
         for name in self.environments[:-1]:
             tasks += self.of(Slot.BEFORE_ENVIRONMENT, *WORKING, environment=name)
         parts = (

@@ -217,17 +217,22 @@ class _Assembly:
         last >> gate >> [recorded, nothing]
         nothing >> self.complete
         self._build(gate) >> recorded
-        return recorded
+        last = self._side_by_side(plan.of(Slot.EXAMINE), recorded)
+        last, _ = self._following(plan.of(Slot.JUDGE), last)
+        return last
 
     def _build(self, before: Any) -> Any:
         """The tasks that build stand side by side between those that find the source and those that publish."""
         last, _ = self._following(self.plan.of(Slot.BEFORE_BUILD, Slot.SOURCE), before)
-        side_by_side = [self._make(it) for it in self.plan.of(Slot.BUILD)]
-        if side_by_side:
-            last >> side_by_side
-        last = side_by_side or last
+        last = self._side_by_side(self.plan.of(Slot.BUILD), last)
         last, _ = self._following(self.plan.of(Slot.PUBLISH, Slot.AFTER_BUILD), last)
         return last
+
+    def _side_by_side(self, placed: list[PlacedTask], after: Any) -> Any:
+        operators = [self._make(it) for it in placed]
+        if operators:
+            after >> operators
+        return operators or after
 
     def _following(self, placed: list[PlacedTask], after: Any) -> tuple[Any, list[str]]:
         for it in placed:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Slot(IntEnum):
     """Where in a release a task has its place, in the order of a release.
 
-    Packages of others use ``BEFORE_BUILD``, ``AFTER_BUILD``, ``BEFORE_ENVIRONMENT``, ``AFTER_DEPLOY``, ``IN_STAGE``,
+    Packages of others use ``BEFORE_BUILD``, ``AFTER_BUILD``, ``EXAMINE``, ``JUDGE``, ``BEFORE_ENVIRONMENT``, ``AFTER_DEPLOY``, ``IN_STAGE``,
     ``BEFORE_PROMOTE`` and ``AFTER_OUTCOME``; the other slots are those of a release's own tasks.
     """
 
@@ -41,6 +41,10 @@ class Slot(IntEnum):
     AFTER_BUILD = 60
     """After the image is pushed, before it is recorded as the release's artifact; not where a recorded digest is released."""
     ARTIFACT = 70
+    EXAMINE = 80
+    """The digest is looked at before anything is deployed, also where a recorded one is released: side by side."""
+    JUDGE = 90
+    """What was found about it is judged: one after the other."""
     BEFORE_ENVIRONMENT = 100
     """Before an environment is touched; for the last one before the approval, which shows its evidence."""
     LEASE = 110

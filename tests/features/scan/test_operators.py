@@ -69,7 +69,7 @@ def test_a_clean_dockerfile_goes_through(scan: Callable[..., tuple[Any, Ti]]) ->
         "scanner": "hadolint",
         "status": "clean",
         "sentence": "hadolint found nothing.",
-        "counts": {"low": 0, "medium": 0, "high": 0},
+        "counts": {"low": 0, "medium": 0, "high": 0, "critical": 0},
     }
 
 

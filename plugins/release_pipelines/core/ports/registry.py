@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from release_pipelines.core.model.connection import Connection
+from release_pipelines.core.model.image import Descriptor, Image
 from release_pipelines.core.ports.builder import RegistryLogin
 from release_pipelines.core.seams import Seam
 
@@ -43,6 +45,44 @@ class ListsTags(Protocol):
         :raises PlatformUnavailable: when the registry does not answer.
         :raises Forbidden: when it refuses these credentials.
         """
+
+
+@runtime_checkable
+class Images(Protocol):
+    """What a registry can do in addition: tell what a digest is made of, and keep what belongs to it beside it.
+
+    ``image`` is a repository, with or without the registry's host. All methods raise what
+    :meth:`Registry.digest_of` raises, and :class:`~release_pipelines.core.errors.PlatformError` for what is refused.
+    """
+
+    def image(self, image: str, digest: str) -> Image | None:
+        """What a digest is made of; None where it is not there. Platforms whose manifests are gone are in it all the same."""
+
+    def lacks(self, image: Image) -> list[str]:
+        """What of an image is gone from the registry, like ``linux/amd64 sha256:…``; empty: it is whole."""
+
+    def fetch(self, image: str, digest: str, folder: Path) -> None:
+        """Write one platform's image into a folder as an OCI image layout; what arrives is compared with its digests."""
+
+    def referrers(self, image: str, digest: str) -> list[Descriptor]:
+        """What is attached to a digest, by the referrers API, or by the fallback tag where the registry has none.
+
+        Only an answer that says so is "nothing": a registry that does not answer raises.
+        """
+
+    def read(self, image: str, digest: str) -> bytes:
+        """A manifest's or blob's bytes, compared with their digest."""
+
+    def attach(
+        self, image: str, digest: str, artifact_type: str, media_type: str, content: bytes, annotations: dict[str, str]
+    ) -> str:
+        """Attach a document to a digest, and return the digest of its manifest. One after the other, and read back.
+
+        Attaching the same again changes nothing.
+        """
+
+    def tag(self, image: str, digest: str, tag: str) -> None:
+        """Let a tag name a digest that is there."""
 
 
 REGISTRIES: Seam[Callable[[Connection], Registry]] = Seam("registry", "release_pipelines.adapters.registries", Callable)

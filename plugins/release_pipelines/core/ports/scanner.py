@@ -1,4 +1,4 @@
-"""Scanners: they check source code before anything is deployed."""
+"""Scanners: they check source code and images before anything is deployed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from release_pipelines.core.model.finding import ScanResult
+from release_pipelines.core.model.image import PlatformImage
 from release_pipelines.core.seams import Seam
 
 
@@ -29,4 +30,27 @@ class Scanner(Protocol):
         """
 
 
+@runtime_checkable
+class ImageScanner(Protocol):
+    """Scans the image of one platform.
+
+    What it looks at lies in a folder, as an OCI image layout with that one manifest: fetched by its digest, and verified. So no scanner
+    asks a registry, holds credentials, or takes an older image of the same tag.
+    """
+
+    name: str
+
+    def missing(self) -> str | None:
+        """What the scanner needs and this worker does not have, in a sentence; None: it can look."""
+
+    def scan_image(self, layout: Path, image: PlatformImage) -> ScanResult:
+        """Scan an image. Never raises. The result's ``subject`` is the digest that the scanner says it looked at.
+
+        :param layout: the folder of the OCI image layout.
+        :param image: whose manifest it is.
+        """
+
+
 SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners", Scanner, ("hadolint", "bandit"))
+
+IMAGE_SCANNERS: Seam[ImageScanner] = Seam("image_scanner", "release_pipelines.adapters.image_scanners", ImageScanner)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from release_pipelines.airflow.hooks.git import GitHook
 from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.model.finding import SEVERITIES, Severity, in_words
+from release_pipelines.core.model.finding import SEVERITIES, Severity, badness, in_words, reaches
 from release_pipelines.core.ports.scanner import SCANNERS, Scanner
 
 if TYPE_CHECKING:
@@ -87,14 +87,14 @@ class ScanOperator(ReleaseOperator):
             "counts": {severity: counts[severity] for severity in SEVERITIES},
         }
         context["ti"].xcom_push("result", summary)
-        findings = sorted(result.findings, key=lambda finding: -SEVERITIES.index(finding.severity))
+        findings = sorted(result.findings, key=badness, reverse=True)
         for it in findings[:LOGGED_FINDINGS]:
             self.log.warning("%s %s %s:%s %s", it.severity, it.rule, it.file, it.line, it.text)
         if len(findings) > LOGGED_FINDINGS:
             self.log.warning("… and %s more.", len(findings) - LOGGED_FINDINGS)
         if result.status == "unknown":
             raise PlatformError(sentence)
-        blocking = [it for it in findings if SEVERITIES.index(it.severity) >= SEVERITIES.index(self.block_on)]
+        blocking = [it for it in findings if reaches(it.severity, self.block_on)]
         if blocking:
             worst = blocking[0]
             raise PlatformError(

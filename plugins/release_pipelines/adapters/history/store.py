@@ -9,6 +9,7 @@ from typing import Any, get_args
 from sqlalchemy import ColumnElement, Connection, Table, delete, false, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from release_pipelines.adapters.history.audit import Audit
 from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
@@ -41,13 +42,14 @@ from release_pipelines.core.model.command import COMMAND_KINDS, Command, Command
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import OfTrains, Outcome, TrainOutcome
 from release_pipelines.core.model.records import Decision, Mark
+from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.model.verdict import Verdict
 
 ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans, Pushes, Copies):
+class History(Trains, Plans, Pushes, Copies, Audit):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.
@@ -55,7 +57,9 @@ class History(Trains, Plans, Pushes, Copies):
 
     def at(self, moment: float) -> History:
         """The same history for what happened at Unix time ``moment``, and is written only now."""
-        return History(self._engine, lambda: moment)
+        then = History(self._engine, lambda: moment)
+        then._late = True
+        return then
 
     # --- a release's life ---------------------------------------------------------------------------------------
 
@@ -76,6 +80,7 @@ class History(Trains, Plans, Pushes, Copies):
         :param notes: the requester's notes for people.
         """
         with self._write() as connection:
+            known = connection.scalar(select(releases.c.id).where(releases.c.id == release_id))
             self._add(
                 connection,
                 releases,
@@ -94,6 +99,12 @@ class History(Trains, Plans, Pushes, Copies):
                     }
                 ],
             )
+            if known is None:
+                action = "roll_back" if dag_id == ROLLBACK_DAG else "release"
+                told = {"actor": requester, "reason": reason, "about": notes}
+                self._audit(
+                    connection, action, "asked", release=release_id, app=app, texts=told, data={"version": version}
+                )
 
     def record_artifact(self, release_id: str, artifact: Artifact) -> None:
         """Bind the release to one digest.
@@ -172,7 +183,9 @@ class History(Trains, Plans, Pushes, Copies):
             raise ValueError(f"A decision is one of {', '.join(get_args(Decision))}, found {decision!r}.")
         row = {"digest": digest, "decision": decision, "by": by, "note": note}
         with self._write() as connection:
-            self._append(connection, approvals, release_id, row)
+            if self._append(connection, approvals, release_id, row):
+                told = {"actor": by, "reason": note}
+                self._audit(connection, decision, "done", release=release_id, texts=told, data={"digest": digest})
 
     def promoted(self, release_id: str) -> None:
         """Note that the release passed all stages and serves all traffic from stable."""
@@ -249,6 +262,8 @@ class History(Trains, Plans, Pushes, Copies):
                 sentence = f"{by} lifted what speaks against {version} in {environment}: {reason}"
                 row = {"kind": "lifted", "environment": None, "sentence": sentence, "data": {"by": by}}
                 self._append(connection, events, it.release, row)
+                told = {"actor": by, "reason": reason}
+                self._audit(connection, "lift", "done", release=it.release, environment=environment, texts=told)
         return [it.model_copy(update={**news, "environment": environment}) for it in found]
 
     # --- commands -----------------------------------------------------------------------------------------------
@@ -273,6 +288,7 @@ class History(Trains, Plans, Pushes, Copies):
                 new = insert(commands).values(release_id=release_id, kind=kind, by=by, reason=reason, at=self._now())
                 connection.execute(new)
                 row = connection.execute(same).one()
+                self._audit(connection, kind, "asked", release=release_id, texts={"actor": by, "reason": reason})
         return Command.model_validate(dict(row._mapping))
 
     def commands(self, release_id: str | None = None, *, open_only: bool = False) -> list[Command]:
@@ -311,6 +327,8 @@ class History(Trains, Plans, Pushes, Copies):
                 "data": {"by": row.by, "kind": row.kind},
             }
             self._append(connection, events, row.release_id, event)
+            told = {"actor": row.by, "reason": row.reason, "about": effect}
+            self._audit(connection, row.kind, "done", release=row.release_id, texts=told)
 
     def answered(self, command: Command, seconds: float) -> Command:
         """Wait for a command's answer.
@@ -349,14 +367,16 @@ class History(Trains, Plans, Pushes, Copies):
         self._known(connection, release_id)
         connection.execute(update(releases).where(releases.c.id == release_id).values(**values))
 
-    def _append(self, connection: Connection, table: Table, release_id: str, row: dict[str, Any]) -> None:
-        """Add a row to a release unless its newest one is the same."""
+    def _append(self, connection: Connection, table: Table, release_id: str, row: dict[str, Any]) -> bool:
+        """Add a row to a release unless its newest one is the same; whether it was added."""
         self._known(connection, release_id)
         newest = select(table).where(table.c.release_id == release_id).order_by(table.c.id.desc()).limit(1)
         last = connection.execute(newest).first()
         row = {name: as_kept(table.c[name], value) for name, value in row.items()}
-        if last is None or any(last._mapping[name] != value for name, value in row.items()):
-            connection.execute(insert(table).values(release_id=release_id, at=self._now(), **row))
+        if last is not None and all(last._mapping[name] == value for name, value in row.items()):
+            return False
+        connection.execute(insert(table).values(release_id=release_id, at=self._now(), **row))
+        return True
 
     @staticmethod
     def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -302,3 +303,40 @@ calendar_copies = Table(
     Column("remark", SafeText),
 )
 """The last good copies of calendars that are kept elsewhere, and what became of the last look at each."""
+
+audit = Table(
+    "release_audit",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("action", String(64), nullable=False),
+    Column("phase", String(16), nullable=False),
+    Column("release", String(600), nullable=False, index=True),
+    Column("app", String(64), nullable=False, index=True),
+    Column("environment", String(64), nullable=False),
+    Column("previous", String(64), nullable=False, unique=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("seals", JSON, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+"""Who did what: rows that are only ever added. They outlive their releases. Times are Unix times in microseconds."""
+
+audit_texts = Table(
+    "release_audit_texts",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", String(16), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("salt", String(64), nullable=False),
+)
+"""What may name a person in these rows: gone when that person is forgotten."""
+
+audit_head = Table(
+    "release_audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+)
+"""One row: the end of the trail. Whoever adds to it locks this row first."""

@@ -71,7 +71,9 @@ class Deployment:
     @property
     def recovery(self) -> float | None:
         """Seconds from the harm to its end."""
-        since = self.attempt.degraded_since if self.attempt.degraded_since is not None else self.attempt.first_traffic_at
+        since = (
+            self.attempt.degraded_since if self.attempt.degraded_since is not None else self.attempt.first_traffic_at
+        )
         if not self.failed or self.recovered_at is None or since is None:
             return None
         return max(self.recovered_at - since, 0.0)
@@ -159,7 +161,9 @@ def of_apps(found: Iterable[Deployment]) -> list[Deployment]:
     for parts in by_release.values():
         last = max(parts, key=lambda it: it.at)
         bad = [it for it in parts if it.failed]
-        one = replace(last, deployed=all(it.deployed for it in parts), failed=bool(bad), rework=any(it.rework for it in parts))
+        one = replace(
+            last, deployed=all(it.deployed for it in parts), failed=bool(bad), rework=any(it.rework for it in parts)
+        )
         if bad:
             worst = max(bad, key=lambda it: it.recovery if it.recovery is not None else float("inf"))
             one = replace(one, attempt=worst.attempt, recovered_at=worst.recovered_at)

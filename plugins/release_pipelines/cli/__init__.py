@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from release_pipelines.cli.audit import audit, forget
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of, login
 from release_pipelines.cli.known import found, unknown
@@ -237,6 +238,13 @@ app.command(
     rich_help_panel=PANEL,
 )(schedule)
 app.command(epilog=examples("release unschedule shop"), rich_help_panel=PANEL)(unschedule)
+app.command(
+    epilog=examples(
+        "release audit", "release audit shop --csv > audit.csv", "release audit --verify --head 9f2c…:1204"
+    ),
+    rich_help_panel=LOOK,
+)(audit)
+app.command(epilog=examples("release forget alice alice@example.com"), rich_help_panel=UPKEEP)(forget)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 
 

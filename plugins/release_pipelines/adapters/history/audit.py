@@ -80,9 +80,9 @@ class Audit(Reports):
         ]
         if kept:
             connection.execute(insert(audit_texts), kept)
-        end = {"hash": row.hash, "number": row.number, "count": head.count + 1}
+        end = {"hash": row.hash, "number": row.number, "count": head._mapping["count"] + 1}
         connection.execute(update(audit_head).where(audit_head.c.id == 1).values(**end))
-        return Head(row.hash, head.count + 1)
+        return Head(row.hash, head._mapping["count"] + 1)
 
     def audit_rows(
         self,
@@ -118,7 +118,7 @@ class Audit(Reports):
         """The end of the trail as the database has it: to be kept elsewhere."""
         with self._read() as connection:
             head = connection.execute(select(audit_head).where(audit_head.c.id == 1)).one()
-        return Head(head.hash, head.count, "the database")
+        return Head(head.hash, head._mapping["count"], "the database")
 
     def audit_prune(self, older_than_days: float, by: str) -> int:
         """Remove old rows, and add one that says so, from where the trail goes on.

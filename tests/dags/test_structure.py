@@ -227,7 +227,15 @@ def test_an_app_with_production_alone_goes_straight_to_the_approval(tmp_path: Pa
 
 
 def test_the_form_asks_for_what_a_release_needs(dag: DAG) -> None:
-    assert set(dag.params) == {"version", "notes", "stop_at", "urgent_reason", "requested_by"}
+    assert set(dag.params) == {
+        "version",
+        "notes",
+        "stop_at",
+        "urgent_reason",
+        "requested_by",
+        "remedies",
+        "degraded_since",
+    }
     assert dag.params.get_param("stop_at").schema["enum"] == ["staging", "production"]
 
 

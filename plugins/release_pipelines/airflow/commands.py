@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from release_pipelines.airflow.hooks.history import HistoryHook, keep
 from release_pipelines.airflow.loop import of_this_loop
@@ -205,11 +205,11 @@ def event_record(release: str, environment: str) -> RecordEvent:
     :param environment: where they happen.
     """
 
-    async def record(kind: str, sentence: str) -> None:
+    async def record(kind: str, sentence: str, data: dict[str, Any] | None = None) -> None:
         from release_pipelines.adapters.history import HistoryUnavailable
 
         try:
-            await CommandCache.here().write(lambda it: it.record_event(release, kind, sentence, environment))
+            await CommandCache.here().write(lambda it: it.record_event(release, kind, sentence, environment, data))
         except HistoryUnavailable as error:
             log.warning("%s Not recorded: %s: %s", error, kind, sentence)
 

@@ -11,8 +11,10 @@ import typer
 
 from release_pipelines.cli.audit import audit, forget
 from release_pipelines.cli.calendar import calendar
-from release_pipelines.cli.commands import add_commands, environment_of, login
+from release_pipelines.cli.commands import add_commands, environment_of
+from release_pipelines.cli.delivery import delivery
 from release_pipelines.cli.known import found, unknown
+from release_pipelines.cli.lift import lift
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
@@ -188,39 +190,7 @@ def stability(
         print_table(headings, [_stability_row(it) for it in versions])
 
 
-@app.command(epilog=examples('release lift shop 1.2.0 --reason "the database was away"'), rich_help_panel=LOOK)
-def lift(
-    name: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that is blamed.")],
-    reason: Annotated[str, typer.Option(help="Why it was not the version's fault; kept in the history.")],
-    environment: Annotated[str | None, typer.Option(help="Where; default: the app's last environment.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who says so; kept in the history. Default: the login here.")] = None,
-    as_json: AsJson = False,
-    database: Database = None,
-) -> None:
-    """Lift what speaks against a version in an environment, so that a rollback may go back to it, and trains take it again. Doing it again changes nothing."""
-    with errors_as_sentences():
-        where = environment_of(name, environment)
-        if where is None and (sentence := unknown(name, open_history_at(database).apps())):
-            fail(sentence)
-        if where is None:
-            fail(f"{name} has no valid file here, so its last environment is not known: --environment is expected.")
-        if not reason.strip():
-            fail("--reason: a few words are expected, and are kept with what is lifted.")
-        history = open_history_at(database)
-        lifted = history.lift(name, version, where, by or login(), reason.strip())
-        now = next((it for it in history.stability(name, where) if it.version == version), None)
-    if as_json:
-        print_json({"lifted": [times(it.model_dump(mode="json")) for it in lifted], "good": bool(now and now.good)})
-    elif not lifted:
-        print(f"Nothing speaks against {name} {version} in {where}: nothing was changed.")
-    else:
-        for it in lifted:
-            print(f"Lifted: {it.sentence}")
-        good = "a rollback may go back to it" if now and now.good else f"it is still not good: {now.why if now else ''}"
-        print(f"{name} {version} in {where}: {good}.".replace("..", "."))
-
-
+app.command(epilog=examples('release lift shop 1.2.0 --reason "the database was away"'), rich_help_panel=LOOK)(lift)
 app.command(
     epilog=examples("release validate", "release validate include/apps/shop.yaml", "release validate include/config"),
     rich_help_panel=FILES,
@@ -244,6 +214,12 @@ app.command(
     ),
     rich_help_panel=LOOK,
 )(audit)
+app.command(
+    epilog=examples(
+        "release delivery", "release delivery shop --since 2026-10-01 --until 2026-11-01 --zone Europe/Berlin"
+    ),
+    rich_help_panel=LOOK,
+)(delivery)
 app.command(epilog=examples("release forget alice alice@example.com"), rich_help_panel=UPKEEP)(forget)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 

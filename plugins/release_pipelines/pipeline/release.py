@@ -13,21 +13,21 @@ from itertools import pairwise
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, get_parsing_context
+from airflow.sdk import DAG, TaskGroup, TriggerRule, get_parsing_context
 from airflow.sdk.definitions.param import ParamsDict
 
-from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, optional, requested_by
+from release_pipelines.airflow.forms import TRIES, TRY_SECONDS
 from release_pipelines.airflow.gates import GateOperator, PreflightGateOperator
 from release_pipelines.airflow.groups import group
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.templates import field, xcom
+from release_pipelines.pipeline.form import form
 from release_pipelines.pipeline.plan import BUILDING, WORKING, PlacedTask, ReleasePlan
 from release_pipelines.spec.feature import Scene, Slot
 from release_pipelines.spec.frozen import dag_id
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import plan_in_words
-from release_pipelines.spec.windows import window_rule
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def _dag(spec: ReleaseSpec, *, auto_register: bool = True) -> DAG:
     ) as dag:
         _Assembly(ReleasePlan(spec)).build()
     # Last: each operator copies its DAG's form, at the cost of an eighth of the parse time, and a run reads the DAG's anyway.
-    dag.params = ParamsDict(_form(spec, names))
+    dag.params = ParamsDict(form(spec, names))
     return dag
 
 
@@ -353,37 +353,6 @@ class _Assembly:
             operator = self._make(after)
             last >> operator.as_teardown()
             last = operator
-
-
-def _form(spec: ReleaseSpec, names: list[str]) -> dict[str, Param]:
-    examples = {"semver": "1.4.0", "date": "2026.11.23", "commit": "4f1c2aa"}
-    return {
-        "version": Param(
-            "",
-            type="string",
-            title="Version",
-            description=f"What to release, like {examples[spec.app.version_scheme]}.",
-        ),
-        "notes": optional("Notes", "Shown to the approver and kept in the history."),
-        "stop_at": Param(
-            names[-1], type="string", enum=names, title="Stop at", description="The last environment that is changed."
-        ),
-        "urgent_reason": optional(
-            "Reason for an urgent release",
-            "Lets a release begin although stable is not healthy. Kept in the history.",
-            section="Urgent",
-        ),
-        **(
-            {
-                "start_at": optional(
-                    "Begin at", "Like 2026-11-28 22:30 Europe/Berlin. Empty: as soon as its calendars are open."
-                )
-            }
-            if window_rule(spec, names[-1])
-            else {}
-        ),
-        "requested_by": requested_by(),
-    }
 
 
 def _guide(spec: ReleaseSpec, names: list[str]) -> str | None:

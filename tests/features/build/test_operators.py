@@ -15,6 +15,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from release_pipelines.adapters.builders import engine as builder
+from release_pipelines.adapters.history import open_history
 from release_pipelines.adapters.registries.distribution import Distribution
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.ports.builder import Secret
@@ -317,6 +318,23 @@ def test_a_version_is_a_commit_and_what_came_since(since: str, changes: str, tmp
     found = operator.execute({"ti": Ti()})  # type: ignore[arg-type,typeddict-item]
     told = changes.format(short=made[:7])
     assert found == {"commit": made, "ref": "refs/tags/v1.0.0", "version": "1.0.0", "changes": told}
+
+
+def test_the_commits_of_a_release_are_kept_with_who_wrote_them_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = commit(tmp_path / "shop", {"web/a": "1"})
+    inside = commit(tmp_path / "shop", {"web/a": "2"})
+    outside = commit(tmp_path / "shop", {"docs/a": "1"}, "v1.0.0")
+    history = open_history(f"sqlite:///{tmp_path}/history.db")
+    history.begin("release_shop/r1#0", "shop", "release_shop", "r1", "1.0.0", "alice")
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", f"sqlite:///{tmp_path}/history.db")
+    more = {"release": "release_shop/r1#0", "context": "web"}
+    ResolveCommitOperator(
+        task_id="resolve", repository=str(tmp_path / "shop"), version="1.0.0", since=first, **more
+    ).execute({"ti": Ti()})  # type: ignore[arg-type,typeddict-item]
+    [kept] = history.attachments("release_shop/r1#0")
+    assert [(it["sha"], it["counts"]) for it in json.loads(kept.content)] == [(inside, True), (outside, False)]
 
 
 def test_a_registry_that_is_away_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:

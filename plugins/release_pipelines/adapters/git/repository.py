@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from release_pipelines.adapters.git._command import (
     GitError,
@@ -154,6 +155,26 @@ class Git(GitRefs):
             span = [f"--max-count={limit}", f"{since}..{commit}", "--"]
             log = self._git(["-C", folder, "log", "--format=%h %s", *span], env)
             return [line for line in log.split("\n") if line]
+
+    def commits(self, since: str, commit: str, within: str = ".", limit: int = 5000) -> list[dict[str, Any]]:
+        """What a commit brings over another, oldest first: ``{"sha", "authored_at", "counts"}``.
+
+        ``counts`` is false for merges, and for what changes nothing in the folder.
+
+        :param within: a folder of the repository.
+        :param limit: so many of the newest, at most.
+        """
+        with tempfile.TemporaryDirectory(prefix="release-") as folder, self._environment() as env:
+            self._git(["clone", "--quiet", "--bare", "--filter=blob:none", "--", self.repository, folder], env)
+            span = [f"--max-count={limit}", f"{since}..{commit}"]
+            log = self._git(["-C", folder, "log", "--format=%H %at %P", *span, "--"], env)
+            path = posixpath.normpath(within)
+            inside = set(self._git(["-C", folder, "log", "--format=%H", *span, "--", path], env).split())
+        found = []
+        for line in reversed(log.splitlines()):
+            sha, at, *parents = line.split()
+            found.append({"sha": sha, "authored_at": float(at), "counts": len(parents) < 2 and sha in inside})
+        return found
 
     def _tagged(self, version: str, templates: Sequence[str], app: str | None) -> Revision | None:
         """The commit of the version's tag: of the first one that is there.

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from sqlalchemy import ColumnElement, Connection, Table, delete, false, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from release_pipelines.adapters.history.attempts import Attempts
 from release_pipelines.adapters.history.audit import Audit
 from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.copies import Copies
@@ -49,7 +50,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans, Pushes, Copies, Audit):
+class History(Trains, Plans, Pushes, Copies, Audit, Attempts):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

@@ -11,6 +11,8 @@ from release_pipelines.core.model.outcome import Outcome, TrainOutcome
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.verdict import Verdict
 
+COMMITS = "commits.json"
+"""Name of the attachment with the commits that a release brings: ``[{"sha", "authored_at", "counts"}]``."""
 Decision = Literal["approved", "rejected", "expired"]
 Direction = Literal["forward", "backward"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.progress import Progress
@@ -21,12 +21,19 @@ from release_pipelines.core.progression.waiting import insist
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Standing
 
-RecordEvent = Callable[[str, str], Awaitable[None]]
+
+class RecordEvent(Protocol):
+    """Keeps an event of the release: its kind, a sentence, and what programs read of it."""
+
+    async def __call__(self, kind: str, sentence: str, data: dict[str, Any] | None = None) -> None:
+        """Keep it. Never raises."""
+
+
 Tell = Callable[[Progress], Awaitable[None]]
 AskCalendars = Callable[[float], Awaitable["Standing"]]
 
 
-async def nothing_recorded(kind: str, sentence: str) -> None:
+async def nothing_recorded(kind: str, sentence: str, data: dict[str, Any] | None = None) -> None:
     """For those who have no history."""
 
 

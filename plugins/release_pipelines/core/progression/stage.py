@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -25,6 +26,9 @@ from release_pipelines.core.progression.watch import StageWatch
 from release_pipelines.core.verdicts import action
 
 log = logging.getLogger(__name__)
+
+TRAFFIC = "traffic"
+"""Kind of the event that a stage has got its traffic."""
 
 HEARD_SECONDS = 1.0
 """Maximum time until a command that another loop of the release has read is read here, too, in seconds."""
@@ -52,6 +56,8 @@ class StageProgression:
         self.closing = Closing(context, stage.name)
         self.capacity = Capacity(self.watch, replicas)
         self.decision = Decision(self.watch, self.capacity)
+        self.told: asyncio.Task[None] | None = None
+        """What is being told to the history: a task that nobody holds may be lost."""
 
     async def run(self) -> dict[str, Any]:
         """Run until the verdict is carried out.
@@ -170,7 +176,13 @@ class StageProgression:
                 log.info(
                     "%s: %s for at least %s.", self.stage.name, has_traffic(self.stage), lasting(self.stage.hold.min)
                 )
+                self.told = asyncio.create_task(self._tell_traffic(now))  # which keeps no verdict waiting
                 return started
+
+    async def _tell_traffic(self, at: float) -> None:
+        """The history has when each stage got its traffic."""
+        told = {"step": self.stage.name, "weight": self.stage.weight, "at": at}
+        await self.context.record(TRAFFIC, f"{self.stage.name}: {has_traffic(self.stage)}", told)
 
 
 def evidence_before(note: RouteNote, release: str) -> dict[str, Any]:

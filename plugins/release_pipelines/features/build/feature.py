@@ -104,6 +104,8 @@ def _resolve_commit(task_id: str, scene: Scene) -> Any:
         task_id=task_id,
         version=scene.version,
         since=running,
+        release=scene.release,
+        context=build.context,
         branch=build.branch,
         tag=build.tag,
         app=scene.spec.app.name,

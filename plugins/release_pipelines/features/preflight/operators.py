@@ -36,6 +36,7 @@ from release_pipelines.core.stable import first_release
 from release_pipelines.core.text import one_line
 from release_pipelines.core.versions import version_fits
 from release_pipelines.features.preflight.deleted import end_deleted
+from release_pipelines.features.preflight.remedies import PUTS_RIGHT, SINCE, record_remedy
 from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import FEATURES, Problem
 from release_pipelines.spec.frozen import freeze, last_valid, others_running
@@ -55,7 +56,18 @@ LOOK_SECONDS = 30.0
 """Pause between two looks whether a release with an older specification has ended, in seconds."""
 VERSION_LIMIT = 200
 """Maximum length of a version that the history keeps of a release that is refused, in characters."""
-PARAMETERS = {"version", "notes", "stop_at", "urgent_reason", "requested_by", "start_at", "digest", TRAIN}
+PARAMETERS = {
+    "version",
+    "notes",
+    "stop_at",
+    "urgent_reason",
+    "requested_by",
+    "start_at",
+    "digest",
+    TRAIN,
+    PUTS_RIGHT,
+    SINCE,
+}
 
 
 class PreflightOperator(ReleaseOperator):
@@ -104,6 +116,7 @@ class PreflightOperator(ReleaseOperator):
         )  # the outcome must end what begins here, also when a check fails below
         note_now(release, f"{app} {version}, asked for by {who.requester or 'nobody named'}: is being checked.")
         self._check_version(run.conf or {}, version)
+        record_remedy(history, app, release, given)
         self._check_people(who, str(given.get("stop_at") or ""))
         end_deleted(context, history, app, self.spec.production.name, release)
         self._wait_for_older_specification(release)

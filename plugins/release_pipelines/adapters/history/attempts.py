@@ -1,0 +1,139 @@
+"""The releases of an app as the measures of delivery read them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any, get_args
+
+from sqlalchemy import select
+
+from release_pipelines.adapters.history.reports import Reports
+from release_pipelines.adapters.history.tables import events, releases, reports, verdicts
+from release_pipelines.core.delivery.deployments import Attempt, Commit
+from release_pipelines.core.model.outcome import OfTrains
+from release_pipelines.core.model.records import COMMITS
+from release_pipelines.core.model.release_id import ROLLBACK_DAG
+
+TRAFFIC, REMEDIES, VERIFIED = "traffic", "remedies", "verified"
+"""Kinds of events: a stage got its traffic; what a release puts right; after a way back all traffic was checked."""
+ALL = 100
+
+
+class Attempts(Reports):
+    """Releases, read for the measures of delivery."""
+
+    def promoted_release(self, app: str, version: str) -> str | None:
+        """Id of the newest release of a version that reached its end."""
+        query = select(releases.c.id).where(
+            releases.c.app == app, releases.c.version == version, releases.c.promoted_at.is_not(None)
+        )
+        with self._read() as connection:
+            return connection.scalar(query.order_by(releases.c.started_at.desc()).limit(1))
+
+    def attempts(self, app: str | None = None) -> list[Attempt]:
+        """All releases that have ended, oldest first, one for each environment in which they got traffic; those that got none, once.
+
+        :param app: of this app; None: of all.
+        """
+        query = select(releases).where(releases.c.outcome.is_not(None)).order_by(releases.c.started_at)
+        if app is not None:
+            query = query.where(releases.c.app == app)
+        mine = query.with_only_columns(releases.c.id).order_by(None)
+        told = select(events).where(events.c.release_id.in_(mine), events.c.kind.in_((TRAFFIC, REMEDIES, VERIFIED)))
+        judged = select(verdicts).where(verdicts.c.release_id.in_(mine)).order_by(verdicts.c.decided_at)
+        brought = select(reports.c.release_id, reports.c.content).where(
+            reports.c.name == COMMITS, reports.c.release_id.in_(mine)
+        )
+        stories: defaultdict[str, _Story] = defaultdict(_Story)
+        with self._read() as connection:
+            rows = [it for it in connection.execute(query) if it.outcome not in get_args(OfTrains)]
+            for event in connection.execute(told.order_by(events.c.id)):
+                stories[event.release_id].hear(event)
+            for verdict in connection.execute(judged):
+                stories[verdict.release_id].judge(verdict)
+            for it in connection.execute(brought):
+                stories[it.release_id].commits = _commits(it.content)
+        found: list[Attempt] = []
+        serving: dict[tuple[str, str], str] = {}
+        for row in rows:
+            for attempt in _attempts(row, stories[row.id], serving):
+                found.append(attempt)
+                if attempt.outcome == "released":
+                    serving[attempt.app, attempt.environment] = attempt.release
+        since = {it: story.since for story in stories.values() for it in story.remedies if story.since is not None}
+        return [replace(it, degraded_since=since.get(it.release)) for it in found]
+
+
+class _Story:
+    """What the history knows of one release."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, float] = {}
+        self.full: dict[str, float] = {}
+        self.back: dict[str, float] = {}
+        self.verified: dict[str, float] = {}
+        self.remedies: tuple[str, ...] = ()
+        self.since: float | None = None
+        self.commits: tuple[Commit, ...] = ()
+
+    def hear(self, event: Any) -> None:
+        data, where = event.data or {}, event.environment or ""
+        if event.kind == REMEDIES and data.get("release"):
+            self.remedies, self.since = (*self.remedies, data["release"]), data.get("since")
+        elif event.kind == VERIFIED:
+            self.verified[where] = event.at
+        elif event.kind == TRAFFIC and data.get("weight"):
+            self.first.setdefault(where, data["at"])
+            if data["weight"] >= ALL:
+                self.full.setdefault(where, data["at"])
+
+    def judge(self, verdict: Any) -> None:
+        """Releases of before have no events of their traffic: their verdicts tell that there was some."""
+        if verdict.weight:
+            self.first.setdefault(verdict.environment, verdict.decided_at)
+        if verdict.judgement != "pass" and verdict.accepted_at is not None:
+            self.back.setdefault(verdict.environment, verdict.accepted_at)
+
+
+def _attempts(row: Any, story: _Story, serving: dict[tuple[str, str], str]) -> list[Attempt]:
+    if row.dag_id == ROLLBACK_DAG:
+        return _by_a_person(row, story, serving)
+    return [
+        Attempt(
+            release=row.id,
+            app=row.app,
+            environment=where,
+            outcome=row.outcome,
+            first_traffic_at=story.first.get(where),
+            full_at=story.full.get(where) or (row.promoted_at if row.outcome == "released" else None),
+            back_at=story.back.get(where) or (row.ended_at if row.outcome == "rolled_back" else None),
+            remedies=story.remedies,
+            commits=story.commits,
+            version=row.version,
+        )
+        for where in sorted({*story.first, *story.full}) or [""]
+    ]
+
+
+def _by_a_person(row: Any, story: _Story, serving: dict[tuple[str, str], str]) -> list[Attempt]:
+    """A way back as a release of its own: it puts right what served until then."""
+    went = row.outcome == "rolled_back"
+    return [
+        Attempt(
+            release=row.id,
+            app=row.app,
+            environment=where,
+            outcome="released" if went else row.outcome,
+            first_traffic_at=at,
+            full_at=at,
+            remedies=(serving[row.app, where],) if (row.app, where) in serving else (),
+            version=row.version,
+        )
+        for where, at in story.verified.items()
+    ]
+
+
+def _commits(content: str) -> tuple[Commit, ...]:
+    return tuple(Commit(it["sha"], it["authored_at"], it["counts"]) for it in json.loads(content))

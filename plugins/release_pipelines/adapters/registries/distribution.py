@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections import defaultdict
@@ -27,10 +28,13 @@ from release_pipelines.adapters.registries._manifests import (
 from release_pipelines.adapters.registries._reading import Reader, fallback_tag
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.image import Descriptor
+from release_pipelines.core.retention import Tagged
 
 if TYPE_CHECKING:
     import httpx
 
+BESIDE = re.compile(r"sha256-[0-9a-f]{64}(\.|$)")
+"""Tags under which clients keep what is attached to a digest."""
 TRIES = 8
 """How often what is attached is written to the fallback tag before it counts as lost."""
 in_turn: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -89,6 +93,29 @@ class Distribution(Reader):
             self.put_manifest(client, name, tag, kind, found.content)
         if (now := self.digest_of(image, tag)) != digest:
             raise PlatformError(f"{name}:{tag} in the registry {self.host} names {now} after it was set to {digest}.")
+
+    def tagged(self, image: str) -> list[Tagged]:
+        """All tags of a repository, each with all that goes with it. See :class:`~release_pipelines.core.ports.registry.Deletes`."""
+        from release_pipelines.adapters.registries._belonging import belonging
+
+        named = {it: self.digest_of(image, it) for it in self.tags(image)}
+        tags = {tag: digest for tag, digest in named.items() if digest}
+        known: dict[str, frozenset[str]] = {}
+        for tag, digest in tags.items():
+            if not BESIDE.match(tag) and digest not in known:
+                known[digest] = belonging(self, image, digest, tags)
+        return [Tagged(tag, digest, known[digest]) for tag, digest in tags.items() if not BESIDE.match(tag)]
+
+    def delete(self, image: str, digest: str) -> None:
+        """Delete a manifest, and with it all tags that name it. See :class:`~release_pipelines.core.ports.registry.Deletes`."""
+        name = self.name(image)
+        with self.session() as client:
+            answer = self.ask(client, "DELETE", f"/v2/{name}/manifests/{digest}")
+        if answer.status_code == 405:
+            raise PlatformError(
+                f"The registry {self.host} deletes nothing (405){said(answer)}: its settings forbid it."
+            )
+        self.refuse(answer, f"{name}@{digest}", "delete from", 200, 202, 204, 404)
 
     def put_blob(
         self,

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.model.image import Descriptor, Image
 from release_pipelines.core.ports.builder import RegistryLogin
+from release_pipelines.core.retention import Tagged
 from release_pipelines.core.seams import Seam
 
 
@@ -85,6 +86,20 @@ class Images(Protocol):
 
     def tag(self, image: str, digest: str, tag: str) -> None:
         """Let a tag name a digest that is there."""
+
+
+@runtime_checkable
+class Deletes(Protocol):
+    """What a registry can do in addition, where its settings allow it."""
+
+    def tagged(self, image: str) -> list[Tagged]:
+        """All tags of a repository, each with all that goes with it; see :meth:`Registry.digest_of`."""
+
+    def delete(self, image: str, digest: str) -> None:
+        """Delete a manifest, and with it all tags that name it. Nothing happens where it is gone.
+
+        :raises PlatformError: where the registry deletes nothing; see :meth:`Registry.digest_of`.
+        """
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from release_pipelines.cli.audit import audit, forget
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of
 from release_pipelines.cli.delivery import delivery
+from release_pipelines.cli.images import images
 from release_pipelines.cli.known import found, unknown
 from release_pipelines.cli.lift import lift
 from release_pipelines.cli.prune import prune
@@ -245,6 +246,7 @@ app.command(
     ),
     rich_help_panel=UPKEEP,
 )(prune)
+app.add_typer(images, name="images", rich_help_panel=UPKEEP)
 
 
 def _release_json(release: Release | Listed) -> dict[str, Any]:

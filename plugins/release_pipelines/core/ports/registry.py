@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.model.image import Descriptor, Image
 from release_pipelines.core.ports.builder import RegistryLogin
+from release_pipelines.core.retention import Tagged
 from release_pipelines.core.seams import Seam
 
 
@@ -16,11 +17,13 @@ class Registry(Protocol):
     """An image registry. Made from a connection.
 
     :ivar host: its name in images.
-    :ivar login: credentials of the connection; None: anybody may read.
     """
 
     host: str
-    login: RegistryLogin | None
+
+    @property
+    def login(self) -> RegistryLogin | None:
+        """Credentials, of the connection or made with it; None: anybody may read. To be asked for when they are used: some run out."""
 
     def check(self) -> str:
         """A sentence that the registry answers; raises where it does not."""
@@ -83,6 +86,39 @@ class Images(Protocol):
 
     def tag(self, image: str, digest: str, tag: str) -> None:
         """Let a tag name a digest that is there."""
+
+
+@runtime_checkable
+class Deletes(Protocol):
+    """What a registry can do in addition, where its settings allow it."""
+
+    def tagged(self, image: str) -> list[Tagged]:
+        """All tags of a repository, each with all that goes with it; see :meth:`Registry.digest_of`."""
+
+    def delete(self, image: str, digest: str) -> None:
+        """Delete a manifest, and with it all tags that name it. Nothing happens where it is gone.
+
+        :raises PlatformError: where the registry deletes nothing; see :meth:`Registry.digest_of`.
+        """
+
+
+@runtime_checkable
+class PreparesRepositories(Protocol):
+    """What a registry can do in addition, that takes nothing for a repository which nobody has created."""
+
+    def prepare(self, image: str) -> None:
+        """Create the repository of an image where there is none, and its connection says so.
+
+        :raises PlatformError: where it cannot be created; see :meth:`Registry.digest_of`.
+        """
+
+
+@runtime_checkable
+class Replicates(Protocol):
+    """What a registry can do in addition, that copies images to others by itself."""
+
+    def replicated(self, image: str, digest: str) -> dict[str, str]:
+        """How far a digest has come: places to the registry's word for it, like ``COMPLETE``; see :meth:`Registry.digest_of`."""
 
 
 REGISTRIES: Seam[Callable[[Connection], Registry]] = Seam("registry", "release_pipelines.adapters.registries", Callable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -83,6 +83,17 @@ class Images(Protocol):
 
     def tag(self, image: str, digest: str, tag: str) -> None:
         """Let a tag name a digest that is there."""
+
+
+@runtime_checkable
+class WritesManifests(Protocol):
+    """What a registry can do in addition: keep a manifest as somebody else's tool lays it out."""
+
+    def put(self, image: str, manifest: bytes, media_type: str, tag: str, blobs: Sequence[bytes]) -> str:
+        """Write blobs, then the manifest that names them under a tag, and return the manifest's digest.
+
+        :raises PlatformError: where it is refused, as where tags cannot be changed.
+        """
 
 
 REGISTRIES: Seam[Callable[[Connection], Registry]] = Seam("registry", "release_pipelines.adapters.registries", Callable)

@@ -1,166 +1,189 @@
-"""The API that almost all image registries have, the OCI distribution's: the digest behind a tag, and all tags."""
+"""The API that almost all image registries have, the OCI distribution's: what is asked of it, and what is written there."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin
 
-from release_pipelines.core.address import is_on, parts_of, registry_host
+from release_pipelines.adapters.registries._client import said
+from release_pipelines.adapters.registries._manifests import (
+    EMPTY_CONFIG,
+    INDEX,
+    MANIFEST,
+    artifact,
+    digest_of,
+    index_of,
+    media_type,
+    parsed,
+    referrer_of,
+    written,
+)
+from release_pipelines.adapters.registries._reading import Reader, fallback_tag
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
-from release_pipelines.core.model.connection import Connection
-from release_pipelines.core.ports.builder import RegistryLogin
-from release_pipelines.core.text import one_line
+from release_pipelines.core.model.image import Descriptor
 
 if TYPE_CHECKING:
     import httpx
 
-TIMEOUT = 20.0
-"""Maximum wait for an answer, in seconds."""
-ANSWER_BYTES = 10_000_000
-"""Maximum length of an answer, in bytes; a manifest has at most 4 MiB."""
-PIECE_BYTES = 65_536
-PAGE_TAGS = 1000
-MOST_PAGES = 100
-"""Tags that are asked for at once, and how often at most."""
-
-MANIFESTS = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
-)
+TRIES = 8
+"""How often what is attached is written to the fallback tag before it counts as lost."""
+in_turn: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+"""Whose turn it is to write a fallback tag, in this process."""
 
 
-class Distribution:
-    """A registry at one address.
+class Distribution(Reader):
+    """A registry of the OCI distribution's API.
 
-    :param connection: its host is the name in images, with a path that all of them have, if there is one; extra ``insecure``, or
-        ``http://`` before the host: plain http.
+    :ivar settles: so long after a write of the fallback tag it is looked at again, in seconds: another writer, which had read the tag
+        before, may have written what it knew.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        parts = parts_of(connection)
-        self.host = registry_host(connection)
-        self._server, _, self._path = self.host.partition("/")
-        insecure = connection.extra.get("insecure")
-        self.insecure = parts.schemes == {"http"} if insecure is None else is_on(insecure)
-        self.login = RegistryLogin(self._server, parts.login, parts.password) if parts.login else None
+    settles = 0.5
 
-    @property
-    def _url(self) -> str:
-        host = "registry-1.docker.io" if self._server == "docker.io" else self._server
-        return f"{'http' if self.insecure else 'https'}://{host}"
+    def attach(
+        self,
+        image: str,
+        digest: str,
+        artifact_type: str,
+        media_type: str,
+        content: bytes,
+        annotations: dict[str, str],
+    ) -> str:
+        """Attach a document to a digest. See :class:`~release_pipelines.core.ports.registry.Images`."""
+        name = self.name(image)
+        with self.session() as client:
+            found = self._read_manifest(client, name, digest)
+            if found is None:
+                raise PlatformError(
+                    f"Nothing can be attached to {name}@{digest}: it is not in the registry {self.host}."
+                )
+            subject = Descriptor(media_type=found[1], digest=digest, size=found[2])
+            layer = Descriptor(media_type=media_type, digest=digest_of(content), size=len(content))
+            document = artifact(subject, artifact_type, layer, annotations)
+            body = written(document)
+            referrer = referrer_of(document, Descriptor(media_type=MANIFEST, digest=digest_of(body), size=len(body)))
+            for blob in (content, EMPTY_CONFIG):
+                self.put_blob(client, name, digest_of(blob), len(blob), partial(_once, blob))
+            answer = self.put_manifest(client, name, referrer.digest, MANIFEST, body)
+            self._list(client, name, digest, referrer, listed="OCI-Subject" in answer.headers)
+        return referrer.digest
 
-    def repository(self, image: str) -> str:
-        """The image's full name: the registry's host before it, unless it stands there already."""
-        if not self.host or image.startswith(f"{self._server}/"):
-            return image
-        return f"{self._server if self._path and image.startswith(f'{self._path}/') else self.host}/{image}"
+    def tag(self, image: str, digest: str, tag: str) -> None:
+        """Let a tag name a digest that is there. Nothing happens where it does so already."""
+        name = self.name(image)
+        if self.digest_of(image, tag) == digest:
+            return
+        with self.session() as client:
+            found = self._manifest(client, name, digest)
+            if found.status_code == 404:
+                raise PlatformError(f"{name}@{digest} cannot be tagged {tag}: it is not in the registry {self.host}.")
+            self.refuse(found, f"{name}@{digest}")
+            self._compare(found.content, digest, f"{name}@{digest}")
+            kind = media_type(parsed(found.content, f"{name}@{digest}"), found.headers.get("Content-Type", ""))
+            self.put_manifest(client, name, tag, kind, found.content)
+        if (now := self.digest_of(image, tag)) != digest:
+            raise PlatformError(f"{name}:{tag} in the registry {self.host} names {now} after it was set to {digest}.")
 
-    def digest_of(self, image: str, tag: str) -> str | None:
-        """The digest that a tag names now: of the index, where the image is one of several architectures."""
-        import httpx
+    def put_blob(
+        self,
+        client: httpx.Client,
+        name: str,
+        digest: str,
+        size: int,
+        body: Callable[[], Iterable[bytes]],
+        mount_from: str = "",
+    ) -> bool:
+        """Upload a blob unless it is there.
 
-        name = self.repository(image).removeprefix(f"{self._server}/")
-        url = f"{self._url}/v2/{name}/manifests/{tag}"
-        options: dict[str, Any] = {"timeout": TIMEOUT, "follow_redirects": True, "headers": {"Accept": MANIFESTS}}
-        with self._errors(), httpx.Client(**options) as client:
-            answer = self._ask(client, "HEAD", url)
-            if answer.status_code == 200 and "Docker-Content-Digest" not in answer.headers:
-                answer = self._ask(client, "GET", url)
-        if answer.status_code == 404:
-            return None
-        self._refuse(answer, name, tag)
-        digest = answer.headers.get("Docker-Content-Digest")
-        return str(digest) if digest else f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
+        :param body: gives its bytes, anew at each call.
+        :param mount_from: a repository of this registry that has it: the registry takes it over where it can.
+        :returns: whether bytes were sent.
+        """
+        where = f"{name}@{digest}"
+        if self._there(client, name, "blobs", digest):
+            return False
+        start = f"/v2/{name}/blobs/uploads/"
+        if mount_from:
+            start += f"?mount={digest}&from={mount_from}"
+        answer = self.ask(client, "POST", start, {"Content-Length": "0"})
+        self.refuse(answer, where, "write", 201, 202)
+        if answer.status_code == 201:
+            return False
+        location = urljoin(f"{self._url}{start}", answer.headers.get("Location", ""))
+        location += f"{'&' if '?' in location else '?'}digest={quote(digest, safe='')}"
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        self.refuse(self.ask(client, "PUT", location, headers, body), where, "write", 201, 204)
+        return True
 
-    def tags(self, image: str) -> list[str]:
-        """The names of all tags of an image; none where there is no such image."""
-        import httpx
+    def put_manifest(
+        self, client: httpx.Client, name: str, reference: str, kind: str, content: bytes
+    ) -> httpx.Response:
+        """Write a manifest, under its digest or under a tag.
 
-        name = self.repository(image).removeprefix(f"{self._server}/")
-        found: list[str] = []
-        url = f"{self._url}/v2/{name}/tags/list?n={PAGE_TAGS}"
-        with self._errors(), httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client:
-            for _ in range(MOST_PAGES):
-                answer = self._ask(client, "GET", url)
-                if answer.status_code == 404:
-                    break
-                self._refuse(answer, name, "tags")
-                try:
-                    found += [it for it in answer.json()["tags"] or [] if isinstance(it, str)]
-                except (ValueError, KeyError, TypeError):
-                    raise PlatformUnavailable(f"The registry {self.host} gives no list of tags of {name}.") from None
-                following = re.match(r"\s*<([^>]+)>", answer.headers.get("Link", ""))
-                if not following:
-                    break
-                there = urlsplit(urljoin(url, following[1]))._replace(scheme="", netloc="")
-                url = f"{self._url}{there.geturl()}"  # of this registry, whatever it says
-        return found
+        :raises PlatformError: with what to do, where a tag cannot be changed.
+        """
+        where = f"{name}{'@' if reference.startswith('sha256:') else ':'}{reference}"
+        answer = self.ask(client, "PUT", f"/v2/{name}/manifests/{reference}", {"Content-Type": kind}, content)
+        if 400 <= answer.status_code < 500 and answer.status_code not in (401, 429) and ":" not in reference:
+            self._refuse_tag(client, name, reference, content, answer)
+        self.refuse(answer, where, "write", 201, 200)
+        return answer
 
-    def check(self) -> str:
-        """Say that the registry answers, or raise."""
-        self.digest_of("release-pipelines/connection-test", "none")
-        return "The registry answers"
+    def _refuse_tag(self, client: httpx.Client, name: str, tag: str, content: bytes, answer: httpx.Response) -> None:
+        """Raise where it is an existing tag that was not written: it is immutable."""
+        words = said(answer)
+        if answer.status_code == 403 and "immutab" not in words.lower():
+            raise Forbidden(f"The registry {self.host} does not let this connection write {name}:{tag} (403){words}.")
+        now = self._manifest(client, name, tag)
+        if now.status_code != 200 or now.content == content:
+            return
+        advice = (
+            "exclude `sha256-*` from the immutability of its tags, or use a registry that has the referrers API"
+            if tag.startswith("sha256-")
+            else "give it another tag, or exclude this one from the immutability of its tags"
+        )
+        raise PlatformError(
+            f"The registry {self.host} does not let the tag {tag} of {name} be changed ({answer.status_code}){words}: {advice}."
+        )
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """The one place where the HTTP client's errors become ours."""
-        import httpx
+    def _list(self, client: httpx.Client, name: str, digest: str, referrer: Descriptor, listed: bool) -> None:
+        """See to it that what was attached is found again.
 
-        try:
-            yield
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise PlatformUnavailable(f"The registry {self.host} does not answer: {one_line(error)}.") from error
+        :param listed: whether the registry says that it lists it itself.
+        """
+        api = self._by_api(client, name, digest)
+        if listed or api is not None:
+            for again in range(TRIES):
+                if any(it.digest == referrer.digest for it in api or []):
+                    return
+                time.sleep(min(0.1 * 2**again, 2.0))  # some list it a moment later
+                api = self._by_api(client, name, digest)
+            if listed:
+                raise PlatformUnavailable(
+                    f"The registry {self.host} has taken {referrer.digest}, and does not list it with {name}@{digest}."
+                )
+        with in_turn[f"{self.host}/{name}@{digest}"]:
+            for _ in range(TRIES):
+                entries, _now = self._by_tag(client, name, digest)
+                if any(it.digest == referrer.digest for it in entries):
+                    return
+                self.put_manifest(client, name, fallback_tag(digest), INDEX, index_of([*entries, referrer]))
+                time.sleep(self.settles * (1 + random.random()))
+        raise PlatformUnavailable(
+            f"What was attached to {name}@{digest} in the registry {self.host} was overwritten {TRIES} times: others write its tag "
+            f"{fallback_tag(digest)} without a pause."
+        )
 
-    def _refuse(self, answer: httpx.Response, name: str, tag: str) -> None:
-        """Raise unless the answer is a manifest."""
-        status = answer.status_code
-        if status in (401, 403):
-            raise Forbidden(f"The registry {self.host} does not let this connection read {name} ({status}).")
-        if status == 429 or status >= 500:
-            raise PlatformUnavailable(f"The registry {self.host} answers with status {status}.")
-        if status != 200:
-            raise PlatformError(f"The registry {self.host} answers with status {status} for {name}:{tag}.")
 
-    def _ask(self, client: httpx.Client, method: str, url: str) -> httpx.Response:
-        """The answer to a request, made again with a token where the registry wants one (a "bearer challenge")."""
-        basic = (self.login.user, self.login.password) if self.login else None
-        answer = self._request(client, method, url, auth=basic)
-        challenge = answer.headers.get("WWW-Authenticate", "")
-        if answer.status_code != 401 or not challenge.lower().startswith("bearer "):
-            return answer
-        asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        if "realm" not in asked:
-            return answer
-        response = self._request(client, "GET", asked.pop("realm"), params=asked, auth=basic)
-        if response.status_code != 200:
-            return response if response.status_code == 429 or response.status_code >= 500 else answer
-        try:
-            given = response.json()
-            token = given.get("token") or given.get("access_token") or ""
-        except (ValueError, AttributeError):
-            raise PlatformUnavailable(f"The registry {self.host} gives no token: its answer cannot be read.") from None
-        return self._request(client, method, url, headers={"Authorization": f"Bearer {token}"})
-
-    def _request(self, client: httpx.Client, method: str, url: str, **options: Any) -> httpx.Response:
-        """The answer with its body, of bearable length: what it is sent by may be anything."""
-        import httpx
-
-        with client.stream(method, url, **options) as answer:
-            body = bytearray()
-            for piece in answer.iter_bytes(PIECE_BYTES):
-                body += piece
-                if len(body) > ANSWER_BYTES:
-                    raise httpx.DecodingError(f"its answer is longer than {ANSWER_BYTES:,} bytes")
-        headers = [it for it in answer.headers.items() if it[0] not in ("content-encoding", "content-length")]
-        return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
+def _once(content: bytes) -> list[bytes]:
+    return [content]
 
 
 REGISTRY = Distribution
+"""Made from a connection."""

@@ -38,4 +38,20 @@ class Image(Stored):
 
 def same_images(one: Image, other: Image) -> bool:
     """Whether two digests have the same image for each platform: attestations, which hold timestamps, do not count."""
-    return {it.platform: it.digest for it in one.platforms} == {it.platform: it.digest for it in other.platforms}
+    return bool(one.platforms) and _images(one) == _images(other)
+
+
+def _images(image: Image) -> set[tuple[str, str]]:
+    return {(it.platform, it.digest) for it in image.platforms}
+
+
+def platform_name(os: str, architecture: str, variant: str = "", os_version: str = "") -> str:
+    """A platform's name, the same for all ways to write it: ``linux/arm64/v8`` is ``linux/arm64``."""
+    os, architecture, variant = os.lower(), architecture.lower(), variant.lower()
+    architecture = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}.get(architecture, architecture)
+    if (architecture, variant) in (("arm64", "v8"), ("arm64", "8"), ("amd64", "v1")):
+        variant = ""
+    if architecture == "arm" and not variant:
+        variant = "v7"
+    name = f"{os}({os_version})" if os == "windows" and os_version else os
+    return "/".join(it for it in (name, architecture, variant) if it)

@@ -16,11 +16,13 @@ class Registry(Protocol):
     """An image registry. Made from a connection.
 
     :ivar host: its name in images.
-    :ivar login: credentials of the connection; None: anybody may read.
     """
 
     host: str
-    login: RegistryLogin | None
+
+    @property
+    def login(self) -> RegistryLogin | None:
+        """Credentials, of the connection or made with it; None: anybody may read. To be asked for when they are used: some run out."""
 
     def check(self) -> str:
         """A sentence that the registry answers; raises where it does not."""

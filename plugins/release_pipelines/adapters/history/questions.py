@@ -13,6 +13,7 @@ from release_pipelines.adapters.history.blame import stability_of
 from release_pipelines.adapters.history.errors import UnknownRelease, reachable
 from release_pipelines.adapters.history.queries import (
     ASKED,
+    ATTESTED,
     EVIDENCE,
     artifact_in,
     fields,

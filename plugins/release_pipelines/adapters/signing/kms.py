@@ -66,3 +66,10 @@ class KmsKey:
             raise (PlatformUnavailable if code.startswith(BUSY) else PlatformError)(sentence) from error
         except BotoCoreError as error:
             raise PlatformUnavailable(f"KMS does not answer for the key {self._key}: {one_line(error)}.") from error
+
+
+def client_of_this_machine() -> Any:
+    """boto3's client of KMS, with the credentials of the machine."""
+    import boto3
+
+    return boto3.client("kms")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -29,7 +29,7 @@ class Attached:
     :param signers: names of the demanded keys that signed it.
     :param subjects: digests that it speaks of.
     :param kind: what it is, in words.
-    :param predicate: what it says; None for a signature.
+    :param predicate: what it says.
     :param unreadable: what is wrong with it, as half a sentence: then nothing else is known.
     """
 
@@ -39,6 +39,10 @@ class Attached:
     kind: str = ""
     predicate: Any = None
     unreadable: str | None = None
+
+    def says_as(self, other: Attached) -> bool:
+        """Whether another one says the same, signed by the same: what hangs there as a bundle and in a tag is told once."""
+        return not self.unreadable and self == replace(other, where=self.where)
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ def check(found: Sequence[Attached], demand: Demand, image: Image, asked: Asked)
 
     It makes no difference where a document hangs, but what it speaks of: the digest itself, or each of its platforms.
     """
-    return [it for wanted in _wanted(demand, asked) for it in _missing(found, wanted, demand, image, asked)]
+    different = [it for n, it in enumerate(found) if not any(it.says_as(other) for other in found[:n])]
+    return [it for wanted in _wanted(demand, asked) for it in _missing(different, wanted, demand, image, asked)]
 
 
 def signers_of(found: Sequence[Attached], image: Image) -> list[str]:

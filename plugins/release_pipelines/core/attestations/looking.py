@@ -52,4 +52,4 @@ def _signers(envelope: Envelope, keys: Mapping[str, PublicKey]) -> tuple[str, ..
 def _simple_signing(document: Document, keys: Mapping[str, PublicKey]) -> Attached:
     digest, signature = read_simple_signing(document.content), in_base64(document.signature, "signature")
     signers = tuple(name for name, key in keys.items() if key.knows(signature, document.content))
-    return Attached(document.where, signers, (digest,), KINDS[SIGNATURE])
+    return Attached(document.where, signers, (digest,), KINDS[SIGNATURE], {})

@@ -13,6 +13,8 @@ from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnav
 from release_pipelines.core.text import one_line
 
 ALGORITHM = "ECDSA_SHA_256"
+MOST_BYTES = 4096
+"""Of longer messages KMS takes the digest."""
 DENIED = ("AccessDenied", "UnrecognizedClient", "InvalidClientToken", "ExpiredToken", "InvalidSignature", "KMSInvalidSign")
 BUSY = ("Throttling", "KMSInternal", "DependencyTimeout", "ServiceUnavailable", "InternalFailure", "LimitExceeded")
 
@@ -41,11 +43,13 @@ class KmsKey:
 
     def sign(self, content: bytes) -> bytes:
         """A signature of ECDSA with SHA-256, in DER."""
-        digest = hashlib.sha256(content).digest()
+        short = len(content) <= MOST_BYTES
+        message = {
+            "Message": content if short else hashlib.sha256(content).digest(),
+            "MessageType": "RAW" if short else "DIGEST",
+        }
         with self._errors():
-            answer = self._client.sign(
-                KeyId=self._key, Message=digest, MessageType="DIGEST", SigningAlgorithm=ALGORITHM
-            )
+            answer = self._client.sign(KeyId=self._key, SigningAlgorithm=ALGORITHM, **message)
         signature = bytes(answer["Signature"])
         if not self.public.knows(signature, content):
             raise PlatformError(f"KMS gave a signature that its key {self._key} does not know: nothing is signed.")

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from release_pipelines.core.attestations.reading import Unreadable
 from release_pipelines.core.attestations.statement import CYCLONEDX, SPDX
+from release_pipelines.core.model.image import Image
 
 _NAME = re.compile(r"sbom[\w.-]*\.(cdx|spdx)\.json")
 _DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
@@ -22,16 +24,20 @@ def type_of(name: str) -> str:
     return CYCLONEDX if name.endswith(".cdx.json") else SPDX
 
 
-def subject_of(name: str, document: Mapping[str, Any], digests: frozenset[str]) -> str | None:
-    """Which of an image's digests it is about, by its name or by what it says itself; None: it names none of them.
+def subject_of(name: str, document: Mapping[str, Any], image: Image) -> str:
+    """Which of an image's digests it is about: the platform's in its name, or one that it names itself, else the image's.
 
-    :param digests: of the image and of its platforms.
+    :raises Unreadable: where its name is that of a platform that the image has not.
     """
-    for text in (name, *_said(document)):
-        for found in _DIGEST.finditer(text):
-            if (digest := f"sha256:{found[1]}") in digests:
-                return digest
-    return None
+    part = name.removeprefix("sbom").rpartition(".")[0].rpartition(".")[0].removeprefix("-")
+    if part:
+        for it in image.platforms:
+            if it.platform.replace("/", "-") == part:
+                return it.digest
+        raise Unreadable(f"{image.digest} has no image for {part}")
+    ours = {image.digest, *(it.digest for it in image.platforms)}
+    named = (f"sha256:{found[1]}" for text in _said(document) for found in _DIGEST.finditer(text))
+    return next((it for it in named if it in ours), image.digest)
 
 
 def _said(document: Mapping[str, Any]) -> Iterator[str]:

@@ -223,14 +223,13 @@ class AttestSbomOperator(_AttestingOperator):
         if not made:
             return {"digest": artifact.digest, "sentence": ""}
         image = Beside(RegistryHook(self.registry_conn_id).get_conn(), artifact.image).image(artifact.digest)
-        digests = frozenset({image.digest, *(it.digest for it in image.platforms)})
         done = []
         for it in made:
             try:
                 document = json_object(it.content, it.name)
+                digest = subject_of(it.name, document, image)
             except Unreadable as error:
                 raise PlatformError(f"The bill of materials {it.name} was not attested: {error}.") from None
-            digest = subject_of(it.name, document, digests) or artifact.digest
             done.append(self.say(artifact, type_of(it.name), document, digest=digest))
         return {"digest": artifact.digest, "sentence": " ".join(done)}
 
@@ -305,13 +304,14 @@ def tell_what_serves(ended: Ended, demand: Demand) -> None:
 
     target, history = ended.target, HistoryHook().history()
     stable = PlatformHook(target).call(lambda platform: platform.observe(target)).track("stable")
-    if not stable.digest or not stable.image:
+    repository = stable.image or ended.detail.image
+    if not stable.digest or not repository:
         return
     known = history.known_since(target.app, stable.digest)
     registry = RegistryHook(target.registry_connection).get_conn()
     try:
         asked = Asked(now=time.time(), known_since=known)
-        came = verify(registry, stable.image, stable.digest, demand, public_keys(demand.keys), asked)
+        came = verify(registry, repository, stable.digest, demand, public_keys(demand.keys), asked)
     except PlatformError as error:
         why = f"it could not be verified: {error}"
     else:

@@ -62,6 +62,8 @@ class Outside(FakePrometheus):
 
     def __init__(self) -> None:
         super().__init__()
+        self.manifests: dict[str, bytes] = {}
+        """What digests are made of, where that matters."""
         self.worlds = {"dev": World(), "staging": World(), "production": World()}
 
     def routes(self, app: web.Application) -> None:
@@ -74,7 +76,7 @@ class Outside(FakePrometheus):
         digest = asked if asked in TAGS.values() else TAGS.get(asked)
         if digest is None:
             return web.Response(status=404)
-        return web.Response(headers={"Docker-Content-Digest": digest})
+        return web.Response(body=self.manifests.get(digest), headers={"Docker-Content-Digest": digest})
 
     async def _page(self, request: web.Request) -> web.Response:
         world = self.worlds[next((name for name in self.worlds if name in request.host), "production")]

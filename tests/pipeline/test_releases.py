@@ -8,11 +8,12 @@ import pytest
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk.definitions.dag import _run_task
 
+from release_pipelines.adapters.registries._manifests import INDEX, MANIFEST, digest_of, written
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.features.outcome.operators import RecordOutcomeOperator
 from release_pipelines.spec.frozen import frozen
 from tests.fakes import GOOD, NEW
-from tests.pipeline.conftest import Releases, moves
+from tests.pipeline.conftest import TAGS, Releases, moves
 
 
 def test_a_good_version_is_released(releases: Releases) -> None:
@@ -113,6 +114,30 @@ def test_the_first_release_is_deployed_checked_and_given_all_traffic(releases: R
     again = releases.release("1.0.0")  # what serves already
     assert (again.state, again.outcome) == ("success", "no_op"), (again.sentence, again.states)
     assert again.states["production.canary_deploy"] == "skipped"
+
+
+def test_a_version_whose_images_serve_already_changes_nothing_though_its_digest_is_new(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R17
+    image = {"mediaType": MANIFEST, "digest": GOOD, "size": 5, "platform": {"os": "linux", "architecture": "amd64"}}
+    made = []
+    for number in (1, 2):
+        unknown = {"os": "unknown", "architecture": "unknown"}
+        beside = {"mediaType": MANIFEST, "digest": f"sha256:{number:064}", "size": 5, "platform": unknown}
+        made.append(written({"schemaVersion": 2, "mediaType": INDEX, "manifests": [image, beside]}))
+    releases.outside.manifests = {digest_of(it): it for it in made}
+    for version, content in zip(("1.0.0", "1.0.1"), made, strict=True):
+        monkeypatch.setitem(TAGS, version, digest_of(content))
+    releases.runs("1.0.0")
+    done = releases.release("1.0.1")
+    assert (done.state, done.outcome) == ("success", "no_op"), (done.sentence, done.states)
+    assert done.sentence == (
+        f"1.0.1 ({digest_of(made[1])}) has the same image for each platform as 1.0.0 ({digest_of(made[0])}), which serves all "
+        "traffic already and stays; nothing was changed."
+    )
+    assert done.states["staging.take_lease"] == done.states["approval"] == "skipped"
+    assert not releases.staging.writes
+    assert releases.production.tracks["stable"].digest == digest_of(made[0])
 
 
 def test_a_rejected_version_leaves_production_alone_and_staging_goes_back(releases: Releases) -> None:  # R10

@@ -38,6 +38,7 @@ NOT_PUBLIC = {
     "FetchCalendarOperator",
     "RefusedTrigger",
     "PreflightGateOperator",
+    "ArtifactGateOperator",
     "PreflightOperator",
     "UrgentApprovalOperator",
     "WaitForWindowOperator",  # others wait with ReleaseWindowSensor

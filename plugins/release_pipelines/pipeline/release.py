@@ -17,7 +17,7 @@ from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, get_parsing_context
 from airflow.sdk.definitions.param import ParamsDict
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, optional, requested_by
-from release_pipelines.airflow.gates import GateOperator, PreflightGateOperator
+from release_pipelines.airflow.gates import ArtifactGateOperator, GateOperator, PreflightGateOperator
 from release_pipelines.airflow.groups import group
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
@@ -203,12 +203,11 @@ class _Assembly:
         preflight, *checks = plan.of(Slot.PREFLIGHT)
         start = self._make(preflight)
         last, _ = self._following(checks, start)
-        built = plan.of(*BUILDING)
         artifact = plan.only(Slot.ARTIFACT)
         gate = PreflightGateOperator(
             task_id="preflight_gate",
             preflight=preflight.id,
-            build=built[0].id,
+            build=plan.of(*BUILDING)[0].id,
             recorded=artifact.id,
             no_op="nothing_to_do",
         )
@@ -216,10 +215,11 @@ class _Assembly:
         recorded = self._make(artifact)
         last >> gate >> [recorded, nothing]
         nothing >> self.complete
-        self._build(gate) >> recorded
-        last = self._side_by_side(plan.of(Slot.EXAMINE), recorded)
-        last, _ = self._following(plan.of(Slot.JUDGE), last)
-        return last
+        same = EmptyOperator(task_id="same_images")
+        bound = ArtifactGateOperator(task_id="artifact_gate", artifact=artifact.id, same=same.task_id)
+        self._build(gate) >> recorded >> bound >> same >> self.complete
+        last = self._side_by_side(plan.of(Slot.EXAMINE), bound)
+        return self._following(plan.of(Slot.JUDGE), last)[0]
 
     def _build(self, before: Any) -> Any:
         """The tasks that build stand side by side between those that find the source and those that publish."""

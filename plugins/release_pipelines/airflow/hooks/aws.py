@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from release_pipelines.adapters.registries.ecr import Amazon
+    from release_pipelines.core.model.connection import Connection
 
 TIMEOUT = 10.0
 """Maximum time for an answer, in seconds."""
@@ -26,6 +30,33 @@ async def open_client(kind: str, connection: str, region: str | None = None) -> 
         return AwsBaseHook(connection, client_type=kind, region_name=region, config=config).get_conn()
 
     return CloudWatch(client)
+
+
+def ecr(connection_id: str, registry: Connection) -> Amazon:
+    """How a registry of Amazon ECR is asked: by the amazon provider's hook, which masks logins in logs.
+
+    :param connection_id: a connection of type ``aws``; where there is none of that name, the credentials of the machine.
+    :param registry: its host may name the region, its extra ``registry_id`` the account.
+    """
+    from release_pipelines.adapters.registries.ecr import HOST, Amazon, Token
+    from release_pipelines.core.address import parts_of
+
+    found = HOST.fullmatch(parts_of(registry).server)
+    region = found[2] if found else registry.extra.get("region_name")
+    account = found[1] if found else registry.extra.get("registry_id")
+
+    def hook() -> Any:
+        from airflow.providers.amazon.aws.hooks.ecr import EcrHook
+        from botocore.config import Config
+
+        config = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
+        return EcrHook(aws_conn_id=connection_id, region_name=region, config=config)
+
+    def token() -> Token:
+        given = hook().get_temporary_credentials(account)[0]
+        return Token(given.username, given.password, given.proxy_endpoint, given.expires_at.timestamp())
+
+    return Amazon(token, lambda: hook().conn)
 
 
 def systems_manager(connection: str) -> Any:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class RegistryHook(BaseHook):
     """An image registry. Its connection's host is the name in images; extra ``{"insecure": true}`` is plain http.
 
+    Amazon ECR by a connection of type ``aws``, or by one whose host is ECR's: then extra ``aws_conn_id`` names the credentials
+    (default: ``aws_default``).
+
     :param registry_conn_id: the connection.
     """
 
@@ -30,9 +33,19 @@ class RegistryHook(BaseHook):
 
     def get_conn(self) -> Registry:
         """The registry: of the OCI distribution's API, or what another package brings for the connection's type."""
+        from release_pipelines.adapters.registries.ecr import Ecr, is_ecr
         from release_pipelines.core.ports.registry import registry
 
-        return registry(values_of(self.get_connection(self.registry_conn_id)))
+        values = values_of(self.get_connection(self.registry_conn_id))
+        if is_ecr(values):
+            from release_pipelines.airflow.hooks.aws import ecr
+
+            own = values.kind == "aws"
+            return Ecr(
+                values,
+                ecr(self.registry_conn_id if own else str(values.extra.get("aws_conn_id") or "aws_default"), values),
+            )
+        return registry(values)
 
     def repository(self, image: str) -> str:
         """See :meth:`~release_pipelines.core.ports.registry.Registry.repository`."""

@@ -98,6 +98,25 @@ class WritesManifests(Protocol):
         """
 
 
+@runtime_checkable
+class PreparesRepositories(Protocol):
+    """What a registry can do in addition, that takes nothing for a repository which nobody has created."""
+
+    def prepare(self, image: str) -> None:
+        """Create the repository of an image where there is none, and its connection says so.
+
+        :raises PlatformError: where it cannot be created; see :meth:`Registry.digest_of`.
+        """
+
+
+@runtime_checkable
+class Replicates(Protocol):
+    """What a registry can do in addition, that copies images to others by itself."""
+
+    def replicated(self, image: str, digest: str) -> dict[str, str]:
+        """How far a digest has come: places to the registry's word for it, like ``COMPLETE``; see :meth:`Registry.digest_of`."""
+
+
 REGISTRIES: Seam[Callable[[Connection], Registry]] = Seam("registry", "release_pipelines.adapters.registries", Callable)
 
 

@@ -17,7 +17,7 @@ class ArtifactFeature(Feature):
 
     def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
         if environment is None:
-            yield FeatureTask("artifact", Slot.ARTIFACT, _artifact)
+            yield FeatureTask("artifact", Slot.ARTIFACT, _artifact, role="artifact")
 
 
 def _artifact(task_id: str, scene: Scene) -> Any:
@@ -27,6 +27,8 @@ def _artifact(task_id: str, scene: Scene) -> Any:
         task_id=task_id,
         artifact=xcom(scene.built),
         known=part(scene.id_of(Slot.PREFLIGHT), "known"),
+        serving=part(scene.id_of(Slot.PREFLIGHT), "serving"),
+        registry_conn_id=scene.spec.environments[0].connections.registry,
         release=scene.release,
         evidence=scene.evidence,
         trigger_rule="none_failed_min_one_success",

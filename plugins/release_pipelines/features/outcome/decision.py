@@ -36,6 +36,7 @@ class Facts(Value):
     production: str
     states: dict[str, str | None]
     no_op: bool = False
+    serves: str | None = Field(None, description="That the same images serve already, in a sentence")
     stopped_at: str | None = None
     approval: str | None = None
     failed_task: str | None = None
@@ -63,6 +64,8 @@ def outcome_of(facts: Facts) -> tuple[Outcome, str]:
     state = facts.states.get
     why = _why(facts)
     if state("complete") == "success" and not touched(state("plan")):
+        if facts.serves:
+            return "no_op", facts.serves
         if facts.no_op:
             return "no_op", f"{facts.version} already serves all traffic in {facts.production}; nothing was changed."
         if facts.stopped_at:

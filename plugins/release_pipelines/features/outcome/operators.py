@@ -9,6 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_pipelines.airflow.assets import HELD, announce
 from release_pipelines.airflow.ending import explain_and_tell, noted
+from release_pipelines.airflow.gates import SERVES
 from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.platform import PlatformHook
 from release_pipelines.airflow.operator import ABORTED, REASON, RELEASE_ID, TAKEN_OVER, TROUBLE, ReleaseOperator
@@ -177,6 +178,7 @@ class RecordOutcomeOperator(ReleaseOperator):
             production=self.production,
             states={role: states[task_id] for role, task_id in self.roles.items()},
             no_op=bool(preflight.get("no_op")),
+            serves=self._pull(context, self.roles["artifact"], SERVES) if "artifact" in self.roles else None,
             stopped_at=params.get("stop_at") if params.get("stop_at") not in (None, "", self.production) else None,
             approval=self._decision(context),
             failed_task=failed,

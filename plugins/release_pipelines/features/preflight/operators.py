@@ -66,7 +66,7 @@ class PreflightOperator(ReleaseOperator):
 
     :param spec: the :class:`~release_pipelines.spec.release.ReleaseSpec`.
     :return: ``release`` (id), ``version``, ``known`` (the recorded artifact of that version, or null), ``no_op``,
-        ``before`` (version, digest and commit on stable), ``requester``, ``started_by`` (who started the run for that person, or null), ``notes``, ``way_back`` and ``uses``
+        ``serving`` (version and digest of what has all traffic in the last environment, or null), ``before`` (version, digest and commit on stable), ``requester``, ``started_by`` (who started the run for that person, or null), ``notes``, ``way_back`` and ``uses``
         (what the release uses, in a sentence, and what of the app as it stands it does not carry along: the approver sees it, and
         the history keeps it as the events ``checked`` and ``noticed``).
     """
@@ -159,6 +159,7 @@ class PreflightOperator(ReleaseOperator):
             "version": version,
             "known": to_json(known) if known else None,
             "no_op": no_op,
+            "serving": self._serving(seen, observed),
             "before": {
                 "version": stable.version,
                 "digest": stable.digest,
@@ -208,9 +209,24 @@ class PreflightOperator(ReleaseOperator):
         if self.spec.app.part("build", Source):
             raise AirflowFailException("Parameter digest is for apps whose image is built elsewhere.")
         if known is not None and known.digest != digest:
+            if self._same(known, digest):
+                self.log.info("%s has the images of %s: released as that.", digest, known.reference)
+                return
             raise AirflowFailException(
                 f"{known.version} is known as {known.digest}, and {digest} is asked for: a version keeps its image."
             )
+
+    def _same(self, known: Artifact, digest: str) -> bool:
+        from release_pipelines.airflow.images import same
+
+        return same(self.spec.environments[0].connections.registry, known.image, known.digest, digest)
+
+    def _serving(self, seen: Observed, observed: Observed) -> dict[str, Any] | None:
+        """What has all traffic, as replicas say it: a tag may have moved since they started."""
+        stable = seen.track("stable")
+        if not (stable.digest and stable.ready > 0 and observed.stable_alone):
+            return None
+        return {"version": stable.version, "digest": stable.digest}
 
     def _wait_for_lease(self, target: Target, observed: Observed, release: str) -> None:
         import time

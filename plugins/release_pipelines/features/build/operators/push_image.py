@@ -10,6 +10,7 @@ from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
+from release_pipelines.core.ports.registry import PreparesRepositories
 from release_pipelines.core.tags import tags_of
 from release_pipelines.features.build.operators._tries import TRY_AGAIN
 
@@ -60,6 +61,8 @@ class ImagePushOperator(ReleaseOperator):
         registry = RegistryHook(self.registry_conn_id).get_conn()
         name = registry.repository(self.image)
         builder = EngineHook(self.engine_conn_id).builder()
+        if isinstance(registry, PreparesRepositories):
+            registry.prepare(self.image)
         [tag] = tags_of([self.image_tag or "{version}"], self.version, self.app)
         what = f"Pushing {name}:{tag}"
         pushed = builder.push(name, tag, self.commit, registry.login, what, self.log.info)

@@ -223,9 +223,16 @@ def outside() -> Iterator[Outside]:
 
 
 @pytest.fixture
+def more_of_production() -> str:
+    """What the file of production has beside the rest; a test's own fixture of this name says it."""
+    return ""
+
+
+@pytest.fixture
 def releases(
     _database: None,
     outside: Outside,
+    more_of_production: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
@@ -264,6 +271,7 @@ def releases(
     (config / "staging.yaml").write_text('name: staging\naddress: {host: "{app}.staging.localhost"}\n')
     (config / "production.yaml").write_text(
         'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob, dag_test]\nurgent_approvers: [carol]\n'
+        + more_of_production
     )
     apps = tmp_path / "apps"
     apps.mkdir()

@@ -34,6 +34,7 @@ from release_pipelines.cli.terminal import (
     times,
 )
 from release_pipelines.cli.validate import validate
+from release_pipelines.cli.verify import add_verify
 from release_pipelines.cli.watch_host import add_watch_host
 from release_pipelines.core.model.release_id import is_rollback
 
@@ -369,6 +370,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
+add_verify(app)
 add_watch_host(app)
 
 if __name__ == "__main__":

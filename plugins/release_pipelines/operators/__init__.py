@@ -9,6 +9,10 @@ from release_pipelines._lazy import lazy
 if TYPE_CHECKING:
     from release_pipelines.features.approval.operators import ReleaseApprovalOperator as ReleaseApprovalOperator
     from release_pipelines.features.approval.operators import StepApprovalOperator as StepApprovalOperator
+    from release_pipelines.features.attestation.operators import AttestOperator as AttestOperator
+    from release_pipelines.features.attestation.operators import AttestProvenanceOperator as AttestProvenanceOperator
+    from release_pipelines.features.attestation.operators import SignImageOperator as SignImageOperator
+    from release_pipelines.features.attestation.operators import VerifyImageOperator as VerifyImageOperator
     from release_pipelines.features.build.operators.build_image import ImageBuildOperator as ImageBuildOperator
     from release_pipelines.features.build.operators.build_image import ImageTestOperator as ImageTestOperator
     from release_pipelines.features.build.operators.push_image import ImagePushOperator as ImagePushOperator
@@ -52,6 +56,12 @@ __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "features.approval.operators": ("ReleaseApprovalOperator", "StepApprovalOperator"),
+        "features.attestation.operators": (
+            "AttestOperator",
+            "AttestProvenanceOperator",
+            "SignImageOperator",
+            "VerifyImageOperator",
+        ),
         "features.build.operators.build_image": ("ImageBuildOperator", "ImageTestOperator"),
         "features.build.operators.push_image": ("ImagePushOperator",),
         "features.build.operators.resolve_commit": ("ResolveCommitOperator",),

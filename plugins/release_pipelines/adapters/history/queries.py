@@ -18,9 +18,9 @@ WENT_WRONG = (*WENT_BACK, "aborted")
 """Outcomes of a release that had begun to change something."""
 
 
-STARTED, EVIDENCE, ASKED = "started", "evidence", "asked"
-"""Kinds of events that are read again: who started the run for whom, what checks found about a digest, and that the approval's form has
-opened."""
+STARTED, EVIDENCE, ASKED, ATTESTED = "started", "evidence", "asked", "attested"
+"""Kinds of events that are read again: who started the run for whom, what checks found about a digest, that the approval's form has
+opened, and that a digest was attested by a key that was trusted then."""
 
 
 def direction_of(version: str, last: str | None, *, released_before: bool) -> Direction:

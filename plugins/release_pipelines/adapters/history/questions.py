@@ -13,6 +13,7 @@ from release_pipelines.adapters.history.blame import stability_of
 from release_pipelines.adapters.history.errors import UnknownRelease, reachable
 from release_pipelines.adapters.history.queries import (
     ASKED,
+    ATTESTED,
     EVIDENCE,
     artifact_in,
     fields,
@@ -108,6 +109,19 @@ class Questions:
                     for name, result in row.data.get("results", {}).items():
                         found[name] = Evidence(result=result, at=row.at, release=row.release_id)
         return found
+
+    def known_since(self, app: str, digest: str) -> float | None:
+        """When a digest was first promoted, or attested by a key that was trusted then; None: never."""
+        promoted = select(func.min(releases.c.promoted_at)).where(releases.c.app == app, releases.c.digest == digest)
+        attested = (
+            select(events.c.at, events.c.data)
+            .join(releases, releases.c.id == events.c.release_id)
+            .where(releases.c.app == app, events.c.kind == ATTESTED)
+        )
+        with self._read() as connection:
+            moments = [row.at for row in connection.execute(attested) if (row.data or {}).get("digest") == digest]
+            first = connection.scalar(promoted)
+        return min([*moments, *([first] if first is not None else [])], default=None)
 
     def waits_for_approval(self, release_id: str) -> bool:
         """Whether a release's approval is asked for, and nobody has answered yet."""

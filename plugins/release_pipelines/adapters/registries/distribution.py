@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin
@@ -116,6 +116,15 @@ class Distribution(Reader):
                 f"The registry {self.host} deletes nothing (405){said(answer)}: its settings forbid it."
             )
         self.refuse(answer, f"{name}@{digest}", "delete from", 200, 202, 204, 404)
+
+    def put(self, image: str, manifest: bytes, media_type: str, tag: str, blobs: Sequence[bytes]) -> str:
+        """Write blobs and the manifest that names them. See :class:`~release_pipelines.core.ports.registry.WritesManifests`."""
+        name = self.name(image)
+        with self.session() as client:
+            for blob in blobs:
+                self.put_blob(client, name, digest_of(blob), len(blob), partial(_once, blob))
+            self.put_manifest(client, name, tag, media_type, manifest)
+        return digest_of(manifest)
 
     def put_blob(
         self,

@@ -69,3 +69,15 @@ def systems_manager(connection: str) -> Any:
 
     config = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
     return AwsBaseHook(connection, client_type="ssm", config=config).get_conn()
+
+
+def key_management(connection: str) -> Any:
+    """boto3's client of AWS KMS. Nothing is asked before its first question.
+
+    :param connection: of type ``aws``; where there is none of that name, the credentials of the machine.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+    from botocore.config import Config
+
+    config = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
+    return AwsBaseHook(connection, client_type="kms", config=config).get_conn()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -99,6 +99,17 @@ class Deletes(Protocol):
         """Delete a manifest, and with it all tags that name it. Nothing happens where it is gone.
 
         :raises PlatformError: where the registry deletes nothing; see :meth:`Registry.digest_of`.
+        """
+
+
+@runtime_checkable
+class WritesManifests(Protocol):
+    """What a registry can do in addition: keep a manifest as somebody else's tool lays it out."""
+
+    def put(self, image: str, manifest: bytes, media_type: str, tag: str, blobs: Sequence[bytes]) -> str:
+        """Write blobs, then the manifest that names them under a tag, and return the manifest's digest.
+
+        :raises PlatformError: where it is refused, as where tags cannot be changed.
         """
 
 

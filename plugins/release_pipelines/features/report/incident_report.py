@@ -22,6 +22,7 @@ def incident_report(
     stability: Sequence[Stability] = (),
     plots: Sequence[str] = (),
     observed: Observed | None = None,
+    more: Sequence[str] = (),
 ) -> str:
     """The whole story of a release in Markdown: what, when, why with numbers, who, the timeline, the plots, and what to do.
 
@@ -29,11 +30,12 @@ def incident_report(
     :param stability: how all versions of the app did, newest first.
     :param plots: names of the plots that are attached to the release.
     :param observed: what runs in the environment now; None: it was not looked at.
+    :param more: what other features have a person do, after that.
     """
     title = f"# {release.app} {release.version} in {environment}: {(release.outcome or 'running').replace('_', ' ')}"
     parts = [
         [title, "", f"> {_plain(release.sentence or 'It has not ended.')}"],
-        ["## What to do now", "", *numbered(what_to_do(release, environment, stability, observed))],
+        ["## What to do now", "", *numbered([*what_to_do(release, environment, stability, observed), *more])],
         ["## What", "", *_table(("", ""), _what(release, environment))],
         ["## When (UTC)", "", *_table(("", "", ""), _when(release))],
         ["## Why", "", *_why(release)],

@@ -46,9 +46,9 @@ def _report(history: History, ended: Ended) -> None:
     detail, environment = ended.detail, ended.target.environment
     observed, stability = _observe(ended.target), history.stability(ended.target.app, environment)
     names = [it.name for it in history.attachments(detail.id) if it.media_type == "image/svg+xml"]
-    report = incident_report(detail, environment, stability, names, observed)
+    report = incident_report(detail, environment, stability, names, observed, ended.steps)
     history.attach(detail.id, REPORT, "text/markdown", report)
-    ended.steps, ended.report = what_to_do(detail, environment, stability, observed), report
+    ended.steps, ended.report = [*what_to_do(detail, environment, stability, observed), *ended.steps], report
 
 
 def _observe(target: Target) -> Observed | None:

@@ -1,0 +1,1 @@
+"""Keys that sign and verify, and what hangs on an image in a registry."""

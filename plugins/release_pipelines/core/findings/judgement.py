@@ -193,7 +193,7 @@ def _reasons(
 
 
 def _not_looked(results: Mapping[str, Sequence[ScanResult]], demand: Demand) -> Iterator[str]:
-    for name in demand.scanners:
+    for name in dict.fromkeys([*demand.scanners, *results]):
         if not results.get(name):
             yield f"unknown: {name} has not looked."
     if not results and not demand.scanners:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.rollback.operators.planned import RollbackPrepareOperator as RollbackPrepareOperator
     from release_pipelines.features.rollback.operators.planned import RollbackSwitchOperator as RollbackSwitchOperator
     from release_pipelines.features.rollback.operators.planned import RollbackVerifyOperator as RollbackVerifyOperator
+    from release_pipelines.features.scan.operators import FindingsGateOperator as FindingsGateOperator
     from release_pipelines.features.scan.operators import ScanOperator as ScanOperator
     from release_pipelines.features.stage.operators import BakeOperator as BakeOperator
     from release_pipelines.features.stage.operators import CanaryStepOperator as CanaryStepOperator
@@ -94,7 +95,7 @@ __getattr__, __dir__, __all__ = lazy(
             "RollbackSwitchOperator",
             "RollbackVerifyOperator",
         ),
-        "features.scan.operators": ("ScanOperator",),
+        "features.scan.operators": ("FindingsGateOperator", "ScanOperator"),
         "features.stage.operators": ("BakeOperator", "CanaryStepOperator", "StageOperator"),
     },
 )

@@ -24,3 +24,8 @@ def calendars_folder(project: Path) -> Path:
 def trains_folder(project: Path) -> Path:
     """Folder of the trains' files: ``RELEASE_PIPELINES_TRAINS``, else the project's ``include/trains``."""
     return Path(os.environ.get("RELEASE_PIPELINES_TRAINS") or project / "include" / "trains")
+
+
+def vex_folder(project: Path) -> Path:
+    """Folder of VEX documents: ``RELEASE_PIPELINES_VEX``, else the project's ``include/vex``."""
+    return Path(os.environ.get("RELEASE_PIPELINES_VEX") or project / "include" / "vex")

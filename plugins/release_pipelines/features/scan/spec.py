@@ -4,20 +4,34 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.findings.rules import Rules
 from release_pipelines.core.model.choice import Choice
-from release_pipelines.core.model.finding import Severity
 from release_pipelines.core.ports.scanner import SCANNERS
 
+DocumentName = Annotated[str, Field(pattern=r"^[^/\\]+\.json$")]
+"""A file of a folder."""
 
-class ScanSpec(Value):
-    """What is scanned before anything is deployed."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"exclude"})
+class ScanSpec(Rules):
+    """What is scanned before anything is deployed, and what of it stops a release."""
+
+    later: ClassVar[frozenset[str]] = Rules.later | {"exclude", "vex"}
 
     scanners: list[Annotated[str, Choice(SCANNERS)]] = ["hadolint", "bandit"]
-    block_on: Severity = Field("high", description="Findings from this severity on block")
     exclude: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
         description="What is not scanned, by patterns as in `.gitignore`, seen from `build.context`",
     )
+    vex: list[DocumentName] = Field(
+        default_factory=list, description="OpenVEX and CycloneDX documents in `include/vex`, as JSON"
+    )
+
+    @property
+    def gated(self) -> bool:
+        """Whether all that scanners find is judged together, before anything is deployed."""
+        return bool(self.vex) or self.ask_for_more
+
+    @property
+    def rules(self) -> Rules:
+        """The rules alone."""
+        return Rules.model_validate({name: getattr(self, name) for name in Rules.model_fields})

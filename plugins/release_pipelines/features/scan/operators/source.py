@@ -6,11 +6,15 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.airflow.findings import keep_results
 from release_pipelines.airflow.hooks.git import GitHook
-from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.operator import ReleaseOperator, is_blank
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.model.finding import SEVERITIES, Severity, badness, in_words, reaches
+from release_pipelines.core.findings.rules import Rules
+from release_pipelines.core.model.finding import SEVERITIES, Severity, badness
 from release_pipelines.core.ports.scanner import SCANNERS, Scanner
+from release_pipelines.features.scan.judged import stop
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,13 +35,15 @@ class ScanOperator(ReleaseOperator):
     :param block_on: findings of this severity and above stop the release.
     :param git_conn_id: connection with the credentials of a private repository.
     :param exclude: what is not scanned, by patterns as in a ``.gitignore`` file, seen from ``context``.
+    :param rules: what stops the release, with exceptions; None: nothing but ``block_on``.
+    :param release: id of the release that keeps the result, for the gate behind all scanners; empty: none does.
     :return: ``{"scanner", "status", "sentence", "counts"}``; a failing task pushes it as ``result``.
 
-    Templated: ``repository``, ``commit``.
+    Templated: ``repository``, ``commit``, ``release``.
     XCom: return value, ``result``; ``reason`` when it fails.
     """
 
-    template_fields = ("repository", "commit")
+    template_fields = ("repository", "commit", "release")
 
     def __init__(
         self,
@@ -50,6 +56,8 @@ class ScanOperator(ReleaseOperator):
         block_on: Severity = "high",
         git_conn_id: str | None = None,
         exclude: list[str] | None = None,
+        rules: Rules | None = None,
+        release: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"retries": 3, "retry_delay": timedelta(seconds=10), **kwargs})
@@ -63,6 +71,8 @@ class ScanOperator(ReleaseOperator):
         self.block_on = block_on
         self.git_conn_id = git_conn_id
         self.exclude = exclude or []
+        self.rules = rules or Rules(block_on=block_on)
+        self.release = release
 
     def work(self, context: Context) -> dict[str, Any]:
         from release_pipelines.adapters.git import folder_inside
@@ -79,6 +89,9 @@ class ScanOperator(ReleaseOperator):
             if left_out
             else result.sentence
         )
+        result = result.model_copy(update={"sentence": sentence})
+        if not is_blank(self.release):
+            keep_results(HistoryHook().history(), self.release, scanner.name, [result])
         counts = Counter(finding.severity for finding in result.findings)
         summary = {
             "scanner": scanner.name,
@@ -94,12 +107,6 @@ class ScanOperator(ReleaseOperator):
             self.log.warning("… and %s more.", len(findings) - LOGGED_FINDINGS)
         if result.status == "unknown":
             raise PlatformError(sentence)
-        blocking = [it for it in findings if reaches(it.severity, self.block_on)]
-        if blocking:
-            worst = blocking[0]
-            raise PlatformError(
-                f"{scanner.name} found {in_words(blocking)} (findings from {self.block_on} on stop the release), "
-                f"like {worst.rule} in {worst.file}:{worst.line}: {worst.text.rstrip('.')}."
-            )
-        self.log.info("%s", sentence)
+        summary["sentence"] = stop(scanner.name, [result], self.rules)
+        self.log.info("%s", summary["sentence"])
         return summary

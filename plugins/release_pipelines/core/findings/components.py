@@ -1,0 +1,69 @@
+"""Components by their package URLs: parsed and compared part by part, never as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Component(NamedTuple):
+    """A package URL in one spelling.
+
+    :param name: type, namespace and name.
+    :param version: None: it names none.
+    :param qualifiers: like ``distro``.
+    """
+
+    name: tuple[str, str, str]
+    version: str | None
+    qualifiers: Mapping[str, str]
+    subpath: str | None
+
+    @property
+    def words(self) -> str:
+        """For people: name and version."""
+        _, namespace, name = self.name
+        return " ".join([f"{namespace}/{name}" if namespace else name, *([self.version] if self.version else [])])
+
+
+@lru_cache(maxsize=16384)
+def component_in(purl: str | None) -> Component | None:
+    """A package URL in parts; None where it is none.
+
+    Names of Python packages are taken as PEP 503 has them: ``zope.interface`` is ``zope-interface``.
+    """
+    from packageurl import PackageURL
+
+    if not purl:
+        return None
+    try:
+        found = PackageURL.from_string(purl)
+    except ValueError:
+        return None
+    name = found.name
+    if found.type == "pypi":
+        from packaging.utils import canonicalize_name
+
+        name = canonicalize_name(name)
+    return Component(
+        (found.type, found.namespace or "", name), found.version or None, dict(found.qualifiers or {}), found.subpath
+    )
+
+
+def covers(pattern: Component, component: Component) -> bool:
+    """Whether what is said of a component holds for another one: all that it names binds, what it leaves out does not.
+
+    :param pattern: what it is said of; without a version: of every version.
+    """
+    return (
+        pattern.name == component.name
+        and pattern.version in (None, component.version)
+        and pattern.subpath in (None, component.subpath)
+        and all(component.qualifiers.get(key) == value for key, value in pattern.qualifiers.items())
+    )
+
+
+def is_purl(text: str) -> bool:
+    """Whether a text wants to be a package URL."""
+    return text.strip().lower().startswith("pkg:")

@@ -1,0 +1,6 @@
+"""Scans, and the gate behind all of them."""
+
+from release_pipelines.features.scan.operators.gate import FindingsGateOperator
+from release_pipelines.features.scan.operators.source import ScanOperator
+
+__all__ = ["FindingsGateOperator", "ScanOperator"]

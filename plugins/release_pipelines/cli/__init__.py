@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from release_pipelines.cli.advisories import advisories
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of, login
 from release_pipelines.cli.known import found, unknown
@@ -237,6 +238,9 @@ app.command(
     rich_help_panel=PANEL,
 )(schedule)
 app.command(epilog=examples("release unschedule shop"), rich_help_panel=PANEL)(unschedule)
+app.command(epilog=examples("release advisories", "release advisories production --json"), rich_help_panel=LOOK)(
+    advisories
+)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 
 

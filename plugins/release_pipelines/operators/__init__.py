@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from release_pipelines._lazy import lazy
 
 if TYPE_CHECKING:
+    from release_pipelines.features.advisories.operators import AdvisoryScanOperator as AdvisoryScanOperator
     from release_pipelines.features.approval.operators import ReleaseApprovalOperator as ReleaseApprovalOperator
     from release_pipelines.features.approval.operators import StepApprovalOperator as StepApprovalOperator
     from release_pipelines.features.build.operators.build_image import ImageBuildOperator as ImageBuildOperator
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.rollback.operators.planned import RollbackPrepareOperator as RollbackPrepareOperator
     from release_pipelines.features.rollback.operators.planned import RollbackSwitchOperator as RollbackSwitchOperator
     from release_pipelines.features.rollback.operators.planned import RollbackVerifyOperator as RollbackVerifyOperator
+    from release_pipelines.features.sbom.operators import SbomOperator as SbomOperator
     from release_pipelines.features.scan.operators import ScanOperator as ScanOperator
     from release_pipelines.features.stage.operators import BakeOperator as BakeOperator
     from release_pipelines.features.stage.operators import CanaryStepOperator as CanaryStepOperator
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "features.advisories.operators": ("AdvisoryScanOperator",),
         "features.approval.operators": ("ReleaseApprovalOperator", "StepApprovalOperator"),
         "features.build.operators.build_image": ("ImageBuildOperator", "ImageTestOperator"),
         "features.build.operators.push_image": ("ImagePushOperator",),
@@ -84,6 +87,7 @@ __getattr__, __dir__, __all__ = lazy(
             "RollbackSwitchOperator",
             "RollbackVerifyOperator",
         ),
+        "features.sbom.operators": ("SbomOperator",),
         "features.scan.operators": ("ScanOperator",),
         "features.stage.operators": ("BakeOperator", "CanaryStepOperator", "StageOperator"),
     },

@@ -83,7 +83,7 @@ def test_a_version_that_another_entry_still_hits_is_no_fix() -> None:
         entry(("introduced", "1.1"), ("fixed", "1.3")),
     ]
     assert fix(package, "1.1.5") == ("1.3", None)
-    assert fix(package, "1.0.5") == (None, None)
+    assert fix(package, "1.0.5") == ("1.3", None)
 
 
 def test_the_fix_of_another_branch_is_not_offered() -> None:

@@ -156,9 +156,9 @@ def _is_listed(versions: Iterable[str], ecosystem: str, here: Version) -> bool:
 
 
 def _ending(hit: list[Span], spans: list[Span]) -> Affected:
-    """The smallest version that ends a span which was hit, and lies in no other one."""
-    fixes = [it.end for it in hit if it.end is not None and not it.last]
-    good = [it for it in fixes if not any(span.has(it) for span in spans)]
+    """The smallest version that ends a span which was hit, and lies in no other one: spans may follow each other without a gap."""
+    fixes = [_after(it, spans) for it in hit]
+    good = [it for it in fixes if it is not None]
     if good:
         return Affected(True, _smallest(good).text)
     lasts = [it.end for it in hit if it.end is not None]
@@ -169,6 +169,18 @@ def _ending(hit: list[Span], spans: list[Span]) -> Affected:
         if not any(span.end is None or newest < span.end for span in spans if span not in hit):
             return Affected(True, None, newest.text)
     return Affected(True)
+
+
+def _after(span: Span, spans: list[Span]) -> Version | None:
+    """The version that ends a span, and those that it lies in; None where one of them ends with none."""
+    ending: Span | None = span
+    end = None
+    while ending is not None:
+        if ending.end is None or ending.last:
+            return None
+        end = ending.end
+        ending = next((it for it in spans if it.has(end)), None)
+    return end
 
 
 def _smallest(versions: list[Version]) -> Version:

@@ -84,7 +84,7 @@ def _sources(environment: str) -> dict[tuple[str, str], dict[str, AdvisorySource
     """Kinds and places to the environments that name them."""
     from release_pipelines.core.model.advisories import AdvisorySources
     from release_pipelines.spec.folders import config_folder
-    from release_pipelines.spec.loader import load_environment
+    from release_pipelines.spec.loader import SpecError, load_environment
 
     folder = config_folder(Path.cwd()).absolute()
     names = sorted(it.stem for it in folder.glob("*.yaml") if it.stem != "base")
@@ -94,7 +94,10 @@ def _sources(environment: str) -> dict[tuple[str, str], dict[str, AdvisorySource
         fail(f"There is no environment {environment} in {folder}: one of {', '.join(names)} is expected.")
     found: dict[tuple[str, str], dict[str, AdvisorySources]] = {}
     for name in [environment] if environment else names:
-        sources = load_environment(name, folder).part("advisories", AdvisorySources)
+        try:
+            sources = load_environment(name, folder).part("advisories", AdvisorySources)
+        except SpecError as error:
+            fail(str(error))
         if sources is None:
             continue
         places = [*(("osv", it) for it in sources.osv), ("kev", sources.kev), ("epss", sources.epss)]

@@ -18,7 +18,12 @@ KEV = {
     "catalogVersion": "2026.11.26",
     "dateReleased": "2026-11-26T18:00:00.1234Z",
     "vulnerabilities": [
-        {"cveID": "CVE-2025-41115", "dateAdded": "2026-11-20", "dueDate": "2026-12-11", "knownRansomwareCampaignUse": "Unknown"}
+        {
+            "cveID": "CVE-2025-41115",
+            "dateAdded": "2026-11-20",
+            "dueDate": "2026-12-11",
+            "knownRansomwareCampaignUse": "Unknown",
+        }
     ],
 }
 EPSS = "#model_version:v2026.03.14,score_date:2026-11-26T00:00:00+0000\ncve,epss,percentile\nCVE-2025-41115,0.94213,0.9990\ncve-1999-0001,0.01,0.5\n"

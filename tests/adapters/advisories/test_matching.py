@@ -32,7 +32,12 @@ def component(purl: str) -> Component:
 def record(ident: str, ecosystem: str, name: str, *events: tuple[str, str], **more: Any) -> dict[str, Any]:
     ranges = [{"type": "ECOSYSTEM", "events": [{key: version} for key, version in events]}]
     package = {"ecosystem": ecosystem, "name": name}
-    return {"id": ident, "modified": "2026-11-01T00:00:00Z", "affected": [{"package": package, "ranges": ranges}], **more}
+    return {
+        "id": ident,
+        "modified": "2026-11-01T00:00:00Z",
+        "affected": [{"package": package, "ranges": ranges}],
+        **more,
+    }
 
 
 def match(purls: list[str], *records: dict[str, Any], leave_out: tuple[str, ...] = ()) -> Matched:
@@ -71,14 +76,23 @@ def test_a_name_is_found_however_either_side_spells_it(purl: str, name: str) -> 
 
 
 def test_a_binary_package_is_looked_up_by_its_source() -> None:
-    [found] = match([PERL], record("A-1", "Debian:13", "perl", ("introduced", "0"), ("fixed", "5.40.1-6+deb13u1"))).findings
+    [found] = match(
+        [PERL], record("A-1", "Debian:13", "perl", ("introduced", "0"), ("fixed", "5.40.1-6+deb13u1"))
+    ).findings
     assert (found.source, found.fixed_in, found.component) == ("perl", "5.40.1-6+deb13u1", PERL)
-    assert found.text == "perl-base 5.40.1-6, of the source package perl 5.40.1-6: no summary (fixed in 5.40.1-6+deb13u1)"
+    assert (
+        found.text == "perl-base 5.40.1-6, of the source package perl 5.40.1-6: no summary (fixed in 5.40.1-6+deb13u1)"
+    )
 
 
 def test_the_version_of_the_source_package_counts_with_its_epoch() -> None:
-    assert rules(match([LIBLDB2], record("A-1", "Debian:12", "samba", ("introduced", "0"), ("fixed", "2:4.3.7+dfsg-1")))) == []
-    assert rules(match([LIBLDB2], record("A-1", "Debian:12", "samba", ("introduced", "0"), ("fixed", "2:4.18.0")))) == ["A-1"]
+    assert (
+        rules(match([LIBLDB2], record("A-1", "Debian:12", "samba", ("introduced", "0"), ("fixed", "2:4.3.7+dfsg-1"))))
+        == []
+    )
+    assert rules(match([LIBLDB2], record("A-1", "Debian:12", "samba", ("introduced", "0"), ("fixed", "2:4.18.0")))) == [
+        "A-1"
+    ]
 
 
 def test_an_epoch_beside_the_version_counts() -> None:
@@ -123,7 +137,10 @@ def test_a_release_for_paying_customers_is_another() -> None:
         ("pkg:deb/debian/perl@1.0", "packages of Debian whose release is not known (no distro)"),
         ("pkg:deb/debian/perl@1.0?distro=sid", "packages of Debian whose release is not known (sid)"),
         ("pkg:deb/debian/perl@1.0?distro=ubuntu-22.04", "packages of Debian whose release is not known (ubuntu-22.04)"),
-        ("pkg:rpm/fedora/perl@1.0?distro=fedora-41", "packages of type rpm/fedora, whose versions cannot be compared here"),
+        (
+            "pkg:rpm/fedora/perl@1.0?distro=fedora-41",
+            "packages of type rpm/fedora, whose versions cannot be compared here",
+        ),
         ("pkg:generic/busybox@1.36", "packages of type generic, whose versions cannot be compared here"),
         ("pkg:npm/lodash@4.17.0", "no advisory of npm is in the data for"),
         ("pkg:deb/debian/perl@1.0?distro=debian-12", "no advisory of Debian:12 is in the data for"),
@@ -228,6 +245,8 @@ def test_what_no_version_is_named_for_says_what_is_known() -> None:
 )
 def test_the_severity_is_the_highest_that_is_said(severity: Any, more: Any, rating: str) -> None:
     said = [{"type": kind, "score": score} for kind, score in severity]
-    [found] = match(["pkg:pypi/shop@1.0"], record("A-1", "PyPI", "shop", ("introduced", "0"), severity=said, **more)).findings
+    [found] = match(
+        ["pkg:pypi/shop@1.0"], record("A-1", "PyPI", "shop", ("introduced", "0"), severity=said, **more)
+    ).findings
     assert found.severity == rating
     assert [it.source for it in found.scores][: len(said)] == [kind for kind, _ in severity]

@@ -92,9 +92,15 @@ def test_a_record_of_the_future_makes_no_data_new(tmp_path: Path) -> None:
         ("[]", "an OSV record with `id` and `modified` is expected"),
         ('{"id": "A-9"}', "an OSV record with `id` and `modified` is expected"),
         ('{"id": "A-9", "modified": "soon"}', "a time like 2026-01-31T12:00:00Z is expected, found soon"),
-        ('{"id": "A-9", "modified": "2026-11-01", "schema_version": "2.0"}', "a record of OSV schema 1 is expected, found 2.0"),
+        (
+            '{"id": "A-9", "modified": "2026-11-01", "schema_version": "2.0"}',
+            "a record of OSV schema 1 is expected, found 2.0",
+        ),
         ('{"id": "A-9", "modified": "2026-11-01", "affected": {}}', None),
-        ('{"id": "A-9", "modified": "2026-11-01", "affected": ["x"]}', "`affected` of an OSV record is a list of objects"),
+        (
+            '{"id": "A-9", "modified": "2026-11-01", "affected": ["x"]}',
+            "`affected` of an OSV record is a list of objects",
+        ),
     ],
 )
 def test_one_record_that_cannot_be_read_is_named(text: str, why: str | None, tmp_path: Path) -> None:
@@ -113,7 +119,10 @@ def test_no_records_are_no_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_an_archive_that_ends_early_is_no_data(pack, tmp_path: Path) -> None:
-    many = {f"A-{n}.json": json.dumps({"id": f"A-{n}", "modified": "2026-11-01", "x": os.urandom(99).hex()}) for n in range(99)}
+    many = {
+        f"A-{n}.json": json.dumps({"id": f"A-{n}", "modified": "2026-11-01", "x": os.urandom(99).hex()})
+        for n in range(99)
+    }
     whole = pack(many)
     path = tmp_path / "all.archive"
     path.write_bytes(whole[: len(whole) // 2])
@@ -136,7 +145,9 @@ def test_records_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
     assert "more than 10 bytes" in refusal(tmp_path / "all.zip", tmp_path)
 
 
-def test_an_address_is_fetched_once_and_asked_again_with_its_state(calendar_server: CalendarServer, tmp_path: Path) -> None:
+def test_an_address_is_fetched_once_and_asked_again_with_its_state(
+    calendar_server: CalendarServer, tmp_path: Path
+) -> None:
     said = {"ETag": '"one"', "Last-Modified": "Sun, 01 Nov 2026 06:00:00 GMT"}
     calendar_server.answer = (200, said, zipped(RECORDS))
     url = f"{calendar_server.url}/secret-path/PyPI/all.zip"
@@ -163,7 +174,9 @@ def test_without_its_server_the_copy_serves_and_says_so(calendar_server: Calenda
     assert "did not answer" in str(read(url, tmp_path)[0].note)
 
 
-def test_without_its_server_and_without_a_copy_there_are_no_data(calendar_server: CalendarServer, tmp_path: Path) -> None:
+def test_without_its_server_and_without_a_copy_there_are_no_data(
+    calendar_server: CalendarServer, tmp_path: Path
+) -> None:
     calendar_server.answer = (404, {}, b"")
     said = refusal(f"{calendar_server.url}/secret-path/all.zip", tmp_path)
     assert said == (

@@ -25,7 +25,7 @@ ALPINE = (
     "1.9", "1.10", "3.0.8-r0", "3.0.8-r4",
 )  # fmt: skip
 IN_ORDER = {
-    **{name: SEMANTIC for name in ("npm", "crates.io", "Hex", "Pub", "SwiftURL", "GitHub Actions")},
+    **dict.fromkeys(("npm", "crates.io", "Hex", "Pub", "SwiftURL", "GitHub Actions"), SEMANTIC),
     "Go": (
         "0.0.0-20191109021931-daa7c04131f5", "0.1.0", "v1.0.0", "1.0.1-0.20210101000000-abcdefabcdef", "v1.0.1+incompatible",
         "1.21rc2", "1.21.0", "go1.21.1", "1.22beta1", "1.22rc1", "go1.22",
@@ -92,7 +92,14 @@ def test_dpkg_has_the_same_order() -> None:
 
 @pytest.mark.parametrize(
     ("ecosystem", "text"),
-    [("npm", "1.2.3.4"), ("npm", ""), ("PyPI", "a version"), ("Packagist", "dev-master"), ("Go", "(devel)"), ("Nope", "1")],
+    [
+        ("npm", "1.2.3.4"),
+        ("npm", ""),
+        ("PyPI", "a version"),
+        ("Packagist", "dev-master"),
+        ("Go", "(devel)"),
+        ("Nope", "1"),
+    ],
 )
 def test_what_has_no_place_in_the_order_is_no_version(ecosystem: str, text: str) -> None:
     with pytest.raises(NoOrder):

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from release_pipelines.core.model.advisories import AdvisorySources
 from release_pipelines.core.model.component import Component
 from release_pipelines.core.model.finding import ScanResult, in_words
@@ -33,8 +35,16 @@ class Advisories:
         self.copies = copies
 
     def configured(self, options: Mapping[str, Any]) -> Advisories:
-        """The scanner with the environment's key ``advisories``."""
-        return Advisories(AdvisorySources.model_validate(dict(options)), self.copies)
+        """The scanner with the environment's key ``advisories``.
+
+        :raises ValueError: one sentence, when the options do not fit.
+        """
+        try:
+            return Advisories(AdvisorySources.model_validate(dict(options)), self.copies)
+        except ValidationError as error:  # its own words may hold a password
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"advisories.{where} does not fit: {first['msg']}.") from None
 
     def missing(self) -> str | None:
         """Whether this worker has Syft, and data are named."""

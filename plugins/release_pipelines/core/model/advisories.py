@@ -14,7 +14,7 @@ def _place(raw: str) -> str:
     if not raw.strip() or (scheme and scheme[0].lower() not in ("http://", "https://")):
         raise ValueError("a path, or an address of http or https, is expected")
     if scheme and "@" in raw.partition("://")[2].partition("/")[0]:
-        raise ValueError("an address without user and password is expected")
+        raise ValueError("an address without user and password is expected, found one with them")
     return raw
 
 

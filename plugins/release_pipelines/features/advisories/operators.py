@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from release_pipelines.airflow.findings import keep_results
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.images import fetched
-from release_pipelines.airflow.operator import RUN, ReleaseOperator
+from release_pipelines.airflow.operator import RUN, ReleaseOperator, validation_sentence
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.advisories import AdvisorySources
 from release_pipelines.core.model.finding import Severity, badness, in_words, reaches
@@ -65,9 +67,11 @@ class AdvisoryScanOperator(ReleaseOperator):
         self.image = image
         self.digest = digest
         self.registry_conn_id = registry_conn_id
-        self.sources = AdvisorySources.model_validate(
-            {"osv": list(osv), "older_than": older_than, "leave_out": list(leave_out)}
-        )
+        options = {"osv": list(osv), "older_than": older_than, "leave_out": list(leave_out)}
+        try:
+            self.sources = AdvisorySources.model_validate(options)
+        except ValidationError as error:  # its own words may hold a password
+            raise ValueError(validation_sentence(error)) from None
         self.block_on = block_on
         self.release = release
 

@@ -1,8 +1,15 @@
-"""What a registry says of images: whether two digests have the same ones."""
+"""What a registry says of images: whether two digests have the same ones; each platform's image of a digest, fetched."""
 
 from __future__ import annotations
 
 import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.image import PlatformImage
 
 log = logging.getLogger(__name__)
 
@@ -33,3 +40,28 @@ def same(registry_conn_id: str, image: str, one: str, other: str) -> bool:
         log.warning("The images of %s and %s could not be compared, their digests count: %s", one, other, error)
         return False
     return found[0] is not None and found[1] is not None and same_images(found[0], found[1])
+
+
+def fetched(registry_conn_id: str, image: str, digest: str) -> Iterator[tuple[Path, PlatformImage]]:
+    """Each platform's image in a folder of its own, as an OCI image layout, which goes when the next one is asked for.
+
+    :param image: repository, with or without the registry's host.
+    :param digest: of an image, or of an index.
+    :raises PlatformError: when there is none, or the registry cannot tell what a digest is made of.
+    """
+    from release_pipelines.airflow.hooks.registry import RegistryHook
+    from release_pipelines.core.errors import PlatformError
+    from release_pipelines.core.ports.registry import Images
+
+    registry = RegistryHook(registry_conn_id).get_conn()
+    if not isinstance(registry, Images):
+        raise PlatformError(f"The registry {registry.host} cannot tell what a digest is made of.")
+    whole = registry.image(image, digest)
+    if whole is None:
+        raise PlatformError(f"The registry has no image {registry.repository(image)}@{digest}.")
+    if not whole.platforms:
+        raise PlatformError(f"{registry.repository(image)}@{digest} is of no platform: there is no image to look at.")
+    for it in whole.platforms:
+        with tempfile.TemporaryDirectory(prefix="image-") as folder:
+            registry.fetch(image, it.digest, Path(folder))
+            yield Path(folder), it

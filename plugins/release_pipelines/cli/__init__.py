@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from release_pipelines.cli.advisories import advisories
 from release_pipelines.cli.audit import audit, forget
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of
@@ -223,6 +224,9 @@ app.command(
     rich_help_panel=LOOK,
 )(delivery)
 app.command(epilog=examples("release forget alice alice@example.com"), rich_help_panel=UPKEEP)(forget)
+app.command(epilog=examples("release advisories", "release advisories production --json"), rich_help_panel=LOOK)(
+    advisories
+)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from release_pipelines._lazy import lazy
 
 if TYPE_CHECKING:
+    from release_pipelines.features.advisories.operators import AdvisoryScanOperator as AdvisoryScanOperator
     from release_pipelines.features.approval.operators import ReleaseApprovalOperator as ReleaseApprovalOperator
     from release_pipelines.features.approval.operators import StepApprovalOperator as StepApprovalOperator
     from release_pipelines.features.attestation.operators import AttestOperator as AttestOperator
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.rollback.operators.planned import RollbackPrepareOperator as RollbackPrepareOperator
     from release_pipelines.features.rollback.operators.planned import RollbackSwitchOperator as RollbackSwitchOperator
     from release_pipelines.features.rollback.operators.planned import RollbackVerifyOperator as RollbackVerifyOperator
+    from release_pipelines.features.sbom.operators import SbomOperator as SbomOperator
     from release_pipelines.features.scan.operators import FindingsGateOperator as FindingsGateOperator
     from release_pipelines.features.scan.operators import ScanOperator as ScanOperator
     from release_pipelines.features.stage.operators import BakeOperator as BakeOperator
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
+        "features.advisories.operators": ("AdvisoryScanOperator",),
         "features.approval.operators": ("ReleaseApprovalOperator", "StepApprovalOperator"),
         "features.attestation.operators": (
             "AttestOperator",
@@ -96,6 +99,8 @@ __getattr__, __dir__, __all__ = lazy(
             "RollbackVerifyOperator",
         ),
         "features.scan.operators": ("FindingsGateOperator", "ScanOperator"),
+        "features.sbom.operators": ("SbomOperator",),
+        "features.scan.operators": ("ScanOperator",),
         "features.stage.operators": ("BakeOperator", "CanaryStepOperator", "StageOperator"),
     },
 )

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from release_pipelines.adapters import outbound
 from release_pipelines.adapters.calendars import fetch as module
 from release_pipelines.adapters.calendars.fetch import NotFetched, change_calendar, fetch
 from tests.adapters.calendars.texts import event, ics
@@ -168,7 +169,7 @@ def test_credentials_of_the_users_netrc_are_not_sent(calendar_server: CalendarSe
 def test_redirects_without_end_and_to_something_else_are_refused(calendar_server: CalendarServer, there: str):
     calendar_server.answer = (302, {"Location": there}, b"")
     assert "redirects" in refusal(calendar_server.url)
-    assert len(calendar_server.asked) <= module.MOST_REDIRECTS + 1
+    assert len(calendar_server.asked) <= outbound.MOST_REDIRECTS + 1
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_redirects_without_end_and_to_something_else_are_refused(calendar_server
     ],
 )
 def test_which_server_is_the_same(here: str, there: str, same: bool):
-    assert module._same_server(here, there) is same
+    assert outbound._same_server(here, there) is same
 
 
 class Client:

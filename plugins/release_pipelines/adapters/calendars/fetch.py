@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, NamedTuple
 
 from release_pipelines.adapters.calendars.lines import MOST_BYTES, calendars_in
-from release_pipelines.adapters.outbound import certificates
-from release_pipelines.core.errors import ReleaseError
+from release_pipelines.adapters.outbound import NotFetched as NotFetched
+from release_pipelines.adapters.outbound import download
 from release_pipelines.core.text import one_line
 
-if TYPE_CHECKING:
-    import requests
-
-CONNECT_SECONDS, READ_SECONDS = 5.0, 10.0
+READ_SECONDS = 10.0
+"""Maximum silence of a server, in seconds."""
 TOTAL_SECONDS = 60.0
 """Maximum time for a whole calendar, in seconds."""
-MOST_REDIRECTS = 5
 ACCEPT = "text/calendar, */*;q=0.5"
 _STAMPS = re.compile(r"^DTSTAMP[:;].*\n", re.MULTILINE)
-
-
-class NotFetched(ReleaseError):
-    """A calendar could not be fetched, or what came is none. The sentence has no full stop, and neither credentials nor the address' path."""
 
 
 class Fetched(NamedTuple):
@@ -51,26 +41,19 @@ def fetch(
     :param known: ``etag`` and ``modified`` of the state that is known; empty: none is.
     :raises NotFetched: with a sentence.
     """
-    asked = {"If-None-Match": known.get("etag"), "If-Modified-Since": known.get("modified")}
-    conditions = {name: value for name, value in asked.items() if value}
-    end = time.monotonic() + TOTAL_SECONDS
-    here, ours = url, dict(headers)
-    for _ in range(MOST_REDIRECTS + 1):
-        with _answer(here, {"Accept": ACCEPT, **ours, **conditions}) as answer:
-            if answer.is_redirect:
-                there = urljoin(here, answer.headers["Location"])
-                if urlsplit(there).scheme not in ("http", "https"):
-                    raise NotFetched(f"{server(here)} redirects to something that is no address of http or https")
-                ours = ours if _same_server(here, there) else {}
-                here = _without_credentials(there)
-                continue
-            if answer.status_code == 304 and conditions:
-                return None
-            if answer.status_code != 200:
-                raise NotFetched(f"{server(here)} answered with status {answer.status_code}")
-            content = _whole(answer, here, end, most_bytes)
-            return Fetched(usable(content), answer.headers.get("ETag"), answer.headers.get("Last-Modified"))
-    raise NotFetched(f"{server(url)} redirects more than {MOST_REDIRECTS} times")
+    body = BytesIO()
+    state = download(
+        url,
+        headers,
+        known,
+        body,
+        what="a calendar",
+        accept=ACCEPT,
+        most_bytes=most_bytes,
+        total_seconds=TOTAL_SECONDS,
+        read_seconds=READ_SECONDS,
+    )
+    return state and Fetched(usable(body.getvalue()), state.etag, state.modified)
 
 
 def change_calendar(client: Any, document: str) -> Fetched:
@@ -123,66 +106,3 @@ def events_in(content: str) -> int:
 def fingerprint(url: str) -> str:
     """What tells two addresses apart without saying what they are."""
     return hashlib.sha256(url.encode()).hexdigest()
-
-
-def server(url: str) -> str:
-    """The server of an address, for sentences: its path may be a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-@contextmanager
-def _answer(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
-    """The one place where the HTTP client's errors become ours; their words may hold the address."""
-    import requests
-    from urllib3.exceptions import HTTPError
-
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)  # below that it writes each address into the log
-    trusted = certificates()
-    try:
-        with requests.Session() as session:
-            answer = session.get(
-                url,
-                headers=dict(headers),
-                auth=_as_it_is,
-                stream=True,
-                allow_redirects=False,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
-                verify=trusted[1] if trusted else True,
-            )
-            with answer:
-                yield answer
-    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        raise NotFetched(f"{server(url)} did not answer, or not to the end ({type(error).__name__})") from None
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """No credentials but ours: requests would take those of ~/.netrc instead."""
-    return request
-
-
-def _whole(answer: requests.Response, url: str, end: float, most_bytes: int) -> bytes:
-    body = bytearray()
-    while piece := answer.raw.read1(16_384, decode_content=True):  # what is there: others wait until that much is
-        body += piece
-        if len(body) > most_bytes:
-            raise NotFetched(f"{server(url)} has a calendar of more than {most_bytes:,} bytes")
-        if time.monotonic() > end:
-            raise NotFetched(f"{server(url)} did not send all of it within {TOTAL_SECONDS:.0f} s")
-    return bytes(body)
-
-
-def _same_server(here: str, there: str) -> bool:
-    """Whether credentials may follow: same name, scheme and port, or the same name with https instead of http."""
-    old, new = urlsplit(here), urlsplit(there)
-    if old.hostname != new.hostname:
-        return False
-    ports = {"http": 80, "https": 443}
-    upgraded = (old.scheme, new.scheme) == ("http", "https") and old.port in (None, 80) and new.port in (None, 443)
-    same = old.scheme == new.scheme and (old.port or ports[old.scheme]) == (new.port or ports[new.scheme])
-    return same or upgraded
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -74,6 +74,12 @@ class ScanResult(Stored):
     data_at: float | None = Field(
         None, description="How old the scanner's data are: Unix time in seconds; None: it has none"
     )
+    withdrawn: list[Words] = Field(
+        default_factory=list, description="Ids of advisories that were withdrawn, and would have been findings"
+    )
+    not_looked_at: list[Words] = Field(
+        default_factory=list, description="What could not be looked at, each with the reason; then it is unknown"
+    )
 
 
 def reaches(rating: Rating, limit: Severity) -> bool:

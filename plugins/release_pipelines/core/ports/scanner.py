@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from release_pipelines.core.model.finding import ScanResult
 from release_pipelines.core.model.image import PlatformImage
@@ -51,6 +52,30 @@ class ImageScanner(Protocol):
         """
 
 
+@runtime_checkable
+class Configured(Protocol):
+    """What a scanner can have in addition: options. They stand in the environment's file, under the key that is called like the scanner."""
+
+    def configured(self, options: Mapping[str, Any]) -> Any:
+        """The same scanner with these options: plain values, as JSON has them.
+
+        :raises ValueError: one sentence, when they do not fit.
+        """
+
+
 SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners", Scanner, ("hadolint", "bandit"))
 
 IMAGE_SCANNERS: Seam[ImageScanner] = Seam("image_scanner", "release_pipelines.adapters.image_scanners", ImageScanner)
+
+
+def image_scanner(name: str, options: Mapping[str, Any] | None = None) -> ImageScanner:
+    """The scanner of images of that name, with its options where it takes any.
+
+    :raises ExtensionError: when there is none.
+    :raises ValueError: when the options do not fit.
+    """
+    scanner = IMAGE_SCANNERS.get(name)
+    if options and isinstance(scanner, Configured):
+        configured: ImageScanner = scanner.configured(options)
+        return configured
+    return scanner

@@ -23,9 +23,10 @@ from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.templates import field, xcom
 from release_pipelines.pipeline.form import form
-from release_pipelines.pipeline.plan import BUILDING, WORKING, PlacedTask, ReleasePlan
+from release_pipelines.pipeline.plan import BUILDING, ReleasePlan
 from release_pipelines.spec.feature import Scene, Slot
 from release_pipelines.spec.frozen import dag_id
+from release_pipelines.spec.placing import WORKING, PlacedTask
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import plan_in_words
 
@@ -218,15 +219,15 @@ class _Assembly:
         same = EmptyOperator(task_id="same_images")
         bound = ArtifactGateOperator(task_id="artifact_gate", artifact=artifact.id, same=same.task_id)
         self._build(gate) >> recorded >> bound >> same >> self.complete
-        last = self._side_by_side(plan.of(Slot.EXAMINE), bound)
+        last, _ = self._following(plan.of(Slot.AFTER_ARTIFACT), bound)
+        last = self._side_by_side(plan.of(Slot.EXAMINE), last)
         return self._following(plan.of(Slot.JUDGE), last)[0]
 
     def _build(self, before: Any) -> Any:
         """The tasks that build stand side by side between those that find the source and those that publish."""
         last, _ = self._following(self.plan.of(Slot.BEFORE_BUILD, Slot.SOURCE), before)
         last = self._side_by_side(self.plan.of(Slot.BUILD), last)
-        last, _ = self._following(self.plan.of(Slot.PUBLISH, Slot.AFTER_BUILD), last)
-        return last
+        return self._following(self.plan.of(Slot.PUBLISH, Slot.AFTER_BUILD), last)[0]
 
     def _side_by_side(self, placed: list[PlacedTask], after: Any) -> Any:
         operators = [self._make(it) for it in placed]

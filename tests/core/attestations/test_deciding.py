@@ -298,7 +298,9 @@ def test_any_byte_of_a_payload_or_a_signature_that_is_changed_is_refused(data: s
     holder = envelope["signatures"][0] if place == "sig" else envelope
     text = holder[place]
     at = data.draw(st.integers(0, len(text) - 1))
-    holder[place] = text[:at] + chr(data.draw(st.integers(32, 126).filter(lambda it: chr(it) != text[at]))) + text[at + 1 :]
+    holder[place] = (
+        text[:at] + chr(data.draw(st.integers(32, 126).filter(lambda it: chr(it) != text[at]))) + text[at + 1 :]
+    )
     assert came([Document("sha256:d0c", "bundle", written(document))], PROVEN) != []
 
 

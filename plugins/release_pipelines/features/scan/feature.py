@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 GATE = "findings_gate"
 """The task that judges all findings."""
+BUILDING = (Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
+"""Where an app may let a scan stand: once the commit is known."""
 
 
 class ScanFeature(Feature):
@@ -49,7 +51,7 @@ class ScanFeature(Feature):
         for scanner in _scan(spec).scanners if source_of(spec) else []:
             evidence = {f"Scan by {scanner}": field(f"scan.{scanner}", "sentence")}
             make = partial(_scanning, scanner)
-            yield FeatureTask(scanner, Slot.BUILD, make, group="scan", evidence=evidence)
+            yield FeatureTask(scanner, Slot.BUILD, make, group="scan", evidence=evidence, optional=True, moves=BUILDING)
         if _scan(spec).gated:
             evidence = {
                 name: field(GATE, key) for name, key in (("Findings", "sentence"), ("Excepted findings", "excepted"))

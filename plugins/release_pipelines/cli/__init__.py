@@ -12,6 +12,7 @@ import typer
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of, login
 from release_pipelines.cli.known import found, unknown
+from release_pipelines.cli.policy import policy
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
@@ -237,6 +238,12 @@ app.command(
     rich_help_panel=PANEL,
 )(schedule)
 app.command(epilog=examples("release unschedule shop"), rich_help_panel=PANEL)(unschedule)
+app.command(
+    epilog=examples(
+        "release policy shop", "release policy shop 1.2.0 --json", "release policy --check include/policies/signed.rego"
+    ),
+    rich_help_panel=FILES,
+)(policy)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 
 

@@ -24,3 +24,8 @@ def calendars_folder(project: Path) -> Path:
 def trains_folder(project: Path) -> Path:
     """Folder of the trains' files: ``RELEASE_PIPELINES_TRAINS``, else the project's ``include/trains``."""
     return Path(os.environ.get("RELEASE_PIPELINES_TRAINS") or project / "include" / "trains")
+
+
+def policies_folder(project: Path) -> Path:
+    """Folder of the policies: ``RELEASE_PIPELINES_POLICIES``, else the project's ``include/policies``."""
+    return Path(os.environ.get("RELEASE_PIPELINES_POLICIES") or project / "include" / "policies")

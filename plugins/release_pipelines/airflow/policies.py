@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 from release_pipelines.airflow.findings import kept_results
 from release_pipelines.core.model.evidence import PARTS
 from release_pipelines.core.model.policy import PolicyWaiver, Ruling
-from release_pipelines.core.model.records import Attachment
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
     from release_pipelines.core.model.artifact import Artifact
     from release_pipelines.core.model.finding import ScanResult
+    from release_pipelines.core.model.records import Attachment
 
 BEGINNING, ENDING = "evidence-", ".json"
 OF_THE_DIGEST = frozenset(PARTS) - {"findings", "facts"}

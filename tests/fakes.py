@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from release_pipelines.adapters.metrics.sources._counters import LABEL
-from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError
+from release_pipelines.core.errors import CommandEnded, FenceLost, LeaseHeld, PlatformError
 from release_pipelines.core.guard import refuse_unready
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.lease import Lease
@@ -49,7 +49,8 @@ class World:
     """What runs of one app in one environment. Outlives every platform object, as a cluster does.
 
     ``writes`` holds every accepted change in order; ``broken`` maps digests to why they never become ready; tracks in ``slow``
-    get no further ready replica; a command that is run takes ``run_seconds``; ``before`` is called with the name of each platform call before it has an effect, ``after`` when it had.
+    get no further ready replica; a command that is run takes ``run_seconds``,
+    prints ``printed`` and ends with ``exit_code``, and stands in ``ran``; ``before`` is called with the name of each platform call before it has an effect, ``after`` when it had.
     """
 
     def __init__(self) -> None:
@@ -63,6 +64,8 @@ class World:
         self.broken: dict[str, str] = {}
         self.slow: set[Track] = set()
         self.run_seconds = 0.0
+        self.printed, self.exit_code = "1 passed", 0
+        self.ran: list[tuple[str, list[str], dict[str, str]]] = []
         self.usage: Usage | None = None
         self.before: Callable[[str], None] = lambda call: None
         self.after: Callable[[str], None] = lambda call: None
@@ -263,8 +266,14 @@ class FakePlatform:
 
     async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
         self._called("run")
-        await asyncio.sleep(self.world.run_seconds)
-        return "1 passed"
+        self.world.ran.append((image, command, env))
+        try:
+            await asyncio.wait_for(asyncio.sleep(self.world.run_seconds), timeout)
+        except asyncio.TimeoutError:
+            raise CommandEnded(f"{command} took longer than {timeout:g} s.", self.world.printed, None) from None
+        if self.world.exit_code:
+            raise CommandEnded(f"{command} ended.", self.world.printed, self.world.exit_code)
+        return self.world.printed
 
 
 def counters_in(promql: str) -> list[tuple[str, str]]:

@@ -27,6 +27,18 @@ class TrafficStuck(PlatformUnavailable):
     """The traffic cannot be given back, because the route cannot be written: people have to know."""
 
 
+class CommandEnded(PlatformError):
+    """A command that ran did not end with 0, or not in time.
+
+    :param output: the end of what it printed.
+    :param exit_code: None: it did not end in time.
+    """
+
+    def __init__(self, sentence: str, output: str, exit_code: int | None) -> None:
+        super().__init__(sentence)
+        self.output, self.exit_code = output, exit_code
+
+
 class Forbidden(PlatformError):
     """Rights are missing: names the verb and the resource."""
 

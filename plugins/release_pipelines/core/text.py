@@ -6,6 +6,7 @@ Whatever bytes they are, what comes out is text that PostgreSQL, JSON and a term
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, AnyStr, Literal
 
 Keep = Literal["start", "middle", "end"]
@@ -48,6 +49,14 @@ def clean(raw: object, limit: int = LIMIT, keep: Keep = "start") -> str:
 def one_line(raw: object, limit: int = 1000) -> str:
     """The same in one line, for a sentence: white space of every kind is one space, and no full stop ends it."""
     return " ".join(clean(raw, limit).split()).rstrip(" .")
+
+
+def one_of(known: Sequence[str], name: str) -> str:
+    """What is expected instead of an unknown name, in words, with what may have been meant."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"one of {', '.join(known)}" + (f"; did you mean `{close[0]}`?" if close else "")
 
 
 def last_lines(raw: object, count: int, limit: int = LIMIT) -> list[str]:

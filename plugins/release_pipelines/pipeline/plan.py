@@ -2,88 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from release_pipelines.core.errors import ExtensionError
-from release_pipelines.spec.feature import FEATURES, OF_ENVIRONMENTS, Feature, FeatureTask, Slot
+from release_pipelines.spec.arrangement import arranged
+from release_pipelines.spec.feature import FeatureTask, Slot
+from release_pipelines.spec.placing import WORKING, PlacedTask
 from release_pipelines.spec.release import ReleaseSpec
 
 BUILDING = (Slot.BEFORE_BUILD, Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
-EXAMINING = (Slot.EXAMINE, Slot.JUDGE)
-WORKING = (
-    Slot.LEASE,
-    Slot.HEARTBEAT,
-    Slot.DEPLOY,
-    Slot.AFTER_DEPLOY,
-    Slot.CHECK,
-    Slot.STAGE,
-    Slot.IN_STAGE,
-    Slot.BEFORE_PROMOTE,
-)
-"""What is done in an environment under its lease, up to its gate."""
+EXAMINING = (Slot.AFTER_ARTIFACT, Slot.EXAMINE, Slot.JUDGE)
 UNJUDGED = (Slot.HEARTBEAT, Slot.RETURN_LEASE, Slot.REVERT, Slot.OUTCOME, Slot.AFTER_OUTCOME)
 """Slots whose tasks are no reason for an outcome."""
-
-
-@dataclass(frozen=True)
-class PlacedTask:
-    """A task with its id in the DAG."""
-
-    task: FeatureTask
-    environment: str | None
-    group: str | None
-
-    @property
-    def id(self) -> str:
-        """The id in the DAG."""
-        return f"{self.group}.{self.task.task_id}" if self.group else self.task.task_id
-
-    @property
-    def slot(self) -> Slot:
-        """Where it has its place."""
-        return self.task.slot
 
 
 class ReleasePlan:
     """All tasks of a release, in order.
 
     :param spec: what the team wrote.
-    :raises ExtensionError: when two features bring a task of one name, or one that has no place where it was asked for.
+    :raises ExtensionError: when two features bring a task of one name, or one that has no place where it was asked for, or when
+        what the app's file adds, leaves out or moves has no place any more.
     """
 
     def __init__(self, spec: ReleaseSpec) -> None:
         self.spec = spec
         self.environments = [environment.name for environment in spec.environments]
         self.last = self.environments[-1]
-        placed = sorted(self._placed(), key=lambda it: (it.slot, it.task.order))
-        self.tasks = placed
+        arrangement = arranged(spec)
+        if arrangement.mistakes:
+            path, found, expected = arrangement.mistakes[0]
+            raise ExtensionError(f"{spec.app.name}: {path}: found {found}, expected {expected}.")
+        self.tasks = placed = arrangement.tasks
         seen: set[str] = set()
         for it in placed:
             if it.id in seen:
                 raise ExtensionError(f"Two features bring a task `{it.id}`: each task needs an id of its own.")
             seen.add(it.id)
-
-    def _placed(self) -> Iterator[PlacedTask]:
-        for name, feature in FEATURES.usable():
-            for environment in (None, *self.environments):
-                for task in self._asked(name, feature, environment):
-                    if task.slot is not Slot.APPROVAL and (task.slot in OF_ENVIRONMENTS) != (environment is not None):
-                        where = f"environment `{environment}`" if environment else "no environment"
-                        raise ExtensionError(
-                            f"The feature `{name}` brings the task `{task.task_id}` for {where}: slot {task.slot.name} has no "
-                            "place there."
-                        )
-                    yield PlacedTask(task, environment, self._group(task, environment))
-
-    def _asked(self, name: str, feature: Feature, environment: str | None) -> list[FeatureTask]:
-        try:
-            return list(feature.tasks(self.spec, environment))
-        except Exception as error:  # somebody else's feature may raise anything
-            raise ExtensionError(
-                f"The feature `{name}` cannot say its tasks for {self.spec.app.name}: {type(error).__name__}: {error}."
-            ) from error
 
     def only(self, slot: Slot, environment: str | None = None) -> PlacedTask:
         """The one task in a slot that takes no more.
@@ -96,25 +51,16 @@ class ReleasePlan:
             raise ExtensionError(f"One task is expected in slot {slot.name} of {self.spec.app.name}, found {names}.")
         return tasks[0]
 
-    def _group(self, task: FeatureTask, environment: str | None) -> str | None:
-        if task.group is not None:
-            return task.group or None
-        if (
-            task.slot is Slot.BEFORE_ENVIRONMENT
-        ):  # outside of its group: a group that leads back into another is drawn after it
-            return f"before_{environment}"
-        inside = task.slot in (*WORKING, Slot.PROMOTE, Slot.RETURN_LEASE)
-        return environment if inside else None
-
     def of(self, *slots: Slot, environment: str | None = None) -> list[PlacedTask]:
         """Tasks in these slots of an environment (None: outside of environments), in order."""
         return [it for it in self.tasks if it.slot in slots and it.environment == environment]
 
     def ids(self, environment: str | None) -> dict[Slot, list[str]]:
-        """Slots to ids, of an environment and of what stands outside of environments."""
+        """Slots to ids, of an environment and of what stands outside of environments; without what an app's file has put there: nothing
+        of ours is made from that."""
         found: dict[Slot, list[str]] = {}
         for it in self.tasks:
-            if it.environment in (None, environment):
+            if it.environment in (None, environment) and it.place is None:
                 found.setdefault(it.slot, []).append(it.id)
         return found
 

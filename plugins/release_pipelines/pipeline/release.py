@@ -22,9 +22,10 @@ from release_pipelines.airflow.groups import group
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.templates import field, xcom
-from release_pipelines.pipeline.plan import BUILDING, WORKING, PlacedTask, ReleasePlan
+from release_pipelines.pipeline.plan import BUILDING, ReleasePlan
 from release_pipelines.spec.feature import Scene, Slot
 from release_pipelines.spec.frozen import dag_id
+from release_pipelines.spec.placing import WORKING, PlacedTask
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import plan_in_words
 from release_pipelines.spec.windows import window_rule
@@ -217,16 +218,15 @@ class _Assembly:
         last >> gate >> [recorded, nothing]
         nothing >> self.complete
         self._build(gate) >> recorded
-        last = self._side_by_side(plan.of(Slot.EXAMINE), recorded)
-        last, _ = self._following(plan.of(Slot.JUDGE), last)
-        return last
+        last, _ = self._following(plan.of(Slot.AFTER_ARTIFACT), recorded)
+        last = self._side_by_side(plan.of(Slot.EXAMINE), last)
+        return self._following(plan.of(Slot.JUDGE), last)[0]
 
     def _build(self, before: Any) -> Any:
         """The tasks that build stand side by side between those that find the source and those that publish."""
         last, _ = self._following(self.plan.of(Slot.BEFORE_BUILD, Slot.SOURCE), before)
         last = self._side_by_side(self.plan.of(Slot.BUILD), last)
-        last, _ = self._following(self.plan.of(Slot.PUBLISH, Slot.AFTER_BUILD), last)
-        return last
+        return self._following(self.plan.of(Slot.PUBLISH, Slot.AFTER_BUILD), last)[0]
 
     def _side_by_side(self, placed: list[PlacedTask], after: Any) -> Any:
         operators = [self._make(it) for it in placed]

@@ -15,7 +15,8 @@ from release_pipelines.core.calendars.rules import WORDS, days_rule, rrule
 from release_pipelines.core.calendars.zones import zone
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.units import DnsName, Duration
-from release_pipelines.spec.loader import SpecError, one_of, read_yaml, validated
+from release_pipelines.core.text import one_of
+from release_pipelines.spec.loader import SpecError, read_yaml, validated
 
 DAY = 86400
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")

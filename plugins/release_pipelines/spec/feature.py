@@ -41,6 +41,8 @@ class Slot(IntEnum):
     AFTER_BUILD = 60
     """After the image is pushed, before it is recorded as the release's artifact; not where a recorded digest is released."""
     ARTIFACT = 70
+    AFTER_ARTIFACT = 75
+    """After the digest is recorded, before it is examined; also where a recorded one is released."""
     EXAMINE = 80
     """The digest is looked at before anything is deployed, also where a recorded one is released: side by side."""
     JUDGE = 90
@@ -116,6 +118,9 @@ class FeatureTask:
         again when it is released anew.
     :param facts: for the approval: what is told beside them, and is true of this release only.
     :param revert: makes the task that reverts the change of this one; it runs when a later gate fails.
+    :param optional: whether an app's file may leave it out.
+    :param moves: the slots to which an app's file may move it, within its environment; empty: it stays where it is.
+    :param unbroken: whether it has to stand right before its environment is touched: nothing of a team's own comes between.
     """
 
     task_id: str
@@ -128,6 +133,9 @@ class FeatureTask:
     evidence: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     revert: Callable[[str, Scene], Any] | None = None
+    optional: bool = False
+    moves: tuple[Slot, ...] = ()
+    unbroken: bool = False
 
 
 @dataclass(frozen=True)
@@ -278,6 +286,13 @@ class Feature:
         :param environment: name of the environment that is asked for; None: those outside of environments.
         """
         return ()
+
+    def demands(self, spec: ReleaseSpec) -> Mapping[str, str]:
+        """Ids of tasks, like ``scan.bandit``, that the app may neither leave out nor move, to who demands them, in words.
+
+        What is installed, an environment's file or a policy can demand what an app's file could do without otherwise.
+        """
+        return {}
 
     def explain(self, ended: Ended) -> None:
         """After the outcome: attach what explains it. What is raised is noted, and changes nothing."""

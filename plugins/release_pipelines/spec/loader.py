@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.base import MODEL_BRANCH, Value
 from release_pipelines.core.model.mistake import Mistake
+from release_pipelines.core.text import one_of
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 
@@ -336,12 +336,6 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
-
-
-def one_of(known: Sequence[str], name: str) -> str:
-    """What is expected instead of an unknown name, in words, with what may have been meant."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"one of {', '.join(known)}" + (f"; did you mean `{close[0]}`?" if close else "")
 
 
 def _shown(value: Any) -> str:

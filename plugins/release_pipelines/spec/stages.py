@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from release_pipelines.core.model.analysis import Metric
@@ -51,6 +52,18 @@ def stages_before(spec: ReleaseSpec) -> list[tuple[StageKind, Stage | None]]:
         pairs.append((stage, judged))
         judged = stage if isinstance(stage, Stage) else judged
     return pairs
+
+
+def judged_before(spec: ReleaseSpec, order: Sequence[str], task_id: str) -> Stage | None:
+    """The judged stage whose traffic the version has while a task works; None: it has none yet, or none that is judged.
+
+    :param order: ids of tasks in the order in which they work.
+    """
+    if task_id not in order:
+        return None
+    names = {f"{spec.production.name}.{it.name}": it for it in stages(spec) if isinstance(it, Stage)}
+    before = [names[it] for it in order[: order.index(task_id)] if it in names]
+    return before[-1] if before else None
 
 
 def metrics_of(spec: ReleaseSpec) -> list[Metric]:

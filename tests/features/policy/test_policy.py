@@ -19,6 +19,7 @@ from release_pipelines.core.model.finding import Finding, ScanResult
 from release_pipelines.features.policy.operators import PolicyOperator
 from release_pipelines.pipeline.plan import ReleasePlan
 from release_pipelines.spec.feature import Slot
+from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.policies import demanded
 from release_pipelines.spec.release import ReleaseSpec, load_release
 from tests.features.helpers import Ti
@@ -216,3 +217,18 @@ def test_a_file_that_cannot_be_read_is_a_sentence(folder: Path) -> None:
     (folder / "high.rego").write_bytes(b"\xff\xfe")
     with pytest.raises(ReleaseError, match="cannot be read"):
         asked_about(evidence(), ["high"], folder=folder)
+
+
+def test_a_task_that_a_policy_asks_for_by_name_cannot_be_left_out(
+    spec: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELEASE_PIPELINES_POLICIES", str(folder))
+    left_out = "leave_out: [smoke_test]\n"
+    assert spec(app=left_out, production="policies: [high]")
+    (folder / "high.rego").write_text(
+        'package release\ndeny contains "untested" if input.tests["Smoke test in staging"] != "passed"\n'
+    )
+    with pytest.raises(SpecError, match=r"`staging\.smoke_test`, which a policy demands"):
+        spec(app=left_out, production="policies: [high]")
+    with pytest.raises(SpecError, match="policy"):
+        spec(app="leave_out: [before_production.policy]\n", production="policies: [high]")

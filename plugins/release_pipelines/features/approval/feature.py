@@ -41,7 +41,9 @@ class ApprovalFeature(Feature):
             return
         yield FeatureTask("approval", Slot.APPROVAL, _approval, group="", role="approval")
         if rule := overridable(spec):
-            yield FeatureTask(URGENT, Slot.AFTER_APPROVAL, partial(_urgent, rule), group="", order=-1, role=URGENT)
+            yield FeatureTask(
+                URGENT, Slot.AFTER_APPROVAL, partial(_urgent, rule), group="", order=-1, role=URGENT, unbroken=True
+            )
         for number, (stage, before) in enumerate(stages_before(spec)):
             if isinstance(stage, Question):
                 yield FeatureTask(stage.name, Slot.STAGE, partial(_question, stage, before), order=number)

@@ -56,7 +56,7 @@ class BuildFeature(Feature):
         yield FeatureTask("resolve_commit", Slot.SOURCE, _resolve_commit, evidence=built_from)
         if build.test_target:
             evidence = {"App's tests": passed("build.test")}
-            yield FeatureTask("test", Slot.BUILD, _test, group="build", evidence=evidence)
+            yield FeatureTask("test", Slot.BUILD, _test, group="build", evidence=evidence, optional=True)
         yield FeatureTask("build_image", Slot.BUILD, _build_image, group="build", order=1)
         facts = {"Changes since": field("resolve_commit", "changes")}
         yield FeatureTask("push_image", Slot.PUBLISH, _push, facts=facts)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
 
 
+AT_WILL: dict[str, Any] = {"optional": True, "moves": (Slot.AFTER_DEPLOY, Slot.CHECK)}
+"""What an app may do with these checks: leave them out, or let them stand elsewhere once the version is deployed."""
+
+
 class ChecksFeature(Feature):
     """In environments before the last one a smoke test and the app's integration test; in the last one the preview is asked, and the
     strategy's own checks are run."""
@@ -32,12 +36,12 @@ class ChecksFeature(Feature):
             return
         if environment != spec.production.name:
             smoke = {f"Smoke test in {environment}": passed(f"{environment}.smoke_test")}
-            yield FeatureTask("smoke_test", Slot.CHECK, _smoke_test, evidence=smoke)
+            yield FeatureTask("smoke_test", Slot.CHECK, _smoke_test, evidence=smoke, **AT_WILL)
             test = {f"Integration test in {environment}": ran(f"{environment}.integration_test")}
-            yield FeatureTask("integration_test", Slot.CHECK, _integration_test, evidence=test, order=1)
+            yield FeatureTask("integration_test", Slot.CHECK, _integration_test, evidence=test, order=1, **AT_WILL)
             return
         if track_of(spec) == "preview":
-            yield FeatureTask("preview_test", Slot.CHECK, _preview_test)
+            yield FeatureTask("preview_test", Slot.CHECK, _preview_test, optional=True)
         for number, (stage, before) in enumerate(stages_before(spec)):
             if isinstance(stage, Check):
                 yield FeatureTask(stage.name, Slot.STAGE, partial(_check, stage, before), order=number)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.templates import xcom
+from release_pipelines.spec.arrangement import own_stage_seconds
 from release_pipelines.spec.feature import Feature, FeatureTask, Scene, Slot
 from release_pipelines.spec.stages import retire_after, stages
 
@@ -34,7 +35,8 @@ class LeaseFeature(Feature):
 def _take(task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.lease.operators import TakeLeaseOperator
 
-    kept: dict[str, Any] = {"approved": scene.artifact} if scene.last else {"ttl": SHORT_LEASE_SECONDS}
+    own = own_stage_seconds(scene.spec, scene.environment or "")
+    kept: dict[str, Any] = {"approved": scene.artifact} if scene.last else {"ttl": SHORT_LEASE_SECONDS + own}
     when_busy = scene.spec.app.when_busy
     return TakeLeaseOperator(task_id=task_id, when_busy=when_busy, **kept, **_common(scene))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.policy import PolicyName, PolicyWaiver
 from release_pipelines.core.templates import field
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Problem, Scene, Slot
-from release_pipelines.spec.policies import policies_of, waivers_of
+from release_pipelines.spec.placing import placed_tasks
+from release_pipelines.spec.policies import demanded, policies_of, waivers_of
 from release_pipelines.spec.windows import window_rule
 
 if TYPE_CHECKING:
@@ -50,6 +51,18 @@ class PolicyFeature(Feature):
         names = policies_of(spec, spec.production.name)
         return f"judged by the policies {', '.join(names)}" if names else None
 
+    def demands(self, spec: ReleaseSpec) -> Mapping[str, str]:
+        """The tasks that give the evidence which a policy asks for by name."""
+        if not any(policies_of(spec, it.name) for it in spec.environments):
+            return {}
+        from release_pipelines.core.errors import ReleaseError
+
+        try:
+            named = demanded(spec)
+        except ReleaseError:  # preflight says why, and a release without the evidence is stopped
+            return {}
+        return {it.id: "a policy" for it in placed_tasks(spec) if _gives(it.task) & named}
+
     def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
         last = spec.production.name
         names = policies_of(spec, environment or last)
@@ -64,7 +77,12 @@ class PolicyFeature(Feature):
         yield FeatureTask("policy", Slot.BEFORE_ENVIRONMENT, make, order=LAST, facts=facts)
         if environment == last:
             make = partial(_policy, names, environment, ())
-            yield FeatureTask("policy_after_approval", Slot.AFTER_APPROVAL, make, group="", order=LAST)
+            yield FeatureTask("policy_after_approval", Slot.AFTER_APPROVAL, make, group="", order=LAST, unbroken=True)
+
+
+def _gives(task: FeatureTask) -> set[str]:
+    """The evidence of a task, as a policy asks for it by name."""
+    return {f"scans.{task.task_id}", *(f"tests.{name}" for name in task.evidence)}
 
 
 def _policy(names: Sequence[str], environment: str, later: Sequence[str], task_id: str, scene: Scene) -> Any:

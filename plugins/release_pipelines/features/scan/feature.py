@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
 
 
+BUILDING = (Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
+"""Where an app may let a scan stand: once the commit is known."""
+
+
 class ScanFeature(Feature):
     """The key ``scan``: a task for each scanner, where the app is built here."""
 
@@ -30,7 +34,7 @@ class ScanFeature(Feature):
         for scanner in _scan(spec).scanners:
             evidence = {f"Scan by {scanner}": field(f"scan.{scanner}", "sentence")}
             make = partial(_scanning, scanner)
-            yield FeatureTask(scanner, Slot.BUILD, make, group="scan", evidence=evidence)
+            yield FeatureTask(scanner, Slot.BUILD, make, group="scan", evidence=evidence, optional=True, moves=BUILDING)
 
 
 def source_of(spec: ReleaseSpec) -> Source | None:

@@ -77,7 +77,9 @@ class WindowFeature(Feature):
         last = environment == spec.production.name
         slot = Slot.AFTER_APPROVAL if last else Slot.BEFORE_ENVIRONMENT
         group = "" if last else None
-        yield FeatureTask(WINDOW, slot, partial(_window, rule), group=group, role=WINDOW if last else None)
+        yield FeatureTask(
+            WINDOW, slot, partial(_window, rule), group=group, role=WINDOW if last else None, unbroken=True
+        )
 
 
 def _window(rule: WindowRule, task_id: str, scene: Scene) -> Any:

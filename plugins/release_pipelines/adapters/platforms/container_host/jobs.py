@@ -7,7 +7,7 @@ import hashlib
 from release_pipelines.adapters.platforms.container_host.engine import EngineRefusal
 from release_pipelines.adapters.platforms.container_host.host import Host
 from release_pipelines.adapters.platforms.container_host.replicas import LABEL
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.errors import CommandEnded, PlatformError
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.platform import Jobs
 
@@ -44,4 +44,4 @@ class HostJobs(Host, Jobs):
         if code == 0:
             return output
         ended = f"took longer than {timeout:g} s" if code is None else f"ended with exit code {code}"
-        raise PlatformError(f"`{' '.join(command)}` {ended}. Its last lines:\n{output}")
+        raise CommandEnded(f"`{' '.join(command)}` {ended}. Its last lines:\n{output}", output, code)

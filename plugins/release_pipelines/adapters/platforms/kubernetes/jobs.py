@@ -12,7 +12,7 @@ from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, PODS, SERV
 from release_pipelines.adapters.kubernetes.router import HASH, TRACK
 from release_pipelines.adapters.platforms.kubernetes import manifests, pods
 from release_pipelines.adapters.platforms.kubernetes.cluster import Cluster
-from release_pipelines.core.errors import Forbidden, PlatformError
+from release_pipelines.core.errors import CommandEnded, Forbidden, PlatformError
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.ports.platform import Jobs
 
@@ -144,9 +144,21 @@ async def run_pod(client: Client, target: Target, pod: Object, timeout: float) -
     if phase != "Failed":
         ending = f"did not end within {timeout:.0f} s" + (f" ({ending})" if ending else "")
     tail = " | ".join(output.splitlines()[-6:])
-    raise PlatformError(
-        f"The command in {target.namespace} {ending}." + (f" Last lines: {tail}" if tail else " It printed nothing.")
+    sentence = f"The command in {target.namespace} {ending}." + (
+        f" Last lines: {tail}" if tail else " It printed nothing."
     )
+    code = _exit_code(pod_now)
+    if phase == "Failed" and code is None:
+        raise PlatformError(sentence)
+    raise CommandEnded(sentence, output, code)
+
+
+def _exit_code(pod: Object | None) -> int | None:
+    """The command's exit code; None: it has not ended, or never began."""
+    statuses = (pod or {}).get("status", {}).get("containerStatuses") or []
+    own = next((it.get("state") or {} for it in statuses if it["name"] == RUN), {})
+    code = (own.get("terminated") or {}).get("exitCode")
+    return int(code) if code is not None else None
 
 
 def _look(pod: Object | None) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""Operators of stages of a team's own."""

@@ -1,0 +1,116 @@
+"""What stages of a team's own wait for. The version goes on being judged meanwhile, and a person can abort."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from release_pipelines.airflow.secrets import secret_values, without_secrets
+from release_pipelines.airflow.triggers import error_event, release_context, with_platform
+from release_pipelines.core.errors import CommandEnded, PlatformError
+from release_pipelines.core.model.stage import Stage
+from release_pipelines.core.model.target import Target
+from release_pipelines.core.text import storable
+
+if TYPE_CHECKING:
+    from release_pipelines.core.ports.platform import Platform
+
+
+class OwnStageTrigger(BaseTrigger):
+    """Base: a subclass writes :meth:`work`. A restart of the triggerer begins it anew, with what is left of ``until``.
+
+    Arguments are JSON and kept. Where the version has traffic it goes on being judged: a failing verdict takes the traffic back at once.
+
+    :param release: the release's id.
+    :param until: Unix time in seconds at which it has taken too long.
+    :param target: the app in its environment; None: nothing is asked of a platform, and nothing judged.
+    :param artifact: the version that is judged meanwhile; with ``fence``, ``stage`` (whose traffic it has) and ``previous`` as for
+        :class:`~release_pipelines.features.stage.triggers.StageTrigger`.
+
+    Event: what :meth:`work` returns; ``{"verdict", "samples", "notes", "aborted"}`` of a version that turned bad or was aborted,
+    ``{"aborted": {"by", "reason"}}``, or ``{"error": sentence}`` where it could not be run.
+    """
+
+    needs_platform = False
+    """Whether :meth:`work` asks the platform."""
+
+    def __init__(self, *, release: str, until: float, target: dict[str, Any] | None = None, **arguments: Any) -> None:
+        super().__init__()
+        self.arguments = {"release": release, "until": until, "target": target, "previous": None, **arguments}
+        self.until = until
+        self.target = Target.model_validate(target) if target else None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Class path and arguments, for Airflow."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Work; yields one event."""
+        judged = bool(self.arguments.get("stage") and self.arguments.get("artifact"))
+        try:
+            if self.target is not None and (judged or self.needs_platform):
+                event = await with_platform(self.target, self._watch)
+            else:
+                event = await self._watch(None)
+        except PlatformError as error:
+            event = error_event(error)
+        yield TriggerEvent(storable(event))
+
+    async def _watch(self, platform: Platform | None) -> dict[str, Any]:
+        from release_pipelines.airflow.commands import commands_of
+        from release_pipelines.core.progression.meanwhile import judge_meanwhile
+        from release_pipelines.core.progression.waiting import first_of
+        from release_pipelines.core.progression.watch import StageWatch
+
+        arguments, watch = self.arguments, None
+        if platform is not None and arguments.get("stage") and arguments.get("artifact"):
+            watch = StageWatch(release_context(platform, arguments), Stage.model_validate(arguments["stage"]))
+        return await first_of(self.work(platform), judge_meanwhile(watch, commands_of(arguments["release"])))
+
+    async def work(self, platform: Platform | None) -> dict[str, Any]:
+        """Work until it has come to something.
+
+        :param platform: where the app runs; None unless :attr:`needs_platform`, or the version is judged.
+        :return: ``{"result": OwnStageResult as a dict}``, and ``output`` where there is one; or ``{"error": sentence}``.
+        """
+        raise NotImplementedError
+
+
+class ContainerTrigger(OwnStageTrigger):
+    """Run a command in an image beside the app until it ends.
+
+    :param image: reference of the image.
+    :param command: the command and its arguments.
+    :param env: its environment variables.
+    :param secrets: names of variables to where their values come from: they are read here, and stand in no argument.
+    :param exit_codes: those that are no failure.
+
+    Event: ``{"result", "output": the end of its output}``.
+    """
+
+    needs_platform = True
+
+    async def work(self, platform: Platform | None) -> dict[str, Any]:
+        from release_pipelines.features.own_stages.outputs import container_result
+
+        assert platform is not None and self.target is not None  # noqa: S101 - it needs one
+        arguments = self.arguments
+        try:
+            secrets = await asyncio.to_thread(secret_values, arguments["secrets"])
+        except PlatformError as error:
+            return error_event(error)
+        left = max(1.0, self.until - time.time())
+        try:
+            printed = await platform.run(
+                self.target, arguments["image"], arguments["command"], {**arguments["env"], **secrets}, left
+            )
+            code: int | None = 0
+        except CommandEnded as error:
+            printed, code = error.output, error.exit_code
+        output = without_secrets(printed, secrets)
+        result = container_result(output, code, arguments["exit_codes"], left)
+        return {"result": result, "output": output}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,14 @@ class Outside(FakePrometheus):
 
     def __init__(self) -> None:
         super().__init__()
+        self.pages: Callable[[web.Request], Awaitable[web.Response]] = self._page
+        """Answers for the app; a test may put another in its place."""
         self.worlds = {"dev": World(), "staging": World(), "production": World()}
 
     def routes(self, app: web.Application) -> None:
         super().routes(app)
         app.router.add_route("*", "/v2/{name}/manifests/{tag}", self._manifest)
-        app.router.add_get("/{path:.*}", self._page)
+        app.router.add_get("/{path:.*}", self._answered)
 
     async def _manifest(self, request: web.Request) -> web.Response:
         asked = request.match_info["tag"]
@@ -75,6 +77,9 @@ class Outside(FakePrometheus):
         if digest is None:
             return web.Response(status=404)
         return web.Response(headers={"Docker-Content-Digest": digest})
+
+    async def _answered(self, request: web.Request) -> web.Response:
+        return await self.pages(request)
 
     async def _page(self, request: web.Request) -> web.Response:
         world = self.worlds[next((name for name in self.worlds if name in request.host), "production")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.placeholders import named_stages
+from release_pipelines.core.ports.own_stage import OwnStagePlace
 from release_pipelines.core.templates import field as field_of
 from release_pipelines.core.text import one_of
 from release_pipelines.spec.feature import FEATURES, FeatureTask, Slot
@@ -276,6 +277,17 @@ def own_stage_seconds(spec: ReleaseSpec, environment: str) -> float:
     return sum(it.longest for it in own if isinstance(it, OwnStageSpec))
 
 
+def place_in(spec: ReleaseSpec, environment: str) -> OwnStagePlace:
+    """Where a stage works, and what is allowed there."""
+    where = spec.environment(environment)
+    return OwnStagePlace(
+        environment=environment,
+        last=where is spec.production,
+        operators_allowed=where.part("operators_allowed", list) or [],
+        dags_allowed=where.part("dags_allowed", list) or [],
+    )
+
+
 def _own_stage(stage: OwnStageSpec, environment: str, earlier: Mapping[str, str], task_id: str, scene: Any) -> Any:
     """The operator of a stage."""
     from release_pipelines.core.templates import xcom
@@ -296,6 +308,7 @@ def _own_stage(stage: OwnStageSpec, environment: str, earlier: Mapping[str, str]
         "stop_after": stage.stop_after,
         "continue_when": stage.continue_when,
         "keep_output": stage.keep_output,
+        "place": place_in(scene.spec, environment),
         **({"judged": judged, "lease": scene.lease, "deployment": scene.deployment} if judged else {}),
         **({"queue": queue} if queue else {}),
     }

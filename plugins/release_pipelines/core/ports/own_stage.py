@@ -76,4 +76,5 @@ OWN_STAGES: Seam[OwnStage] = Seam(
     "own_stage",
     "release_pipelines.features.own_stages.kinds",
     OwnStage,
+    first=("container", "http", "operator", "dag"),
 )

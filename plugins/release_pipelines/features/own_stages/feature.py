@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from release_pipelines.core.errors import ExtensionError
-from release_pipelines.core.ports.own_stage import OwnStagePlace
 from release_pipelines.core.text import one_of
 from release_pipelines.spec.feature import Feature, Key, Mistake
 from release_pipelines.spec.own_stages import OwnStageSpec, Place
@@ -39,7 +38,7 @@ class OwnStagesFeature(Feature):
 
     def mistakes(self, spec: ReleaseSpec) -> Iterator[Mistake]:
         """What has no place in the release, and what does not fit to where it stands."""
-        from release_pipelines.spec.arrangement import arranged
+        from release_pipelines.spec.arrangement import arranged, place_in
 
         if not any((stages_of(spec), spec.app.part("leave_out", list), spec.app.part("move", dict))):
             return
@@ -55,13 +54,7 @@ class OwnStagesFeature(Feature):
             if stage.environment is not None and stage.environment not in names:
                 yield Mistake(f"{where}.environment", f"`{stage.environment}`", one_of(names, stage.environment))
             elif stage.name in put:
-                environment = spec.environment(stage.environment or put[stage.name].environment or names[0])
-                place = OwnStagePlace(
-                    environment=environment.name,
-                    last=environment is spec.production,
-                    operators_allowed=environment.part("operators_allowed", list) or [],
-                    dags_allowed=environment.part("dags_allowed", list) or [],
-                )
+                place = place_in(spec, stage.environment or put[stage.name].environment or names[0])
                 yield from (Mistake(*it) for it in stage.work.mistakes(f"{where}.{stage.kind}", stage.options, place))
 
     def demands(self, spec: ReleaseSpec) -> Mapping[str, str]:

@@ -7,17 +7,21 @@ import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from release_pipelines.airflow.secrets import secret_values, without_secrets
 from release_pipelines.airflow.triggers import error_event, release_context, with_platform
-from release_pipelines.core.errors import CommandEnded, PlatformError
+from release_pipelines.core.errors import AddressUnclear, CommandEnded, PlatformError
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.text import storable
 
 if TYPE_CHECKING:
     from release_pipelines.core.ports.platform import Platform
+
+DAG_LOOK_SECONDS = 5.0
+"""Pause between two looks at a run of another DAG, in seconds."""
 
 
 class OwnStageTrigger(BaseTrigger):
@@ -97,7 +101,8 @@ class ContainerTrigger(OwnStageTrigger):
     async def work(self, platform: Platform | None) -> dict[str, Any]:
         from release_pipelines.features.own_stages.outputs import container_result
 
-        assert platform is not None and self.target is not None  # noqa: S101 - it needs one
+        assert platform is not None  # noqa: S101 - it needs one
+        assert self.target is not None  # noqa: S101 - and so a target
         arguments = self.arguments
         try:
             secrets = await asyncio.to_thread(secret_values, arguments["secrets"])
@@ -114,3 +119,73 @@ class ContainerTrigger(OwnStageTrigger):
         output = without_secrets(printed, secrets)
         result = container_result(output, code, arguments["exit_codes"], left)
         return {"result": result, "output": output}
+
+
+class HttpTrigger(OwnStageTrigger):
+    """Ask again and again until the answer is as expected.
+
+    :param url: where; None: at the connection of the options.
+    :param headers: of the questions; without credentials, which are read here.
+    :param options: :class:`~release_pipelines.features.own_stages.kinds.http.HttpOptions` as a dict.
+
+    Event: ``{"result", "output": the last answer's text}``.
+    """
+
+    async def work(self, platform: Platform | None) -> dict[str, Any]:
+        from release_pipelines.features.own_stages.asking import ask_until
+
+        url, headers, options = (self.arguments[name] for name in ("url", "headers", "options"))
+        if url is None:
+            try:
+                url, headers = await _of_connection(options["connection"], options["path"])
+            except AddressUnclear as error:
+                return {"error": str(error), "kind": type(error).__name__}
+            except AirflowNotFoundException:
+                sentence = f"Airflow has no connection {options['connection']}."
+                return {"error": sentence, "kind": "AirflowNotFoundException"}
+        return await ask_until(url, headers, options, self.until)
+
+
+async def _of_connection(name: str, path: str) -> tuple[str, dict[str, str]]:
+    """Address and headers, with the credentials, of a path at a connection's own host."""
+    from airflow.sdk import BaseHook
+
+    from release_pipelines.airflow.connections import values_of
+    from release_pipelines.core.address import request_headers, web_address
+
+    connection = values_of(await BaseHook.aget_connection(name))
+    return web_address(connection).rstrip("/") + path, request_headers(connection)
+
+
+class DagEndTrigger(OwnStageTrigger):
+    """Wait for the end of a run.
+
+    :param dag_id: the DAG.
+    :param run_id: the run.
+
+    Event: ``{"result"}``.
+    """
+
+    async def work(self, platform: Platform | None) -> dict[str, Any]:
+        from release_pipelines.airflow import runs
+        from release_pipelines.core.model.base import to_json
+        from release_pipelines.core.model.own_stage import OwnStageResult
+
+        dag_id, run_id = self.arguments["dag_id"], self.arguments["run_id"]
+        while True:
+            state = await runs.state_of(dag_id, run_id)
+            over = time.time() >= self.until
+            if state is None or state in runs.ENDED or over:
+                break
+            await asyncio.sleep(min(DAG_LOOK_SECONDS, max(0.1, self.until - time.time())))
+        if state is None:
+            return {"error": f"There is no run {run_id} of {dag_id} any more.", "kind": "ReleaseError"}
+        passed = state == "success"
+        words = "passed" if passed else "failed" if state == "failed" else f"failed: it took too long and is {state}"
+        result = OwnStageResult(
+            succeeded=passed,
+            ended=state in runs.ENDED,
+            sentence=f"{words}: run {run_id} of {dag_id}",
+            values={"dag_id": dag_id, "run_id": run_id, "state": state},
+        )
+        return {"result": to_json(result)}

@@ -28,6 +28,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.units import lasting
 from release_pipelines.core.placeholders import filled
+from release_pipelines.core.ports.own_stage import OwnStagePlace
 from release_pipelines.core.text import clean, one_line, storable
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class OwnStageOperator(ReleaseOperator):
     :param keep_output: whether what it gives is kept with the release, as the text ``stage-<task>.txt``.
     :param judged: the :class:`~release_pipelines.core.model.stage.Stage` whose traffic the version has meanwhile, and that goes on being
         judged; with ``lease`` and ``deployment``. None: it has none.
+    :param place: where it stands, and what is allowed there; None: nothing says so.
     :param lease: the lease, from :class:`~release_pipelines.features.lease.operators.TakeLeaseOperator`.
     :param deployment: what the deploying task returned.
     :return: the :class:`~release_pipelines.core.model.own_stage.OwnStageResult` as a dict.
@@ -91,6 +93,7 @@ class OwnStageOperator(ReleaseOperator):
         continue_when: Literal["succeeded", "ended"] = "succeeded",
         keep_output: bool = False,
         judged: Stage | None = None,
+        place: OwnStagePlace | None = None,
         lease: Any = None,
         deployment: Any = None,
         **kwargs: Any,
@@ -108,6 +111,7 @@ class OwnStageOperator(ReleaseOperator):
         self.continue_when = continue_when
         self.keep_output = keep_output
         self.judged = judged
+        self.place = place
         self.lease = lease
         self.deployment = deployment
 
@@ -136,8 +140,7 @@ class OwnStageOperator(ReleaseOperator):
         seconds = min(self.timeout, self._left(context))
         if seconds <= 0:
             raise AirflowFailException(f"It was stopped after {lasting(self.stop_after or 0)} (`stop_after`).")
-        result = self.run(context, filled(self._as_json(), self.known(), typed=self.typed), seconds)
-        return self.came_to(context, result)
+        return self.came_to(context, self.run(context, self.filled_options(), seconds))
 
     def ended(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """It has ended, or somebody ended it, or the version turned bad."""
@@ -174,6 +177,10 @@ class OwnStageOperator(ReleaseOperator):
         ti.xcom_push(RESULT, to_json(result))
         self.log.info("%s.", result.sentence)
         return to_json(result)
+
+    def filled_options(self) -> dict[str, Any]:
+        """The options with all placeholders filled in, as JSON."""
+        return dict(filled(self._as_json(), self.known(), typed=self.typed))
 
     def known(self) -> dict[str, Any]:
         """What placeholders can name."""

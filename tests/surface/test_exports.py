@@ -36,6 +36,7 @@ NOT_PUBLIC = {
     "GateOperator",  # parts of a compiled DAG, which make no sense in another
     "AnsweringControlOperator",
     "FetchCalendarOperator",
+    "ReleasePolicyOperator",
     "RefusedTrigger",
     "PreflightGateOperator",
     "ArtifactGateOperator",

@@ -17,6 +17,7 @@ from release_pipelines.cli.delivery import delivery
 from release_pipelines.cli.images import images
 from release_pipelines.cli.known import found, unknown
 from release_pipelines.cli.lift import lift
+from release_pipelines.cli.policy import policy
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
@@ -227,6 +228,12 @@ app.command(epilog=examples("release forget alice alice@example.com"), rich_help
 app.command(epilog=examples("release advisories", "release advisories production --json"), rich_help_panel=LOOK)(
     advisories
 )
+app.command(
+    epilog=examples(
+        "release policy shop", "release policy shop 1.2.0 --json", "release policy --check include/policies/signed.rego"
+    ),
+    rich_help_panel=FILES,
+)(policy)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.lease.operators import GiveBackLeaseOperator as GiveBackLeaseOperator
     from release_pipelines.features.lease.operators import HoldLeaseOperator as HoldLeaseOperator
     from release_pipelines.features.lease.operators import TakeLeaseOperator as TakeLeaseOperator
+    from release_pipelines.features.policy.operators import PolicyOperator as PolicyOperator
     from release_pipelines.features.promotion.operators import PromoteOperator as PromoteOperator
     from release_pipelines.features.pushes.operators import TakePushesOperator as TakePushesOperator
     from release_pipelines.features.rollback.operators.manual import (
@@ -87,6 +88,7 @@ __getattr__, __dir__, __all__ = lazy(
             "RollingUpdateOperator",
         ),
         "features.lease.operators": ("GiveBackLeaseOperator", "HoldLeaseOperator", "TakeLeaseOperator"),
+        "features.policy.operators": ("PolicyOperator",),
         "features.promotion.operators": ("PromoteOperator",),
         "features.pushes.operators": ("TakePushesOperator",),
         "features.rollback.operators.manual": ("ManualRollbackPlanOperator", "RecordRollbackOperator"),

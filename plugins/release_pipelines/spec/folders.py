@@ -29,3 +29,8 @@ def trains_folder(project: Path) -> Path:
 def vex_folder(project: Path) -> Path:
     """Folder of VEX documents: ``RELEASE_PIPELINES_VEX``, else the project's ``include/vex``."""
     return Path(os.environ.get("RELEASE_PIPELINES_VEX") or project / "include" / "vex")
+
+
+def policies_folder(project: Path) -> Path:
+    """Folder of the policies: ``RELEASE_PIPELINES_POLICIES``, else the project's ``include/policies``."""
+    return Path(os.environ.get("RELEASE_PIPELINES_POLICIES") or project / "include" / "policies")

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.analysis import Analysis
-from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.evidence import ReleaseEvidence
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.calendars import CalendarSpec
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.trains import TrainSpec
 
-MODELS: dict[str, type[Value]] = {
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+MODELS: dict[str, type[BaseModel]] = {
     "app": AppSpec,
     "environment": EnvironmentSpec,
     "analysis": Analysis,
     "calendar": CalendarSpec,
     "train": TrainSpec,
+    "evidence": ReleaseEvidence,
 }
 
 

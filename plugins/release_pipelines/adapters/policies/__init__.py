@@ -1,0 +1,1 @@
+"""Engines of policies, and the folder that policies stand in."""

@@ -1,0 +1,1 @@
+"""Policies: what they ask for, and what follows from their answers. Pure."""

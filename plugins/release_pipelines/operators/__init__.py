@@ -100,9 +100,8 @@ __getattr__, __dir__, __all__ = lazy(
             "RollbackSwitchOperator",
             "RollbackVerifyOperator",
         ),
-        "features.scan.operators": ("FindingsGateOperator", "ScanOperator"),
         "features.sbom.operators": ("SbomOperator",),
-        "features.scan.operators": ("ScanOperator",),
+        "features.scan.operators": ("FindingsGateOperator", "ScanOperator"),
         "features.stage.operators": ("BakeOperator", "CanaryStepOperator", "StageOperator"),
     },
 )

@@ -39,7 +39,6 @@ NOT_PUBLIC = {
     "ReleasePolicyOperator",
     "RefusedTrigger",
     "PreflightGateOperator",
-    "ArtifactGateOperator",
     "PreflightOperator",
     "UrgentApprovalOperator",
     "WaitForWindowOperator",  # others wait with ReleaseWindowSensor

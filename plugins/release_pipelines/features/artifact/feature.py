@@ -21,6 +21,7 @@ class ArtifactFeature(Feature):
 
 
 def _artifact(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.airflow.gates import SAME
     from release_pipelines.features.artifact.operators import RecordArtifactOperator
 
     return RecordArtifactOperator(
@@ -30,6 +31,7 @@ def _artifact(task_id: str, scene: Scene) -> Any:
         serving=part(scene.id_of(Slot.PREFLIGHT), "serving"),
         registry_conn_id=scene.spec.environments[0].connections.registry,
         release=scene.release,
+        same=SAME,
         evidence=scene.evidence,
         trigger_rule="none_failed_min_one_success",
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.model.image import Descriptor, Image
 from release_pipelines.core.ports.builder import RegistryLogin
-from release_pipelines.core.retention import Tagged
 from release_pipelines.core.seams import Seam
+
+if TYPE_CHECKING:
+    from release_pipelines.core.retention import Tagged
 
 
 class Registry(Protocol):

@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".sandbox"
 CACHE = STATE / "cache"
-CALENDARS, TRAINS = STATE / "calendars", STATE / "trains"
-"""Calendars and trains of tests, which shall not write into ``include``."""
+CALENDARS, TRAINS, ADVISORIES = STATE / "calendars", STATE / "trains", STATE / "advisories"
+"""Calendars, trains and advisories of tests, which shall not write into ``include``."""
 VENV_BIN = ROOT / ".venv" / "bin"
 
 REGISTRY = "127.0.0.1:5000"

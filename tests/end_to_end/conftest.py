@@ -20,18 +20,22 @@ from sandbox import app_file, demo, engine, processes, stack
 from sandbox.airflow import Client, run_path
 from sandbox.run import questions, traffic
 from sandbox.settings import (
+    ADVISORIES,
     APP,
     CALENDARS,
     CONTROL_DAG,
     DAG_ID,
     ROLLBACK_DAG,
     ROOT,
+    STATE,
     STORE_URL,
     TRAINS,
     WEB,
     SandboxError,
 )
 
+CONFIG = STATE / "config"
+"""The environments' files, of which tests change some."""
 FINISHED = ("success", "failed")
 QUICK = {"environments": ["production"], "integration_test": []}
 """What the app's file says otherwise for tests that are about production alone."""
@@ -68,7 +72,7 @@ class Sandbox:
     def spec(self) -> ReleaseSpec:
         """What stands in the app's file now."""
         file = app_file.FOLDER / f"{APP}.yaml"
-        return load_release(file, ROOT / "include" / "config", ROOT / "include" / "analyses")
+        return load_release(file, CONFIG, ROOT / "include" / "analyses")
 
     def observe(self, environment: str = "production") -> Observed:
         """What runs, and who holds the lease."""
@@ -329,7 +333,11 @@ def _sandbox() -> Iterator[Sandbox]:
         ours = processes.find("airflow-scheduler") is None
         try:
             shutil.copytree(ROOT / "include" / "calendars", CALENDARS, dirs_exist_ok=True)
-            stack.up(folders={"apps": app_file.write("canary"), "calendars": CALENDARS, "trains": TRAINS})
+            shutil.copytree(ROOT / "include" / "config", CONFIG, dirs_exist_ok=True)
+            with (CONFIG / "base.yaml").open("a") as base:
+                base.write(f"advisories: {{osv: [{ADVISORIES}]}}\n")
+            folders = {"apps": app_file.write("canary"), "calendars": CALENDARS, "trains": TRAINS, "config": CONFIG}
+            stack.up(folders=folders)
             stack.empty()
             demo.wait_for_dag()
             yield Sandbox()

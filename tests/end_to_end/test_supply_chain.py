@@ -172,7 +172,7 @@ def test_without_data_nobody_knows_and_a_foreign_key_is_not_trusted(sandbox: San
     app_file.write("rolling", excepted(date.today() + timedelta(days=PATIENCE_DAYS)), LEDGER)
     shutil.rmtree(ADVISORIES)
     try:
-        run, entry = released("1.2.0")
+        _, entry = released("1.2.0")
     finally:
         record(ADVISORIES)
     assert entry["outcome"] == "failed"

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-SAME = "same_images"
-"""The task that ends a run whose images serve already."""
+SAME_IMAGES = "same_images"
+"""Id of the task to which a release goes whose images serve already: it ends with nothing to do."""
+
 SERVES = "serves"
 """XCom key of the sentence that what is released serves already."""
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from release_pipelines.core.model.records import Stability
+if TYPE_CHECKING:
+    from release_pipelines.core.model.records import Stability
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from airflow.sdk import DAG, TaskGroup, TriggerRule, get_parsing_context
 from airflow.sdk.definitions.param import ParamsDict
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS
-from release_pipelines.airflow.gates import SAME, GateOperator, PreflightGateOperator
+from release_pipelines.airflow.gates import SAME_IMAGES, GateOperator, PreflightGateOperator
 from release_pipelines.airflow.groups import group
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
@@ -216,7 +216,8 @@ class _Assembly:
         recorded = self._make(artifact)
         last >> gate >> [recorded, nothing]
         nothing >> self.complete
-        self._build(gate) >> recorded >> EmptyOperator(task_id=SAME) >> self.complete
+        same = EmptyOperator(task_id=SAME_IMAGES)
+        self._build(gate) >> recorded >> same >> self.complete
         last, _ = self._following(plan.of(Slot.AFTER_ARTIFACT), recorded)
         last = self._side_by_side(plan.of(Slot.EXAMINE), last)
         return self._following(plan.of(Slot.JUDGE), last)[0]

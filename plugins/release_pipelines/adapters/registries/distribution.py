@@ -27,11 +27,13 @@ from release_pipelines.adapters.registries._manifests import (
 )
 from release_pipelines.adapters.registries._reading import Reader, fallback_tag
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
-from release_pipelines.core.model.image import Descriptor
+from release_pipelines.core.model.image import Copied, Descriptor
 from release_pipelines.core.retention import Tagged
 
 if TYPE_CHECKING:
     import httpx
+
+    from release_pipelines.core.ports.registry import Registry
 
 BESIDE = re.compile(r"sha256-[0-9a-f]{64}(\.|$)")
 """Tags under which clients keep what is attached to a digest."""
@@ -93,6 +95,16 @@ class Distribution(Reader):
             self.put_manifest(client, name, tag, kind, found.content)
         if (now := self.digest_of(image, tag)) != digest:
             raise PlatformError(f"{name}:{tag} in the registry {self.host} names {now} after it was set to {digest}.")
+
+    def take(self, image: str, digest: str, origin: Registry, origin_image: str) -> Copied:
+        """Copy a digest from another registry. See :class:`~release_pipelines.core.ports.registry.TakesCopies`."""
+        from release_pipelines.adapters.registries._copying import Copying
+
+        if not isinstance(origin, Distribution):
+            raise PlatformError(
+                f"Images cannot be copied from {origin.host}: a registry of the OCI distribution is expected."
+            )
+        return Copying(origin, origin_image, self, image).run(digest)
 
     def tagged(self, image: str) -> list[Tagged]:
         """All tags of a repository, each with all that goes with it. See :class:`~release_pipelines.core.ports.registry.Deletes`."""

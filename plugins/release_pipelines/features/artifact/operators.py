@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.utils.skipmixin import SkipMixin
+from airflow.providers.standard.operators.branch import BranchMixIn
 
 from release_pipelines.airflow.evidence import record_evidence
 from release_pipelines.airflow.gates import SERVES
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class RecordArtifactOperator(ReleaseOperator, SkipMixin):
+class RecordArtifactOperator(ReleaseOperator, BranchMixIn):
     """Bind the release to one digest (R1): the one that the history knows for the version, else the one just built.
 
     :param artifact: the artifact that was built or resolved, if any.
     :param known: the recorded artifact of the version, if any: it wins.
     :param release: the release's id.
     :param serving: ``version`` and ``digest`` of what has all traffic in the last environment, if anything.
+    :param same: id of the task to which the run goes where the same images serve already, and nowhere else; None: it goes on.
     :param registry_conn_id: the registry that knows what digests are made of; without it digests are compared.
-    :param same: id of the task downstream that ends a run whose images serve already: the others are skipped then, and it otherwise. None: all
-        that is downstream runs.
     :param evidence: names of checks to their results: what is known of the digest from here on, also when it is released again.
     :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict. Fails when the version was released before
         under another digest, unless that has the same image for each platform: then it is released by the recorded one.
@@ -47,8 +46,8 @@ class RecordArtifactOperator(ReleaseOperator, SkipMixin):
         release: str = RUN,
         evidence: Mapping[str, str] | None = None,
         serving: Any = None,
-        registry_conn_id: str | None = None,
         same: str | None = None,
+        registry_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -57,8 +56,8 @@ class RecordArtifactOperator(ReleaseOperator, SkipMixin):
         self.release = release
         self.evidence = dict(evidence or {})
         self.serving = serving
-        self.registry_conn_id = registry_conn_id
         self.same = same
+        self.registry_conn_id = registry_conn_id
 
     def work(self, context: Context) -> dict[str, Any]:
         recorded = not is_blank(self.known)
@@ -75,16 +74,10 @@ class RecordArtifactOperator(ReleaseOperator, SkipMixin):
             self.log.info(serves)
             history.record_event(self.release, "noticed", serves)
             context["ti"].xcom_push(SERVES, serves)
-        found = to_json(artifact)
-        self._go_on(context["ti"], found, serves)
-        return found
-
-    def _go_on(self, ti: Any, found: dict[str, Any], serves: str | None) -> None:
-        """Where the same images serve the run ends here: a gate of its own would cost each release a task."""
-        if self.same is None or self.same not in self.downstream_task_ids:
-            return
-        ti.xcom_push("return_value", found)  # what follows ends the task by Airflow's own signal
-        self.skip_all_except(ti, self.same if serves else sorted(self.downstream_task_ids - {self.same}))
+        if self.same:  # what is skipped ends the task: its result would be lost
+            context["ti"].xcom_push("return_value", to_json(artifact))
+            self.do_branch(context, [self.same] if serves else sorted(self.downstream_task_ids - {self.same}))
+        return to_json(artifact)
 
     def _serves(self, artifact: Artifact) -> str | None:
         """That the same images serve already (R17), in a sentence."""

@@ -34,13 +34,19 @@ MISTAKES = {
         "scan: {licences: {allow: [MIT, BSD]}}",
         "scan.licences.allow: found `BSD`, expected licences by their SPDX ids, each alone",
     ),
-    "licences of which none is named": ("scan: {licences: {}}", "scan.licences: found neither, expected `allow` or `deny`"),
+    "licences of which none is named": (
+        "scan: {licences: {}}",
+        "scan.licences: found neither, expected `allow` or `deny`",
+    ),
     "scores without their place": ("scan: {epss: {at_least: 10%}}", "scan.epss.data: found nothing"),
     "a VEX document that is not there": (
         "scan: {vex: [gone.json]}",
         "scan.vex[0]: found `gone.json`, expected a file gone.json in include/vex/",
     ),
-    "a VEX document elsewhere": ("scan: {vex: [../a.json]}", "found `../a.json`, expected the name of a file in include/vex/"),
+    "a VEX document elsewhere": (
+        "scan: {vex: [../a.json]}",
+        "found `../a.json`, expected the name of a file in include/vex/",
+    ),
     "an unknown key names its close match": (
         "strategy: {canary: {stepz: []}}",
         "storefront.yaml: strategy.canary.stepz: found an unknown key, expected one of steps, bake, replicas, "

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from release_pipelines.core.findings.flaws import Flaw
     from release_pipelines.core.findings.judgement import Judged, Judgement
 
+REPORT = "findings.sarif"
+"""Name of a release's text with all findings."""
+
 LEVELS: dict[str, Rating] = {"error": "high", "warning": "medium", "note": "low", "none": "low"}
 """Levels as severities, where no rule has a number."""
 

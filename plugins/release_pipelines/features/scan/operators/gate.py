@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from release_pipelines.core.findings.comparison import Serving
     from release_pipelines.core.findings.judgement import Judgement
 
-REPORT = "findings.sarif"
-"""Name of the release's text with all findings."""
-
 WHO = "The scanners"
 
 
@@ -139,7 +136,7 @@ class FindingsGateOperator(ReleaseOperator):
         return Serving(str(told.get("version") or told["digest"]), kept)
 
     def _keep(self, judgement: Judgement) -> None:
-        from release_pipelines.core.sarif import write
+        from release_pipelines.core.sarif import REPORT, write
 
         if is_blank(self.release):
             return

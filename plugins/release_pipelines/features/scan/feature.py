@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 GATE = "findings_gate"
 """The task that judges all findings."""
 
+FOUND = {"Findings": "sentence", "Excepted findings": "excepted"}
+COMPARED = {
+    "New findings": "new",
+    "Fixed findings": "fixed",
+    "Older findings": "same",
+    "Findings of what serves": "serving",
+}
+"""What an approver is shown of it: of the digest, and of this release."""
+
 
 class ScanFeature(Feature):
     """The key ``scan``: a task for each scanner, where the app is built here, and the gate behind all of them."""
@@ -51,13 +60,7 @@ class ScanFeature(Feature):
             make = partial(_scanning, scanner)
             yield FeatureTask(scanner, Slot.BUILD, make, group="scan", evidence=evidence)
         if _scan(spec).gated:
-            evidence = {
-                name: field(GATE, key) for name, key in (("Findings", "sentence"), ("Excepted findings", "excepted"))
-            }
-            facts = {
-                name: field(GATE, key)
-                for name, key in (("New findings", "new"), ("Fixed findings", "fixed"), ("Older findings", "same"))
-            }
+            evidence, facts = ({name: field(GATE, key) for name, key in it.items()} for it in (FOUND, COMPARED))
             yield FeatureTask(GATE, Slot.JUDGE, _judging, evidence=evidence, facts=facts)
 
 

@@ -90,6 +90,7 @@ def variables(engine_url: str, base_image: str, extra: dict[str, str] | None = N
         "RELEASE_PIPELINES_CONFIG": str(ROOT / "include" / "config"),
         "RELEASE_PIPELINES_CALENDARS": str(ROOT / "include" / "calendars"),
         "RELEASE_PIPELINES_TRAINS": str(ROOT / "include" / "trains"),
+        "RELEASE_PIPELINES_VEX": str(ROOT / "include" / "vex"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

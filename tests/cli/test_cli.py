@@ -14,9 +14,12 @@ from typer.testing import CliRunner
 
 from release_pipelines.adapters.history import open_history
 from release_pipelines.cli import app
+from release_pipelines.core.findings.judgement import judge
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.sarif import write
 from tests.adapters.history.conftest import artifact, digest
+from tests.core.findings.findings import NOW, exemption, flaw, found, rules
 
 run = CliRunner().invoke
 
@@ -230,3 +233,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:  # R1
 def test_the_command_does_without_airflow() -> None:
     code = "import sys, release_pipelines.cli, release_pipelines.adapters.history; print('airflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_findings_of_a_release_are_listed_and_printed_as_sarif(tmp_path: Path) -> None:
+    assert run(app, ["findings", "shop"]).stdout == "shop 1.2.0 has no findings that were judged together.\n"
+    judged = judge(
+        {"trivy": [found(flaw("CVE-1"), flaw("CVE-2", severity="low"))]}, rules(exceptions=[exemption("CVE-1")]), NOW
+    )
+    history = open_history(f"sqlite:///{tmp_path}/history.db")
+    history.attach("release_shop/one#0", "findings.sarif", "application/sarif+json", write(judged))
+    said = run(app, ["findings", "shop", "1.2.0"]).stdout
+    assert "CVE-1" in said
+    assert "scan.exceptions[0]: not reached (ada, until 2026-12-31)" in " ".join(said.split())
+    report = json.loads(run(app, ["findings", "shop", "--json"]).stdout)
+    assert [it["ruleId"] for it in report["runs"][0]["results"]] == ["CVE-1", "CVE-2"]

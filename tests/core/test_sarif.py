@@ -77,8 +77,9 @@ def test_where_a_severity_comes_from(result: dict[str, Any], severity: str) -> N
     assert severities(result) == [severity]
 
 
-def test_an_invocation_may_override_the_level_of_a_rule() -> None:
-    override = {"descriptor": {"id": "B101"}, "configuration": {"level": "error"}}
+@pytest.mark.parametrize("descriptor", [{"id": "B101"}, {"index": 1}, {"index": 1, "id": "B101"}])
+def test_an_invocation_may_override_the_level_of_a_rule(descriptor: dict[str, Any]) -> None:
+    override = {"descriptor": descriptor, "configuration": {"level": "error"}}
     run = {"invocations": [{"executionSuccessful": True, "ruleConfigurationOverrides": [override]}]}
     assert severities({"ruleId": "B101", "provenance": {"invocationIndex": 0}}, **run) == ["high"]
     assert severities({"ruleId": "B101"}, **run) == ["medium"]

@@ -102,6 +102,7 @@ def test_an_excepted_finding_is_released_and_the_approver_sees_it_and_what_is_ne
     assert "| New findings | high: CVE-1 in package-a 1.0.0: Bad; no fix is named |" in form
     assert "| Fixed findings | low: CVE-3 in package-a 1.0.0 |" in form
     assert "| Older findings | 1 low, not new: 1.0.0 serves with it |" in form
+    assert "| Findings of what serves | nothing is known against it |" in form
 
 
 @pytest.mark.parametrize("releases", [EXPIRED], indirect=True)
@@ -124,13 +125,32 @@ def test_an_exception_that_ran_out_blocks_a_release_and_no_rollback(
 def test_a_version_that_fails_goes_back_to_one_with_findings_of_today(
     releases: Releases, scanned: Callable[..., None]
 ) -> None:
-    scanned(GOOD, flaw("CVE-9", A, "critical"), result=unknown())
+    scanned(GOOD, flaw("CVE-9", A, "critical"))
     releases.runs("1.0.0")
     scanned(NEW)
-    releases.outside.bad = True
+    releases.outside.bad = 0.05
     done = releases.release("1.1.0")
     assert done.outcome == "rolled_back", done.sentence
     assert releases.production.tracks["stable"].digest == GOOD
+    (told,) = (
+        it
+        for it in HistoryHook().history().attachments(done.pushed("preflight")["release"])
+        if it.name == "incident.md"
+    )
+    assert "1.0.0 serves, and would be stopped as a release today" in told.content
+    assert "CVE-9" in told.content
+
+
+@pytest.mark.parametrize("releases", [GATED], indirect=True)
+def test_what_could_not_be_looked_at_stops_a_release_and_no_rollback(
+    releases: Releases, scanned: Callable[..., None]
+) -> None:
+    scanned(GOOD, result=unknown())
+    releases.runs("1.0.0")
+    scanned(NEW)
+    assert releases.release("1.1.0").outcome == "released"
+    assert "trivy could not look" in releases.release("1.0.0").sentence
+    assert releases.roll_back(app="shop", reason="prices are wrong").outcome == "rolled_back"
 
 
 @pytest.mark.parametrize("releases", [GATED], indirect=True)

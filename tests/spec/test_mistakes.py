@@ -16,7 +16,37 @@ def mistake(project, text: str) -> str:
     return str(caught.value)
 
 
+EXCEPTION = "id: CVE-2026-1, reason: r, who: ada"
 MISTAKES = {
+    "an exception for every component": (
+        f"scan: {{exceptions: [{{{EXCEPTION}, until: 2026-12-31}}]}}",
+        "storefront.yaml: scan.exceptions[0].component: found nothing, expected a value: this key is required",
+    ),
+    "an exception for what is no component": (
+        f"scan: {{exceptions: [{{{EXCEPTION}, until: 2026-12-31, component: 'pkg:npm'}}]}}",
+        "scan.exceptions[0].component: found `pkg:npm`, expected a package URL like pkg:npm/left-pad@1.3.0, or the path",
+    ),
+    "an exception without an end": (
+        f"scan: {{exceptions: [{{{EXCEPTION}, until: later, component: 'pkg:npm/a'}}]}}",
+        "scan.exceptions[0].until: found `later`, expected a day like 2027-03-31",
+    ),
+    "a licence that SPDX does not know": (
+        "scan: {licences: {allow: [MIT, BSD]}}",
+        "scan.licences.allow: found `BSD`, expected licences by their SPDX ids, each alone",
+    ),
+    "licences of which none is named": (
+        "scan: {licences: {}}",
+        "scan.licences: found neither, expected `allow` or `deny`",
+    ),
+    "scores without their place": ("scan: {epss: {at_least: 10%}}", "scan.epss.data: found nothing"),
+    "a VEX document that is not there": (
+        "scan: {vex: [gone.json]}",
+        "scan.vex[0]: found `gone.json`, expected a file gone.json in include/vex/",
+    ),
+    "a VEX document elsewhere": (
+        "scan: {vex: [../a.json]}",
+        "found `../a.json`, expected the name of a file in include/vex/",
+    ),
     "an unknown key names its close match": (
         "strategy: {canary: {stepz: []}}",
         "storefront.yaml: strategy.canary.stepz: found an unknown key, expected one of steps, bake, replicas, "

@@ -14,6 +14,7 @@ from release_pipelines.cli.audit import audit, forget
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of
 from release_pipelines.cli.delivery import delivery
+from release_pipelines.cli.findings import findings
 from release_pipelines.cli.images import images
 from release_pipelines.cli.known import found, unknown
 from release_pipelines.cli.lift import lift
@@ -24,6 +25,8 @@ from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
+    OfVersion,
+    Which,
     errors_as_sentences,
     examples,
     fail,
@@ -45,17 +48,6 @@ if TYPE_CHECKING:
     from release_pipelines.core.model.command import Command
     from release_pipelines.core.model.progress import Progress
     from release_pipelines.core.model.records import Release, ReleaseDetail, Stability
-
-Which = Annotated[
-    str,
-    typer.Argument(
-        metavar="ID",
-        help="A release's id, or its beginning, or its run's; an app, a train or a version: the newest release of it.",
-    ),
-]
-OfVersion = Annotated[
-    str | None, typer.Argument(metavar="VERSION", help="Of an app: the newest release of this version.")
-]
 
 LOOK, FILES, UPKEEP = "See what happened", "Look after the files", "Upkeep"
 """Panels of the help."""
@@ -235,6 +227,10 @@ app.command(
     rich_help_panel=FILES,
 )(policy)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
+app.command(
+    epilog=examples("release findings shop", "release findings shop 1.2.0 --json > findings.sarif"),
+    rich_help_panel=LOOK,
+)(findings)
 
 
 @app.command(epilog=examples("release schema", "release schema /tmp/schemas"), rich_help_panel=FILES)

@@ -29,6 +29,16 @@ Database = Annotated[
         "connection `release_history` says, else a file of its own."
     ),
 ]
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A release's id, or its beginning, or its run's; an app, a train or a version: the newest release of it.",
+    ),
+]
+OfVersion = Annotated[
+    str | None, typer.Argument(metavar="VERSION", help="Of an app: the newest release of this version.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 

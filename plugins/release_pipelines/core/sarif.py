@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from release_pipelines.core.findings.flaws import Flaw
     from release_pipelines.core.findings.judgement import Judged, Judgement
 
+REPORT = "findings.sarif"
+"""Name of a release's text with all findings."""
+
 LEVELS: dict[str, Rating] = {"error": "high", "warning": "medium", "note": "low", "none": "low"}
 """Levels as severities, where no rule has a number."""
 
@@ -165,9 +168,19 @@ def _configured(result: Mapping[str, Any], run: Mapping[str, Any], rule: Mapping
     invocations = run.get("invocations") or []
     if isinstance(number, int) and 0 <= number < len(invocations):
         for it in invocations[number].get("ruleConfigurationOverrides") or []:
-            if it["descriptor"].get("id") == rule.get("id") and "level" in it["configuration"]:
+            if _means(it["descriptor"], rule, run) and "level" in it["configuration"]:
                 return str(it["configuration"]["level"])
     return (rule.get("defaultConfiguration") or {}).get("level")
+
+
+def _means(descriptor: Mapping[str, Any], rule: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
+    """Whether a reference is to a rule: by its index, by its guid, or by its id."""
+    if not rule:
+        return False
+    if "index" in descriptor:
+        return _Rules(run).of({"rule": descriptor}) is rule
+    key = "guid" if "guid" in descriptor else "id"
+    return key in rule and descriptor.get(key) == rule[key]
 
 
 def _file(location: Mapping[str, Any], run: Mapping[str, Any]) -> str:

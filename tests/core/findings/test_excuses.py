@@ -238,6 +238,8 @@ def test_an_exception_for_a_file_is_for_one_rule_in_that_file() -> None:
         {"reason": ""},
         {"who": "\t"},
         {"until": "soon"},
+        {"until": 20270331},
+        {"until": datetime(2026, 12, 31, 10)},
         {"id": ""},
     ],
 )

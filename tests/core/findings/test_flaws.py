@@ -40,6 +40,20 @@ def test_the_same_flaw_in_two_components_or_two_versions_is_two() -> None:
     assert len(flaws_in({"it": [flaw("CVE-1", A), flaw("CVE-1", B), flaw("CVE-1", "pkg:npm/package-a@1.0.1")]})) == 3
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("pkg:golang/github.com/grafana/grafana@v12.0.0", GRAFANA),
+        ("pkg:pypi/zope.interface@5.0", "pkg:pypi/Zope-Interface@5.0"),
+        ("pkg:rpm/fedora/curl@7.50.3-1.fc25?epoch=2&arch=i386", "pkg:rpm/fedora/curl@2:7.50.3-1.fc25"),
+        ("pkg:deb/debian/curl@7.50.3-1?arch=i386&distro=jessie", "pkg:deb/debian/curl@7.50.3-1?distro=debian-8"),
+        ("pkg:npm/%40scope/a@1.0.0", "pkg:npm/@scope/a@1.0.0"),
+    ],
+)
+def test_a_component_is_one_however_scanners_spell_it(one: str, other: str) -> None:
+    assert len(flaws_in({"trivy": [flaw("CVE-1", one)], "grype": [flaw("CVE-1", other)]})) == 1
+
+
 def test_one_flaw_on_two_platforms_is_one_that_names_both() -> None:
     both = [flaw("CVE-1", platform=it) for it in ("linux/arm64", "linux/amd64")]
     (one,) = flaws_in({"trivy": both})

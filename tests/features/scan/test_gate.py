@@ -114,11 +114,30 @@ def test_a_finding_that_blocks_and_is_not_new_says_so(history: History) -> None:
     assert str(of_release()[0]).endswith("Not new: 1.0.0 serves with it.")
 
 
+def test_what_is_known_today_against_the_version_that_serves_is_told_and_stops_nothing(
+    history: History, tmp_path: Path
+) -> None:
+    begun(history, "release_shop/before#0", OLD, "1.0.0", "released")
+    kev = tmp_path / "kev.json"
+    kev.write_text('{"vulnerabilities": [{"cveID": "CVE-2", "dateAdded": "2026-11-27"}]}')
+    keep_results(history, "release_shop/before#0", "trivy", [found(flaw("CVE-1", A), flaw("CVE-2", B, "low"))])
+    keep_results(history, RELEASE, "trivy", [found()])
+    gone = exemption("CVE-1", until=date(2020, 1, 1)).model_dump(mode="json")
+    result, _ = of_release(rules={"exceptions": [gone], "known_exploited": str(kev)})
+    known = result["serving"]
+    assert known.startswith("1.0.0 serves, and would be stopped as a release today: the scanners found 1 high, 1 low")
+    assert "the exception in scan.exceptions[0] has run out" in known
+    assert [(it.kind, it.sentence) for it in history.release(RELEASE).events if it.kind == "noticed"] == [
+        ("noticed", known)
+    ]
+
+
 def test_nothing_is_compared_where_nothing_is_known_of_the_version_that_serves_or_none_does(history: History) -> None:
     keep_results(history, RELEASE, "trivy", [found(flaw("CVE-1", severity="low"))])
     assert of_release()[0]["new"] == "not compared: nothing is kept of what these scanners found in 1.0.0"
     first = gate(release=RELEASE, artifact=ARTIFACT, serving='{"version": null, "digest": null}')
     assert first[0]["new"] == "not compared: nothing serves"
+    assert (of_release()[0]["serving"], first[0]["serving"]) == ("not known", "nothing serves")
 
 
 def test_a_digest_that_is_released_anew_is_judged_by_what_is_known_of_its_source(history: History) -> None:

@@ -46,9 +46,18 @@ def component_in(purl: str | None) -> Component | None:
         from packaging.utils import canonicalize_name
 
         name = canonicalize_name(name)
-    return Component(
-        (found.type, found.namespace or "", name), found.version or None, dict(found.qualifiers or {}), found.subpath
-    )
+    qualifiers = dict(found.qualifiers or {})
+    version = _version(found.type, found.version or None, qualifiers.pop("epoch", None))
+    return Component((found.type, found.namespace or "", name), version, qualifiers, found.subpath)
+
+
+def _version(kind: str, version: str | None, epoch: str | None) -> str | None:
+    """A version in the spelling that is compared: some scanners write Go's without its ``v``, and the epoch as a qualifier."""
+    if version and kind == "golang":
+        return version.removeprefix("v")
+    if version and epoch not in (None, "0") and ":" not in version:
+        return f"{epoch}:{version}"
+    return version
 
 
 def covers(pattern: Component, component: Component) -> bool:

@@ -27,6 +27,7 @@ class Excuse(NamedTuple):
 class Excuses:
     """All of them, and what they are asked by.
 
+    :param statements: in the order in which they were made; of two at one time the stricter is the last.
     :param names: which names mean one flaw.
     :param now: Unix time in seconds.
     """
@@ -66,15 +67,15 @@ class Excuses:
     def _statements(self, flaw: Flaw, above: set[str]) -> tuple[list[Statement], set[str]]:
         """The statements that let it pass, and the flaws of which the last statement does not. Of two at one time, the stricter counts."""
         last: dict[str, Statement] = {}
-        for it in sorted(self.statements, key=lambda it: (it.at, not it.passes)):
-            if it.speaks_of(flaw, self.product):
-                for name in self.names_of(it.names) & {self.names.root(name) for name in above}:
-                    last[name] = it
+        roots = self._roots(above)
+        for it in self.statements:
+            if (means := self._roots(it.names) & roots) and it.speaks_of(flaw, self.product):
+                last.update(dict.fromkeys(means, it))
         passing = {it.where: it for it in last.values() if it.passes}
         against = {name for name, it in last.items() if not it.passes}
         return list(passing.values()), against
 
-    def names_of(self, names: Iterable[str]) -> set[str]:
+    def _roots(self, names: Iterable[str]) -> set[str]:
         """The flaws that these names mean."""
         return {self.names.root(it) for it in names}
 

@@ -182,8 +182,7 @@ def place_of(finding: Finding, *, version: bool = True) -> tuple[Hashable, ...]:
     """
     component = component_in(finding.component)
     if component:
-        distro = component.qualifiers.get("distro", "") if version else ""
-        return (finding.kind, component.name, (component.version if version else None), distro)
+        return (finding.kind, component.name, component.version if version else None)
     text = "" if finding.kind == "secret" else finding.text
     line = (finding.line, finding.layer) if version else None
     return (finding.kind, finding.component, finding.file.removeprefix("./"), text, line)

@@ -152,7 +152,8 @@ def judge(
     ]
     named = {name: [_named(it) for it in found] for name, found in results.items()}
     compared = Comparison(named, serving)
-    excuses = Excuses(rules.exceptions, statements, product, compared.names, now)
+    in_time = sorted(statements, key=lambda it: (it.at, not it.passes))
+    excuses = Excuses(rules.exceptions, in_time, product, compared.names, now)
     judged = []
     for flaw in compared.flaws:
         reasons = list(_reasons(flaw, rules, compared.names, known_exploited, scores))

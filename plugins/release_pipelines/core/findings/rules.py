@@ -1,9 +1,10 @@
 """What an app allows and forbids of what scanners find: the keys of its file that decide, as data."""
 
 from datetime import date, datetime, timezone
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from typing_extensions import Self
 
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.finding import Severity
@@ -31,6 +32,13 @@ def _component(raw: str) -> str:
     return text.removeprefix("./")
 
 
+def _day(raw: Any) -> date:
+    try:
+        return raw if type(raw) is date else date.fromisoformat(raw)
+    except (TypeError, ValueError):  # also one with a time, which would not be the end of a day
+        raise ValueError("a day like 2027-03-31 is expected") from None
+
+
 class Exemption(Value):
     """An exception: one finding in one component that somebody lets pass for a while."""
 
@@ -39,7 +47,7 @@ class Exemption(Value):
         description="Package URL; with a version only that one, without any. A finding in a file: its path, as the scanner names it"
     )
     reason: Said
-    until: date = Field(description="The last day on which it holds, in UTC")
+    until: Annotated[date, BeforeValidator(_day)] = Field(description="The last day on which it holds, in UTC")
     who: Said = Field(description="Who answers for it")
 
     def holds(self, now: float) -> bool:
@@ -67,6 +75,12 @@ class Licences(Value):
                 raise ValueError(f"licences by their SPDX ids, each alone, are expected, found `{clean(name, 100)}`")
             keys.append(key)
         return keys
+
+    @model_validator(mode="after")
+    def _say_something(self) -> Self:
+        if not (self.allow or self.deny):
+            raise ValueError("`allow` or `deny` with licences is expected, found neither")
+        return self
 
 
 class Epss(Value):

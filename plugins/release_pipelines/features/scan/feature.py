@@ -21,6 +21,15 @@ GATE = "findings_gate"
 BUILDING = (Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
 """Where an app may let a scan stand: once the commit is known."""
 
+FOUND = {"Findings": "sentence", "Excepted findings": "excepted"}
+COMPARED = {
+    "New findings": "new",
+    "Fixed findings": "fixed",
+    "Older findings": "same",
+    "Findings of what serves": "serving",
+}
+"""What an approver is shown of it: of the digest, and of this release."""
+
 
 class ScanFeature(Feature):
     """The key ``scan``: a task for each scanner, where the app is built here, and the gate behind all of them."""
@@ -53,13 +62,7 @@ class ScanFeature(Feature):
             make = partial(_scanning, scanner)
             yield FeatureTask(scanner, Slot.BUILD, make, group="scan", evidence=evidence, optional=True, moves=BUILDING)
         if _scan(spec).gated:
-            evidence = {
-                name: field(GATE, key) for name, key in (("Findings", "sentence"), ("Excepted findings", "excepted"))
-            }
-            facts = {
-                name: field(GATE, key)
-                for name, key in (("New findings", "new"), ("Fixed findings", "fixed"), ("Older findings", "same"))
-            }
+            evidence, facts = ({name: field(GATE, key) for name, key in it.items()} for it in (FOUND, COMPARED))
             yield FeatureTask(GATE, Slot.JUDGE, _judging, evidence=evidence, facts=facts)
 
 

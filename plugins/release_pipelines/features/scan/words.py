@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from release_pipelines.core.model.finding import Rating, in_words
@@ -31,6 +32,17 @@ def summary_of(judgement: Judgement, who: str) -> dict[str, Any]:
         "excepted": _listed(judgement.excepted, _excepted),
         **_compared(judgement),
     }
+
+
+def against_serving(judgement: Judgement, version: str) -> str:
+    """What is known against the version that serves: it is told, and stops nothing.
+
+    :param judgement: over what was found in it when it was released, by the rules and the knowledge of today.
+    """
+    known = replace(judgement, unknown=[])
+    if known.passes:
+        return "nothing is known against it"
+    return f"{version} serves, and would be stopped as a release today: {known.sentence('the scanners')}"
 
 
 def _compared(judgement: Judgement) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.ending import noted
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
     from release_pipelines.core.findings.comparison import Serving
     from release_pipelines.core.findings.judgement import Judgement
-
-REPORT = "findings.sarif"
-"""Name of the release's text with all findings."""
 
 WHO = "The scanners"
 
@@ -44,8 +42,8 @@ class FindingsGateOperator(ReleaseOperator):
     :param serving: ``{"version", "digest"}`` of what serves now: with it, what is new and what is fixed is told; empty: nothing serves.
     :param scanners: names of scanners that have to have looked; one that has not is unknown.
     :param vex: names of VEX documents in ``include/vex``, or paths.
-    :return: ``{"status", "sentence", "counts", "blocking", "excepted", "new", "fixed", "same"}``: the first is ``clean``, ``findings`` or
-        ``unknown``, the last five are texts for people. A failing task pushes it as ``result``.
+    :return: ``{"status", "sentence", "counts", "blocking", "excepted", "new", "fixed", "same", "serving"}``: the first is ``clean``, ``findings``
+        or ``unknown``, the last six are texts for people; ``serving`` says what is known against the version that serves. A failing task pushes it as ``result``.
 
     Templated: ``results``, ``release``, ``artifact``, ``serving``.
     XCom: return value, ``result``; ``reason`` when it fails.
@@ -77,10 +75,10 @@ class FindingsGateOperator(ReleaseOperator):
     def work(self, context: Context) -> dict[str, Any]:
         from release_pipelines.features.scan.words import summary_of
 
-        judgement = self._judged()
-        summary = summary_of(judgement, WHO)
+        judgement, against = self._judged()
+        summary = {**summary_of(judgement, WHO), "serving": against}
         context["ti"].xcom_push("result", summary)
-        self._keep(judgement)
+        self._keep(judgement, against)
         for name in ("blocking", "excepted", "new", "fixed"):
             self.log.info("%s: %s", name.capitalize(), summary[name])
         for sentence in judgement.unknown:
@@ -89,29 +87,36 @@ class FindingsGateOperator(ReleaseOperator):
             raise PlatformError(summary["sentence"])
         return summary
 
-    def _judged(self) -> Judgement:
+    def _judged(self) -> tuple[Judgement, str]:
+        """The judgement, and what is known against the version that serves, to which a rollback goes all the same."""
         from release_pipelines.core.findings.judgement import Demand, judge
         from release_pipelines.core.findings.vex import Product
         from release_pipelines.features.scan.documents import exploit_scores, known_exploited, vex_statements
+        from release_pipelines.features.scan.words import against_serving
 
         artifact = None if is_blank(self.artifact) else as_value(Artifact, self.artifact, "artifact")
         history = None if is_blank(self.release) else HistoryHook().history()
         results = self._results(history, artifact)
-        product = None
-        if artifact:
-            digests = {artifact.digest, *(it.subject for found in results.values() for it in found if it.subject)}
-            product = Product(artifact.image, frozenset(digests), artifact.version)
-        return judge(
-            results,
-            self.rules,
-            time.time(),
+        serving = self._serving(history, artifact)
+
+        def product(version: str, digest: str, of: Mapping[str, Sequence[ScanResult]]) -> Product | None:
+            subjects = {it.subject for found in of.values() for it in found if it.subject}
+            return Product(artifact.image, frozenset({digest, *subjects}), version) if artifact else None
+
+        judged = partial(
+            judge,
+            now=time.time(),
             statements=vex_statements(self.vex),
-            product=product,
             known_exploited=known_exploited(self.rules.known_exploited),
             scores=exploit_scores(self.rules.epss.data if self.rules.epss else None),
-            serving=self._serving(history, artifact),
-            demand=Demand(self.scanners),
         )
+        ours = product(artifact.version, artifact.digest, results) if artifact else None
+        judgement = judged(results, self.rules, product=ours, serving=serving, demand=Demand(self.scanners))
+        if serving is None or not serving.results:
+            return judgement, "not known" if serving else "nothing serves"
+        its = product(serving.version, str(_from_json(self.serving)["digest"]), serving.results)
+        against = judged(serving.results, self.rules, product=its)
+        return judgement, against_serving(against, serving.version)
 
     def _results(self, history: History | None, artifact: Artifact | None) -> dict[str, list[ScanResult]]:
         if not is_blank(self.results):
@@ -138,13 +143,17 @@ class FindingsGateOperator(ReleaseOperator):
         kept = _kept_for(history, artifact.app, told["digest"], self.release) if history and artifact else {}
         return Serving(str(told.get("version") or told["digest"]), kept)
 
-    def _keep(self, judgement: Judgement) -> None:
-        from release_pipelines.core.sarif import write
+    def _keep(self, judgement: Judgement, against: str) -> None:
+        """Keep the report, and what an incident report shall tell of the version that a rollback goes back to."""
+        from release_pipelines.core.sarif import REPORT, write
 
         if is_blank(self.release):
             return
         with noted("The report of all findings could not be kept"):
-            HistoryHook().history().attach(self.release, REPORT, "application/sarif+json", write(judgement))
+            history = HistoryHook().history()
+            history.attach(self.release, REPORT, "application/sarif+json", write(judgement))
+            if judgement.serving and against.startswith(judgement.serving):
+                history.record_event(self.release, "noticed", against)
 
 
 def results_in(given: Any) -> dict[str, list[ScanResult]]:

@@ -15,6 +15,7 @@ from release_pipelines.cli.commands import add_commands, environment_of, login
 from release_pipelines.cli.known import found, unknown
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
+from release_pipelines.cli.sbom import sbom
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.terminal import (
     AsJson,
@@ -241,6 +242,10 @@ app.command(epilog=examples("release unschedule shop"), rich_help_panel=PANEL)(u
 app.command(epilog=examples("release advisories", "release advisories production --json"), rich_help_panel=LOOK)(
     advisories
 )
+app.command(
+    epilog=examples("release sbom shop 1.2.0 > sbom.json", "release sbom shop --spdx --platform linux/arm64"),
+    rich_help_panel=LOOK,
+)(sbom)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 
 

@@ -21,6 +21,7 @@ from release_pipelines.cli.lift import lift
 from release_pipelines.cli.policy import policy
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
+from release_pipelines.cli.sbom import sbom
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.terminal import (
     AsJson,
@@ -226,6 +227,10 @@ app.command(
     ),
     rich_help_panel=FILES,
 )(policy)
+app.command(
+    epilog=examples("release sbom shop 1.2.0 > sbom.json", "release sbom shop --spdx --platform linux/arm64"),
+    rich_help_panel=LOOK,
+)(sbom)
 app.command(epilog=examples("release pushes", "release pushes shop --json"), rich_help_panel=LOOK)(pushes)
 app.command(
     epilog=examples("release findings shop", "release findings shop 1.2.0 --json > findings.sarif"),

@@ -96,8 +96,13 @@ def test_the_version_of_the_source_package_counts_with_its_epoch() -> None:
 
 
 def test_an_epoch_beside_the_version_counts() -> None:
-    purl = "pkg:deb/debian/shadow@4.13?distro=debian-12&epoch=1"
-    assert rules(match([purl], record("A-1", "Debian:12", "shadow", ("introduced", "0"), ("fixed", "1:4.12")))) == []
+    shadow = record("A-1", "Debian:12", "shadow", ("introduced", "0"), ("fixed", "1:4.12"))
+    assert rules(match(["pkg:deb/debian/shadow@4.13?distro=debian-12&epoch=1"], shadow)) == []
+    assert rules(match(["pkg:deb/debian/shadow@4.13?distro=debian-12"], shadow)) == ["A-1"]
+    openssl = record("A-1", "AlmaLinux:9", "openssl-libs", ("introduced", "0"), ("fixed", "1:3.0.7-25.el9_3"))
+    purl = "pkg:rpm/almalinux/openssl-libs@3.0.7-{}?distro=almalinux-9.3&epoch=1&upstream=openssl-3.0.7-{}.src.rpm"
+    assert rules(match([purl.format("25.el9_3", "25.el9_3")], openssl)) == []
+    assert rules(match([purl.format("24.el9", "24.el9")], openssl)) == ["A-1"]
 
 
 def test_only_advisories_of_the_own_release_count() -> None:
@@ -119,6 +124,8 @@ def test_only_advisories_of_the_own_release_count() -> None:
         ("pkg:apk/alpine/perl@1.0-r0?distro=3.20.3", "Alpine:v3.20"),
         ("pkg:apk/alpine/perl-utils@1.0-r0?distro=alpine-3.20.3&upstream=perl", "Alpine:v3.20"),
         ("pkg:apk/wolfi/perl@1.0-r0?distro=wolfi-20230201", "Wolfi"),
+        ("pkg:rpm/almalinux/perl@1.0-1.el9?distro=almalinux-9.3", "AlmaLinux:9"),
+        ("pkg:rpm/rocky/perl-libs@1.0-1.el9?distro=rocky-9.3&upstream=perl-1.0-1.el9.src.rpm", "Rocky Linux:9"),
     ],
 )
 def test_releases_are_known_in_all_their_spellings(purl: str, ecosystem: str) -> None:

@@ -24,6 +24,10 @@ ALPINE = (
     "1.0_alpha", "1.0_alpha2", "1.0_beta", "1.0_pre1", "1.0_rc1", "1.0", "1.0-r1", "1.0-r9", "1.0-r10", "1.0_p1", "1.0a", "1.0.1",
     "1.9", "1.10", "3.0.8-r0", "3.0.8-r4",
 )  # fmt: skip
+RPM = (
+    "1.0~rc1-1", "1.0-0.1.el9", "1.0-1.el8", "1.0-1.el9", "1.0-1.el9_2", "1.0-1.el9_2.1", "1.0-2.el9", "1.0-10.el9", "1.0a-1",
+    "1.0.1-1", "2.9-1", "2.10-1", "1:0.1-1",
+)  # fmt: skip
 IN_ORDER = {
     **dict.fromkeys(("npm", "crates.io", "Hex", "Pub", "SwiftURL", "GitHub Actions"), SEMANTIC),
     "Go": (
@@ -46,6 +50,8 @@ IN_ORDER = {
     "Alpine": ALPINE,
     "Wolfi": ALPINE,
     "Chainguard": ALPINE,
+    "AlmaLinux": RPM,
+    "Rocky Linux": RPM,
 }  # fmt: skip
 SAME = (
     ("npm", "v1.0.0", "1.0.0"),
@@ -61,6 +67,7 @@ SAME = (
     ("RubyGems", "1.0", "1.0.0"),
     ("Packagist", "v1.0", "1.0.0.0"),
     ("Debian", "0:1.0", "1.0"),
+    ("AlmaLinux", "0:1.0-1", "1.0-1"),
 )
 
 

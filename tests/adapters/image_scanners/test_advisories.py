@@ -66,7 +66,7 @@ def test_the_scanner_takes_options_by_its_name(tmp_path: Path) -> None:
     made = image_scanner("advisories", {"osv": ["/srv/osv"], "older_than": 3600.0})
     assert isinstance(made, Advisories)
     assert (made.options.osv, made.options.older_than) == (["/srv/osv"], 3600.0)
-    with pytest.raises(ValueError, match="advisories.osv.0 .* a path, or an address of http or https, is expected"):
+    with pytest.raises(ValueError, match=r"advisories.osv.0 .* a path, or an address of http or https, is expected"):
         image_scanner("advisories", {"osv": ["ftp://example.org/osv"]})
 
 

@@ -44,6 +44,20 @@ def test_the_source_package_has_a_version_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("upstream", "source"),
+    [
+        ("openssl-3.0.7-24.el9.src.rpm", ("openssl", "3.0.7-24.el9")),
+        ("python3.11-setuptools-65.5.1-2.el9.src.rpm", ("python3.11-setuptools", "65.5.1-2.el9")),
+        ("openssl.src.rpm", ("openssl.src.rpm", None)),
+    ],
+)
+def test_a_source_rpm_is_named_by_its_file(upstream: str, source: tuple[str, str | None]) -> None:
+    purl = f"pkg:rpm/almalinux/openssl-libs@3.0.7-24.el9?distro=almalinux-9.3&epoch=1&upstream={upstream}"
+    [it] = cyclonedx({"type": "library", "name": "openssl-libs", "purl": purl})
+    assert (it.version, it.source, it.source_version) == ("1:3.0.7-24.el9", *source)
+
+
+@pytest.mark.parametrize(
     ("properties", "source"),
     [
         ({"syft:metadata:source": "samba", "syft:metadata:sourceVersion": "2:4.17"}, ("samba", "2:4.17")),

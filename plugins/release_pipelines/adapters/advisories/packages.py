@@ -16,9 +16,9 @@ LANGUAGES = {
 """Types of package URLs to ecosystems."""
 DISTRIBUTIONS = {
     ("deb", "debian"): "Debian", ("deb", "ubuntu"): "Ubuntu", ("apk", "alpine"): "Alpine", ("apk", "wolfi"): "Wolfi",
-    ("apk", "chainguard"): "Chainguard",
+    ("apk", "chainguard"): "Chainguard", ("rpm", "almalinux"): "AlmaLinux", ("rpm", "rocky"): "Rocky Linux",
 }  # fmt: skip
-"""Types and namespaces of package URLs to ecosystems, whose advisories name source packages."""
+"""Types and namespaces of package URLs to ecosystems, whose advisories name source packages; those of AlmaLinux name binary ones."""
 CODENAMES = {
     "buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14",
     "xenial": "16.04", "bionic": "18.04", "focal": "20.04", "jammy": "22.04", "noble": "24.04", "resolute": "26.04",
@@ -27,6 +27,8 @@ RELEASES: dict[str, Callable[[list[str]], str]] = {
     "Debian": lambda parts: parts[0],
     "Ubuntu": lambda parts: ".".join(parts[:2]),
     "Alpine": lambda parts: "v" + ".".join(parts[:2]),
+    "AlmaLinux": lambda parts: parts[0],
+    "Rocky Linux": lambda parts: parts[0],
 }
 """How ecosystems name a release whose number has these parts."""
 
@@ -78,8 +80,9 @@ def package_of(component: Component) -> Package:
     if ecosystem := DISTRIBUTIONS.get((purl.type, namespace.lower())):
         release = _release(ecosystem, component.distro)
         source = component.source or purl.name
-        names = {source} if purl.type == "deb" else {source, purl.name}  # a record of Alpine may name either
-        version = component.source_version or component.version
+        names = {source} if purl.type == "deb" else {source, purl.name}  # others name either
+        of_source = component.source_version if purl.type != "rpm" else None  # the names of source RPMs lack the epoch
+        version = of_source or component.version
         return Package(ecosystem, release, frozenset(names), version, source if source != purl.name else None)
     kind = f"{purl.type}/{namespace}" if purl.type in ("deb", "apk", "rpm") else purl.type
     raise NotCovered(f"of type {one_line(kind, 60)}, whose versions cannot be compared here")
@@ -114,7 +117,7 @@ def _release(ecosystem: str, distro: str | None) -> str | None:
         return None
     found = re.fullmatch(r"(?:([a-z][a-z0-9]*)[-:@ ])?v?(\d+(?:\.\d+)*).*", (distro or "").lower())
     number = found[2] if found else CODENAMES.get((distro or "").lower().rpartition("-")[2])
-    of_another = bool(found and found[1] and found[1] != ecosystem.lower())
+    of_another = bool(found and found[1] and found[1] != ecosystem.lower().partition(" ")[0])
     if number is None or of_another:
         what = f"({one_line(distro, 40)})" if distro else "(no distro)"
         raise NotCovered(f"of {ecosystem} whose release is not known {what}")

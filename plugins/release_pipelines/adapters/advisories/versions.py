@@ -101,6 +101,8 @@ def _orders() -> dict[str, Callable[[str], Any]]:
         "Alpine": versions.AlpineLinuxVersion,
         "Wolfi": versions.AlpineLinuxVersion,
         "Chainguard": versions.AlpineLinuxVersion,
+        "AlmaLinux": versions.RpmVersion,
+        "Rocky Linux": versions.RpmVersion,
     }
 
 

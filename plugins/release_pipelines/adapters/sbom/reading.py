@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ SOURCES = (
     ("aquasecurity:trivy:SrcName", "aquasecurity:trivy:SrcVersion"),
 )
 """Properties in which tools name the source package, and its version."""
+SOURCE_RPM = re.compile(r"(.+)-([^-]+-[^-]+)\.(?:no)?src\.rpm")
 SAYS_NOTHING = {None, "", "NOASSERTION", "NONE"}
 
 
@@ -140,14 +142,16 @@ def _parsed(purl: str | None) -> PackageURL | None:
 
 
 def _source(upstream: str | None, properties: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Name and version of the source package; Syft's qualifier is ``name`` or ``name@version``."""
+    """Name and version of the source package; Syft's qualifier is ``name``, ``name@version`` or the name of a source RPM."""
+    if upstream and (rpm := SOURCE_RPM.fullmatch(upstream)):
+        return rpm[1], rpm[2]
     if upstream:
         before, _, after = upstream.partition("@")
         return before, after or None
     for name_key, version_key in SOURCES:
         if name := properties.get(name_key):
-            version = properties.get(version_key, "") if version_key else ""
-            return name, _whole_version(version, properties) or None
+            said = properties.get(version_key, "") if version_key else ""
+            return name, _whole_version(said, properties) or None
     return None, None
 
 

@@ -36,7 +36,7 @@ def _sbom(task_id: str, scene: Scene) -> Any:
         task_id=task_id,
         image=field(artifact, "image"),
         digest=field(artifact, "digest"),
-        registry_conn_id=scene.spec.production.connections.registry,
+        registry_conn_id=scene.spec.environments[0].connections.registry,
         release=scene.release,
     )
 

@@ -94,10 +94,9 @@ class SbomOperator(ReleaseOperator):
             raise PlatformError(
                 f"Nothing keeps the SBOM: the history knows no release {self.release}, and no `folder` is named."
             )
-        counts = " and ".join(f"{len(it.sbom.components)}{f' on {it.platform}' if it.platform else ''}" for it in made)
         unread = [path for it in made for path in it.sbom.unread]
         more = f"; {len(unread)} could not be read, like {unread[0]}" if unread else ""
-        sentence = f"It is made of {counts} packages{more}."
+        sentence = f"It is made of {_counted(made)}{more}."
         self.log.info("%s It is kept as %s.", sentence, ", ".join(kept))
         return {
             "sentence": sentence,
@@ -152,6 +151,14 @@ class SbomOperator(ReleaseOperator):
         except OSError as error:
             raise PlatformError(f"The SBOM cannot be written to {folder}: {error.strerror}.") from error
         return [str(folder / name) for name in documents]
+
+
+def _counted(made: list[Made]) -> str:
+    counts = [len(it.sbom.components) for it in made]
+    words = [f"{count} package{'s' if count != 1 else ''}" for count in counts]
+    if len(made) == 1:
+        return words[0]
+    return " and ".join(f"{count} on {it.platform}" for count, it in zip(words, made, strict=True))
 
 
 def _documents(made: list[Made]) -> Iterator[tuple[str, tuple[str, str]]]:

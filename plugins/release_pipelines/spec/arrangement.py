@@ -27,6 +27,8 @@ _BESIDE = (Slot.HEARTBEAT, Slot.IN_STAGE)
 """Their tasks stand beside others, and nothing follows them."""
 _AFTERWARDS = (Slot.PROMOTE, Slot.ROLLBACK, Slot.RETURN_LEASE, Slot.REVERT, Slot.OUTCOME, Slot.AFTER_OUTCOME)
 """Nothing of a team's own comes after these: there is no way back behind it."""
+_MADE = ("gate", "stop_here", "promote_gate", "approval_gate", "preflight_gate", "complete", "nothing_to_do")
+"""Tasks that the pipeline makes itself."""
 
 
 class Refusal(Exception):
@@ -205,6 +207,13 @@ class Arrangement:
                 return f"`{it.id}`, which belongs to every release"
         return None
 
+    def miss(self, demanded: Mapping[str, str]) -> None:
+        """What is demanded has to be there, however the file has got rid of it."""
+        there = {it.id for it in self.tasks}
+        for name, who in demanded.items():
+            if name not in there:
+                self.mistakes.append(("", f"no task `{name}`", f"one: {who} demands it"))
+
     def add(self, stages: Iterable[OwnStageSpec]) -> None:
         """Put the stages of the team's own between the others."""
         known: dict[str, str] = {}
@@ -225,7 +234,7 @@ class Arrangement:
             )
             placed = PlacedTask(task, environment, group_of(task, environment), stage)
             placed = replace(placed, task=replace(task, evidence={stage.label: field_of(placed.id, "sentence")}))
-            if any(it.id == placed.id for it in self.tasks) or stage.name in known:
+            if any(it.id == placed.id for it in self.tasks) or stage.name in known or self._is_taken(stage.name):
                 self.mistakes.append((f"{where}.name", f"`{stage.name}`, which is there already", "a name of its own"))
                 continue
             for text in stage.work.texts(stage.options):
@@ -236,6 +245,12 @@ class Arrangement:
                         self.mistakes.append((f"{where}.{stage.kind}", f"`{{stages.{name}}}`", expected))
             self.tasks.insert(index, placed)
             known[stage.name] = placed.id
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether a gate, a marker or a group is called like that."""
+        environments = [it.name for it in self.spec.environments]
+        groups = {it.group for it in self.tasks} | {*environments, *(f"before_{it}" for it in environments)}
+        return name in _MADE or name in groups or name.startswith("revert_")
 
     def _comes_before(self, task_id: str, index: int) -> bool:
         """Whether a task works before what is put at an index."""
@@ -253,10 +268,10 @@ def arranged(spec: ReleaseSpec) -> Arrangement:
     stages, left_out, moves = (
         app.part(key, kind) for key, kind in (("stages", list), ("leave_out", list), ("move", dict))
     )
-    if left_out or moves:
-        demanded = demands_of(spec)
-        arrangement.leave_out(left_out or [], demanded)
-        arrangement.move(moves or {}, demanded)
+    demanded = demands_of(spec)
+    arrangement.leave_out(left_out or [], demanded)
+    arrangement.move(moves or {}, demanded)
+    arrangement.miss(demanded)
     arrangement.add(stages or [])
     return arrangement
 

@@ -227,7 +227,7 @@ def test_what_belongs_to_every_release_is_neither_left_out_nor_moved(folder: Pat
         ),
         (
             "stages: [{name: own, after: approval, container: {command: ['{stages.load.p95}']}}]\n",
-            "stages[0].container: found `{stages.load}`, expected a stage that stands before it: there is none",
+            "stages[0].container: found `{stages.load}`, expected a stage that works before it: there is none",
         ),
     ],
 )  # fmt: skip
@@ -244,10 +244,12 @@ def test_an_unknown_place_is_refused_with_what_may_have_been_meant(folder: Path)
 def test_what_an_earlier_stage_hands_on_is_named_only_behind_it(folder: Path) -> None:
     load = f"{{name: load, after: staging.integration_test, {COMMAND}}}"
     early = "{name: early, after: staging.deploy, container: {command: ['{stages.load.p95}']}}"
-    late = "{name: late, after: approval, container: {command: ['{stages.load.p95}']}}"
-    assert "production.own" not in order(spec_of(folder, f"stages: [{load}, {late}]\n"))
+    late = "{name: late, after: canary_deploy, container: {command: ['{stages.load.p95}']}}"
+    for stages in (f"[{load}, {late}]", f"[{late}, {load}]"):
+        ids = order(spec_of(folder, f"stages: {stages}\n"))
+        assert ids.index("staging.load") < ids.index("production.late")
     [sentence] = sentences(folder, f"stages: [{load}, {early}]\n")
-    assert sentence.endswith("found `{stages.load}`, expected a stage that stands before it: there is none")
+    assert sentence.endswith("found `{stages.load}`, expected a stage that works before it: there is none")
 
 
 def test_what_an_environment_demands_stays_and_stays_where_it_is(folder: Path) -> None:

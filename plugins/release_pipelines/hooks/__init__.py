@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from release_pipelines.airflow.hooks.platform import PlatformHook as PlatformHook
     from release_pipelines.airflow.hooks.prometheus import PrometheusHook as PrometheusHook
     from release_pipelines.airflow.hooks.registry import RegistryHook as RegistryHook
+    from release_pipelines.airflow.hooks.remote_builder import RemoteBuilderHook as RemoteBuilderHook
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -23,5 +24,6 @@ __getattr__, __dir__, __all__ = lazy(
         "airflow.hooks.platform": ("PlatformHook",),
         "airflow.hooks.prometheus": ("PrometheusHook",),
         "airflow.hooks.registry": ("RegistryHook",),
+        "airflow.hooks.remote_builder": ("RemoteBuilderHook",),
     },
 )

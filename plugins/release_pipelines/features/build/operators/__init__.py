@@ -2,6 +2,7 @@
 
 from release_pipelines.features.build.operators.build_image import ImageBuildOperator, ImageTestOperator
 from release_pipelines.features.build.operators.push_image import ImagePushOperator
+from release_pipelines.features.build.operators.remote_build import RemoteImageBuildOperator
 from release_pipelines.features.build.operators.resolve_commit import ResolveCommitOperator
 from release_pipelines.features.build.operators.resolve_digest import ResolveDigestOperator
 
@@ -9,6 +10,7 @@ __all__ = [
     "ImageBuildOperator",
     "ImagePushOperator",
     "ImageTestOperator",
+    "RemoteImageBuildOperator",
     "ResolveCommitOperator",
     "ResolveDigestOperator",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from release_pipelines._lazy import lazy
 
 if TYPE_CHECKING:
+    from release_pipelines.airflow.hooks.engine import BuildKitHook as BuildKitHook
     from release_pipelines.airflow.hooks.engine import EngineHook as EngineHook
     from release_pipelines.airflow.hooks.git import GitHook as GitHook
     from release_pipelines.airflow.hooks.history import HistoryHook as HistoryHook
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
-        "airflow.hooks.engine": ("EngineHook",),
+        "airflow.hooks.engine": ("BuildKitHook", "EngineHook"),
         "airflow.hooks.git": ("GitHook",),
         "airflow.hooks.history": ("HistoryHook",),
         "airflow.hooks.platform": ("PlatformHook",),

@@ -31,10 +31,11 @@ def remote_mistakes(spec: ReleaseSpec, build: BuildSpec) -> Iterator[Mistake]:
     if expected := kind.misfit(builder.settings):
         yield Mistake("build.builder.settings", ", ".join(sorted(builder.settings)) or "nothing", expected)
         return
-    for target, pushes in ((build.test_target, False), (build.target, True)):
-        if target is None and not pushes:
-            continue
-        if sentence := kind.cannot(_order(spec, build, target, pushes), builder.settings):
+    orders = [_order(spec, build, build.target, True)]
+    if build.test_target:
+        orders.append(_order(spec, build, build.test_target, False))
+    for sentence in dict.fromkeys(kind.cannot(it, builder.settings) for it in orders):
+        if sentence:
             yield Mistake("build", f"a builder `{builder.kind}`", f"something else: {sentence}")
 
 

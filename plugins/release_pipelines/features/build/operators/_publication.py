@@ -35,6 +35,13 @@ def publication_of(
     return Publication(name, tuple(platforms), kept, provenance, epoch, insecure)
 
 
+def prepared(registry: Registry, image: str) -> None:
+    """Let a registry create the repository of an image, where it can and is to, before anything is pushed there."""
+    prepare = getattr(registry, "prepare", None)
+    if prepare is not None:
+        prepare(image)
+
+
 def epoch_of(moment: str) -> int:
     """Seconds since 1970 of a time as RFC 3339."""
     return int(datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp())

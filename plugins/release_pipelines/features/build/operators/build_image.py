@@ -14,7 +14,7 @@ from release_pipelines.airflow.hooks.registry import RegistryHook
 from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.tags import tags_of
-from release_pipelines.features.build.operators._publication import epoch_of, publication_of
+from release_pipelines.features.build.operators._publication import epoch_of, prepared, publication_of
 from release_pipelines.features.build.operators._secrets import read_secrets
 from release_pipelines.features.build.operators._tries import TRY_AGAIN
 
@@ -156,6 +156,8 @@ class ImageBuildOperator(ReleaseOperator):
                 raise PlatformError(
                     f"{what}: this builder cannot push what it builds at once, which {' and '.join(publication.shown())} need."
                 )
+            if registry is not None:
+                prepared(registry, self.image)
             digest = publisher.publish(recipe, publication, login, what, self.timeout, self.log.info)
             return {"id": digest, "digest": digest}
         tag = f"{name}:{self._tag}" if self.keeps else None

@@ -11,6 +11,7 @@ from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.tags import tags_of
+from release_pipelines.features.build.operators._publication import prepared
 from release_pipelines.features.build.operators._tries import TRY_AGAIN
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class ImagePushOperator(ReleaseOperator):
         name = registry.repository(self.image)
         [tag] = tags_of([self.image_tag or "{version}"], self.version, self.app)
         moving = self._moving(registry, name)
+        prepared(registry, self.image)
         commit = self.commit or None
         if is_blank(self.digest):
             pushed, labelled = self._push(registry, name, tag), False

@@ -12,7 +12,7 @@ from release_pipelines.airflow.loop import run
 from release_pipelines.airflow.operator import ReleaseOperator, checked_event, explained
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.tags import tags_of
-from release_pipelines.features.build.operators._publication import epoch_of, publication_of
+from release_pipelines.features.build.operators._publication import epoch_of, prepared, publication_of
 from release_pipelines.features.build.operators._tries import TRY_AGAIN
 from release_pipelines.features.build.triggers import RemoteBuildTrigger
 
@@ -123,7 +123,10 @@ class RemoteImageBuildOperator(ReleaseOperator):
         order = self._order(context, registry)
         if sentence := REMOTE_BUILDERS.get(self.kind).cannot(order, self.settings):
             raise PlatformError(sentence)
-        before = registry.digest_of(self.image, self._tag) if self.pushes else None
+        before = None
+        if self.pushes:
+            prepared(registry, self.image)
+            before = registry.digest_of(self.image, self._tag)
 
         async def start() -> str:
             async with opened as builder:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +51,16 @@ def _path() -> str:
 
 
 @contextmanager
-def stack() -> Iterator[Stack]:
+def stack(certificates: Mapping[str, Path] | None = None) -> Iterator[Stack]:
     """Both, ended afterwards.
 
+    :param certificates: of a daemon behind TLS: ``ca``, ``cert`` and ``key``; None: it listens on a socket.
     :raises NotToBeHad: where something of it is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="buildkit-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         path, port = _needed(folder), _free_port()
+        address = f"tcp://127.0.0.1:{_free_port()}" if certificates else f"unix://{folder}/buildkit.sock"
         (folder / "registry.yml").write_text(
             f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}}}\n"
             f"http: {{addr: '127.0.0.1:{port}', headers: {{X-Whose: [{folder.name}]}}}}\n"
@@ -67,25 +69,27 @@ def stack() -> Iterator[Stack]:
         daemon = [
             "buildkitd",
             f"--config={folder}/buildkitd.toml",
-            f"--addr=unix://{folder}/buildkit.sock",
+            f"--addr={address}",
             f"--root={folder}/root",
         ]
         daemon += ["--oci-worker-snapshotter=native", "--oci-worker-net=host"]
+        for option, name in (("tlscacert", "ca"), ("tlscert", "cert"), ("tlskey", "key")):
+            daemon += [f"--{option}={certificates[name]}"] if certificates else []
         running: list[subprocess.Popen[bytes]] = []
         env = {**os.environ, "PATH": path}
         try:
             for command in (["docker-registry", "serve", f"{folder}/registry.yml"], daemon):
                 with (folder / f"{command[0]}.log").open("wb") as log:
                     running.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
-            _wait(folder, running, port)
-            yield Stack(f"unix://{folder}/buildkit.sock", f"127.0.0.1:{port}", path)
+            _wait(folder, running, port, address)
+            yield Stack(address, f"127.0.0.1:{port}", path)
         finally:
             for process in reversed(running):
                 process.terminate()
                 process.wait(SECONDS)
 
 
-def _wait(folder: Path, running: list[subprocess.Popen[bytes]], port: int) -> None:
+def _wait(folder: Path, running: list[subprocess.Popen[bytes]], port: int, address: str) -> None:
     """Until both answer. One that ended never will: another process may have its port."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
@@ -93,7 +97,8 @@ def _wait(folder: Path, running: list[subprocess.Popen[bytes]], port: int) -> No
             if process.poll() is not None:
                 logs = "\n".join(it.read_text(errors="replace")[-600:] for it in folder.glob("*.log"))
                 raise NotToBeHad(f"{process.args} ended: {logs}")
-        if (folder / "buildkit.sock").exists() and _answers(port, folder.name):
+        listens = f"running server on {address.removeprefix('tcp://').removeprefix('unix://')}"
+        if listens in (folder / "buildkitd.log").read_text(errors="replace") and _answers(port, folder.name):
             return
         time.sleep(0.05)
     raise NotToBeHad("BuildKit does not answer.")

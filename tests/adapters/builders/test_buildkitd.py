@@ -7,11 +7,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from release_pipelines.adapters.builders.buildkit import BuildKitDaemon
 from release_pipelines.adapters.registries.distribution import Distribution
@@ -185,6 +191,46 @@ def test_a_daemon_that_is_away_is_worth_another_try(there: Stack, tmp_path: Path
     with pytest.raises(PlatformUnavailable, match="BuildKit does not answer"):
         builder.check()
     assert "linux/amd64" in BuildKitDaemon(Connection(kind="buildkit", host=there.buildkit)).check()
+
+
+def certificates(folder: Path) -> dict[str, Path]:
+    """An authority, and a certificate of it for the daemon and for who asks it."""
+    now = datetime.now(timezone.utc)
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
+    paths = {it: folder / f"{it}.pem" for it in ("ca", "cert", "key")}
+    for name, subject, public in (
+        ("ca", authority, authority_key),
+        ("cert", x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), key),
+    ):
+        made = x509.CertificateBuilder().subject_name(subject).issuer_name(authority).public_key(public.public_key())
+        made = made.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
+        made = made.not_valid_after(now + timedelta(hours=1))
+        made = made.add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        signed = made.add_extension(names, critical=False).sign(authority_key, hashes.SHA256())
+        paths[name].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    paths["key"].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+    )
+    return paths
+
+
+def test_a_daemon_behind_tls_builds_for_who_has_its_certificates(there: Stack, tmp_path: Path) -> None:
+    tls = certificates(tmp_path)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "Dockerfile").write_text(COPIED)
+    (tmp_path / "source" / "page").write_text("good")
+    publication = Publication(f"{there.registry}/tls")
+    with stack(tls) as other:
+        extra = {"tls": {key: str(path) for key, path in tls.items()}}
+        known = BuildKitDaemon(Connection(kind="buildkit", host=other.buildkit, extra=extra))
+        digest = known.publish(Recipe(tmp_path / "source"), publication, None, "Building tls", 60, [].append)
+        assert got(there, "tls", digest)["layers"]
+        with pytest.raises(PlatformError):
+            BuildKitDaemon(Connection(kind="buildkit", host=other.buildkit)).check()
 
 
 def test_a_commit_is_tested_built_and_named_by_operators(there: Stack, tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from release_pipelines.adapters.builders.engine import Engine
+from release_pipelines.adapters.registries.distribution import Distribution
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.connection import Connection
-from release_pipelines.core.ports.builder import Recipe, Secret
+from release_pipelines.core.ports.builder import Publication, Recipe, Secret
 from release_pipelines.features.report import operators as report
 from tests.container_host import shops
 from tests.container_host.conftest import APP
@@ -177,3 +178,22 @@ def test_a_build_ends_with_its_task(
     with pytest.raises(PlatformError):
         builder.build(made, None, None, "Building shop", 60, log)
     assert time.monotonic() - began < 300
+
+
+def test_an_engine_pushes_several_platforms_at_once_or_says_why_it_cannot(
+    buildkit: tuple[Stack, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, path = buildkit
+    monkeypatch.setenv("PATH", path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY page /page\n")
+    (tmp_path / "page").write_text("good")
+    engine = Engine(Connection(host=stack.engine_url))
+    publication = Publication(f"{stack.registry}/several", ("linux/amd64", "linux/arm64"), insecure=True)
+    if sentence := engine.cannot_publish(publication, lambda: None, None):
+        assert "keeps its images without containerd" in sentence
+        with pytest.raises(PlatformError, match="keeps its images without containerd"):
+            engine.publish(Recipe(tmp_path), publication, None, "Building several", 60, print)
+        return
+    digest = engine.publish(Recipe(tmp_path), publication, None, "Building several", 60, print)
+    registry = Distribution(Connection(host=stack.registry, extra={"insecure": True}))
+    assert registry.digest_of("several", digest) == digest

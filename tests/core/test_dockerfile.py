@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release_pipelines.core.dockerfile import instructions, needs, with_room_after_heredocs
+from release_pipelines.core.dockerfile import instructions, needs, run_for_target, with_room_after_heredocs
 
 EVERYTHING = """\
 # syntax=docker/dockerfile:1
@@ -77,3 +77,37 @@ def test_lines_after_heredocs_get_room_and_keep_their_numbers() -> None:
 def test_whatever_the_text_is_something_is_read(text: str) -> None:
     assert isinstance(needs(text), list)
     assert with_room_after_heredocs(text)[0].startswith(text.rstrip("\n"))
+
+
+CROSS = """\
+FROM --platform=$BUILDPLATFORM golang AS build
+RUN go build
+FROM build AS more
+RUN go vet
+FROM scratch
+COPY --from=more /x /x
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "line"),
+    [
+        ("FROM a\nRUN make\n", None, 2),
+        ("FROM a\nCOPY b b\n", None, None),
+        (CROSS, None, None),
+        (CROSS.replace("--platform=$BUILDPLATFORM ", ""), None, 2),
+        (f"FROM a AS test\nRUN make test\n{CROSS}", None, None),  # which is not needed
+        (f"FROM a AS test\nRUN make test\n{CROSS}", "test", 2),
+        (f"FROM a AS test\nRUN make test\n{CROSS}", "TEST", 2),
+        ("FROM a\nRUN make\nFROM scratch\nCOPY --from=0 /x /x\n", None, 2),
+        (
+            "FROM a AS b\nRUN make\nFROM --platform=${BUILDPLATFORM} c\nRUN --mount=type=bind,from=b,target=/b ls\n",
+            None,
+            2,
+        ),
+        ("FROM --platform=linux/amd64 a\nRUN make\n", None, 2),
+        ("", None, None),
+    ],
+)
+def test_programs_of_the_platform_that_is_built_for_are_found(text: str, target: str | None, line: int | None) -> None:
+    assert run_for_target(text, target) == line

@@ -65,21 +65,43 @@ server.serve_forever()
 """Says its version, and two things of its configuration, in headers; counts its requests for Prometheus; ``/work`` costs 5 ms of CPU."""
 
 
-def push(version: str, cache: Path, mode: str = "good", repository: str = REPOSITORY, tag: str | None = None) -> str:
+BUILDER = """
+import hashlib, sys, time
+
+given = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
+args = dict(word[12:].split("=", 1) for word in sys.argv[1:] if word.startswith("--build-arg="))
+tried = "sha256:" + hashlib.sha256(b"of the try that failed").hexdigest()
+bad = time.time() < float(args.get("BAD_UNTIL", 0))
+open(given["digest-file"], "w").write(tried if bad else args["DIGEST"])
+print("building", given["context"], flush=True)
+sys.exit(1 if bad else 0)
+"""
+"""Stands for kaniko's executor: it builds nothing, says the digest that it is given, and fails until a moment, after it has said another one."""
+
+
+def push(
+    version: str,
+    cache: Path,
+    mode: str = "good",
+    repository: str = REPOSITORY,
+    tag: str | None = None,
+    program: str = SERVER,
+) -> str:
     """Push the app as ``version`` and return its digest.
 
     :param mode: ``crash`` ends at once, ``garbled`` with a last line that is no text, ``hangs`` stops answering after 3 s, ``unready`` never is ready, ``errors`` fails two of
         three requests.
     :param tag: the tag that names it; by default version and mode.
+    :param program: what it runs.
     """
     base = _base(cache)
-    app = _tar({"server.py": SERVER.encode()})
+    app = _tar({"server.py": program.encode()})
     config = json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
             "config": {
-                "Cmd": ["/usr/bin/python3", "/server.py"],
+                "Cmd" if program is SERVER else "Entrypoint": ["/usr/bin/python3", "/server.py"],
                 "Env": [f"APP_VERSION={version}", f"APP_MODE={mode}", "PATH=/usr/bin:/bin"],
             },
             "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(layer)) for layer in (base, app)]},

@@ -78,7 +78,7 @@ for it in info["connection-types"]:
     getattr(__import__(module, fromlist=[name]), name)
 print(json.dumps([plugin.name, [it["connection-type"] for it in info["connection-types"]]]))
 """
-    assert json.loads(run(code)) == ["release_pipelines", ["prometheus", "container_host", "registry"]]
+    assert json.loads(run(code)) == ["release_pipelines", ["prometheus", "container_host", "buildkit", "registry"]]
 
 
 def test_a_history_is_made_by_the_migrations(run: Run, tmp_path: Path) -> None:

@@ -38,6 +38,16 @@ PROVIDER_INFO: dict[str, Any] = {
             ["schema", "port", "login", "password"],
         ),
         _type(
+            "buildkit",
+            "release_pipelines.airflow.hooks.engine.BuildKitHook",
+            {"host": "BuildKit address"},
+            {
+                "host": "tcp://buildkit.example.org:1234",
+                "extra": '{"tls": {"ca": "", "cert": "", "key": ""}, "build_args": {}}',
+            },
+            ["schema", "port", "login", "password"],
+        ),
+        _type(
             "registry",
             "release_pipelines.airflow.hooks.registry.RegistryHook",
             {"host": "Registry"},

@@ -25,6 +25,7 @@ class Instruction:
     :param last: its last one, that of its last heredoc's end where it has any.
     :param flags: as they stand, without the dashes, like ``mount=type=cache,target=/root/.cache``.
     :param heredocs: names of its heredocs.
+    :param rest: what follows the flags, in one line.
     """
 
     line: int
@@ -32,6 +33,7 @@ class Instruction:
     keyword: str
     flags: tuple[str, ...]
     heredocs: tuple[str, ...]
+    rest: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def instructions(text: str) -> Iterator[Instruction]:
                 if end is not None:
                     heredocs.append(name)
                     number = end + 1
-        yield Instruction(first + 1, number, keyword, flags, tuple(heredocs))
+        yield Instruction(first + 1, number, keyword, flags, tuple(heredocs), rest)
 
 
 def needs(text: str) -> list[Need]:
@@ -99,6 +101,62 @@ def needs(text: str) -> list[Need]:
                     name += f"=type={_kind_of(value)}"
                 found.setdefault(name, Need(it.line, name, name))
     return list(found.values())
+
+
+@dataclass
+class _Stage:
+    """A stage of a Dockerfile: what it needs, and the first program that it runs on the platform that is built for."""
+
+    name: str
+    native: bool
+    needs: set[str]
+    runs: int | None = None
+
+
+def run_for_target(text: str, target: str | None = None) -> int | None:
+    """The first line that runs a program of the platform that is built for; None: no stage that is needed does.
+
+    Stages ``FROM --platform=$BUILDPLATFORM`` run programs of the builder's own platform.
+
+    :param target: the stage that is built; None: the last one.
+    """
+    stages: list[_Stage] = []
+    for it in instructions(text):
+        flags = dict(flag.partition("=")[::2] for flag in it.flags)
+        if it.keyword == "FROM":
+            words = it.rest.split()
+            base = _stage_of(stages, words[0] if words else "")
+            name = words[2] if len(words) == 3 and words[1].upper() == "AS" else str(len(stages))
+            native = "BUILDPLATFORM" in flags["platform"] if "platform" in flags else bool(base and base.native)
+            stages.append(_Stage(name.lower(), native, {base.name} if base else set()))
+        elif stages:
+            here = stages[-1]
+            for source in (flags.get("from"), *(_from_of(flag) for flag in it.flags if flag.startswith("mount="))):
+                if source and (found := _stage_of(stages[:-1], source)):
+                    here.needs.add(found.name)
+            if it.keyword == "RUN" and not here.native and here.runs is None:
+                here.runs = it.line
+    wanted = _stage_of(stages, target) if target else (stages[-1] if stages else None)
+    needed, open_ends = set[str](), [wanted.name] if wanted else [it.name for it in stages]
+    while open_ends:
+        name = open_ends.pop()
+        if name not in needed:
+            needed.add(name)
+            open_ends += [need for it in stages if it.name == name for need in it.needs]
+    return min((it.runs for it in stages if it.name in needed and it.runs is not None), default=None)
+
+
+def _stage_of(stages: list[_Stage], name: str) -> _Stage | None:
+    """The stage that is called so, or has that number."""
+    for number, it in reversed(list(enumerate(stages))):
+        if name.lower() in (it.name, str(number)):
+            return it
+    return None
+
+
+def _from_of(mount: str) -> str | None:
+    options = dict(part.partition("=")[::2] for part in mount.removeprefix("mount=").split(","))
+    return options.get("from")
 
 
 def with_room_after_heredocs(text: str) -> tuple[str, list[int]]:

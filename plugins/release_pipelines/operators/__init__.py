@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from release_pipelines.features.build.operators.build_image import ImageTestOperator as ImageTestOperator
     from release_pipelines.features.build.operators.copy_image import ImageCopyOperator as ImageCopyOperator
     from release_pipelines.features.build.operators.push_image import ImagePushOperator as ImagePushOperator
+    from release_pipelines.features.build.operators.remote_build import (
+        RemoteImageBuildOperator as RemoteImageBuildOperator,
+    )
     from release_pipelines.features.build.operators.resolve_commit import ResolveCommitOperator as ResolveCommitOperator
     from release_pipelines.features.build.operators.resolve_digest import ResolveDigestOperator as ResolveDigestOperator
     from release_pipelines.features.calendars.operators import WindowBranchOperator as WindowBranchOperator
@@ -77,6 +80,7 @@ __getattr__, __dir__, __all__ = lazy(
         "features.build.operators.build_image": ("ImageBuildOperator", "ImageTestOperator"),
         "features.build.operators.copy_image": ("ImageCopyOperator",),
         "features.build.operators.push_image": ("ImagePushOperator",),
+        "features.build.operators.remote_build": ("RemoteImageBuildOperator",),
         "features.build.operators.resolve_commit": ("ResolveCommitOperator",),
         "features.build.operators.resolve_digest": ("ResolveDigestOperator",),
         "features.calendars.operators": ("WindowBranchOperator",),

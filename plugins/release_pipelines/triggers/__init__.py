@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from release_pipelines.airflow.triggers import RolloutTrigger as RolloutTrigger
     from release_pipelines.airflow.triggers import WatchTrigger as WatchTrigger
     from release_pipelines.features.approval.triggers import ReleaseApprovalTrigger as ReleaseApprovalTrigger
+    from release_pipelines.features.build.triggers import RemoteBuildTrigger as RemoteBuildTrigger
     from release_pipelines.features.calendars.triggers import ReleaseWindowTrigger as ReleaseWindowTrigger
     from release_pipelines.features.checks.triggers import CheckTrigger as CheckTrigger
     from release_pipelines.features.lease.triggers import HoldLeaseTrigger as HoldLeaseTrigger
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy(
     {
         "airflow.triggers": ("LeaseFreeTrigger", "RetireTrigger", "RolloutTrigger", "WatchTrigger"),
         "features.approval.triggers": ("ReleaseApprovalTrigger",),
+        "features.build.triggers": ("RemoteBuildTrigger",),
         "features.calendars.triggers": ("ReleaseWindowTrigger",),
         "features.checks.triggers": ("CheckTrigger",),
         "features.lease.triggers": ("HoldLeaseTrigger",),

@@ -12,7 +12,7 @@ import pytest
 
 from release_pipelines.adapters.builders._abilities import Abilities
 from release_pipelines.adapters.builders._buildkit import BuildFailed, BuildKit, masked
-from release_pipelines.core.ports.builder import Recipe, RegistryLogin, Secret
+from release_pipelines.core.ports.builder import Publication, Recipe, RegistryLogin, Secret
 
 DOCKERFILE = "FROM a\nRUN --mount=type=cache,target=/c ls\nCOPY --link a b\nCOPY <<EOF /c\nx\nEOF\n"
 BUILDX = f"""\
@@ -22,6 +22,9 @@ import json, os, sys
 from pathlib import Path
 config = json.loads((Path(os.environ["DOCKER_CONFIG"]) / "config.json").read_text())
 files = sorted(it.name for it in Path(os.environ["DOCKER_CONFIG"]).iterdir())
+if sys.argv[1] == "create":
+    Path(__file__).with_name("created.json").write_text(json.dumps(sys.argv[1:]))
+    sys.exit(0)
 called = {{"words": sys.argv[1:], "env": dict(os.environ), "config": config, "files": files}}
 Path(__file__).with_name("called.json").write_text(json.dumps(called))
 print("#7 0.2 \\x1b[31mthe token is", os.environ.get("RELEASE_PIPELINES_SECRET_0"), flush=True)
@@ -30,6 +33,13 @@ if "--target=bad" in sys.argv:
     sys.exit(1)
 image = next(it for it in sys.argv if it.startswith("--iidfile=")).partition("=")[2]
 Path(image).write_text("sha256:e\\n")
+metadata = [it.partition("=")[2] for it in sys.argv if it.startswith("--metadata-file=")]
+output = " ".join(it for it in sys.argv if it.startswith("--output"))
+said = {{"broken": "{{", "odd": '{{"containerimage.digest": "latest"}}'}}
+for path in metadata if "/none" not in output else []:
+    digest = json.dumps({{"containerimage.digest": "sha256:" + "d" * 64}})
+    Path(path).write_text(next((it for name, it in said.items() if f"/{{name}}" in output), digest))
+sys.exit(1 if "/failed" in output else 0)
 """
 
 
@@ -158,3 +168,67 @@ def test_what_an_engine_cannot_build_is_one_sentence(
 def test_an_ordinary_dockerfile_is_built_by_every_engine() -> None:
     assert PODMAN.obstacle(lambda: "# syntax=docker/dockerfile:1\nFROM a\nRUN --mount=type=cache ls\n", False) is None
     assert PODMAN.obstacle(lambda: None, False) is None
+
+
+def published(buildx: Path, builder: BuildKit, publication: Publication) -> tuple[str, dict[str, Any]]:
+    recipe = Recipe(buildx.parent, secrets={"token": Secret(value="hunter2-hunter2")})
+    digest = builder.publish(str(buildx), recipe, {}, publication, None, [].append)
+    return digest, json.loads(buildx.with_name("called.json").read_text())
+
+
+WHOLE = Publication(
+    "registry.example/shop", ("linux/amd64", "linux/arm64"), "registry.example/shop:buildcache", True, 7
+)
+
+
+def test_what_is_published_is_asked_for_by_digest_and_said_by_the_build(buildx: Path) -> None:
+    digest, called = published(buildx, BuildKit("unix:///engine.sock", {}), WHOLE)
+    assert digest == f"sha256:{'d' * 64}"
+    words = called["words"]
+    assert {"--platform=linux/amd64,linux/arm64", "--attest=type=provenance,mode=min"} <= set(words)
+    assert "--build-arg=SOURCE_DATE_EPOCH=7" in words
+    [output] = [it for it in words if it.startswith("--output")]
+    assert output == (
+        '--output=type=image,"name=registry.example/shop",push=true,push-by-digest=true,name-canonical=true'
+    )  # an engine unpacks what it builds, and cannot change the times of its files
+    assert '--cache-from=type=registry,"ref=registry.example/shop:buildcache"' in words
+    assert [it for it in words if it.startswith("--cache-to") and it.endswith("ignore-error=true")]
+    assert not [it for it in words if it.startswith("--tag")]
+
+
+def test_a_daemon_is_made_known_for_one_build_and_changes_the_times_of_files(buildx: Path) -> None:
+    tls = {"ca": "/certs/a", "cert": "/certs/c", "key": "/certs/k"}
+    _, called = published(buildx, BuildKit("tcp://buildkit:1234", tls, daemon=True), WHOLE)
+    assert "DOCKER_HOST" not in called["env"]
+    assert "--builder=release" in called["words"]
+    [output] = [it for it in called["words"] if it.startswith("--output")]
+    assert output.endswith(",rewrite-timestamp=true")
+    created = json.loads(buildx.with_name("created.json").read_text())
+    assert created == [
+        "create", "--name=release", "--driver=remote", '--driver-opt="cacert=/certs/a"', '--driver-opt="cert=/certs/c"',
+        '--driver-opt="key=/certs/k"', "tcp://buildkit:1234",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["none", "broken", "odd", "failed"])
+def test_without_a_digest_of_its_own_nothing_was_published(buildx: Path, how: str) -> None:
+    publication = Publication(f"registry.example/{how}")
+    with pytest.raises(BuildFailed) as caught:
+        published(buildx, BuildKit("unix:///engine.sock", {}), publication)
+    assert "ended without" in caught.value.explanation
+
+
+@pytest.mark.parametrize(
+    ("engine", "by_containerd", "said"),
+    [
+        (Abilities("Docker 28.5.2", None, buildkit=True, buildx=True), True, None),
+        (Abilities("Docker 28.5.2", None, buildkit=True, buildx=True), False, "keeps its images without containerd"),
+        (Abilities("Docker 28.5.2", None, buildkit=True, buildx=False), True, "has no docker-buildx to ask it by"),
+        (PODMAN, False, "Podman 4.3.1, has no BuildKit, which the build needs for `build.platforms` and `build.cache`"),
+    ],
+)
+def test_an_engine_that_cannot_publish_says_why(
+    engine: Abilities, by_containerd: bool, said: str | None
+) -> None:  # R12
+    sentence = engine.cannot_publish(["`build.platforms`", "`build.cache`"], by_containerd)
+    assert sentence is None if said is None else said in str(sentence)

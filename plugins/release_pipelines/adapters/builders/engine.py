@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.adapters.builders._abilities import Abilities
+from release_pipelines.adapters.builders._abilities import Abilities, foreign
 from release_pipelines.adapters.builders._buildkit import BuildFailed, BuildKit, program
 from release_pipelines.core.address import engine_address, json_in
 from release_pipelines.core.errors import AddressUnclear, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.connection import Connection
-from release_pipelines.core.ports.builder import REVISION, Log, Recipe, RegistryLogin
+from release_pipelines.core.ports.builder import REVISION, Log, Publication, Recipe, RegistryLogin
 from release_pipelines.core.text import clean, last_lines, one_line
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Engine:
     :param connection: its host is the address (``unix:///…``, ``tcp://…``); its extra may hold ``build_args`` for every
         build and, for an engine behind TLS, ``tls``: paths of ``ca``, ``cert`` and ``key``.
     """
+
+    keeps = True
 
     def __init__(self, connection: Connection) -> None:
         self.host = engine_address(connection) or DEFAULT_HOST
@@ -109,6 +111,34 @@ class Engine:
                 return self._classic(client, can.podman is not None, recipe, tag, login, what, timeout, log)
         try:
             return self._buildkit.build(buildx, recipe, {**self.build_args, **recipe.args}, tag, login, log)
+        except BuildFailed as error:
+            raise engine_failure(what, error.explanation, error.log) from None
+
+    def cannot_publish(
+        self, publication: Publication, dockerfile: Callable[[], str | None], target: str | None
+    ) -> str | None:
+        """Why this engine cannot push what it builds at once, in a sentence; None: it can, as far as can be told."""
+        client = self.client()
+        with engine_errors(self.host):
+            can = abilities(client)
+            if sentence := can.cannot_publish(
+                publication.shown(), _by_containerd(client) if can.by_buildkit else False
+            ):
+                return sentence
+        return foreign(self._buildkit, can.name, publication.platforms, dockerfile, target)
+
+    def publish(
+        self, recipe: Recipe, publication: Publication, login: RegistryLogin | None, what: str, timeout: float, log: Log
+    ) -> str:
+        """Build an image by BuildKit, push it without a tag, and return its digest, from BuildKit's own metadata."""
+        text = (recipe.folder / recipe.dockerfile).read_text(errors="replace")
+        if sentence := self.cannot_publish(publication, lambda: text, recipe.target):
+            raise PlatformError(sentence)
+        buildx = program()
+        assert buildx is not None  # noqa: S101 - or it cannot
+        args = {**self.build_args, **recipe.args}
+        try:
+            return self._buildkit.publish(buildx, recipe, args, publication, login, log)
         except BuildFailed as error:
             raise engine_failure(what, error.explanation, error.log) from None
 
@@ -205,6 +235,11 @@ def abilities(client: APIClient) -> Abilities:
         buildkit=not podman and said.get("Builder-Version") == "2",
         buildx=program() is not None,
     )
+
+
+def _by_containerd(client: APIClient) -> bool:
+    """Whether the engine keeps its images by containerd: only then it can have an index, and push it."""
+    return ["driver-type", "io.containerd.snapshotter.v1"] in (client.info().get("DriverStatus") or [])
 
 
 def image_built(lines: Iterable[dict[str, Any]], what: str, log: Log) -> str:

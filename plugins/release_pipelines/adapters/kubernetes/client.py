@@ -68,6 +68,7 @@ class Resource:
 
 DEPLOYMENTS = Resource("apps/v1", "deployments", "Deployment")
 REPLICA_SETS = Resource("apps/v1", "replicasets", "ReplicaSet")
+JOBS = Resource("batch/v1", "jobs", "Job")
 PODS = Resource("v1", "pods", "Pod")
 SERVICES = Resource("v1", "services", "Service")
 EVENTS = Resource("v1", "events", "Event")

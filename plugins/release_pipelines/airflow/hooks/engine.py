@@ -64,3 +64,31 @@ class EngineHook(BaseHook):
         from release_pipelines.adapters.builders.engine import Engine
 
         return Engine(values_of(self.get_connection(self.engine_conn_id)))
+
+
+class BuildKitHook(BaseHook):
+    """A BuildKit daemon. What builds images takes it like an engine, by :class:`EngineHook`.
+
+    The connection's host is its address (``tcp://…``, ``unix:///…``); its extra may hold ``build_args`` for every build and ``tls``: paths of
+    ``ca``, ``cert`` and ``key``.
+
+    :param engine_conn_id: the connection.
+    """
+
+    conn_name_attr = "engine_conn_id"
+    default_conn_name = "buildkit"
+    conn_type = "buildkit"
+    hook_name = "BuildKit"
+
+    def __init__(self, engine_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.engine_conn_id = engine_conn_id
+
+    def test_connection(self) -> tuple[bool, str]:
+        """What the Test button of Airflow's connection form does."""
+        from release_pipelines.adapters.builders.buildkit import BuildKitDaemon
+
+        try:
+            return True, BuildKitDaemon(values_of(self.get_connection(self.engine_conn_id))).check()
+        except PlatformError as error:
+            return False, str(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.seams import Seam
@@ -61,6 +61,36 @@ class Recipe:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Publication:
+    """How an image is pushed by whoever builds it, at once.
+
+    :param name: the image's name, with the registry's host, without a tag.
+    :param platforms: like ``linux/amd64``; none: the builder's own.
+    :param cache: name and tag under which steps are kept for later builds; None: nowhere.
+    :param provenance: whether the builder attests what it did. The digest is that of an index then.
+    :param epoch: seconds since 1970 that stand for every time in the image, so that the same source makes the same digest; None: the real ones.
+    :param insecure: the registry speaks plain http.
+    """
+
+    name: str
+    platforms: tuple[str, ...] = ()
+    cache: str | None = None
+    provenance: bool = False
+    epoch: int | None = None
+    insecure: bool = False
+
+    def shown(self) -> list[str]:
+        """What it asks for, as people write it."""
+        asked = {
+            "platforms": self.platforms,
+            "cache": self.cache,
+            "provenance": self.provenance,
+            "reproducible": self.epoch is not None,
+        }
+        return [f"`build.{key}`" for key, value in asked.items() if value]
+
+
 class Builder(Protocol):
     """Builds and pushes images. Made from a connection.
 
@@ -90,6 +120,33 @@ class Builder(Protocol):
         """Push an image, and return the digest that the builder knows it by, if it says any.
 
         :param commit: the commit that it must have been built from.
+        """
+
+
+@runtime_checkable
+class Publisher(Protocol):
+    """What a builder can do in addition: push what it builds at once, for several platforms.
+
+    :ivar keeps: whether it keeps images, too, so that they can be pushed later; where not, all that it makes is pushed at once.
+    """
+
+    keeps: bool
+
+    def cannot_publish(
+        self, publication: Publication, dockerfile: Callable[[], str | None], target: str | None
+    ) -> str | None:
+        """Why it cannot, in a sentence; None: it can, as far as can be told.
+
+        :param dockerfile: gives the Dockerfile's text, or None; called only where it matters.
+        :param target: the stage that is built.
+        """
+
+    def publish(
+        self, recipe: Recipe, publication: Publication, login: RegistryLogin | None, what: str, timeout: float, log: Log
+    ) -> str:
+        """Build an image, push it without a tag, and return the digest that the build itself says: of the index where there are several platforms.
+
+        Nobody finds what has no tag: that it is pushed before it was examined does no harm.
         """
 
 

@@ -29,7 +29,11 @@ class BuildFeature(Feature):
         first, build = spec.environments[0], build_of(spec)
         if build and (expected := repository_misfit(build.repository)):
             yield Mistake("build.repository", f"`{without_login(build.repository)}`", expected)
-        if build and not first.connections.engine:
+        if build and build.builder:
+            from release_pipelines.features.build.remote import remote_mistakes
+
+            yield from remote_mistakes(spec, build)
+        elif build and not first.connections.engine:
             yield Mistake(
                 "build",
                 f"no engine in {first.name}.yaml",
@@ -139,6 +143,8 @@ def _test(task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.build.operators import ImageTestOperator
 
     build, engine = _on_engine(scene)
+    if build.builder:
+        return _elsewhere(task_id, scene, build, target=build.test_target, pushes=False)
     return ImageTestOperator(task_id=task_id, target=build.test_target, **engine)
 
 
@@ -146,13 +152,52 @@ def _build_image(task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.build.operators import ImageBuildOperator
 
     build, engine = _on_engine(scene)
-    return ImageBuildOperator(task_id=task_id, target=build.target, **engine)
+    if build.builder:
+        return _elsewhere(task_id, scene, build, target=build.target)
+    return ImageBuildOperator(task_id=task_id, target=build.target, **engine, **_publication(build))
+
+
+def _publication(build: BuildSpec) -> dict[str, Any]:
+    return {
+        "platforms": build.platforms,
+        "cache": build.cache,
+        "provenance": build.provenance,
+        "reproducible": build.reproducible,
+    }
+
+
+def _elsewhere(task_id: str, scene: Scene, build: BuildSpec, **more: Any) -> Any:
+    from release_pipelines.features.build.operators import RemoteImageBuildOperator
+
+    builder, connections = build.builder, scene.spec.environments[0].connections
+    assert builder is not None  # noqa: S101 - or it is not elsewhere
+    return RemoteImageBuildOperator(
+        task_id=task_id,
+        kind=builder.kind,
+        builder_conn_id=builder.connection or connections.engine or "",
+        settings=builder.settings,
+        commit=field("resolve_commit", "commit"),
+        ref=field("resolve_commit", "ref"),
+        image=_image(scene.spec),
+        version=scene.version,
+        registry_conn_id=connections.registry,
+        context=build.context,
+        dockerfile=build.dockerfile,
+        args=build.args,
+        image_tag=_image_tag(scene.spec),
+        app=scene.spec.app.name,
+        timeout=build.timeout,
+        **_publication(build),
+        **_source(build),
+        **more,
+    )
 
 
 def _push(task_id: str, scene: Scene) -> Any:
     from release_pipelines.features.build.operators import ImagePushOperator
 
-    connections = scene.spec.environments[0].connections
+    build, connections = build_of(scene.spec), scene.spec.environments[0].connections
+    assert build is not None  # noqa: S101 - the task exists only with it
     return ImagePushOperator(
         task_id=task_id,
         app=scene.spec.app.name,
@@ -162,6 +207,9 @@ def _push(task_id: str, scene: Scene) -> Any:
         engine_conn_id=connections.engine or "",
         registry_conn_id=connections.registry,
         image_tag=_image_tag(scene.spec),
+        digest=field("build.build_image", "digest"),
+        tagged=build.builder is not None,
+        tags=list(build.tags),
     )
 
 

@@ -3,6 +3,7 @@
 from release_pipelines.features.build.operators.build_image import ImageBuildOperator, ImageTestOperator
 from release_pipelines.features.build.operators.copy_image import ImageCopyOperator
 from release_pipelines.features.build.operators.push_image import ImagePushOperator
+from release_pipelines.features.build.operators.remote_build import RemoteImageBuildOperator
 from release_pipelines.features.build.operators.resolve_commit import ResolveCommitOperator
 from release_pipelines.features.build.operators.resolve_digest import ResolveDigestOperator
 
@@ -11,6 +12,7 @@ __all__ = [
     "ImageCopyOperator",
     "ImagePushOperator",
     "ImageTestOperator",
+    "RemoteImageBuildOperator",
     "ResolveCommitOperator",
     "ResolveDigestOperator",
 ]

@@ -14,13 +14,15 @@ from release_pipelines.airflow.hooks.registry import RegistryHook
 from release_pipelines.airflow.operator import ReleaseOperator
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.tags import tags_of
+from release_pipelines.features.build.operators._publication import epoch_of, prepared, publication_of
 from release_pipelines.features.build.operators._secrets import read_secrets
 from release_pipelines.features.build.operators._tries import TRY_AGAIN
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from release_pipelines.core.ports.builder import RegistryLogin
+    from release_pipelines.core.ports.builder import Publication
+    from release_pipelines.core.ports.registry import Registry
 
 
 class ImageBuildOperator(ReleaseOperator):
@@ -45,7 +47,12 @@ class ImageBuildOperator(ReleaseOperator):
     :param app: the app's name, for ``image_tag``.
     :param timeout: seconds that the build may take.
     :param git_conn_id: connection with the credentials of a private repository.
-    :return: ``{"image", "tag", "id"}``.
+    :param platforms: like ``linux/arm64``: the image is an index of one image for each; none: the builder's own.
+    :param cache: ``registry``: steps are kept in the registry, as the image's tag ``buildcache``; None: where the builder is.
+    :param provenance: whether BuildKit attests how the image was built.
+    :param reproducible: whether the commit's time stands for all times in the image.
+    :return: ``{"image", "tag", "id"}``. With one of the last four, and by a builder that keeps no images, the image is pushed at once,
+        without a tag, and ``"digest"`` is what the build itself says that it is: ``ImagePushOperator`` names it.
 
     Templated: ``repository``, ``commit``, ``image``, ``version``, ``args``.
     XCom: return value; ``reason`` when it fails.
@@ -73,6 +80,10 @@ class ImageBuildOperator(ReleaseOperator):
         secrets: dict[str, dict[str, str]] | None = None,
         image_tag: str | None = None,
         app: str | None = None,
+        platforms: list[str] | None = None,
+        cache: str | None = None,
+        provenance: bool = False,
+        reproducible: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**TRY_AGAIN, "execution_timeout": timedelta(seconds=timeout), **kwargs})
@@ -92,6 +103,10 @@ class ImageBuildOperator(ReleaseOperator):
         self.secrets = secrets or {}
         self.image_tag = image_tag
         self.app = app
+        self.platforms = platforms or []
+        self.cache = cache
+        self.provenance = provenance
+        self.reproducible = reproducible
 
     def work(self, context: Context) -> dict[str, str]:
         from release_pipelines.adapters.git import folder_inside
@@ -102,14 +117,14 @@ class ImageBuildOperator(ReleaseOperator):
         try:
             with git.checkout(self.commit, self.context) as source:
                 folder = folder_inside(source, self.context, self.dockerfile)
-                image = self._build(name, folder, git.commit_time(source), registry.login if registry else None)
+                built = self._build(name, folder, git.commit_time(source), registry)
         except AirflowTaskTimeout:
             raise PlatformError(
                 f"{self._what(name)} took longer than {self.timeout:g} s: see the last lines of its log, "
                 "or give it more time with `build.timeout`."
             ) from None
-        self.log.info("Built %s:%s, %s.", name, self._tag, image)
-        return {"image": name, "tag": self._tag, "id": image}
+        self.log.info("Built %s:%s, %s.", name, self._tag, built.get("digest") or built["id"])
+        return {"image": name, "tag": self._tag, **built}
 
     def on_kill(self) -> None:
         """End the build with the task."""
@@ -127,14 +142,36 @@ class ImageBuildOperator(ReleaseOperator):
     def _what(self, name: str) -> str:
         return f"Building {name}:{self.version}"
 
-    def _build(self, name: str, folder: Path, created: str, login: RegistryLogin | None) -> str:
-        from release_pipelines.core.ports.builder import CREATED, REVISION, VERSION, Recipe
+    def _build(self, name: str, folder: Path, created: str, registry: Registry | None) -> dict[str, str]:
+        from release_pipelines.core.ports.builder import CREATED, REVISION, VERSION, Publisher, Recipe
 
         labels = {REVISION: self.commit, VERSION: self.version, CREATED: created, **self.labels}
         recipe = Recipe(folder, self.dockerfile, self.target, self.args, labels, read_secrets(self.secrets))
-        tag = f"{name}:{self._tag}" if self.keeps else None
         builder = self._builder = EngineHook(self.engine_conn_id).builder()
-        return builder.build(recipe, tag, login, self._what(name), self.timeout, self.log.info)
+        what, login = self._what(name), registry.login if registry else None
+        publication = self._publication(name, created, registry)
+        publisher = builder if isinstance(builder, Publisher) else None
+        if self.keeps and (publication.shown() or (publisher and not publisher.keeps)):
+            if publisher is None:
+                raise PlatformError(
+                    f"{what}: this builder cannot push what it builds at once, which {' and '.join(publication.shown())} need."
+                )
+            if registry is not None:
+                prepared(registry, self.image)
+            digest = publisher.publish(recipe, publication, login, what, self.timeout, self.log.info)
+            return {"id": digest, "digest": digest}
+        tag = f"{name}:{self._tag}" if self.keeps else None
+        return {"id": builder.build(recipe, tag, login, what, self.timeout, self.log.info)}
+
+    def _publication(self, name: str, created: str, registry: Registry | None) -> Publication:
+        return publication_of(
+            name,
+            registry,
+            platforms=self.platforms,
+            cache=self.cache,
+            provenance=self.provenance,
+            epoch=epoch_of(created) if self.reproducible else None,
+        )
 
 
 class ImageTestOperator(ImageBuildOperator):

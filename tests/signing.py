@@ -86,7 +86,9 @@ class Cosign:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Its answer; 0 or not."""
         command = [self.program, *arguments]
-        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120
+        )
 
     def sign(self, image: str) -> None:
         """Sign an image with its own key."""

@@ -99,7 +99,9 @@ def test_what_is_there_is_verified(registry: Distribution, digest: str, tmp_path
     assert came()[0] == 1
 
 
-def test_what_nobody_can_verify_is_no_success(registry: Distribution, digest: str, tmp_path: Path, monkeypatch: Any) -> None:
+def test_what_nobody_can_verify_is_no_success(
+    registry: Distribution, digest: str, tmp_path: Path, monkeypatch: Any
+) -> None:
     sign(registry, "shop", digest, KEY)
     demands(tmp_path)
     assert came()[::2] == (

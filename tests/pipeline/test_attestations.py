@@ -156,7 +156,9 @@ def test_the_way_back_asks_for_no_attestation_and_a_person_is_told(  # R8
     detail = history.release(history.releases("shop")[0].id)
     assert releases.production.tracks["stable"].digest == pushed["1.0.0"]
     [told] = [it for it in detail.events if it.kind == "not_attested"]
-    assert told.sentence.startswith("1.0.0 serves by its recorded digest, and is not attested as production demands it:")
+    assert told.sentence.startswith(
+        "1.0.0 serves by its recorded digest, and is not attested as production demands it:"
+    )
     report = next(it.content for it in history.attachments(detail.id) if it.name == "incident.md")
     assert "1.0.0 serves by its recorded digest" in report
 

@@ -92,7 +92,9 @@ def verify(
 def _environment(spec: ReleaseSpec, asked: str | None) -> EnvironmentSpec:
     names = [it.name for it in spec.environments]
     if asked and asked not in names:
-        raise ValueError(f"--environment: found `{asked}`, expected one of {', '.join(names)}, where {spec.app.name} goes.")
+        raise ValueError(
+            f"--environment: found `{asked}`, expected one of {', '.join(names)}, where {spec.app.name} goes."
+        )
     return spec.environment(asked or names[-1])
 
 
@@ -101,7 +103,9 @@ def _demand(environment: EnvironmentSpec) -> Demand:
 
     demand = environment.part("verify", Demand)
     if demand is None:
-        raise ValueError(f"{environment.name}.yaml demands nothing: `verify` is expected there, with the keys that count.")
+        raise ValueError(
+            f"{environment.name}.yaml demands nothing: `verify` is expected there, with the keys that count."
+        )
     return demand
 
 
@@ -142,7 +146,9 @@ def _public_key(key: TrustedKey) -> PublicKey:
         passphrase = connection.extra.get("passphrase")
     if not pem:
         name = f"AIRFLOW_VAR_{key.variable}" if key.variable else f"AIRFLOW_CONN_{key.connection}"
-        raise ValueError(f"The key `{key.name}` is in Airflow: {name.upper()} is expected here, or `public_key` in the file.")
+        raise ValueError(
+            f"The key `{key.name}` is in Airflow: {name.upper()} is expected here, or `public_key` in the file."
+        )
     pem = pem.replace("\\n", "\n")
     if "PRIVATE KEY-----" not in pem:
         return public_key(pem.encode(), where)

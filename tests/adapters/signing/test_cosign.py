@@ -12,7 +12,19 @@ from release_pipelines.adapters.signing.attesting import attest, sign, verify
 from release_pipelines.adapters.signing.keys import public_key
 from release_pipelines.core.attestations.statement import CYCLONEDX, PROVENANCE
 from tests.registries import at, plain, with_referrers
-from tests.signing import BUILDER, COMMIT, COSIGNS, REPOSITORY, Cosign, asked, demand, key, provenance, trusted, two_platforms
+from tests.signing import (
+    BUILDER,
+    COMMIT,
+    COSIGNS,
+    REPOSITORY,
+    Cosign,
+    asked,
+    demand,
+    key,
+    provenance,
+    trusted,
+    two_platforms,
+)
 
 SBOM = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": []}
 
@@ -56,7 +68,9 @@ def test_ours_accepts_cosigns(address: str, cosign: Cosign) -> None:
     digest, _, _ = two_platforms(registry, "team/shop")
     image = f"{address}/team/shop@{digest}"
     keys = [{"name": "theirs", "public_key": cosign.public}]
-    demanded = demand(keys, provenance={"builders": [BUILDER], "repository": REPOSITORY, "refs": ["main"]}, sbom="cyclonedx")
+    demanded = demand(
+        keys, provenance={"builders": [BUILDER], "repository": REPOSITORY, "refs": ["main"]}, sbom="cyclonedx"
+    )
     public = {"theirs": public_key(cosign.public.encode(), "cosign")}
 
     def came() -> list[str]:

@@ -114,10 +114,10 @@ class OfDigests:
     def __init__(self, key: Any) -> None:
         self._key = key
 
-    def get_public_key(self, KeyId: str) -> dict[str, bytes]:  # noqa: N803 - as boto3 has it
+    def get_public_key(self, KeyId: str) -> dict[str, bytes]:
         return {"PublicKey": self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)}
 
-    def sign(self, KeyId: str, Message: bytes, MessageType: str, SigningAlgorithm: str) -> dict[str, bytes]:  # noqa: N803
+    def sign(self, KeyId: str, Message: bytes, MessageType: str, SigningAlgorithm: str) -> dict[str, bytes]:
         assert (MessageType, SigningAlgorithm, len(Message)) == ("DIGEST", "ECDSA_SHA_256", 32)
         return {"Signature": self._key.sign(Message, ec.ECDSA(Prehashed(hashes.SHA256())))}
 

@@ -96,4 +96,3 @@ def attest(
     # Last: who finds it knows that all is there.
     beside.attach(digest, bundle_document(payload, signature, signer.public.fingerprint), predicate_type)
     return True
-

@@ -15,7 +15,14 @@ from release_pipelines.core.text import one_line
 ALGORITHM = "ECDSA_SHA_256"
 MOST_BYTES = 4096
 """Of longer messages KMS takes the digest."""
-DENIED = ("AccessDenied", "UnrecognizedClient", "InvalidClientToken", "ExpiredToken", "InvalidSignature", "KMSInvalidSign")
+DENIED = (
+    "AccessDenied",
+    "UnrecognizedClient",
+    "InvalidClientToken",
+    "ExpiredToken",
+    "InvalidSignature",
+    "KMSInvalidSign",
+)
 BUSY = ("Throttling", "KMSInternal", "DependencyTimeout", "ServiceUnavailable", "InternalFailure", "LimitExceeded")
 
 

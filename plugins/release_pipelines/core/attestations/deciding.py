@@ -16,7 +16,9 @@ from release_pipelines.core.model.image import Image
 from release_pipelines.core.model.source import without_login
 from release_pipelines.core.text import one_line
 
-Why = Literal["missing", "unreadable", "kind", "signer", "retired", "subject", "content", "builder", "source", "platform"]
+Why = Literal[
+    "missing", "unreadable", "kind", "signer", "retired", "subject", "content", "builder", "source", "platform"
+]
 SHOWN = 5
 """Maximum number of objections that are told of one thing that is demanded."""
 
@@ -143,7 +145,9 @@ def _missing(
     if covered:
         for it in platforms:
             if it.digest not in covered:
-                yield Refusal("platform", f"{it.platform} {it.digest} has no {wanted.words}, demanded of every platform.")
+                yield Refusal(
+                    "platform", f"{it.platform} {it.digest} has no {wanted.words}, demanded of every platform."
+                )
         return
     right = [it for it in objections if it.why != "kind"]
     kinds = list(dict.fromkeys(it.kind for it in found if not it.unreadable and it.kind not in wanted.kinds))
@@ -165,7 +169,9 @@ def _objection(
         return Refusal("kind", "")
     if not it.signers:
         names = " and ".join(key.name for key in demand.keys)
-        return Refusal("signer", f"The {it.kind} {it.where} is signed by none of the keys that are trusted here: {names}.")
+        return Refusal(
+            "signer", f"The {it.kind} {it.where} is signed by none of the keys that are trusted here: {names}."
+        )
     doubts = {key.name: distrust(key, asked) for key in demand.keys if key.name in it.signers}
     if all(doubts.values()):
         name, doubt = next(iter(doubts.items()))

@@ -62,7 +62,9 @@ def read_bundle(content: bytes) -> Envelope:
     """
     document = json_object(content, "bundle")
     if document.get("mediaType") not in BUNDLES:
-        raise Unreadable(f"its bundle is of type {one_line(document.get('mediaType'), 100)}, where {BUNDLE} is expected")
+        raise Unreadable(
+            f"its bundle is of type {one_line(document.get('mediaType'), 100)}, where {BUNDLE} is expected"
+        )
     envelope = document.get("dsseEnvelope")
     if not isinstance(envelope, dict):
         raise Unreadable("its bundle has no envelope")

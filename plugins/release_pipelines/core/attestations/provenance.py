@@ -108,7 +108,7 @@ def _bare(address: str) -> str:
     scp = re.fullmatch(r"(?:[^/@:\s]+@)?([^/:\s]+):(?!//)(.+)", address)
     if scp:
         address = f"ssh://{scp[1]}/{scp[2].lstrip('/')}"
-    scheme, found, rest = address.partition("://")
+    _, found, rest = address.partition("://")
     if not found:
         return address.rstrip("/").removesuffix(".git")
     host, slash, path = rest.partition("/")

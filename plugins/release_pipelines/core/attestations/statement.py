@@ -56,7 +56,9 @@ def read_statement(envelope: Envelope) -> Statement:
     """
     document = json_object(envelope.payload, "payload")
     if document.get("_type") not in STATEMENTS:
-        raise Unreadable(f"its payload is of type {one_line(document.get('_type'), 100)}, where {STATEMENT} is expected")
+        raise Unreadable(
+            f"its payload is of type {one_line(document.get('_type'), 100)}, where {STATEMENT} is expected"
+        )
     kind, subjects = document.get("predicateType"), document.get("subject")
     if not isinstance(kind, str) or not kind:
         raise Unreadable("its statement says nothing: it has no predicate type")

@@ -1,5 +1,6 @@
 """Who may sign what is released, and what has to be attested of it before an environment is touched."""
 
+import re
 from datetime import date, datetime, time, timezone
 from typing import Annotated, Any, Literal
 
@@ -35,10 +36,13 @@ class KeySource(Value):
     """Where a key is: one of these. The file says its name, never a private key."""
 
     connection: str | None = Field(
-        None, description="Airflow connection whose password is the key as PEM, and whose extra may have its `passphrase`"
+        None,
+        description="Airflow connection whose password is the key as PEM, and whose extra may have its `passphrase`",
     )
     variable: str | None = Field(None, description="Airflow variable that holds it as PEM")
-    kms: str | None = Field(None, description="Key of AWS KMS by its id, ARN or alias: it signs there, and never leaves it")
+    kms: str | None = Field(
+        None, description="Key of AWS KMS by its id, ARN or alias: it signs there, and never leaves it"
+    )
     aws_connection: str = Field("aws_default", description="Airflow connection by which KMS is asked")
 
     @model_validator(mode="after")
@@ -69,7 +73,12 @@ class TrustedKey(KeySource):
         return ("public_key", "connection", "variable", "kms")
 
     @model_validator(mode="after")
-    def _in_order(self) -> "TrustedKey":
+    def _fits(self) -> "TrustedKey":
+        # Not where it stands: a sentence about a key shows what was found there, which may be a private one.
+        if self.public_key is not None and not re.match(r"\s*-----BEGIN PUBLIC KEY-----\s", self.public_key):
+            raise ValueError(
+                "`public_key` as PEM, which begins with -----BEGIN PUBLIC KEY-----, is expected, and never a private key"
+            )
         if self.signs_from and self.signs_to and self.signs_to < self.signs_from:
             raise ValueError("`signs_to` after `signs_from` is expected")
         return self
@@ -89,7 +98,9 @@ class ProvenanceDemand(Value):
 class Demand(Value):
     """What has to be attested of an image before an environment is touched, and by whose keys."""
 
-    keys: list[TrustedKey] = Field(min_length=1, description="Keys whose signatures count, those of earlier times among them")
+    keys: list[TrustedKey] = Field(
+        min_length=1, description="Keys whose signatures count, those of earlier times among them"
+    )
     signature: bool = Field(True, description="A signature of the image, as cosign makes it")
     provenance: ProvenanceDemand | None = Field(None, description="SLSA provenance v1; `{}`: of any builder and source")
     sbom: SbomKind | None = Field(None, description="A bill of materials as an attestation")

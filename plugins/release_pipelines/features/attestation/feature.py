@@ -23,7 +23,9 @@ class AttestationFeature(Feature):
     """The key ``sign`` of an app, and ``verify`` of an environment."""
 
     app_keys = {
-        "sign": Key(SignSpec | None, description="Sign what is built here, and attest how it was made and what is in it")
+        "sign": Key(
+            SignSpec | None, description="Sign what is built here, and attest how it was made and what is in it"
+        )
     }
     environment_keys = {
         VERIFY: Key(Demand | None, description="What has to be attested of an image before this environment is touched")

@@ -63,7 +63,15 @@ class _AttestingOperator(ReleaseOperator):
         sentence = f"{of} has {'a new' if added else 'the same'} {kind}."
         self.log.info("%s", sentence)
         if not is_blank(self.release):
-            record(HistoryHook().history, "record_event", self.release, ATTESTED, sentence, None, {"digest": of, "kind": kind})
+            record(
+                HistoryHook().history,
+                "record_event",
+                self.release,
+                ATTESTED,
+                sentence,
+                None,
+                {"digest": of, "kind": kind},
+            )
         return sentence
 
 
@@ -179,7 +187,9 @@ class AttestProvenanceOperator(_AttestingOperator):
 
         artifact = as_value(Artifact, self.artifact, "artifact")
         if is_blank(self.commit):
-            raise PlatformError(f"Nothing was attested of {artifact.reference}: the commit that it was built from is not known.")
+            raise PlatformError(
+                f"Nothing was attested of {artifact.reference}: the commit that it was built from is not known."
+            )
         build = Build(
             builder=self.builder,
             repository=self.repository,

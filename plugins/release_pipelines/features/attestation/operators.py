@@ -58,9 +58,12 @@ class _AttestingOperator(ReleaseOperator):
         signer = SigningKeyHook(as_value(KeySource, self.key, "key")).signer()
         registry = RegistryHook(self.registry_conn_id).get_conn()
         of = digest or artifact.digest
-        added = attest(registry, artifact.image, of, signer, predicate_type, predicate)
+        said = attest(registry, artifact.image, of, signer, predicate_type, predicate)
         kind = kind_of(predicate_type)
-        sentence = f"{of} has {'a new' if added else 'the same'} {kind}."
+        sentence = f"{of} has {'a new' if said.added else 'the same'} {kind}."
+        if said.unseen:
+            self.log.warning("%s", said.unseen)
+            sentence = f"{sentence} But {said.unseen}"
         self.log.info("%s", sentence)
         if self.release and not is_blank(self.release):
             record(

@@ -48,6 +48,7 @@ NOT_PUBLIC = {
     "LookForPushesOperator",
     "StartReleaseOperator",
     "RecordArtifactOperator",
+    "AttestSbomOperator",
     "RecordOutcomeOperator",
     "TrainOperator",  # the tasks of a train, and what they wait for
     "TrainPreflightOperator",

@@ -226,4 +226,4 @@ def _end_of(lines: list[str], start: int, name: str, dash: str) -> int | None:
 def pinned_images(text: str) -> dict[str, str]:
     """Base images that it names by their digests: names to digests. What is named by a tag, or by an argument, is not known from it."""
     found = re.findall(r"(?im)^\s*FROM\s+(?:--platform=\S+\s+)?([^\s@$]+)@(sha256:[0-9a-f]{64})(?=\s|$)", text)
-    return {name: digest for name, digest in found}
+    return dict(found)

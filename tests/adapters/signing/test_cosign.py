@@ -50,9 +50,9 @@ def test_cosign_accepts_ours(address: str, cosign: Cosign, kind: str) -> None:
     digest, _, _ = two_platforms(registry, "team/shop")
     image, public = f"{address}/team/shop@{digest}", ours.public.pem
     assert cosign.verify(image, public).returncode != 0
-    assert sign(registry, "team/shop", digest, ours)
-    assert attest(registry, "team/shop", digest, ours, PROVENANCE, provenance())
-    assert attest(registry, "team/shop", digest, ours, CYCLONEDX, SBOM)
+    assert sign(registry, "team/shop", digest, ours).added
+    assert attest(registry, "team/shop", digest, ours, PROVENANCE, provenance()).added
+    assert attest(registry, "team/shop", digest, ours, CYCLONEDX, SBOM).added
     for made in (
         cosign.verify(image, public),
         cosign.verify_attestation(image, "slsaprovenance1", public),
@@ -108,8 +108,8 @@ def test_what_both_add_is_kept(address: str, cosign: Cosign) -> None:
 def test_what_is_said_already_is_not_said_again(address: str) -> None:
     registry, ours = at(address), key()
     digest, _, _ = two_platforms(registry, "team/shop")
-    assert [sign(registry, "team/shop", digest, ours) for _ in range(2)] == [True, False]
-    said = [attest(registry, "team/shop", digest, ours, PROVENANCE, provenance()) for _ in range(2)]
+    assert [sign(registry, "team/shop", digest, ours).added for _ in range(2)] == [True, False]
+    said = [attest(registry, "team/shop", digest, ours, PROVENANCE, provenance()).added for _ in range(2)]
     assert said == [True, False]
-    assert attest(registry, "team/shop", digest, ours, PROVENANCE, provenance(builder="urn:another"))
+    assert attest(registry, "team/shop", digest, ours, PROVENANCE, provenance(builder="urn:another")).added
     assert len(registry.referrers("team/shop", digest)) == 3

@@ -28,7 +28,7 @@ from release_pipelines.core.model.image import Image, PlatformImage
 from tests.signing import BUILDER, COMMIT, OTHER_COMMIT, REPOSITORY, asked, demand, key, provenance, trusted
 
 K1, K2, FOREIGN = key(), key("ed25519"), key()
-I, A, B, OTHER = ("sha256:" + it * 64 for it in "1ab9")
+INDEX, A, B, OTHER = ("sha256:" + it * 64 for it in "1ab9")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 NAME = "registry.example/shop"
 PREDICATES: dict[str, Any] = {
@@ -43,13 +43,13 @@ def image(*platforms: str) -> Image:
     """An index of amd64, and of arm64 where it is asked for."""
     digests = {"linux/amd64": A, "linux/arm64": B}
     entries = [PlatformImage(media_type=MANIFEST, digest=digests[it], platform=it) for it in platforms]
-    return Image(repository=NAME, digest=I, media_type="application/vnd.oci.image.index.v1+json", platforms=entries)
+    return Image(repository=NAME, digest=INDEX, media_type="application/vnd.oci.image.index.v1+json", platforms=entries)
 
 
 ONE, BOTH = image("linux/amd64"), image("linux/amd64", "linux/arm64")
 
 
-def said(kind: str, digest: str = I, predicate: Any = None, signer: Private = K1) -> Document:
+def said(kind: str, digest: str = INDEX, predicate: Any = None, signer: Private = K1) -> Document:
     """A bundle."""
     return of_payload(statement(NAME, digest, kind, PREDICATES[kind] if predicate is None else predicate), signer)
 
@@ -59,7 +59,7 @@ def of_payload(payload: bytes, signer: Private = K1) -> Document:
     return Document("sha256:d0c", "bundle", written(bundle_document(payload, signature, signer.public.fingerprint)))
 
 
-def signed(digest: str = I, signer: Private = K1) -> Document:
+def signed(digest: str = INDEX, signer: Private = K1) -> Document:
     """A signature as cosign 2 makes it."""
     payload = simple_signing(NAME, digest)
     return Document("sha256:d0c", "simple_signing", payload, base64.b64encode(signer.sign(payload)).decode())
@@ -94,31 +94,31 @@ def test_what_is_demanded_and_there_is_accepted() -> None:
 
 
 def test_another_kind_than_demanded() -> None:
-    assert one(came([said(SPDX)], PROVEN)) == ("kind", f"{I}: found spdx, demanded slsa provenance v1.")
-    assert one(came([said(PROVENANCE)], SIGNED)) == ("kind", f"{I}: found slsa provenance v1, demanded signature.")
+    assert one(came([said(SPDX)], PROVEN)) == ("kind", f"{INDEX}: found spdx, demanded slsa provenance v1.")
+    assert one(came([said(PROVENANCE)], SIGNED)) == ("kind", f"{INDEX}: found slsa provenance v1, demanded signature.")
     assert one(came([said(PROVENANCE)], LISTED))[1].endswith("demanded cyclonedx or spdx.")
     exact = demand(trusted(K1=K1), signature=False, sbom="spdx")
-    assert one(came([said(CYCLONEDX)], exact)) == ("kind", f"{I}: found cyclonedx, demanded spdx.")
-    earlier = statement(NAME, I, "https://slsa.dev/provenance/v0.2", {"builder": {"id": BUILDER}})
+    assert one(came([said(CYCLONEDX)], exact)) == ("kind", f"{INDEX}: found cyclonedx, demanded spdx.")
+    earlier = statement(NAME, INDEX, "https://slsa.dev/provenance/v0.2", {"builder": {"id": BUILDER}})
     assert one(came([of_payload(earlier)], PROVEN))[1] == (
-        f"{I}: found slsa provenance v0.2, demanded slsa provenance v1."
+        f"{INDEX}: found slsa provenance v0.2, demanded slsa provenance v1."
     )
-    unknown = statement(NAME, I, "https://example.org/review/v1", {})
+    unknown = statement(NAME, INDEX, "https://example.org/review/v1", {})
     assert "found https://example.org/review/v1," in one(came([of_payload(unknown)], PROVEN))[1]
 
 
 def test_nothing_is_attached() -> None:
-    assert one(came([], PROVEN)) == ("missing", f"{I}: found nothing, demanded slsa provenance v1.")
+    assert one(came([], PROVEN)) == ("missing", f"{INDEX}: found nothing, demanded slsa provenance v1.")
     assert [it.why for it in came([], demand(trusted(K1=K1), provenance={}, sbom="any"))] == ["missing"] * 3
 
 
 def test_another_type_of_payload_around_a_good_statement() -> None:
-    payload = statement(NAME, I, PROVENANCE, provenance())
+    payload = statement(NAME, INDEX, PROVENANCE, provenance())
     document = envelope_document(payload, K1.sign(pae("text/plain", payload))) | {"payloadType": "text/plain"}
     why, sentence = one(came([Document("sha256:d0c", "envelope", written(document))], PROVEN))
     assert why == "unreadable"
     assert sentence == (
-        f"sha256:d0c beside {I} cannot be read: its payload is of type text/plain, where application/vnd.in-toto+json is expected."
+        f"sha256:d0c beside {INDEX} cannot be read: its payload is of type text/plain, where application/vnd.in-toto+json is expected."
     )
     # Said to be a statement, and signed as something else.
     lying = envelope_document(payload, K1.sign(pae("text/plain", payload)))
@@ -144,7 +144,7 @@ def test_a_payload_that_is_no_json_object(payload: bytes) -> None:
     ],
 )
 def test_a_statement_that_says_nothing(change: dict[str, Any], words: str) -> None:
-    payload = json.loads(statement(NAME, I, PROVENANCE, provenance())) | change
+    payload = json.loads(statement(NAME, INDEX, PROVENANCE, provenance())) | change
     why, sentence = one(came([of_payload(written(payload))], PROVEN))
     assert why == "unreadable"
     assert words in sentence
@@ -153,17 +153,17 @@ def test_a_statement_that_says_nothing(change: dict[str, Any], words: str) -> No
 def test_provenance_of_another_image() -> None:
     why, sentence = one(came([said(PROVENANCE, OTHER)], PROVEN))
     assert why == "subject"
-    assert sentence == f"The slsa provenance v1 sha256:d0c speaks of {OTHER}, not of {I}."
+    assert sentence == f"The slsa provenance v1 sha256:d0c speaks of {OTHER}, not of {INDEX}."
 
 
 def test_one_of_several_subjects_is_enough() -> None:
-    payload = json.loads(statement(NAME, I, PROVENANCE, provenance()))
+    payload = json.loads(statement(NAME, INDEX, PROVENANCE, provenance()))
     payload["subject"].insert(0, {"name": "other", "digest": {"sha256": OTHER.removeprefix("sha256:")}})
     assert came([of_payload(written(payload))], PROVEN) == []
     payload["subject"] = [{"name": "I", "digest": {"sha512": "1" * 128}}]
     assert one(came([of_payload(written(payload))], PROVEN)) == (
         "subject",
-        f"The slsa provenance v1 sha256:d0c speaks of no image, not of {I}.",
+        f"The slsa provenance v1 sha256:d0c speaks of no image, not of {INDEX}.",
     )
 
 
@@ -222,9 +222,9 @@ def test_provenance_as_github_writes_it() -> None:
 def test_a_signature_of_another_image_or_of_something_else() -> None:
     assert one(came([signed(OTHER)], SIGNED)) == (
         "subject",
-        f"The signature sha256:d0c speaks of {OTHER}, not of {I}.",
+        f"The signature sha256:d0c speaks of {OTHER}, not of {INDEX}.",
     )
-    payload = written({"critical": {"type": "atomic", "image": {"docker-manifest-digest": I}}})
+    payload = written({"critical": {"type": "atomic", "image": {"docker-manifest-digest": INDEX}}})
     other = Document("sha256:d0c", "simple_signing", payload, base64.b64encode(K1.sign(payload)).decode())
     assert one(came([other], SIGNED))[0] == "unreadable"
     assert SIGNED_BY_COSIGN.encode() in signed().content
@@ -243,7 +243,7 @@ def test_a_foreign_signer() -> None:
 def test_what_hangs_on_platforms_counts_where_all_of_them_have_it() -> None:
     assert came([said(SPDX, A)], LISTED, ONE) == []
     assert came([said(SPDX, A), said(CYCLONEDX, B)], LISTED, BOTH) == []
-    assert came([said(SPDX, I)], LISTED, BOTH) == []
+    assert came([said(SPDX, INDEX)], LISTED, BOTH) == []
     assert one(came([said(SPDX, A)], LISTED, BOTH)) == (
         "platform",
         f"linux/arm64 {B} has no cyclonedx or spdx, demanded of every platform.",

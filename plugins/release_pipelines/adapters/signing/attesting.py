@@ -19,6 +19,7 @@ from release_pipelines.core.attestations.envelope import (
 )
 from release_pipelines.core.attestations.looking import look_at
 from release_pipelines.core.attestations.statement import SIGNATURE, kind_of, statement
+from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.attestation import Demand
 from release_pipelines.core.model.image import Image
 from release_pipelines.core.ports.registry import Registry
@@ -61,21 +62,30 @@ def verify(
     return Verified(image, check(found, demand, image, asked), signers_of(found, image))
 
 
-def sign(registry: Registry, repository: str, digest: str, signer: Signer) -> bool:
-    """Sign an image as cosign does: as a bundle, and in the tag that cosign 2 reads. Signed already by this key: nothing is done.
+@dataclass(frozen=True)
+class Said:
+    """What came of saying something.
 
-    :return: whether a signature was added.
+    :param added: whether it was not there yet.
+    :param unseen: why cosign 2 does not see it, as a sentence; empty: it does.
     """
+
+    added: bool
+    unseen: str = ""
+
+
+def sign(registry: Registry, repository: str, digest: str, signer: Signer) -> Said:
+    """Sign an image as cosign does: as a bundle, and in the tag that cosign 2 reads. Signed already by this key: nothing is done."""
     return attest(registry, repository, digest, signer, SIGNATURE, {})
 
 
 def attest(
     registry: Registry, repository: str, digest: str, signer: Signer, predicate_type: str, predicate: Any
-) -> bool:
+) -> Said:
     """Say something of an image, signed. Said already by this key: nothing is done.
 
     :param predicate: JSON.
-    :return: whether an attestation was added.
+    :raises PlatformError: where the bundle cannot be attached. A tag of cosign 2 that cannot be changed takes nothing away from it.
     """
     beside = Beside(registry, repository)
     image = beside.image(digest)
@@ -83,9 +93,24 @@ def attest(
     bundles = [it for it in beside.documents(image) if it.form == "bundle"]
     for it in (look_at(document, {"": signer.public}) for document in bundles):
         if it.signers and it.kind == kind and digest in it.subjects and (it.predicate or {}) == predicate:
-            return False
+            return Said(False)
     payload = statement(beside.repository, digest, predicate_type, predicate)
     signature = signer.sign(pae(IN_TOTO, payload))
+    unseen = ""
+    try:
+        _for_cosign_2(beside, digest, signer, predicate_type, payload, signature)
+    except (PlatformUnavailable, Forbidden):
+        raise
+    except PlatformError as error:
+        unseen = f"cosign 2 does not see it: {error}"
+    # Last: who finds it knows that all is there.
+    beside.attach(digest, bundle_document(payload, signature, signer.public.fingerprint), predicate_type)
+    return Said(True, unseen)
+
+
+def _for_cosign_2(
+    beside: Beside, digest: str, signer: Signer, predicate_type: str, payload: bytes, signature: bytes
+) -> None:
     if predicate_type == SIGNATURE:
         simple = simple_signing(beside.repository, digest)
         of_layer = base64.b64encode(signer.sign(simple)).decode()
@@ -93,6 +118,3 @@ def attest(
     else:
         annotations = {SIGNATURE_OF_LAYER: "", PREDICATE_TYPE: predicate_type}
         beside.add(digest, "att", written(envelope_document(payload, signature)), annotations)
-    # Last: who finds it knows that all is there.
-    beside.attach(digest, bundle_document(payload, signature, signer.public.fingerprint), predicate_type)
-    return True

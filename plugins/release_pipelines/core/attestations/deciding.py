@@ -143,10 +143,10 @@ def _missing(
     if image.digest in covered or (platforms and all(it.digest in covered for it in platforms)):
         return
     if covered:
-        for it in platforms:
-            if it.digest not in covered:
+        for one in platforms:
+            if one.digest not in covered:
                 yield Refusal(
-                    "platform", f"{it.platform} {it.digest} has no {wanted.words}, demanded of every platform."
+                    "platform", f"{one.platform} {one.digest} has no {wanted.words}, demanded of every platform."
                 )
         return
     right = [it for it in objections if it.why != "kind"]

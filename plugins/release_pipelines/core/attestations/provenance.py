@@ -51,13 +51,14 @@ class Provenance:
 def predicate(build: Build) -> dict[str, Any]:
     """The predicate of a build of ours. Logins in the repository's address are left out."""
     repository = without_login(build.repository)
-    source = {"repository": repository, "commit": build.commit, **({"ref": build.ref} if build.ref else {})}
+    ref = build.ref if build.ref.startswith("refs/") else ""  # else the commit was asked for by its hash
+    source = {"repository": repository, "commit": build.commit, **({"ref": ref} if ref else {})}
     parameters: dict[str, Any] = {"source": source, "context": build.context, "dockerfile": build.dockerfile}
     if build.target:
         parameters["target"] = build.target
     if build.args:
         parameters["args"] = dict(build.args)
-    at = f"@{build.ref}" if build.ref else ""
+    at = f"@{ref}" if ref else ""
     materials = [{"uri": f"git+{repository}{at}", "digest": {"gitCommit": build.commit}}]
     for name, digest in sorted((build.base_images or {}).items()):
         algorithm, _, value = digest.partition(":")
@@ -108,7 +109,7 @@ def _bare(address: str) -> str:
     scp = re.fullmatch(r"(?:[^/@:\s]+@)?([^/:\s]+):(?!//)(.+)", address)
     if scp:
         address = f"ssh://{scp[1]}/{scp[2].lstrip('/')}"
-    scheme, found, rest = address.partition("://")
+    _, found, rest = address.partition("://")
     if not found:
         return address.rstrip("/").removesuffix(".git")
     host, slash, path = rest.partition("/")

@@ -1,5 +1,6 @@
 """Who may sign what is released, and what has to be attested of it before an environment is touched."""
 
+import re
 from datetime import date, datetime, time, timezone
 from typing import Annotated, Any, Literal
 
@@ -72,7 +73,12 @@ class TrustedKey(KeySource):
         return ("public_key", "connection", "variable", "kms")
 
     @model_validator(mode="after")
-    def _in_order(self) -> "TrustedKey":
+    def _fits(self) -> "TrustedKey":
+        # Not where it stands: a sentence about a key shows what was found there, which may be a private one.
+        if self.public_key is not None and not re.match(r"\s*-----BEGIN PUBLIC KEY-----\s", self.public_key):
+            raise ValueError(
+                "`public_key` as PEM, which begins with -----BEGIN PUBLIC KEY-----, is expected, and never a private key"
+            )
         if self.signs_from and self.signs_to and self.signs_to < self.signs_from:
             raise ValueError("`signs_to` after `signs_from` is expected")
         return self

@@ -19,7 +19,9 @@ class PublicKey(Protocol):
 class Signer(Protocol):
     """A key that signs."""
 
-    public: PublicKey
+    @property
+    def public(self) -> PublicKey:
+        """Its public half."""
 
     def sign(self, content: bytes) -> bytes:
         """A signature: ECDSA with SHA-256 in DER, or Ed25519.

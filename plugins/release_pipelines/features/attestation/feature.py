@@ -134,10 +134,12 @@ def _verify(task_id: str, scene: Scene) -> Any:
 
     assert scene.environment is not None  # noqa: S101 - slots of environments have one
     environment, build = scene.spec.environment(scene.environment), build_of(scene.spec)
+    demand = environment.part(VERIFY, Demand)
+    assert demand is not None  # noqa: S101 - the task exists only with it
     return VerifyImageOperator(
         task_id=task_id,
         artifact=scene.artifact,
-        demand=environment.part(VERIFY, Demand),
+        demand=demand,
         repository=build.repository if build else None,
         registry_conn_id=environment.connections.registry,
         release=scene.release,

@@ -58,11 +58,14 @@ class _AttestingOperator(ReleaseOperator):
         signer = SigningKeyHook(as_value(KeySource, self.key, "key")).signer()
         registry = RegistryHook(self.registry_conn_id).get_conn()
         of = digest or artifact.digest
-        added = attest(registry, artifact.image, of, signer, predicate_type, predicate)
+        said = attest(registry, artifact.image, of, signer, predicate_type, predicate)
         kind = kind_of(predicate_type)
-        sentence = f"{of} has {'a new' if added else 'the same'} {kind}."
+        sentence = f"{of} has {'a new' if said.added else 'the same'} {kind}."
+        if said.unseen:
+            self.log.warning("%s", said.unseen)
+            sentence = f"{sentence} But {said.unseen}"
         self.log.info("%s", sentence)
-        if not is_blank(self.release):
+        if self.release and not is_blank(self.release):
             record(
                 HistoryHook().history,
                 "record_event",
@@ -288,8 +291,8 @@ class VerifyImageOperator(ReleaseOperator):
         from release_pipelines.core.attestations.deciding import Asked
 
         artifact, demand = as_value(Artifact, self.artifact, "artifact"), as_value(Demand, self.demand, "demand")
-        noted = not is_blank(self.release)
-        known = HistoryHook().history().known_since(artifact.app, artifact.digest) if noted else None
+        release = None if is_blank(self.release) else self.release
+        known = HistoryHook().history().known_since(artifact.app, artifact.digest) if release else None
         asked = Asked(now=time.time(), commit=artifact.commit, repository=self.repository, known_since=known)
         registry = RegistryHook(self.registry_conn_id).get_conn()
         came = verify(registry, artifact.image, artifact.digest, demand, public_keys(demand.keys), asked)
@@ -297,9 +300,9 @@ class VerifyImageOperator(ReleaseOperator):
             context["ti"].xcom_push("refusals", [{"why": it.why, "sentence": it.sentence} for it in came.refusals])
             raise PlatformError(came.sentence)
         self.log.info("%s", came.sentence)
-        if noted:
+        if release:
             data = {"digest": artifact.digest, "keys": came.signers}
-            record(HistoryHook().history, "record_event", self.release, ATTESTED, came.sentence, self.environment, data)
+            record(HistoryHook().history, "record_event", release, ATTESTED, came.sentence, self.environment, data)
         return {"digest": artifact.digest, "signers": came.signers, "sentence": came.sentence}
 
 

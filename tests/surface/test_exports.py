@@ -37,6 +37,7 @@ NOT_PUBLIC = {
     "AnsweringControlOperator",
     "FetchCalendarOperator",
     "ReleasePolicyOperator",
+    "LookingOperator",
     "RefusedTrigger",
     "PreflightGateOperator",
     "PreflightOperator",

@@ -29,6 +29,16 @@ if TYPE_CHECKING:
     from release_pipelines.features.lease.operators import GiveBackLeaseOperator as GiveBackLeaseOperator
     from release_pipelines.features.lease.operators import HoldLeaseOperator as HoldLeaseOperator
     from release_pipelines.features.lease.operators import TakeLeaseOperator as TakeLeaseOperator
+    from release_pipelines.features.own_stages.operators.looking import (
+        AccessibilityStageOperator as AccessibilityStageOperator,
+    )
+    from release_pipelines.features.own_stages.operators.looking import (
+        WebSecurityStageOperator as WebSecurityStageOperator,
+    )
+    from release_pipelines.features.own_stages.operators.looking import ZapStageOperator as ZapStageOperator
+    from release_pipelines.features.own_stages.operators.performance import (
+        PerformanceStageOperator as PerformanceStageOperator,
+    )
     from release_pipelines.features.policy.operators import PolicyOperator as PolicyOperator
     from release_pipelines.features.promotion.operators import PromoteOperator as PromoteOperator
     from release_pipelines.features.pushes.operators import TakePushesOperator as TakePushesOperator
@@ -74,6 +84,12 @@ __getattr__, __dir__, __all__ = lazy(
             "RollingUpdateOperator",
         ),
         "features.lease.operators": ("GiveBackLeaseOperator", "HoldLeaseOperator", "TakeLeaseOperator"),
+        "features.own_stages.operators.looking": (
+            "AccessibilityStageOperator",
+            "WebSecurityStageOperator",
+            "ZapStageOperator",
+        ),
+        "features.own_stages.operators.performance": ("PerformanceStageOperator",),
         "features.policy.operators": ("PolicyOperator",),
         "features.promotion.operators": ("PromoteOperator",),
         "features.pushes.operators": ("TakePushesOperator",),

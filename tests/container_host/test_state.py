@@ -10,7 +10,7 @@ import pytest
 import redis.asyncio as redis
 
 from release_pipelines.adapters.platforms.container_host.platform import ContainerHost
-from release_pipelines.core.errors import FenceLost, LeaseHeld, PlatformError, PlatformUnavailable
+from release_pipelines.core.errors import CommandEnded, FenceLost, LeaseHeld, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.lease import Lease
 from release_pipelines.core.model.route import RouteNote
@@ -197,9 +197,10 @@ async def test_a_command_runs_once_in_the_image(world: World, image: Image) -> N
     reach = ["python3", "-c", f"import urllib.request as u; print(u.urlopen('{world.stack.proxy_api}/ping').status)"]
     assert (await world.platform.run(world.target, image("1.0.0").reference, reach, {}, 30)).strip() == "200"
     failing = ["python3", "-c", "import sys; print('no such page'); sys.exit(3)"]
-    with pytest.raises(PlatformError, match=r"exit code 3(.|\n)*no such page"):
+    with pytest.raises(CommandEnded, match=r"exit code 3(.|\n)*no such page") as ended:
         await world.platform.run(world.target, image("1.0.0").reference, failing, {}, 30)
-    with pytest.raises(PlatformError, match="took longer than 1 s"):
+    assert (ended.value.exit_code, ended.value.output.strip()) == (3, "no such page")
+    with pytest.raises(CommandEnded, match="took longer than 1 s"):
         await world.platform.run(
             world.target, image("1.0.0").reference, ["python3", "-c", "import time; time.sleep(60)"], {}, 1
         )

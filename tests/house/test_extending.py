@@ -36,7 +36,7 @@ from release_pipelines.spec.stages import stages
 from release_pipelines.spec.target import target
 
 folder = Path(sys.argv[1])
-for name in ("todo", "board", "queue_depth", "edge", "strict", "half", "acme_host", "change_ticket"):
+for name in ("todo", "board", "queue_depth", "edge", "strict", "half", "acme_host", "cdn_purge", "change_ticket"):
     assert f'"{name}"' in "".join(schemas().values()), name
 
 (folder / "app.py").write_text("# TODO")
@@ -47,6 +47,7 @@ plan = ReleasePlan(spec)
 assert "before_production.open_ticket" in [it.id for it in plan.tasks]
 assert "Change ticket" in plan.evidence()
 assert "scan.todo" in [it.id for it in plan.tasks]
+assert "production.purge" in [it.id for it in plan.tasks]
 assert [it.name for it in stages(spec)] == ["half", "bake"]
 
 [receiver] = spec.production.part("notify", list)
@@ -83,6 +84,7 @@ name: shop
 build: {repository: FOLDER}
 scan: {scanners: [todo]}
 change_ticket: {queue: CHG}
+stages: [{name: purge, after: production.half, cdn_purge: {zone: shop}}]
 strategy: {half: {hold: 5m}}
 analysis:
   judge: strict
@@ -131,6 +133,8 @@ def test_all_that_is_shown_is_used_by_a_release(site: Path, tmp_path: Path) -> N
 
 def test_the_operators_are_operators(site: Path, tmp_path: Path) -> None:
     code = "from acme_release.operators import CloseTicketOperator as Close; Close(task_id='close', release='')"
+    code += "; from acme_release.purging import PurgeStageOperator as Purge"
+    code += "; result = Purge(task_id='purge', options={}).run({}, {'zone': 'shop'}, 60); assert result.values == {'pages': 4}"
     run(site, "-c", code)
 
 

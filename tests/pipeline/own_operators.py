@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException, DownstreamTasksSkipped
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 CALLS: list[Any] = []
@@ -26,6 +26,13 @@ class PurgeOperator(BaseOperator):
         if len(CALLS) <= self.fails:
             raise AirflowException(f"The zone {self.zone} is locked.")
         return {"purged": 3, "zone": self.zone}
+
+
+class SteeringOperator(BaseOperator):
+    """Wants others to be skipped."""
+
+    def execute(self, context: Any) -> None:
+        raise DownstreamTasksSkipped(tasks=["production.gate"])
 
 
 class At(BaseTrigger):

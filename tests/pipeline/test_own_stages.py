@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -351,3 +352,46 @@ def test_another_dag_is_started_once_and_its_end_decides(
         assert stage(done, "before_production.warm")["values"]["run_id"] == run_id
     else:
         failed_before_production(releases, done, f"Failed: run {run_id} of warm_caches.")
+
+
+def test_the_example_runs_without_an_app_file(
+    outside: Outside, releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it stands: its connections lead to fakes, and its other DAG is one that ends well."""
+    import json
+
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    for name, host in {"engine": "none", "registry": outside.host}.items():
+        connection = {"conn_type": "generic", "host": host, "extra": {"insecure": True}}
+        monkeypatch.setenv(f"AIRFLOW_CONN_SANDBOX_{name.upper()}", json.dumps(connection))
+    monkeypatch.setitem(pipeline.TAGS, "1", NEW)
+    releases.runs("1.0.0")
+    outside.worlds["staging"].printed = '{"p95": 120}'
+    started: list[dict[str, Any]] = []
+
+    def start(dag_id: str, run_id: str, conf: dict[str, Any]) -> bool:
+        started.append(conf)
+        return True
+
+    async def state_of(dag_id: str, run_id: str) -> str:
+        return "success"
+
+    monkeypatch.setattr(runs, "start_run", start)
+    monkeypatch.setattr(runs, "state_of", state_of)
+    bag = DagBag(dag_folder=str(Path(__file__).parents[2] / "dags" / "examples" / "own_stages.py"))
+    dag = bag.dags["nightly_load_test"]
+    for name in ("healthy",):
+        task: Any = dag.task_dict[name]
+        task.target = task.target.model_copy(update={"url": outside.url})
+    sync_bag_to_db(bag, "dags-folder", None)
+    done = Released(dag.test())
+    assert done.state == "success", done.states
+    assert outside.worlds["staging"].ran[0][1][1:] == [
+        "load.py",
+        "http://127.0.0.1:8000",
+        "--host",
+        "storefront.staging.localhost",
+    ]
+    assert done.pushed("note")["values"] == "120 ms"
+    assert started == [{"p95": 120}]

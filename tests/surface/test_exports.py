@@ -28,6 +28,8 @@ NOT_PUBLIC = {
     "AskingOperator",  # bases
     "DeployOperator",
     "JudgedDeployOperator",
+    "OwnStageOperator",
+    "OwnStageTrigger",
     "PlannedOperator",
     "ReleaseOperator",
     "PlatformTrigger",

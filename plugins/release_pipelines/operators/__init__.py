@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from release_pipelines.features.lease.operators import GiveBackLeaseOperator as GiveBackLeaseOperator
     from release_pipelines.features.lease.operators import HoldLeaseOperator as HoldLeaseOperator
     from release_pipelines.features.lease.operators import TakeLeaseOperator as TakeLeaseOperator
+    from release_pipelines.features.own_stages.operators.container import (
+        ContainerStageOperator as ContainerStageOperator,
+    )
+    from release_pipelines.features.own_stages.operators.dag import DagStageOperator as DagStageOperator
+    from release_pipelines.features.own_stages.operators.http import HttpStageOperator as HttpStageOperator
+    from release_pipelines.features.own_stages.operators.imported import ImportedStageOperator as ImportedStageOperator
     from release_pipelines.features.own_stages.operators.looking import (
         AccessibilityStageOperator as AccessibilityStageOperator,
     )
@@ -91,6 +97,10 @@ __getattr__, __dir__, __all__ = lazy(
         ),
         "features.own_stages.operators.performance": ("PerformanceStageOperator",),
         "features.policy.operators": ("PolicyOperator",),
+        "features.own_stages.operators.container": ("ContainerStageOperator",),
+        "features.own_stages.operators.dag": ("DagStageOperator",),
+        "features.own_stages.operators.http": ("HttpStageOperator",),
+        "features.own_stages.operators.imported": ("ImportedStageOperator",),
         "features.promotion.operators": ("PromoteOperator",),
         "features.pushes.operators": ("TakePushesOperator",),
         "features.rollback.operators.manual": ("ManualRollbackPlanOperator", "RecordRollbackOperator"),

@@ -16,7 +16,7 @@ from release_pipelines.core.placeholders import named_stages
 from release_pipelines.core.ports.own_stage import OwnStagePlace
 from release_pipelines.core.templates import field as field_of
 from release_pipelines.core.text import one_of
-from release_pipelines.spec.feature import FEATURES, FeatureTask, Slot
+from release_pipelines.spec.feature import FEATURES, FeatureTask, Scene, Slot
 from release_pipelines.spec.own_stages import OwnStageSpec, Place
 from release_pipelines.spec.placing import WORKING, PlacedTask, group_of, placed_tasks
 
@@ -27,6 +27,8 @@ _BESIDE = (Slot.HEARTBEAT, Slot.IN_STAGE)
 """Their tasks stand beside others, and nothing follows them."""
 _AFTERWARDS = (Slot.PROMOTE, Slot.ROLLBACK, Slot.RETURN_LEASE, Slot.REVERT, Slot.OUTCOME, Slot.AFTER_OUTCOME)
 """Nothing of a team's own comes after these: there is no way back behind it."""
+_MADE = ("gate", "stop_here", "promote_gate", "approval_gate", "preflight_gate", "complete", "nothing_to_do")
+"""Tasks that the pipeline makes itself."""
 
 
 class Refusal(Exception):
@@ -205,42 +207,67 @@ class Arrangement:
                 return f"`{it.id}`, which belongs to every release"
         return None
 
+    def miss(self, demanded: Mapping[str, str]) -> None:
+        """What is demanded has to be there, however the file has got rid of it."""
+        there = {it.id for it in self.tasks}
+        for name, who in demanded.items():
+            if name not in there:
+                self.mistakes.append(("", f"no task `{name}`", f"one: {who} demands it"))
+
     def add(self, stages: Iterable[OwnStageSpec]) -> None:
         """Put the stages of the team's own between the others."""
-        known: dict[str, str] = {}
+        where: dict[str, str] = {}
         for n, stage in enumerate(stages):
-            where = f"stages[{n}]"
             try:
                 slot, environment, index = self.landing(stage)
             except Refusal as refusal:
+                key = f"stages[{n}].{'after' if stage.after else 'before'}"
+                self.mistakes.append((key, refusal.found, refusal.expected))
+                continue
+            task = FeatureTask(stage.name, slot, _unmade)
+            placed = PlacedTask(task, environment, group_of(task, environment), stage)
+            if any(it.id == placed.id for it in self.tasks) or stage.name in where or self._is_taken(stage.name):
                 self.mistakes.append(
-                    (f"{where}.{'after' if stage.after else 'before'}", refusal.found, refusal.expected)
+                    (f"stages[{n}].name", f"`{stage.name}`, which is there already", "a name of its own")
                 )
                 continue
-            works_in = stage.environment or environment or self.spec.environments[0].name
-            task = FeatureTask(
-                stage.name,
-                slot,
-                partial(_own_stage, stage, works_in, dict(known)),
-            )
-            placed = PlacedTask(task, environment, group_of(task, environment), stage)
-            placed = replace(placed, task=replace(task, evidence={stage.label: field_of(placed.id, "sentence")}))
-            if any(it.id == placed.id for it in self.tasks) or stage.name in known:
-                self.mistakes.append((f"{where}.name", f"`{stage.name}`, which is there already", "a name of its own"))
-                continue
-            for text in stage.work.texts(stage.options):
-                for name in named_stages(text):
-                    if name not in known or not self._comes_before(known[name], index):
-                        earlier = [it for it, task_id in known.items() if self._comes_before(task_id, index)]
-                        expected = one_of(earlier, name) if earlier else "a stage that stands before it: there is none"
-                        self.mistakes.append((f"{where}.{stage.kind}", f"`{{stages.{name}}}`", expected))
             self.tasks.insert(index, placed)
-            known[stage.name] = placed.id
+            where[stage.name] = f"stages[{n}].{stage.kind}"
+        self._finish(where)
 
-    def _comes_before(self, task_id: str, index: int) -> bool:
-        """Whether a task works before what is put at an index."""
-        order = [it.id for it in self.tasks]
-        return task_id in order[:index]
+    def _finish(self, where: Mapping[str, str]) -> None:
+        """Each added stage with its operator, which knows the stages that work before it.
+
+        :param where: names of the stages to the places of their options in the file.
+        """
+        own = sorted((it for it in self.tasks if isinstance(it.place, OwnStageSpec)), key=self._working_order)
+        earlier: dict[str, str] = {}
+        for placed in own:
+            stage = placed.place
+            assert isinstance(stage, OwnStageSpec)  # noqa: S101 - only those are among them
+            works_in = stage.environment or placed.environment or self.spec.environments[0].name
+            make = partial(_own_stage, stage, works_in, dict(earlier))
+            task = replace(placed.task, make=make, evidence={stage.label: field_of(placed.id, "sentence")})
+            self.tasks[self._at(placed)] = replace(placed, task=task)
+            asked = {name for text in stage.work.texts(stage.options) for name in named_stages(text)}
+            for name in sorted(asked - earlier.keys()):
+                expected = one_of(list(earlier), name) if earlier else "a stage that works before it: there is none"
+                self.mistakes.append((where[stage.name], f"`{{stages.{name}}}`", expected))
+            earlier[stage.name] = placed.id
+
+    def _working_order(self, task: PlacedTask) -> tuple[int, int, int]:
+        """Where a task works among all: environment after environment, and what is before the approval before it."""
+        names = [it.name for it in self.spec.environments]
+        number = names.index(task.environment) if task.environment else -1
+        before = (Slot.BEFORE_ENVIRONMENT, Slot.APPROVAL, Slot.AFTER_APPROVAL)
+        rank = before.index(task.slot) if task.slot in before else len(before)
+        return number, rank, self._at(task)
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether a gate, a marker or a group is called like that."""
+        environments = [it.name for it in self.spec.environments]
+        groups = {it.group for it in self.tasks} | {*environments, *(f"before_{it}" for it in environments)}
+        return name in _MADE or name in groups or name.startswith("revert_")
 
 
 def arranged(spec: ReleaseSpec) -> Arrangement:
@@ -250,14 +277,11 @@ def arranged(spec: ReleaseSpec) -> Arrangement:
     """
     arrangement = Arrangement(spec, placed_tasks(spec))
     app = spec.app
-    stages, left_out, moves = (
-        app.part(key, kind) for key, kind in (("stages", list), ("leave_out", list), ("move", dict))
-    )
-    if left_out or moves:
-        demanded = demands_of(spec)
-        arrangement.leave_out(left_out or [], demanded)
-        arrangement.move(moves or {}, demanded)
-    arrangement.add(stages or [])
+    demanded = demands_of(spec)
+    arrangement.leave_out(app.part("leave_out", list) or [], demanded)
+    arrangement.move(app.part("move", dict) or {}, demanded)
+    arrangement.miss(demanded)
+    arrangement.add(app.part("stages", list) or [])
     return arrangement
 
 
@@ -288,7 +312,11 @@ def place_in(spec: ReleaseSpec, environment: str) -> OwnStagePlace:
     )
 
 
-def _own_stage(stage: OwnStageSpec, environment: str, earlier: Mapping[str, str], task_id: str, scene: Any) -> Any:
+def _unmade(task_id: str, scene: Scene) -> Any:
+    raise AssertionError(f"{task_id} has no operator yet")
+
+
+def _own_stage(stage: OwnStageSpec, environment: str, earlier: Mapping[str, str], task_id: str, scene: Scene) -> Any:
     """The operator of a stage."""
     from release_pipelines.core.templates import xcom
     from release_pipelines.spec.stages import judged_before

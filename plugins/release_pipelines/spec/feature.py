@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Slot(IntEnum):
     """Where in a release a task has its place, in the order of a release.
 
-    Packages of others use ``BEFORE_BUILD``, ``AFTER_BUILD``, ``EXAMINE``, ``JUDGE``, ``BEFORE_ENVIRONMENT``, ``AFTER_DEPLOY``, ``IN_STAGE``,
+    Packages of others use ``BEFORE_BUILD``, ``AFTER_BUILD``, ``AFTER_ARTIFACT``, ``EXAMINE``, ``JUDGE``, ``BEFORE_ENVIRONMENT``, ``AFTER_DEPLOY``, ``IN_STAGE``,
     ``BEFORE_PROMOTE`` and ``AFTER_OUTCOME``; the other slots are those of a release's own tasks.
     """
 

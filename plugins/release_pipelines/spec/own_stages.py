@@ -47,8 +47,8 @@ class _OwnStage(Place):
 
     @model_validator(mode="after")
     def _one_kind(self) -> "_OwnStage":
-        if sum(getattr(self, name, None) is not None for name in OWN_STAGES.names()) != 1:
-            raise ValueError(f"exactly one of {', '.join(f'`{name}`' for name in OWN_STAGES.names())} is expected")
+        if sum(getattr(self, name, None) is not None for name in _kinds()) != 1:
+            raise ValueError(f"exactly one of {', '.join(f'`{name}`' for name in _kinds())} is expected")
         return self
 
     @property
@@ -59,7 +59,7 @@ class _OwnStage(Place):
     @property
     def kind(self) -> str:
         """The name of its kind."""
-        return next(name for name in OWN_STAGES.names() if getattr(self, name, None) is not None)
+        return next(name for name in _kinds() if getattr(self, name, None) is not None)
 
     @property
     def work(self) -> OwnStage:
@@ -78,8 +78,17 @@ class _OwnStage(Place):
         return min(tries, self.stop_after) if self.stop_after else tries
 
 
+def _kinds() -> list[str]:
+    """Names of kinds; one that is called like another key of a stage is none."""
+    return [name for name in OWN_STAGES.names() if name not in _COMMON]
+
+
 def _models() -> dict[str, type[Value]]:
-    return {name: kind.options for name, kind in OWN_STAGES.usable()}  # whoever names another is told why it is not
+    # Whoever names another is told why it is not there.
+    return {name: kind.options for name, kind in OWN_STAGES.usable() if name not in _COMMON}
+
+
+_COMMON = frozenset(_OwnStage.model_fields)
 
 
 if TYPE_CHECKING:

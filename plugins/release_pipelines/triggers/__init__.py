@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from release_pipelines.features.calendars.triggers import ReleaseWindowTrigger as ReleaseWindowTrigger
     from release_pipelines.features.checks.triggers import CheckTrigger as CheckTrigger
     from release_pipelines.features.lease.triggers import HoldLeaseTrigger as HoldLeaseTrigger
+    from release_pipelines.features.own_stages.triggers import ContainerStageTrigger as ContainerStageTrigger
+    from release_pipelines.features.own_stages.triggers import DagStageTrigger as DagStageTrigger
+    from release_pipelines.features.own_stages.triggers import HttpStageTrigger as HttpStageTrigger
     from release_pipelines.features.promotion.triggers import PromoteTrigger as PromoteTrigger
     from release_pipelines.features.stage.triggers import StageTrigger as StageTrigger
 
@@ -26,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy(
         "features.calendars.triggers": ("ReleaseWindowTrigger",),
         "features.checks.triggers": ("CheckTrigger",),
         "features.lease.triggers": ("HoldLeaseTrigger",),
+        "features.own_stages.triggers": ("ContainerStageTrigger", "DagStageTrigger", "HttpStageTrigger"),
         "features.promotion.triggers": ("PromoteTrigger",),
         "features.stage.triggers": ("StageTrigger",),
     },

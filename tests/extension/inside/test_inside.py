@@ -11,6 +11,7 @@ import pytest
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.ports.notifier import NOTIFIERS
+from release_pipelines.core.ports.own_stage import OWN_STAGES
 from release_pipelines.core.ports.router import ROUTERS
 from release_pipelines.core.ports.strategy import STRATEGIES
 from release_pipelines.core.seams import Seam
@@ -88,7 +89,61 @@ def test_preflight_asks_the_feature(releases: Releases) -> None:
         preflight._ask_features("")  # type: ignore[attr-defined]
 
 
+STAGES = """
+stages:
+  - {name: purge, after: production.step_10, evidence: Cache, cdn_purge: {zone: "{app}-{version}"FAILS}}
+  - {name: first_purge, after: staging.smoke_test, cdn_purge: {zone: staging}}
+leave_out: [integration_test]
+move: {scan.todo: {before: build.build_image}}
+"""
+
+
+@pytest.mark.parametrize("files", [STAGES.replace("FAILS", "")], indirect=True)
+def test_a_stage_of_its_kind_runs_while_another_is_left_out_and_one_moved(
+    releases: Releases, built: None, asked: list[str]
+) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert (done.outcome, done.sentence[:15]) == ("released", "Released 1.1.0:")
+    events = [it.sentence for it in HistoryHook().history().find("shop").events if it.kind == "purged"]
+    assert events == ["zone staging", "zone shop-1.1.0"]
+    assert done.pushed("production.purge")["values"] == {"pages": 3}
+    assert "staging.integration_test" not in done.states
+    dag = releases.dag
+    assert dag.get_task("build.build_image").upstream_task_ids == {"scan.todo"}
+    assert dag.get_task("scan.todo").upstream_task_ids == {"resolve_commit"}
+    assert dag.get_task("production.step_50").upstream_task_ids >= {"production.purge"}
+    [form] = asked
+    assert "| First purge | passed: 3 pages |" in form
+
+
+@pytest.mark.parametrize("files", [STAGES.replace("FAILS", ", fails: true")], indirect=True)
+def test_a_stage_of_its_kind_that_fails_in_mid_canary_rolls_back(releases: Releases, built: None) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert done.outcome == "rolled_back"
+    assert "zone shop-1.1.0 is locked" in done.sentence
+
+
+@pytest.mark.parametrize(
+    "files", [STAGES.replace("FAILS", "").replace("zone: staging", "zone: staging, fails: true")], indirect=True
+)
+def test_a_stage_of_its_kind_that_fails_before_rolls_staging_back(releases: Releases, built: None) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert done.outcome == "failed"
+    assert done.states["roll_back_staging"] == "success"
+    assert releases.production.writes == []
+
+
 MISTAKES = {
+    "stages: [{name: purge, before: approval, cdn_purge: {zone: all}}]": (
+        "stages[0].cdn_purge.zone: found `all`, expected one zone: this is production"
+    ),
+    "stages: [{name: purge, before: approval, cdn_purge: {zones: all}}]": "stages[0].cdn_purge.zone",
+    "stages: [{name: purge, before: approval, number: 3}]": (
+        "stages[0].number: found one that cannot: The own_stage `number` of package acme-release is int: an instance of OwnStage"
+    ),
     "change_ticket: {queue: CHG, risk: middle}": "change_ticket.risk: found `middle`, expected one of `low`, `high`",
     "change_ticket: {queue: CHG, risk: high}\napproval: {self_approval: true}": (
         "change_ticket.risk: found `high`, expected `low`, where people approve their own releases"
@@ -130,7 +185,12 @@ def test_a_feature_that_fails_for_one_app_takes_no_other_apps_dag_away(releases:
 
 @pytest.mark.parametrize(
     ("seam", "name", "kind"),
-    [(FEATURES, "number", "Feature"), (STRATEGIES, "number", "Strategy"), (ROUTERS, "number", "Router")],
+    [
+        (FEATURES, "number", "Feature"),
+        (OWN_STAGES, "number", "OwnStage"),
+        (STRATEGIES, "number", "Strategy"),
+        (ROUTERS, "number", "Router"),
+    ],
 )
 def test_what_is_of_another_kind_is_told_and_stops_nothing(seam: Seam[Any], name: str, kind: str) -> None:
     told = f"The {seam.kind} `{name}` of package acme-release is int: an instance of {kind} is expected."

@@ -104,7 +104,8 @@ class Jobs(Protocol):
     async def run(self, target: Target, image: str, command: list[str], env: dict[str, str], timeout: float) -> str:
         """Run ``command`` once in ``image`` (a reference) beside the app, and return its output's end.
 
-        Raises :class:`PlatformError` with the last lines when it exits with anything but 0 or takes longer than ``timeout`` s.
+        Raises :class:`~release_pipelines.core.errors.CommandEnded` with the last lines when it exits with anything but 0 or takes longer
+        than ``timeout`` s, and :class:`PlatformError` when it cannot be run.
         """
 
 

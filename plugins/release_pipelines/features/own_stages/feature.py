@@ -38,9 +38,10 @@ class OwnStagesFeature(Feature):
 
     def mistakes(self, spec: ReleaseSpec) -> Iterator[Mistake]:
         """What has no place in the release, and what does not fit to where it stands."""
-        from release_pipelines.spec.arrangement import arranged, place_in
+        from release_pipelines.spec.arrangement import arranged, demands_of, place_in
 
-        if not any((stages_of(spec), spec.app.part("leave_out", list), spec.app.part("move", dict))):
+        arranges = (stages_of(spec), spec.app.part("leave_out", list), spec.app.part("move", dict), demands_of(spec))
+        if not any(arranges):
             return
         try:
             arrangement = arranged(spec)

@@ -84,7 +84,7 @@ class OwnStageTrigger(BaseTrigger):
         raise NotImplementedError
 
 
-class ContainerTrigger(OwnStageTrigger):
+class ContainerStageTrigger(OwnStageTrigger):
     """Run a command in an image beside the app until it ends.
 
     :param image: reference of the image.
@@ -121,7 +121,7 @@ class ContainerTrigger(OwnStageTrigger):
         return {"result": result, "output": output}
 
 
-class HttpTrigger(OwnStageTrigger):
+class HttpStageTrigger(OwnStageTrigger):
     """Ask again and again until the answer is as expected.
 
     :param url: where; None: at the connection of the options.
@@ -157,7 +157,7 @@ async def _of_connection(name: str, path: str) -> tuple[str, dict[str, str]]:
     return web_address(connection).rstrip("/") + path, request_headers(connection)
 
 
-class DagEndTrigger(OwnStageTrigger):
+class DagStageTrigger(OwnStageTrigger):
     """Wait for the end of a run.
 
     :param dag_id: the DAG.

@@ -8,7 +8,7 @@ import pytest
 
 from release_pipelines.adapters.kubernetes.client import Object, Resource
 from release_pipelines.adapters.platforms.kubernetes import jobs, manifests
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.errors import CommandEnded, PlatformError
 from tests.adapters.platforms.kubernetes.memory import MemoryClient, kubernetes
 from tests.adapters.platforms.kubernetes.test_manifests import stable, target
 
@@ -106,8 +106,15 @@ async def test_a_command_has_ended_when_its_own_container_has_whatever_runs_besi
     client = Kubelet(ended(0))
     assert await run(client) == "run says hello"
     assert not [kind for kind, _ in client.objects if kind == "pods"]
-    with pytest.raises(PlatformError, match=r"ended with exit code 3. Last lines: run says hello"):
+    with pytest.raises(CommandEnded, match=r"ended with exit code 3. Last lines: run says hello") as command:
         await run(Kubelet(ended(3)))
+    assert (command.value.exit_code, command.value.output) == (3, "run says hello")
+
+
+async def test_a_command_that_does_not_end_in_time_has_no_exit_code() -> None:
+    with pytest.raises(CommandEnded, match=r"did not end within 0 s") as command:
+        await run(Kubelet({"phase": "Running"}), 0)
+    assert command.value.exit_code is None
 
 
 async def test_no_service_takes_a_checks_pod_for_one_of_the_app() -> None:

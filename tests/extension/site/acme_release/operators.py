@@ -6,6 +6,8 @@ from typing import Any
 
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import ReleaseOperator
+from release_pipelines.core.model.own_stage import OwnStageResult
+from release_pipelines.features.own_stages.operators.base import OwnStageOperator
 
 
 class OpenTicketOperator(ReleaseOperator):
@@ -48,3 +50,13 @@ class TraceOperator(ReleaseOperator):
 
     def work(self, context: Any) -> None:
         HistoryHook().history().record_event(self.release, "trace", self.place)
+
+
+class PurgeStageOperator(OwnStageOperator):
+    """Throw a zone away."""
+
+    def run(self, context: Any, options: dict[str, Any], seconds: float) -> OwnStageResult:
+        if options["fails"]:
+            return OwnStageResult(succeeded=False, sentence=f"failed: zone {options['zone']} is locked")
+        HistoryHook().history().record_event(self.release, "purged", f"zone {options['zone']}")
+        return OwnStageResult(succeeded=True, sentence="passed: 3 pages", values={"pages": 3})

@@ -33,7 +33,7 @@ class OperatorOptions(Value):
         return arguments
 
 
-class Operator(OwnStage):
+class ByImportPath(OwnStage):
     """``operator: {path: acme.operators.PurgeCacheOperator, arguments: {zone: shop}}``."""
 
     options = OperatorOptions
@@ -53,4 +53,4 @@ class Operator(OwnStage):
         return ImportedStageOperator(task_id=task_id, options=options, execution_timeout=limit, **given)
 
 
-OWN_STAGE = Operator()
+OWN_STAGE = ByImportPath()

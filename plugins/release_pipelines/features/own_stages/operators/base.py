@@ -217,7 +217,7 @@ class OwnStageOperator(ReleaseOperator):
     def _handed_on(self) -> dict[str, Any]:
         found = {}
         for name, told in self.earlier.items():
-            result = (json.loads(told) if isinstance(told, str) and not is_blank(told) else told) or {}
+            result = {} if is_blank(told) else json.loads(told) if isinstance(told, str) else told
             found[name] = {
                 **_mapping(result.get("values")),
                 "exit_code": result.get("exit_code"),

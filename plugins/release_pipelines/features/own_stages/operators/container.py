@@ -13,7 +13,7 @@ from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.model.own_stage import OwnStageResult
 from release_pipelines.features.own_stages.kinds.container import ContainerOptions
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
-from release_pipelines.features.own_stages.triggers import ContainerTrigger
+from release_pipelines.features.own_stages.triggers import ContainerStageTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,10 +26,12 @@ class ContainerStageOperator(OwnStageOperator):
     """Run a command in a container beside the app, and hand on the JSON object in the last line that it prints. Deferred.
 
     ``options`` is a :class:`~release_pipelines.features.own_stages.kinds.container.ContainerOptions` or its dict; ``BASE_URL``, ``HOST``
-    and ``VERSION`` are in the command's environment, too. The other arguments, what is returned and pushed:
+    and ``VERSION`` are in the command's environment, too. The other arguments, and what is returned:
     :class:`~release_pipelines.features.own_stages.operators.base.OwnStageOperator`.
 
-    XCom also: ``image``, what was run, by its digest.
+    Templated: ``artifact``, ``version``, ``release``, ``earlier``, ``lease``, ``deployment``.
+    XCom: return value, also as ``result`` where it fails; ``image``, what was run, by its digest; ``verdict`` when the version turns bad meanwhile, ``aborted`` when a person
+    ends the release; ``reason`` when it fails.
     """
 
     def run(self, context: Context, options: dict[str, Any], seconds: float) -> OwnStageResult:
@@ -45,7 +47,7 @@ class ContainerStageOperator(OwnStageOperator):
         self.log.info("It runs %s.", image)
         env = {"BASE_URL": target.url, "HOST": target.host or "", "VERSION": self.known()["version"], **container.env}
         self.defer(
-            trigger=ContainerTrigger(
+            trigger=ContainerStageTrigger(
                 release=self.release,
                 until=time.time() + seconds,
                 target=to_json(target),

@@ -16,7 +16,7 @@ from release_pipelines.core.model.own_stage import OwnStageResult
 from release_pipelines.core.ports.own_stage import OwnStagePlace
 from release_pipelines.features.own_stages.kinds.dag import DagOptions
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
-from release_pipelines.features.own_stages.triggers import DagEndTrigger
+from release_pipelines.features.own_stages.triggers import DagStageTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -26,11 +26,15 @@ class DagStageOperator(OwnStageOperator):
     """Start a run of another DAG and wait for its end, deferred. A try that died finds the run that it had started.
 
     ``options`` is a :class:`~release_pipelines.features.own_stages.kinds.dag.DagOptions` or its dict. Hands on ``run_id``, ``state`` and,
-    with ``result``, what that task returned. The other arguments, what is returned and pushed:
+    with ``result``, what that task returned. The other arguments, and what is returned:
     :class:`~release_pipelines.features.own_stages.operators.base.OwnStageOperator`. A run that takes too long, or whose release is
     aborted, is left running: nobody but its own DAG knows how to end it.
 
     :param place: what the environment allows; a DAG that it does not is not started. None: any is.
+
+    Templated: ``artifact``, ``version``, ``release``, ``earlier``, ``lease``, ``deployment``.
+    XCom: return value, also as ``result`` where it fails; ``verdict`` when the version turns bad meanwhile, ``aborted`` when a person
+    ends the release; ``reason`` when it fails.
     """
 
     typed = True
@@ -44,7 +48,7 @@ class DagStageOperator(OwnStageOperator):
             raise ReleaseError(f"{wanted.dag_id} is not what `dags_allowed` in {self.place.environment}.yaml allows.")
         run_id = self._started(context, wanted)
         self.defer(
-            trigger=DagEndTrigger(
+            trigger=DagStageTrigger(
                 release=self.release,
                 until=time.time() + seconds,
                 target=to_json(self.app_target()) if self.target is not None else None,

@@ -10,7 +10,7 @@ from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.own_stage import OwnStageResult
 from release_pipelines.features.own_stages.kinds.http import HttpOptions
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
-from release_pipelines.features.own_stages.triggers import HttpTrigger
+from release_pipelines.features.own_stages.triggers import HttpStageTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -20,8 +20,12 @@ class HttpStageOperator(OwnStageOperator):
     """Ask over HTTP until the answer is as expected, at most ``timeout`` seconds. Deferred. No redirect is followed.
 
     ``options`` is a :class:`~release_pipelines.features.own_stages.kinds.http.HttpOptions` or its dict. Hands on ``status`` and, with
-    ``field``, ``value``. The other arguments, what is returned and pushed:
+    ``field``, ``value``. The other arguments, and what is returned:
     :class:`~release_pipelines.features.own_stages.operators.base.OwnStageOperator`.
+
+    Templated: ``artifact``, ``version``, ``release``, ``earlier``, ``lease``, ``deployment``.
+    XCom: return value, also as ``result`` where it fails; ``verdict`` when the version turns bad meanwhile, ``aborted`` when a person
+    ends the release; ``reason`` when it fails.
     """
 
     def run(self, context: Context, options: dict[str, Any], seconds: float) -> OwnStageResult:
@@ -35,7 +39,7 @@ class HttpStageOperator(OwnStageOperator):
             url, headers = target.address(asked.path), host_header(target)
         judging = self.judging()
         self.defer(
-            trigger=HttpTrigger(
+            trigger=HttpStageTrigger(
                 release=self.release,
                 until=time.time() + seconds,
                 target=to_json(target) if target else None,

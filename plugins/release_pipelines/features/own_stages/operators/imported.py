@@ -35,10 +35,13 @@ class ImportedStageOperator(OwnStageOperator):
     """Import an operator when the task runs, run it, and hand on what it returns. One that defers is deferred.
 
     ``options`` is an :class:`~release_pipelines.features.own_stages.kinds.operator.OperatorOptions` or its dict. Jinja in the arguments is
-    not rendered: it could read every connection. The other arguments, what is returned and pushed:
+    not rendered: it could read every connection. The other arguments, and what is returned:
     :class:`~release_pipelines.features.own_stages.operators.base.OwnStageOperator`.
 
     :param place: what the environment allows; an import path that it does not is not imported. None: any is.
+
+    Templated: ``artifact``, ``version``, ``release``, ``earlier``, ``lease``, ``deployment``.
+    XCom: return value, also as ``result`` where it fails; ``reason`` when it fails.
     """
 
     typed = True

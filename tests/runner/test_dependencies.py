@@ -17,7 +17,7 @@ tomllib = pytest.importorskip("tomllib", reason="Python 3.11 is needed")
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FOR_USERS = ("", "cosign", "postgres", "scan", "sbom", "policy", "notify", "testing")
+FOR_USERS = ("", "cosign", "postgres", "scan", "sbom", "policy", "performance", "accessibility", "notify", "testing")
 """The package and its extras; what is not here is for those who work on it."""
 PACKAGE, EVERYTHING = ("plugins", "dags"), ("plugins", "dags", "sandbox", "tests", "benchmarks")
 

@@ -39,6 +39,7 @@ NOT_PUBLIC = {
     "AnsweringControlOperator",
     "FetchCalendarOperator",
     "ReleasePolicyOperator",
+    "LookingOperator",
     "RefusedTrigger",
     "PreflightGateOperator",
     "PreflightOperator",

@@ -44,6 +44,16 @@ if TYPE_CHECKING:
     from release_pipelines.features.own_stages.operators.dag import DagStageOperator as DagStageOperator
     from release_pipelines.features.own_stages.operators.http import HttpStageOperator as HttpStageOperator
     from release_pipelines.features.own_stages.operators.imported import ImportedStageOperator as ImportedStageOperator
+    from release_pipelines.features.own_stages.operators.looking import (
+        AccessibilityStageOperator as AccessibilityStageOperator,
+    )
+    from release_pipelines.features.own_stages.operators.looking import (
+        WebSecurityStageOperator as WebSecurityStageOperator,
+    )
+    from release_pipelines.features.own_stages.operators.looking import ZapStageOperator as ZapStageOperator
+    from release_pipelines.features.own_stages.operators.performance import (
+        PerformanceStageOperator as PerformanceStageOperator,
+    )
     from release_pipelines.features.policy.operators import PolicyOperator as PolicyOperator
     from release_pipelines.features.promotion.operators import PromoteOperator as PromoteOperator
     from release_pipelines.features.pushes.operators import TakePushesOperator as TakePushesOperator
@@ -100,6 +110,12 @@ __getattr__, __dir__, __all__ = lazy(
             "RollingUpdateOperator",
         ),
         "features.lease.operators": ("GiveBackLeaseOperator", "HoldLeaseOperator", "TakeLeaseOperator"),
+        "features.own_stages.operators.looking": (
+            "AccessibilityStageOperator",
+            "WebSecurityStageOperator",
+            "ZapStageOperator",
+        ),
+        "features.own_stages.operators.performance": ("PerformanceStageOperator",),
         "features.policy.operators": ("PolicyOperator",),
         "features.own_stages.operators.container": ("ContainerStageOperator",),
         "features.own_stages.operators.dag": ("DagStageOperator",),

@@ -34,3 +34,13 @@ def vex_folder(project: Path) -> Path:
 def policies_folder(project: Path) -> Path:
     """Folder of the policies: ``RELEASE_PIPELINES_POLICIES``, else the project's ``include/policies``."""
     return Path(os.environ.get("RELEASE_PIPELINES_POLICIES") or project / "include" / "policies")
+
+
+def load_folder(project: Path) -> Path:
+    """Folder of the scripts that put load on apps: ``RELEASE_PIPELINES_LOAD``, else the project's ``include/load``."""
+    return Path(os.environ.get("RELEASE_PIPELINES_LOAD") or project / "include" / "load")
+
+
+def axe_file(project: Path) -> Path:
+    """The file of axe-core: ``RELEASE_PIPELINES_AXE``, else ``include/axe/axe.min.js`` of the project."""
+    return Path(os.environ.get("RELEASE_PIPELINES_AXE") or project / "include" / "axe" / "axe.min.js")

@@ -69,7 +69,7 @@ class PolicyFeature(Feature):
         if not names:
             return
         if environment is None:
-            make = partial(_policy, names, last, ("tests", "approval", "facts"))
+            make = partial(_policy, names, last, _later(spec))
             yield FeatureTask("policy", Slot.JUDGE, make, order=LAST)
             return
         facts = {"Policies": field(f"before_{environment}.policy", "sentence")} if environment == last else {}
@@ -78,6 +78,12 @@ class PolicyFeature(Feature):
         if environment == last:
             make = partial(_policy, names, environment, ())
             yield FeatureTask("policy_after_approval", Slot.AFTER_APPROVAL, make, group="", order=LAST, unbroken=True)
+
+
+def _later(spec: ReleaseSpec) -> tuple[str, ...]:
+    """The evidence that is not known yet before anything is deployed; stages of a team's own may look like scanners."""
+    own = ("scans", "findings") if spec.app.part("stages", list) else ()
+    return ("tests", "approval", "facts", *own)
 
 
 def _gives(task: FeatureTask) -> set[str]:

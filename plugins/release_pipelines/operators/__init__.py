@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from release_pipelines.features.rollback.operators.planned import RollbackPrepareOperator as RollbackPrepareOperator
     from release_pipelines.features.rollback.operators.planned import RollbackSwitchOperator as RollbackSwitchOperator
     from release_pipelines.features.rollback.operators.planned import RollbackVerifyOperator as RollbackVerifyOperator
-    from release_pipelines.features.scan.operators import ScanOperator as ScanOperator
+    from release_pipelines.features.scan.operators.image import ImageScanOperator as ImageScanOperator
+    from release_pipelines.features.scan.operators.source import ScanOperator as ScanOperator
     from release_pipelines.features.stage.operators import BakeOperator as BakeOperator
     from release_pipelines.features.stage.operators import CanaryStepOperator as CanaryStepOperator
     from release_pipelines.features.stage.operators import StageOperator as StageOperator
@@ -84,7 +85,8 @@ __getattr__, __dir__, __all__ = lazy(
             "RollbackSwitchOperator",
             "RollbackVerifyOperator",
         ),
-        "features.scan.operators": ("ScanOperator",),
+        "features.scan.operators.image": ("ImageScanOperator",),
+        "features.scan.operators.source": ("ScanOperator",),
         "features.stage.operators": ("BakeOperator", "CanaryStepOperator", "StageOperator"),
     },
 )

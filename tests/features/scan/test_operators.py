@@ -78,7 +78,7 @@ def test_a_bad_dockerfile_stops_the_release_and_says_why(scan: Callable[..., tup
     failure, ti = scan({"Dockerfile": BAD_DOCKERFILE}, "hadolint")
     assert "hadolint found 1 high (findings from high on stop the release), like DL3000 in Dockerfile:2" in str(failure)
     assert ti.pushed["reason"] == str(failure)
-    assert ti.pushed["result"]["counts"] == {"low": 0, "medium": 1, "high": 1}
+    assert ti.pushed["result"]["counts"] == {"low": 0, "medium": 1, "high": 1, "critical": 0}
 
 
 @needs["hadolint"]

@@ -74,6 +74,7 @@ class ScanResult(Stored):
     data_at: float | None = Field(
         None, description="How old the scanner's data are: Unix time in seconds; None: it has none"
     )
+    again: bool = Field(False, description="Unknown for what may be mended by another try, like a rate limit")
 
 
 def reaches(rating: Rating, limit: Severity) -> bool:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from typing_extensions import Self
+
 from release_pipelines.core.model.finding import ScanResult
 from release_pipelines.core.model.image import PlatformImage
+from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.seams import Seam
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """What a scanner can do in addition: keep to limits."""
+
+    def within(self, limits: Limits) -> Self:
+        """The same scanner, with these limits."""
 
 
 @runtime_checkable
@@ -53,4 +64,6 @@ class ImageScanner(Protocol):
 
 SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners", Scanner, ("hadolint", "bandit"))
 
-IMAGE_SCANNERS: Seam[ImageScanner] = Seam("image_scanner", "release_pipelines.adapters.image_scanners", ImageScanner)
+IMAGE_SCANNERS: Seam[ImageScanner] = Seam(
+    "image_scanner", "release_pipelines.adapters.image_scanners", ImageScanner, ("trivy", "grype", "secrets")
+)

@@ -1,4 +1,4 @@
-"""The source is scanned beside the build."""
+"""The source is scanned beside the build, the image once it is in the registry."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.templates import field
-from release_pipelines.features.scan.spec import ScanSpec
+from release_pipelines.features.scan.spec import SarifSpec, ScanSpec
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Scene, Slot
 
 if TYPE_CHECKING:
@@ -16,21 +17,32 @@ if TYPE_CHECKING:
 
 
 class ScanFeature(Feature):
-    """The key ``scan``: a task for each scanner, where the app is built here."""
+    """The key ``scan``: a task for each scanner of the source, where the app is built here, and for each of the image."""
 
     app_keys = {"scan": Key(ScanSpec, ScanSpec)}
 
     def summary(self, spec: ReleaseSpec) -> str | None:
-        scanners = _scan(spec).scanners if source_of(spec) else []
-        return f"scanned by {', '.join(scanners)}" if scanners else None
+        scan = _scan(spec)
+        names = [*scan.scanners, *(it.name for it in scan.sarif)] if source_of(spec) else []
+        parts = [
+            f"scanned by {', '.join(names)}" if names else "",
+            f"image scanned by {', '.join(scan.image_scanners)}" if scan.image_scanners else "",
+        ]
+        return ", ".join(filter(None, parts)) or None
 
     def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
-        if environment is not None or source_of(spec) is None:
+        if environment is not None:
             return
-        for scanner in _scan(spec).scanners:
-            evidence = {f"Scan by {scanner}": field(f"scan.{scanner}", "sentence")}
-            make = partial(_scanning, scanner)
-            yield FeatureTask(scanner, Slot.BUILD, make, group="scan", evidence=evidence)
+        scan = _scan(spec)
+        if source_of(spec) is not None:
+            looking: list[str | SarifSpec] = [*scan.scanners, *scan.sarif]
+            for it in looking:
+                name = it.name if isinstance(it, SarifSpec) else it
+                evidence = {f"Scan by {name}": field(f"scan.{name}", "sentence")}
+                yield FeatureTask(name, Slot.BUILD, partial(_scanning, it), group="scan", evidence=evidence)
+        for name in scan.image_scanners:
+            facts = {f"Image scan by {name}": field(f"image_scan.{name}", "sentence")}
+            yield FeatureTask(name, Slot.EXAMINE, partial(_examining, name), group="image_scan", facts=facts)
 
 
 def source_of(spec: ReleaseSpec) -> Source | None:
@@ -42,14 +54,19 @@ def _scan(spec: ReleaseSpec) -> ScanSpec:
     return spec.app.part("scan", ScanSpec) or ScanSpec()
 
 
-def _scanning(scanner: str, task_id: str, scene: Scene) -> Any:
-    from release_pipelines.features.scan.operators import ScanOperator
+def _limits(scene: Scene, name: str) -> dict[str, Any]:
+    limits = _scan(scene.spec).limits.get(name, Limits())
+    return {"timeout": limits.timeout, "memory": limits.memory}
+
+
+def _scanning(scanner: str | SarifSpec, task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.scan.operators.source import ScanOperator
 
     source = source_of(scene.spec)
     assert source is not None  # noqa: S101 - the task exists only with it
     return ScanOperator(
         task_id=task_id,
-        scanner=scanner,
+        scanner=_sarif(scanner) if isinstance(scanner, SarifSpec) else scanner,
         repository=source.repository,
         git_conn_id=source.git_connection,
         commit=field(scene.id_of(Slot.SOURCE), "commit"),
@@ -57,6 +74,30 @@ def _scanning(scanner: str, task_id: str, scene: Scene) -> Any:
         dockerfile=source.dockerfile,
         block_on=_scan(scene.spec).block_on,
         exclude=_scan(scene.spec).exclude,
+        release=scene.release,
+        **_limits(scene, task_id),
+    )
+
+
+def _sarif(spec: SarifSpec) -> Any:
+    from release_pipelines.adapters.scanners._sarif import SarifScanner
+
+    return SarifScanner(spec.name, spec.command, spec.report)
+
+
+def _examining(scanner: str, task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.scan.operators.image import ImageScanOperator
+
+    artifact = scene.id_of(Slot.ARTIFACT)
+    return ImageScanOperator(
+        task_id=task_id,
+        scanner=scanner,
+        image=field(artifact, "image"),
+        digest=field(artifact, "digest"),
+        registry_conn_id=scene.spec.environments[0].connections.registry,
+        block_on=_scan(scene.spec).block_on,
+        release=scene.release,
+        **_limits(scene, scanner),
     )
 
 

@@ -2,18 +2,31 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.finding import Severity
-from release_pipelines.core.ports.scanner import SCANNERS
+from release_pipelines.core.model.limits import Limits
+from release_pipelines.core.model.units import DnsName
+from release_pipelines.core.ports.scanner import IMAGE_SCANNERS, SCANNERS
+
+
+class SarifSpec(Value):
+    """A command that looks at the source and writes SARIF."""
+
+    name: DnsName = Field(description="What it is called in tasks and sentences")
+    command: list[Annotated[str, Field(min_length=1)]] = Field(
+        min_length=1, description="The command and its arguments; it runs in `build.context`, without a shell"
+    )
+    report: str = Field(min_length=1, description="The file that it writes, seen from `build.context`")
 
 
 class ScanSpec(Value):
     """What is scanned before anything is deployed."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"exclude"})
+    later: ClassVar[frozenset[str]] = frozenset({"exclude", "image_scanners", "sarif", "limits"})
 
     scanners: list[Annotated[str, Choice(SCANNERS)]] = ["hadolint", "bandit"]
     block_on: Severity = Field("high", description="Findings from this severity on block")
@@ -21,3 +34,27 @@ class ScanSpec(Value):
         default_factory=list,
         description="What is not scanned, by patterns as in `.gitignore`, seen from `build.context`",
     )
+    image_scanners: list[Annotated[str, Choice(IMAGE_SCANNERS)]] = Field(
+        default_factory=list, description="What looks at the image that is released, of each platform, in the registry"
+    )
+    sarif: list[SarifSpec] = Field(default_factory=list, description="Commands that look at the source and write SARIF")
+    limits: dict[str, Limits] = Field(
+        default_factory=dict, description="What scanners may use, by their names: `timeout` and `memory`"
+    )
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        for name, all_names in (
+            ("scanners", [*self.scanners, *(it.name for it in self.sarif)]),
+            ("image_scanners", self.image_scanners),
+        ):
+            twice = sorted({it for it in all_names if all_names.count(it) > 1})
+            if twice:
+                raise ValueError(f"each of `{name}` and `sarif` once is expected, found `{twice[0]}` twice")
+        known = {*self.scanners, *self.image_scanners, *(it.name for it in self.sarif)}
+        for name in self.limits:
+            if name not in known:
+                raise ValueError(
+                    f"limits of scanners that run are expected ({', '.join(sorted(known))}), found `{name}`"
+                )
+        return self

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.airflow.findings import keep_results
 from release_pipelines.airflow.hooks.git import GitHook
-from release_pipelines.airflow.operator import ReleaseOperator
-from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.model.finding import SEVERITIES, Severity, badness, in_words, reaches
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.operator import ReleaseOperator, is_blank
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.core.model.finding import Severity
+from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.ports.scanner import SCANNERS, Scanner
+from release_pipelines.features.scan.operators._verdict import limited, log_findings, stop, summary_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-LOGGED_FINDINGS = 20
-"""Maximum number of findings in the log."""
 
 
 class ScanOperator(ReleaseOperator):
     """Scan the source of a commit, and stop the release on what is bad enough, or could not be looked at.
 
-    :param scanner: ``hadolint`` (the Dockerfile), ``bandit`` (Python code), the name of another package's scanner, or a
-        :class:`~release_pipelines.core.ports.scanner.Scanner` of your own.
+    :param scanner: ``hadolint`` (the Dockerfile), ``bandit`` (Python code), ``semgrep``, ``gitleaks``, ``trivy``, ``trivy_config``,
+        ``checkov``, the name of another package's scanner, or a :class:`~release_pipelines.core.ports.scanner.Scanner` of your own.
     :param repository: a Git URL, or a folder that is a Git repository.
     :param commit: full hash of what is scanned.
     :param context: folder inside the repository.
@@ -31,13 +31,16 @@ class ScanOperator(ReleaseOperator):
     :param block_on: findings of this severity and above stop the release.
     :param git_conn_id: connection with the credentials of a private repository.
     :param exclude: what is not scanned, by patterns as in a ``.gitignore`` file, seen from ``context``.
+    :param timeout: how long it may look, in seconds.
+    :param memory: how much memory the scanner's processes may have together, in bytes, or like ``2Gi``; None: as much as there is.
+    :param release: id of the release that keeps the result; empty: it is kept nowhere.
     :return: ``{"scanner", "status", "sentence", "counts"}``; a failing task pushes it as ``result``.
 
-    Templated: ``repository``, ``commit``.
+    Templated: ``repository``, ``commit``, ``release``.
     XCom: return value, ``result``; ``reason`` when it fails.
     """
 
-    template_fields = ("repository", "commit")
+    template_fields = ("repository", "commit", "release")
 
     def __init__(
         self,
@@ -50,6 +53,9 @@ class ScanOperator(ReleaseOperator):
         block_on: Severity = "high",
         git_conn_id: str | None = None,
         exclude: list[str] | None = None,
+        timeout: float | str = 300.0,
+        memory: int | str | None = None,
+        release: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**{"retries": 3, "retry_delay": timedelta(seconds=10), **kwargs})
@@ -63,6 +69,8 @@ class ScanOperator(ReleaseOperator):
         self.block_on = block_on
         self.git_conn_id = git_conn_id
         self.exclude = exclude or []
+        self.limits = Limits.model_validate({"timeout": timeout, "memory": memory})
+        self.release = release
 
     def work(self, context: Context) -> dict[str, Any]:
         from release_pipelines.adapters.git import folder_inside
@@ -73,33 +81,20 @@ class ScanOperator(ReleaseOperator):
         with git.checkout(self.commit, self.context, lfs=False) as source:  # nothing of it is code
             folder = folder_inside(source, self.context)
             left_out = leave_out(folder, self.exclude) if self.exclude else 0
-            result = scanner.scan(folder, self.dockerfile)
+            result = limited(scanner, self.limits).scan(folder, self.dockerfile)
         sentence = (
             f"{result.sentence.rstrip('.')}, with {left_out} file{'s' if left_out > 1 else ''} left out."
             if left_out
             else result.sentence
         )
-        counts = Counter(finding.severity for finding in result.findings)
-        summary = {
-            "scanner": scanner.name,
-            "status": result.status,
-            "sentence": sentence,
-            "counts": {severity: counts[severity] for severity in SEVERITIES},
-        }
+        result = result.model_copy(update={"sentence": sentence})
+        if not is_blank(self.release):
+            keep_results(HistoryHook().history(), self.release, scanner.name, [result])
+        summary = summary_of(scanner.name, [result])
         context["ti"].xcom_push("result", summary)
-        findings = sorted(result.findings, key=badness, reverse=True)
-        for it in findings[:LOGGED_FINDINGS]:
-            self.log.warning("%s %s %s:%s %s", it.severity, it.rule, it.file, it.line, it.text)
-        if len(findings) > LOGGED_FINDINGS:
-            self.log.warning("… and %s more.", len(findings) - LOGGED_FINDINGS)
+        findings = log_findings(self.log, [result])
         if result.status == "unknown":
-            raise PlatformError(sentence)
-        blocking = [it for it in findings if reaches(it.severity, self.block_on)]
-        if blocking:
-            worst = blocking[0]
-            raise PlatformError(
-                f"{scanner.name} found {in_words(blocking)} (findings from {self.block_on} on stop the release), "
-                f"like {worst.rule} in {worst.file}:{worst.line}: {worst.text.rstrip('.')}."
-            )
+            raise (PlatformUnavailable if result.again else PlatformError)(sentence)
+        stop(scanner.name, findings, self.block_on)
         self.log.info("%s", sentence)
         return summary

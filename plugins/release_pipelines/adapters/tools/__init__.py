@@ -30,6 +30,8 @@ from release_pipelines.core.text import clean, last_lines, one_line
 OUTPUT_BYTES = 50_000_000
 """Maximum length of what a program says, or of its report, in bytes."""
 
+TOO_LONG = "it said more than {:,} bytes, and was cut short there: what is not to be looked at stands in `scan.exclude`"
+
 LOOK_SECONDS = 0.1
 """How often the memory of a program is measured, in seconds."""
 
@@ -169,35 +171,42 @@ def _beginning(file: IO[bytes]) -> bytes:
     return file.read(OUTPUT_BYTES + 1)
 
 
-def document(report: Path, done: Done) -> Any:
-    """The JSON of a report that the program has written: of nothing that stood there before.
+def content(report: Path, done: Done) -> bytes:
+    """A report that the program has written: nothing that stood there before.
 
-    :raises NotLooked: when it wrote none, or one that cannot be read.
+    :raises NotLooked: when it wrote none, or nothing into it.
     """
     try:
         with report.open("rb") as file:
-            content = file.read(OUTPUT_BYTES + 1)
+            written = file.read(OUTPUT_BYTES + 1)
     except FileNotFoundError:
         raise NotLooked(f"it wrote no report: {done.ended()}") from None
     except OSError as error:
         raise NotLooked(f"its report cannot be read ({one_line(error)})") from error
-    if not content.strip():
+    if not written.strip():
         raise NotLooked(f"its report is empty: {done.ended()}")
-    return parsed(content)
+    if len(written) > OUTPUT_BYTES:
+        raise NotLooked(TOO_LONG.format(OUTPUT_BYTES))
+    return written
 
 
-def parsed(content: bytes) -> Any:
+def document(report: Path, done: Done) -> Any:
+    """The JSON of a report.
+
+    :raises NotLooked: when it wrote none, or one that cannot be read.
+    """
+    return parsed(content(report, done))
+
+
+def parsed(said: bytes) -> Any:
     """JSON of a program.
 
     :raises NotLooked: when it is too long, or none.
     """
-    if len(content) > OUTPUT_BYTES:
-        raise NotLooked(
-            f"it said more than {OUTPUT_BYTES:,} bytes, and was cut short there: what is not to be looked at stands in "
-            "`scan.exclude`"
-        )
+    if len(said) > OUTPUT_BYTES:
+        raise NotLooked(TOO_LONG.format(OUTPUT_BYTES))
     try:
-        return json.loads(content)
+        return json.loads(said)
     except (ValueError, RecursionError) as error:
         raise NotLooked(unreadable(error)) from error
 

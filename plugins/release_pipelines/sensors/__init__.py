@@ -9,11 +9,13 @@ from release_pipelines._lazy import lazy
 if TYPE_CHECKING:
     from release_pipelines.features.calendars.sensors import ReleaseWindowSensor as ReleaseWindowSensor
     from release_pipelines.features.deployment.sensors import RolloutSensor as RolloutSensor
+    from release_pipelines.features.scan.sensors import EcrImageScanSensor as EcrImageScanSensor
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
     {
         "features.calendars.sensors": ("ReleaseWindowSensor",),
         "features.deployment.sensors": ("RolloutSensor",),
+        "features.scan.sensors": ("EcrImageScanSensor",),
     },
 )

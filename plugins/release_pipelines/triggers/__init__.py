@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.checks.triggers import CheckTrigger as CheckTrigger
     from release_pipelines.features.lease.triggers import HoldLeaseTrigger as HoldLeaseTrigger
     from release_pipelines.features.promotion.triggers import PromoteTrigger as PromoteTrigger
+    from release_pipelines.features.scan.triggers import EcrImageScanTrigger as EcrImageScanTrigger
     from release_pipelines.features.stage.triggers import StageTrigger as StageTrigger
 
 __getattr__, __dir__, __all__ = lazy(
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy(
         "features.checks.triggers": ("CheckTrigger",),
         "features.lease.triggers": ("HoldLeaseTrigger",),
         "features.promotion.triggers": ("PromoteTrigger",),
+        "features.scan.triggers": ("EcrImageScanTrigger",),
         "features.stage.triggers": ("StageTrigger",),
     },
 )

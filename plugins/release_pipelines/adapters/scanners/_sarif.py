@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+
 from typing_extensions import Self
 
 from release_pipelines.adapters import tools

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
 
 
+ECR = "ecr"
+"""What Amazon ECR's own scan is called among the others."""
+
+
 class ScanFeature(Feature):
     """The key ``scan``: a task for each scanner of the source, where the app is built here, and for each of the image."""
 
@@ -26,7 +30,7 @@ class ScanFeature(Feature):
         names = [*scan.scanners, *(it.name for it in scan.sarif)] if source_of(spec) else []
         parts = [
             f"scanned by {', '.join(names)}" if names else "",
-            f"image scanned by {', '.join(scan.image_scanners)}" if scan.image_scanners else "",
+            f"image scanned by {', '.join(_of_image(scan))}" if _of_image(scan) else "",
         ]
         return ", ".join(filter(None, parts)) or None
 
@@ -40,9 +44,10 @@ class ScanFeature(Feature):
                 name = it.name if isinstance(it, SarifSpec) else it
                 evidence = {f"Scan by {name}": field(f"scan.{name}", "sentence")}
                 yield FeatureTask(name, Slot.BUILD, partial(_scanning, it), group="scan", evidence=evidence)
-        for name in scan.image_scanners:
+        for name in _of_image(scan):
             facts = {f"Image scan by {name}": field(f"image_scan.{name}", "sentence")}
-            yield FeatureTask(name, Slot.EXAMINE, partial(_examining, name), group="image_scan", facts=facts)
+            make = _waiting if name == ECR else partial(_examining, name)
+            yield FeatureTask(name, Slot.EXAMINE, make, group="image_scan", facts=facts)
 
 
 def source_of(spec: ReleaseSpec) -> Source | None:
@@ -52,6 +57,11 @@ def source_of(spec: ReleaseSpec) -> Source | None:
 
 def _scan(spec: ReleaseSpec) -> ScanSpec:
     return spec.app.part("scan", ScanSpec) or ScanSpec()
+
+
+def _of_image(scan: ScanSpec) -> list[str]:
+    """The names of all that looks at the image."""
+    return [*scan.image_scanners, *([ECR] if scan.ecr else [])]
 
 
 def _limits(scene: Scene, name: str) -> dict[str, Any]:
@@ -98,6 +108,23 @@ def _examining(scanner: str, task_id: str, scene: Scene) -> Any:
         block_on=_scan(scene.spec).block_on,
         release=scene.release,
         **_limits(scene, scanner),
+    )
+
+
+def _waiting(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.scan.sensors import EcrImageScanSensor
+
+    scan, artifact = _scan(scene.spec), scene.id_of(Slot.ARTIFACT)
+    assert scan.ecr is not None  # noqa: S101 - the task exists only with it
+    return EcrImageScanSensor(
+        task_id=task_id,
+        image=field(artifact, "image"),
+        digest=field(artifact, "digest"),
+        aws_conn_id=scan.ecr.connection,
+        region_name=scan.ecr.region,
+        wait=scan.ecr.wait,
+        block_on=scan.block_on,
+        release=scene.release,
     )
 
 

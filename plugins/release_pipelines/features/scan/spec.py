@@ -9,7 +9,7 @@ from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.finding import Severity
 from release_pipelines.core.model.limits import Limits
-from release_pipelines.core.model.units import DnsName
+from release_pipelines.core.model.units import DnsName, Duration
 from release_pipelines.core.ports.scanner import IMAGE_SCANNERS, SCANNERS
 
 
@@ -23,10 +23,18 @@ class SarifSpec(Value):
     report: str = Field(min_length=1, description="The file that it writes, seen from `build.context`")
 
 
+class EcrSpec(Value):
+    """Amazon ECR's own scan of the image."""
+
+    connection: str | None = Field("aws_default", description="Airflow connection of AWS")
+    region: str | None = Field(None, description="Default: the image's, or the connection's")
+    wait: Duration = Field(1800.0, gt=0, description="How long findings are waited for")
+
+
 class ScanSpec(Value):
     """What is scanned before anything is deployed."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"exclude", "image_scanners", "sarif", "limits"})
+    later: ClassVar[frozenset[str]] = frozenset({"exclude", "image_scanners", "sarif", "limits", "ecr"})
 
     scanners: list[Annotated[str, Choice(SCANNERS)]] = ["hadolint", "bandit"]
     block_on: Severity = Field("high", description="Findings from this severity on block")
@@ -38,6 +46,7 @@ class ScanSpec(Value):
         default_factory=list, description="What looks at the image that is released, of each platform, in the registry"
     )
     sarif: list[SarifSpec] = Field(default_factory=list, description="Commands that look at the source and write SARIF")
+    ecr: EcrSpec | None = Field(None, description="Wait for Amazon ECR's own scan of the image")
     limits: dict[str, Limits] = Field(
         default_factory=dict, description="What scanners may use, by their names: `timeout` and `memory`"
     )

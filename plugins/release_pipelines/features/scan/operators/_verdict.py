@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.finding import SEVERITIES, Finding, ScanResult, Severity, badness, in_words, reaches
+from release_pipelines.core.model.image import PlatformImage
 from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.ports.scanner import Limited
 
@@ -32,6 +33,17 @@ def limited(scanner: S, limits: Limits) -> S:
     if limits != Limits():
         raise ValueError(f"{getattr(scanner, 'name', scanner)} keeps to no limits: leave `timeout` and `memory` out.")
     return scanner
+
+
+def named(result: ScanResult, image: PlatformImage, several: bool) -> ScanResult:
+    """The result with the platform's name, where there are several in its sentence, too."""
+    if not image.platform:
+        return result
+    findings = [it.model_copy(update={"platform": image.platform}) for it in result.findings]
+    sentence = result.sentence
+    if several or result.status == "unknown":
+        sentence = f"{sentence.rstrip('.')} ({image.platform})."
+    return result.model_copy(update={"findings": findings, "sentence": sentence})
 
 
 def summary_of(scanner: str, results: Sequence[ScanResult]) -> dict[str, Any]:

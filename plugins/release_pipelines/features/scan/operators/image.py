@@ -18,7 +18,14 @@ from release_pipelines.core.model.image import PlatformImage
 from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.ports.registry import Images
 from release_pipelines.core.ports.scanner import IMAGE_SCANNERS, ImageScanner
-from release_pipelines.features.scan.operators._verdict import image_results, limited, log_findings, stop, summary_of
+from release_pipelines.features.scan.operators._verdict import (
+    image_results,
+    limited,
+    log_findings,
+    named,
+    stop,
+    summary_of,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -107,7 +114,7 @@ class ImageScanOperator(ReleaseOperator):
         several = len(made_of.platforms) > 1
         for it in made_of.platforms:
             self.log.info("%s looks at %s, %s.", scanner.name, it.platform, it.digest)
-            yield _named(_looked(limited(scanner, self.limits), registry, self.image, it), it, several)
+            yield named(_looked(limited(scanner, self.limits), registry, self.image, it), it, several)
 
 
 def _looked(scanner: ImageScanner, registry: Images, image: str, platform: PlatformImage) -> ScanResult:
@@ -127,12 +134,3 @@ def _looked(scanner: ImageScanner, registry: Images, image: str, platform: Platf
         sentence = f"unknown: {scanner.name} looked at something else: its report names {about}, and {platform.digest} was expected."
         return result.model_copy(update={"status": "unknown", "sentence": sentence})
     return result
-
-
-def _named(result: ScanResult, platform: PlatformImage, several: bool) -> ScanResult:
-    """The result with the platform's name, where there are several in its sentence, too."""
-    findings = [it.model_copy(update={"platform": platform.platform}) for it in result.findings]
-    sentence = result.sentence.rstrip(".")
-    if several or result.status == "unknown":
-        sentence = f"{sentence} ({platform.platform})"
-    return result.model_copy(update={"findings": findings, "sentence": f"{sentence}."})

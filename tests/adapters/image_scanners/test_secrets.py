@@ -45,7 +45,7 @@ def test_a_key_that_a_later_layer_hides_or_overwrites_is_found(layout: Layout, l
     assert (finding.layer, finding.instruction) == (layout.layers_of(image)[0], "COPY .npmrc app/")
     assert (result.status, result.subject, finding.platform) == ("findings", image.digest, "linux/amd64")
     assert result.sentence == (
-        "secrets found 1 critical. A later layer does not take a key back: only a new build without it helps, and a new key."
+        "secrets found 1 critical. A later layer takes no key back. Only a new build without it helps, and a new key."
     )
 
 

@@ -170,7 +170,7 @@ def verdict(
     if len(findings) < counted and not enhanced:
         return f"the scan of {image.digest} has {counted} findings, and {len(findings)} of them are there yet"
     made = summary.get("vulnerabilitySourceUpdatedAt")
-    data_at = made.timestamp() if hasattr(made, "timestamp") else None
+    data_at = made.timestamp() if made else None
     platform = image.platform or None
     read = [*(it for one in enhanced or [] for it in _enhanced(one)), *map(_basic, findings)]
     read = [it.model_copy(update={"platform": platform}) for it in read]

@@ -17,6 +17,8 @@ from release_pipelines.core.model.image import PlatformImage
 
 MASK = "…"
 
+ONLY = "Only a new build without it helps, and a new key."
+
 PUBLIC = re.compile(r"\b(\w*(?:GPG_KEYS?|SHA\d+|SHA\d*SUM|DIGEST|FINGERPRINT))([=:]\s*)(?:\"[^\"]*\"|\S+)", re.I)
 """Variables of base images that look like keys, and are fingerprints and checksums."""
 
@@ -30,7 +32,7 @@ class Secrets(ImageReportScanner):
     name = "secrets"
     program = gitleaks.PROGRAM
     hint = gitleaks.HINT
-    advice = "A later layer does not take a key back: only a new build without it helps, and a new key."
+    advice = f"A later layer takes no key back. {ONLY}"
 
     def look(self, layout: Path, image: PlatformImage, folder: Path) -> Looked:
         """Its findings."""
@@ -71,7 +73,7 @@ def _finding(
         rule=it["RuleID"],
         file=masked(names.get(path, "") if layer is not None else "the image's configuration", keys),
         line=it["StartLine"] if layer is not None else 0,
-        text=masked(it["Description"], keys),
+        text=f"{masked(it['Description'], keys).rstrip('.')}. {ONLY}",
         layer=layers[layer] if layer is not None else None,
         instruction=masked(instructions[layer], keys) if layer is not None and instructions[layer] else None,
     )

@@ -94,6 +94,6 @@ def place_of(finding: Finding) -> str:
         f"of {finding.component}" if finding.component else "",
         f"for {finding.platform}" if finding.platform else "",
         f"in layer {finding.layer}" if finding.layer else "",
-        f"(made by {finding.instruction.rstrip('.')})" if finding.instruction else "",
+        f"(made by {finding.instruction})" if finding.instruction else "",
     ]
     return f"{' '.join(it for it in parts if it)}: {finding.text.rstrip('.')}"

@@ -30,7 +30,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderRegistry:
     a = made.layout.image({"app/index.js": "x()\n"})
     good = made.layout.image({"app/index.js": "y()\n"}, architecture="arm64")
     key = {"app/.npmrc": f"//registry.npmjs.org/:_authToken={TOKEN}\n"}
-    bad = made.layout.image(key, {"app/.wh..npmrc": ""}, architecture="arm64", instructions=("COPY .npmrc app/", "RUN rm"))
+    bad = made.layout.image(
+        key, {"app/.wh..npmrc": ""}, architecture="arm64", instructions=("COPY .npmrc app/", "RUN rm")
+    )
     for digest, other in ((GOOD, good), (NEW, bad)):
         made.indexes[digest] = Image(repository="shop", digest=digest, media_type=INDEX, platforms=[a, other])
     monkeypatch.setattr(image, "RegistryHook", lambda _: SimpleNamespace(get_conn=lambda: made))

@@ -22,6 +22,7 @@ PARTS = {
     "triggerer": "many canaries in one triggerer",
     "cli": "what a command in a terminal costs",
     "calendars": "what a question to calendars costs",
+    "scans": "all scans of one app",
 }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import tools
+
 pytest_plugins = ["tests.databases"]
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +37,7 @@ def _home() -> None:
 
 
 _home()
+tools.use()
 
 # How long anything takes is never asserted: machines that run tests are noisy.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])

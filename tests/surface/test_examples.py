@@ -51,7 +51,14 @@ def test_their_templates_render_to_what_the_operators_take(bag: Any) -> None:
 
     context = {
         "ti": Pushed(),
-        "params": {"version": "1.4.0", "repository": "shop.git", "app": "shop", "reason": "slow", "requested_by": "al"},
+        "params": {
+            "version": "1.4.0",
+            "digest": "sha256:a",
+            "repository": "shop.git",
+            "app": "shop",
+            "reason": "slow",
+            "requested_by": "al",
+        },
     }
     for dag in bag.dags.values():
         for task in dag.tasks:

@@ -70,8 +70,9 @@ if TYPE_CHECKING:
     from release_pipelines.features.rollback.operators.planned import RollbackSwitchOperator as RollbackSwitchOperator
     from release_pipelines.features.rollback.operators.planned import RollbackVerifyOperator as RollbackVerifyOperator
     from release_pipelines.features.sbom.operators import SbomOperator as SbomOperator
-    from release_pipelines.features.scan.operators import FindingsGateOperator as FindingsGateOperator
-    from release_pipelines.features.scan.operators import ScanOperator as ScanOperator
+    from release_pipelines.features.scan.operators.gate import FindingsGateOperator as FindingsGateOperator
+    from release_pipelines.features.scan.operators.image import ImageScanOperator as ImageScanOperator
+    from release_pipelines.features.scan.operators.source import ScanOperator as ScanOperator
     from release_pipelines.features.stage.operators import BakeOperator as BakeOperator
     from release_pipelines.features.stage.operators import CanaryStepOperator as CanaryStepOperator
     from release_pipelines.features.stage.operators import StageOperator as StageOperator
@@ -133,7 +134,9 @@ __getattr__, __dir__, __all__ = lazy(
             "RollbackVerifyOperator",
         ),
         "features.sbom.operators": ("SbomOperator",),
-        "features.scan.operators": ("FindingsGateOperator", "ScanOperator"),
+        "features.scan.operators.gate": ("FindingsGateOperator",),
+        "features.scan.operators.image": ("ImageScanOperator",),
+        "features.scan.operators.source": ("ScanOperator",),
         "features.stage.operators": ("BakeOperator", "CanaryStepOperator", "StageOperator"),
     },
 )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.build.sensors import ImageReplicatedSensor as ImageReplicatedSensor
     from release_pipelines.features.calendars.sensors import ReleaseWindowSensor as ReleaseWindowSensor
     from release_pipelines.features.deployment.sensors import RolloutSensor as RolloutSensor
+    from release_pipelines.features.scan.sensors import EcrImageScanSensor as EcrImageScanSensor
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
@@ -17,5 +18,6 @@ __getattr__, __dir__, __all__ = lazy(
         "features.build.sensors": ("ImageReplicatedSensor",),
         "features.calendars.sensors": ("ReleaseWindowSensor",),
         "features.deployment.sensors": ("RolloutSensor",),
+        "features.scan.sensors": ("EcrImageScanSensor",),
     },
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.own_stages.triggers import DagStageTrigger as DagStageTrigger
     from release_pipelines.features.own_stages.triggers import HttpStageTrigger as HttpStageTrigger
     from release_pipelines.features.promotion.triggers import PromoteTrigger as PromoteTrigger
+    from release_pipelines.features.scan.triggers import EcrImageScanTrigger as EcrImageScanTrigger
     from release_pipelines.features.stage.triggers import StageTrigger as StageTrigger
 
 __getattr__, __dir__, __all__ = lazy(
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy(
         "features.lease.triggers": ("HoldLeaseTrigger",),
         "features.own_stages.triggers": ("ContainerStageTrigger", "DagStageTrigger", "HttpStageTrigger"),
         "features.promotion.triggers": ("PromoteTrigger",),
+        "features.scan.triggers": ("EcrImageScanTrigger",),
         "features.stage.triggers": ("StageTrigger",),
     },
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from release_pipelines.adapters.scanners import _command, bandit
+from release_pipelines.adapters import tools
+from release_pipelines.adapters.scanners import bandit
 from release_pipelines.adapters.scanners.bandit import Bandit, NotParsed
 from release_pipelines.adapters.scanners.hadolint import Hadolint
 from release_pipelines.core.model.finding import ScanResult
@@ -36,7 +37,7 @@ def test_output_without_end_is_cut_short_and_said(tmp_path: Path, monkeypatch: p
         def command(self, dockerfile: str) -> list[str]:
             return [sys.executable, "-c", "print('[' + '1,' * 1000)"]
 
-    monkeypatch.setattr(_command, "OUTPUT_BYTES", 1000)
+    monkeypatch.setattr(tools, "OUTPUT_BYTES", 1000)
     result = Talkative().scan(tmp_path, "Dockerfile")
     assert (result.status, result.sentence) == (
         "unknown",

@@ -1,27 +1,22 @@
-"""A scanner that is a command with JSON on its standard output."""
+"""A scanner that is a command: its findings are JSON on its standard output, or in a report that it writes."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
+import copy
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from release_pipelines.core.model.finding import Finding, ScanResult, in_words
-from release_pipelines.core.text import last_lines, one_line
+from typing_extensions import Self
 
-TIMEOUT = 300.0
-"""Maximum run time of a scanner, in seconds."""
+from release_pipelines.adapters import tools
+from release_pipelines.adapters.tools import Done, NotLooked, path_of
+from release_pipelines.core.model.finding import Finding, ScanResult
+from release_pipelines.core.model.limits import Limits
+from release_pipelines.core.text import one_line
 
-OUTPUT_BYTES = 50_000_000
-"""Maximum length of a scanner's output that is read, in bytes."""
-
-
-class NotLooked(ValueError):
-    """Something could not be looked at; the message says what, and what is expected."""
+__all__ = ["CommandScanner", "NotLooked", "ReportScanner", "path_of"]
 
 
 class CommandScanner:
@@ -30,6 +25,13 @@ class CommandScanner:
     name: str
     accepted: tuple[int, ...] = (0, 1)
     """Exit codes with which the command has looked."""
+    limits = Limits()
+
+    def within(self, limits: Limits) -> Self:
+        """The same scanner, with these limits."""
+        other = copy.copy(self)
+        other.limits = limits
+        return other
 
     def command(self, dockerfile: str) -> list[str]:
         """The command and its arguments."""
@@ -53,61 +55,101 @@ class CommandScanner:
 
     def missing(self) -> str | None:
         """Whether this worker has the command."""
-        command = self.command("Dockerfile")[0]
-        if path_of(command) is None:
-            return f"the command {command} is missing on this worker (install release-pipelines[scan])"
-        return None
+        return tools.lacking(self.command("Dockerfile")[0], " (install release-pipelines[scan])")
 
     def scan(self, directory: Path, dockerfile: str) -> ScanResult:
         """Run the command and read its output."""
         missing = self.missing()
         if missing:
-            return self._unknown(missing)
-        command, *arguments = self.command(dockerfile)
+            return tools.unknown(self.name, missing)
         try:
             given = self.input(directory, dockerfile)
-            with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-                done = subprocess.run(
-                    [str(path_of(command)), *arguments],
-                    cwd=directory,
-                    stdout=stdout,
-                    stderr=stderr,
-                    timeout=TIMEOUT,
-                    **({"stdin": subprocess.DEVNULL} if given is None else {"input": given}),
-                )
-                said, errors = _beginning(stdout), _beginning(stderr)
-        except subprocess.TimeoutExpired:
-            return self._unknown(f"it took longer than {TIMEOUT:.0f} s")
-        except OSError as error:
-            return self._unknown(f"it could not be run: {one_line(error)}")
-        if done.returncode not in self.accepted:
-            last = [*last_lines(said, 1), *last_lines(errors, 1)] or ["nothing"]
-            return self._unknown(f"it ended with exit code {done.returncode} and said: {last[-1]}")
-        if len(said) > OUTPUT_BYTES:
-            return self._unknown(
-                f"it said more than {OUTPUT_BYTES:,} bytes, and was cut short there: what is not to be looked at stands in "
-                "`scan.exclude`"
-            )
-        try:
-            findings = self.read(json.loads(said))
+            done = tools.run(self.command(dockerfile), directory, self.limits, given)
+            if done.code not in self.accepted:
+                raise NotLooked(done.ended())
+            output = tools.parsed(done.said)
         except NotLooked as error:
-            return self._unknown(self.explain(directory, error))
+            return tools.unknown(self.name, error)
+        try:
+            findings = self.read(output)
+        except NotLooked as error:
+            return tools.unknown(self.name, self.explain(directory, error))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return self._unknown(f"its output cannot be read ({type(error).__name__}: {one_line(error)})")
-        if not findings:
-            return ScanResult(status="clean", sentence=f"{self.name} found nothing.")
-        return ScanResult(status="findings", findings=findings, sentence=f"{self.name} found {in_words(findings)}.")
-
-    def _unknown(self, why: str) -> ScanResult:
-        return ScanResult(status="unknown", sentence=f"unknown: {self.name} could not look, because {why.rstrip('.')}.")
+            return tools.unknown(self.name, tools.unreadable(error))
+        return tools.found(self.name, findings)
 
 
-def _beginning(file: IO[bytes]) -> bytes:
-    """What a command has written, and one byte more where it is too long."""
-    file.seek(0)
-    return file.read(OUTPUT_BYTES + 1)
+class ReportScanner:
+    """Runs a command that writes a report of its own, outside of the build context."""
+
+    name: str
+    program: str
+    hint = ""
+    """How a worker gets the program, in brackets."""
+    accepted: tuple[int, ...] = (0,)
+    advice = ""
+    report = "report.json"
+    """How its report is called."""
+    limits = Limits()
+
+    def within(self, limits: Limits) -> Self:
+        """The same scanner, with these limits."""
+        other = copy.copy(self)
+        other.limits = limits
+        return other
+
+    def command(self, directory: Path, dockerfile: str, report: Path) -> list[str]:
+        """The arguments.
+
+        :raises NotLooked: when there is nothing to look with.
+        """
+        raise NotImplementedError
+
+    def environment(self) -> Mapping[str, str]:
+        """Variables of the environment, beside those of the worker."""
+        return {}
+
+    def read(self, report: Any, done: Done, directory: Path, dockerfile: str) -> list[Finding]:
+        """The findings of a report.
+
+        :raises NotLooked: when it says that something, or everything, could not be looked at.
+        :raises ValueError: when it is no report of this program.
+        """
+        raise NotImplementedError
+
+    def data_at(self) -> float | None:
+        """How old its data are; None: it has none."""
+        return None
+
+    def missing(self) -> str | None:
+        """Whether this worker has the program."""
+        return tools.lacking(self.program, self.hint)
+
+    def scan(self, directory: Path, dockerfile: str) -> ScanResult:
+        """Run the program and read its report."""
+        missing = self.missing()
+        if missing:
+            return tools.unknown(self.name, missing)
+        data_at = None
+        try:
+            directory = directory.resolve()
+            data_at = self.data_at()
+            with tempfile.TemporaryDirectory(prefix="scan-") as folder:
+                report = Path(folder) / self.report
+                empty = Path(folder) / "empty"  # where no settings lie that come with the source
+                empty.mkdir()
+                arguments = self.command(directory, dockerfile, report)
+                done = tools.run([self.program, *arguments], empty, self.limits, environment=self.environment())
+                if done.code not in self.accepted:
+                    raise NotLooked(done.ended())
+                findings = self.read(tools.document(report, done), done, directory, dockerfile)
+        except NotLooked as error:
+            return tools.unknown(self.name, error, data_at=data_at)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return tools.unknown(self.name, tools.unreadable(error), data_at=data_at)
+        return tools.found(self.name, findings, data_at=data_at, advice=self.advice)
 
 
-def path_of(command: str) -> str | None:
-    """Where the command is: on the PATH, or beside this Python."""
-    return shutil.which(command) or shutil.which(command, path=str(Path(sys.executable).parent))
+def inside(directory: Path, path: str) -> str:
+    """A path as it is seen from the build context."""
+    return path.removeprefix(f"{directory}/").removeprefix("./").lstrip("/")

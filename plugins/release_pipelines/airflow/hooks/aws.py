@@ -81,3 +81,16 @@ def key_management(connection: str) -> Any:
 
     config = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
     return AwsBaseHook(connection, client_type="kms", config=config).get_conn()
+
+
+def ecr(connection: str | None, region: str | None = None) -> Any:
+    """boto3's client of Amazon ECR. Nothing is asked before its first question.
+
+    :param connection: of type ``aws``; where there is none of that name, the credentials of the machine.
+    :param region: None: the connection's.
+    """
+    from airflow.providers.amazon.aws.hooks.ecr import EcrHook
+    from botocore.config import Config
+
+    config = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
+    return EcrHook(aws_conn_id=connection, region_name=region, config=config).get_conn()

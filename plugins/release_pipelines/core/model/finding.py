@@ -80,6 +80,7 @@ class ScanResult(Stored):
     not_looked_at: list[Words] = Field(
         default_factory=list, description="What could not be looked at, each with the reason; then it is unknown"
     )
+    again: bool = Field(False, description="Unknown for what may be mended by another try, like a rate limit")
 
 
 def reaches(rating: Rating, limit: Severity) -> bool:

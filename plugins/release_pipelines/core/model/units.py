@@ -54,6 +54,17 @@ def lasting(seconds: float) -> str:
     return f"{rest} s"
 
 
+_MEMORY = re.compile(r"(\d+)\s*(Ki|Mi|Gi)?B?")
+
+
+def parse_memory(value: Any) -> int:
+    """Turn ``512Mi`` or ``2Gi`` into bytes; a bare number is taken as bytes."""
+    match = None if isinstance(value, bool) else _MEMORY.fullmatch(str(value).strip())
+    if not match or int(match[1]) == 0:
+        raise ValueError("an amount of memory like 512Mi or 2Gi is expected")
+    return int(match[1]) << {None: 0, "Ki": 10, "Mi": 20, "Gi": 30}[match[2]]
+
+
 def parse_share(value: Any) -> float:
     """Turn ``1%`` or ``0.01`` into the fraction 0.01."""
     percent = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
@@ -76,6 +87,9 @@ Sentence = Annotated[str, BeforeValidator(_sentence)]
 """Words for people that may come from outside, of any length and with anything in them."""
 
 Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
+
+Memory = Annotated[int, BeforeValidator(parse_memory, json_schema_input_type=str | int)]
+"""An amount of memory, in bytes."""
 
 Limit = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=str | float)]
 

@@ -6,9 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from typing_extensions import Self
+
 from release_pipelines.core.model.finding import ScanResult
 from release_pipelines.core.model.image import PlatformImage
+from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.seams import Seam
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """What a scanner can do in addition: keep to limits."""
+
+    def within(self, limits: Limits) -> Self:
+        """The same scanner, with these limits."""
 
 
 @runtime_checkable
@@ -65,7 +76,12 @@ class Configured(Protocol):
 
 SCANNERS: Seam[Scanner] = Seam("scanner", "release_pipelines.adapters.scanners", Scanner, ("hadolint", "bandit"))
 
-IMAGE_SCANNERS: Seam[ImageScanner] = Seam("image_scanner", "release_pipelines.adapters.image_scanners", ImageScanner)
+IMAGE_SCANNERS: Seam[ImageScanner] = Seam(
+    "image_scanner",
+    "release_pipelines.adapters.image_scanners",
+    ImageScanner,
+    ("trivy", "grype", "secrets", "advisories"),
+)
 
 
 def image_scanner(name: str, options: Mapping[str, Any] | None = None) -> ImageScanner:

@@ -1,4 +1,4 @@
-"""The source is scanned beside the build; where the app asks for more, all that was found is judged together before anything is deployed."""
+"""The source is scanned beside the build, the image once it is in the registry; all that was found is judged before anything is deployed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.templates import field, part
-from release_pipelines.features.scan.spec import ScanSpec
+from release_pipelines.features.scan.spec import ECR, SarifSpec, ScanSpec
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Scene, Slot
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ COMPARED = {
 
 
 class ScanFeature(Feature):
-    """The key ``scan``: a task for each scanner, where the app is built here, and the gate behind all of them."""
+    """The key ``scan``: a task for each scanner of the source, where the app is built here, and of the image; and the gate behind all of them."""
 
     app_keys = {"scan": Key(ScanSpec, ScanSpec)}
 
@@ -51,17 +53,29 @@ class ScanFeature(Feature):
                 yield f"`scan.exceptions[{number}]`, for {it.id} in {it.component}, has run out on {it.until:%Y-%m-%d}"
 
     def summary(self, spec: ReleaseSpec) -> str | None:
-        scanners = _scan(spec).scanners if source_of(spec) else []
-        return f"scanned by {', '.join(scanners)}" if scanners else None
+        source, image = _of_source(spec), _scan(spec).of_image
+        parts = [
+            f"scanned by {', '.join(source)}" if source else "",
+            f"image scanned by {', '.join(image)}" if image else "",
+        ]
+        return ", ".join(filter(None, parts)) or None
 
     def tasks(self, spec: ReleaseSpec, environment: str | None) -> Iterator[FeatureTask]:
         if environment is not None:
             return
-        for scanner in _scan(spec).scanners if source_of(spec) else []:
-            evidence = {f"Scan by {scanner}": field(f"scan.{scanner}", "sentence")}
-            make = partial(_scanning, scanner)
-            yield FeatureTask(scanner, Slot.BUILD, make, group="scan", evidence=evidence, optional=True, moves=BUILDING)
-        if _scan(spec).gated:
+        scan = _scan(spec)
+        looking: list[str | SarifSpec] = [*scan.scanners, *scan.sarif] if source_of(spec) else []
+        for it in looking:
+            name = it.name if isinstance(it, SarifSpec) else it
+            evidence = {f"Scan by {name}": field(f"scan.{name}", "sentence")}
+            make = partial(_scanning, it)
+            yield FeatureTask(name, Slot.BUILD, make, group="scan", evidence=evidence, optional=True, moves=BUILDING)
+        for name in scan.of_image:
+            facts = {f"Image scan by {name}": field(f"image_scan.{name}", "sentence")}
+            yield FeatureTask(
+                name, Slot.EXAMINE, _WAYS.get(name, partial(_examining, name)), group="image_scan", facts=facts
+            )
+        if scan.gated:
             evidence, facts = ({name: field(GATE, key) for name, key in it.items()} for it in (FOUND, COMPARED))
             yield FeatureTask(GATE, Slot.JUDGE, _judging, evidence=evidence, facts=facts)
 
@@ -75,14 +89,25 @@ def _scan(spec: ReleaseSpec) -> ScanSpec:
     return spec.app.part("scan", ScanSpec) or ScanSpec()
 
 
-def _scanning(scanner: str, task_id: str, scene: Scene) -> Any:
-    from release_pipelines.features.scan.operators import ScanOperator
+def _of_source(spec: ReleaseSpec) -> list[str]:
+    """Names of all that look at the source."""
+    scan = _scan(spec)
+    return [*scan.scanners, *(it.name for it in scan.sarif)] if source_of(spec) else []
+
+
+def _limits(scene: Scene, name: str) -> dict[str, Any]:
+    limits = _scan(scene.spec).limits.get(name, Limits())
+    return {"timeout": limits.timeout, "memory": limits.memory}
+
+
+def _scanning(scanner: str | SarifSpec, task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.scan.operators.source import ScanOperator
 
     source = source_of(scene.spec)
     assert source is not None  # noqa: S101 - the task exists only with it
     return ScanOperator(
         task_id=task_id,
-        scanner=scanner,
+        scanner=_sarif(scanner) if isinstance(scanner, SarifSpec) else scanner,
         repository=source.repository,
         git_conn_id=source.git_connection,
         commit=field(scene.id_of(Slot.SOURCE), "commit"),
@@ -92,11 +117,62 @@ def _scanning(scanner: str, task_id: str, scene: Scene) -> Any:
         exclude=_scan(scene.spec).exclude,
         rules=_scan(scene.spec).rules,
         release=scene.release,
+        **_limits(scene, task_id),
     )
 
 
+def _sarif(spec: SarifSpec) -> Any:
+    from release_pipelines.adapters.scanners._sarif import SarifScanner
+
+    return SarifScanner(spec.name, spec.command, spec.report)
+
+
+def _released(scene: Scene) -> dict[str, Any]:
+    """What all have in common that look at the image. What they find is judged by the gate, together."""
+    artifact = scene.id_of(Slot.ARTIFACT)
+    return {
+        "image": field(artifact, "image"),
+        "digest": field(artifact, "digest"),
+        "release": scene.release,
+        "block_on": None,
+    }
+
+
+def _examining(scanner: str, task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.scan.operators.image import ImageScanOperator
+
+    first = scene.spec.environments[0]
+    options = first.part(scanner, Value)
+    return ImageScanOperator(
+        task_id=task_id,
+        scanner=scanner,
+        options=options.model_dump(mode="json") if options else None,
+        registry_conn_id=first.connections.registry,
+        **_released(scene),
+        **_limits(scene, scanner),
+    )
+
+
+def _waiting(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.features.scan.sensors import EcrImageScanSensor
+
+    ecr = _scan(scene.spec).ecr
+    assert ecr is not None  # noqa: S101 - the task exists only with it
+    return EcrImageScanSensor(
+        task_id=task_id,
+        aws_conn_id=ecr.connection,
+        region_name=ecr.region,
+        wait=ecr.wait,
+        **_released(scene),
+    )
+
+
+_WAYS = {ECR: _waiting}
+
+
 def _judging(task_id: str, scene: Scene) -> Any:
-    from release_pipelines.features.scan.operators import FindingsGateOperator
+    from release_pipelines.features.scan.operators._verdict import image_results
+    from release_pipelines.features.scan.operators.gate import FindingsGateOperator
 
     scan = _scan(scene.spec)
     return FindingsGateOperator(
@@ -105,7 +181,7 @@ def _judging(task_id: str, scene: Scene) -> Any:
         release=scene.release,
         artifact=scene.artifact,
         serving=part(scene.id_of(Slot.PREFLIGHT), "before"),
-        scanners=scan.scanners if source_of(scene.spec) else [],
+        scanners=[*_of_source(scene.spec), *map(image_results, scan.of_image)],
         vex=scan.vex,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,24 +9,23 @@ from release_pipelines.airflow.findings import keep_results
 from release_pipelines.airflow.hooks.git import GitHook
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import ReleaseOperator, is_blank
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.findings.rules import Rules
-from release_pipelines.core.model.finding import SEVERITIES, Severity, badness
+from release_pipelines.core.model.finding import Severity
+from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.ports.scanner import SCANNERS, Scanner
 from release_pipelines.features.scan.judged import stop
+from release_pipelines.features.scan.operators._verdict import limited, log_findings, summary_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-LOGGED_FINDINGS = 20
-"""Maximum number of findings in the log."""
 
 
 class ScanOperator(ReleaseOperator):
     """Scan the source of a commit, and stop the release on what is bad enough, or could not be looked at.
 
-    :param scanner: ``hadolint`` (the Dockerfile), ``bandit`` (Python code), the name of another package's scanner, or a
-        :class:`~release_pipelines.core.ports.scanner.Scanner` of your own.
+    :param scanner: ``hadolint`` (the Dockerfile), ``bandit`` (Python code), ``semgrep``, ``gitleaks``, ``trivy``, ``trivy_config``,
+        ``checkov``, the name of another package's scanner, or a :class:`~release_pipelines.core.ports.scanner.Scanner` of your own.
     :param repository: a Git URL, or a folder that is a Git repository.
     :param commit: full hash of what is scanned.
     :param context: folder inside the repository.
@@ -36,6 +34,8 @@ class ScanOperator(ReleaseOperator):
     :param git_conn_id: connection with the credentials of a private repository.
     :param exclude: what is not scanned, by patterns as in a ``.gitignore`` file, seen from ``context``.
     :param rules: what stops the release, with exceptions; None: nothing but ``block_on``.
+    :param timeout: how long it may look, in seconds.
+    :param memory: how much memory the scanner's processes may have together, in bytes, or like ``2Gi``; None: as much as there is.
     :param release: id of the release that keeps the result, for the gate behind all scanners; empty: none does.
     :return: ``{"scanner", "status", "sentence", "counts"}``; a failing task pushes it as ``result``.
 
@@ -57,6 +57,8 @@ class ScanOperator(ReleaseOperator):
         git_conn_id: str | None = None,
         exclude: list[str] | None = None,
         rules: Rules | None = None,
+        timeout: float | str = 300.0,
+        memory: int | str | None = None,
         release: str = "",
         **kwargs: Any,
     ) -> None:
@@ -72,6 +74,7 @@ class ScanOperator(ReleaseOperator):
         self.git_conn_id = git_conn_id
         self.exclude = exclude or []
         self.rules = rules or Rules(block_on=block_on)
+        self.limits = Limits.model_validate({"timeout": timeout, "memory": memory})
         self.release = release
 
     def work(self, context: Context) -> dict[str, Any]:
@@ -83,7 +86,7 @@ class ScanOperator(ReleaseOperator):
         with git.checkout(self.commit, self.context, lfs=False) as source:  # nothing of it is code
             folder = folder_inside(source, self.context)
             left_out = leave_out(folder, self.exclude) if self.exclude else 0
-            result = scanner.scan(folder, self.dockerfile)
+            result = limited(scanner, self.limits).scan(folder, self.dockerfile)
         sentence = (
             f"{result.sentence.rstrip('.')}, with {left_out} file{'s' if left_out > 1 else ''} left out."
             if left_out
@@ -92,21 +95,11 @@ class ScanOperator(ReleaseOperator):
         result = result.model_copy(update={"sentence": sentence})
         if not is_blank(self.release):
             keep_results(HistoryHook().history(), self.release, scanner.name, [result])
-        counts = Counter(finding.severity for finding in result.findings)
-        summary = {
-            "scanner": scanner.name,
-            "status": result.status,
-            "sentence": sentence,
-            "counts": {severity: counts[severity] for severity in SEVERITIES},
-        }
+        summary = summary_of(scanner.name, [result])
         context["ti"].xcom_push("result", summary)
-        findings = sorted(result.findings, key=badness, reverse=True)
-        for it in findings[:LOGGED_FINDINGS]:
-            self.log.warning("%s %s %s:%s %s", it.severity, it.rule, it.file, it.line, it.text)
-        if len(findings) > LOGGED_FINDINGS:
-            self.log.warning("… and %s more.", len(findings) - LOGGED_FINDINGS)
+        findings = log_findings(self.log, [result])
         if result.status == "unknown":
-            raise PlatformError(sentence)
+            raise (PlatformUnavailable if result.again else PlatformError)(sentence)
         summary["sentence"] = stop(scanner.name, [result], self.rules)
         self.log.info("%s", summary["sentence"])
         return summary

@@ -1,0 +1,96 @@
+"""The key `scan` of an app's file: which tasks it makes, and where they stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from release_pipelines.features.scan import FEATURE
+from release_pipelines.pipeline.release import release_dag
+from release_pipelines.spec.loader import SpecError
+from release_pipelines.spec.release import load_release
+
+CONFIG = Path(__file__).parents[3] / "include" / "config"
+
+ALL = """
+name: shop
+build: {repository: shop}
+scan:
+  scanners: [hadolint, semgrep, trivy]
+  image_scanners: [trivy, secrets]
+  sarif: [{name: codeql, command: [codeql, analyze], report: out.sarif}]
+  ecr: {connection: aws, wait: 10m}
+  limits: {semgrep: {timeout: 20m, memory: 2Gi}, trivy: {memory: 1Gi}}
+"""
+
+
+def dag_of(tmp_path: Path, text: str) -> DAG:
+    (tmp_path / "shop.yaml").write_text(text)
+    return release_dag(load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses"))
+
+
+def test_the_source_is_scanned_beside_the_build_and_the_image_side_by_side_before_anything_is_deployed(
+    tmp_path: Path,
+) -> None:
+    dag = dag_of(tmp_path, ALL)
+    names = {it.task_id for it in dag.tasks if "scan" in it.task_id}
+    source = {"scan.hadolint", "scan.semgrep", "scan.trivy", "scan.codeql"}
+    image = {"image_scan.trivy", "image_scan.secrets", "image_scan.ecr"}
+    assert names == source | image
+    for name in source:
+        assert dag.get_task(name).upstream_task_ids == dag.get_task("build.build_image").upstream_task_ids
+    for name in image:
+        assert dag.get_task(name).upstream_task_ids == {"artifact"}
+        assert dag.get_task(name).downstream_task_ids >= {"staging.take_lease"}
+
+
+def test_operators_get_what_the_file_says(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, ALL)
+    semgrep: Any = dag.get_task("scan.semgrep")
+    assert (semgrep.limits.timeout, semgrep.limits.memory) == (1200, 2 << 30)
+    trivy: Any = dag.get_task("image_scan.trivy")
+    assert (trivy.limits.timeout, trivy.limits.memory, trivy.block_on) == (300, 1 << 30, "high")
+    assert "artifact" in trivy.digest
+    assert "preflight" in trivy.release
+    ecr: Any = dag.get_task("image_scan.ecr")
+    assert (ecr.aws_conn_id, ecr.wait) == ("aws", 600)
+    codeql: Any = dag.get_task("scan.codeql")
+    assert (codeql.scanner.name, codeql.scanner.command) == ("codeql", ["codeql", "analyze"])
+
+
+def test_an_app_that_asks_for_nothing_has_the_scans_of_before(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, "name: shop\nbuild: {repository: shop}\n")
+    assert {it.task_id for it in dag.tasks if "scan" in it.task_id} == {"scan.hadolint", "scan.bandit"}
+
+
+def test_an_image_that_was_built_elsewhere_can_be_scanned(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, "name: shop\nscan: {image_scanners: [grype]}\n")
+    assert {it.task_id for it in dag.tasks if "scan" in it.task_id} == {"image_scan.grype"}
+
+
+def test_the_summary_names_all(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(ALL)
+    spec = load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses")
+    assert FEATURE.summary(spec) == (
+        "scanned by hadolint, semgrep, trivy, codeql, image scanned by trivy, secrets, ecr"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{image_scanners: [nope]}", "trivy"),
+        ("{image_scanners: [trivy, trivy]}", "found `trivy` twice"),
+        ("{sarif: [{name: bandit, command: [a], report: b}]}", "found `bandit` twice"),
+        ("{limits: {semgrep: {timeout: 1m}}}", "found `semgrep`"),
+        ("{limits: {bandit: {timeout: 0}}}", "limits"),
+        ("{limits: {bandit: {memory: lots}}}", "512Mi"),
+        ("{sarif: [{name: a, command: [], report: b}]}", "command"),
+    ],
+)
+def test_mistakes_are_said_in_a_sentence(text: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        dag_of(tmp_path, f"name: shop\nbuild: {{repository: shop}}\nscan: {text}\n")

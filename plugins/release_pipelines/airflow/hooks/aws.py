@@ -83,7 +83,7 @@ def key_management(connection: str) -> Any:
     return AwsBaseHook(connection, client_type="kms", config=config).get_conn()
 
 
-def ecr(connection: str | None, region: str | None = None) -> Any:
+def container_registry(connection: str | None, region: str | None = None) -> Any:
     """boto3's client of Amazon ECR. Nothing is asked before its first question.
 
     :param connection: of type ``aws``; where there is none of that name, the credentials of the machine.

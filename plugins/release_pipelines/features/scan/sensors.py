@@ -10,7 +10,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.bases.sensor import PokeReturnValue
 
 from release_pipelines.airflow.findings import keep_results
-from release_pipelines.airflow.hooks.aws import ecr
+from release_pipelines.airflow.hooks.aws import container_registry
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import explained, is_blank
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
@@ -116,7 +116,7 @@ class EcrImageScanSensor(BaseSensorOperator):
         if is_blank(self.digest):
             raise ValueError("digest is missing: the task that gives it has not run, or gave nothing.")
         repository = _ecr.repository_of(self.image)
-        client = ecr(self.aws_conn_id, self.region_name or repository.region)
+        client = container_registry(self.aws_conn_id, self.region_name or repository.region)
         platforms = _ecr.platforms(client, repository, self.digest)
         if not platforms:
             raise PlatformError(f"unknown: {self.digest} holds no image that Amazon ECR could look at.")

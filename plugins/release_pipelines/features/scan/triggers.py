@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from release_pipelines.airflow.hooks.aws import ecr
+from release_pipelines.airflow.hooks.aws import container_registry
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.image import PlatformImage
 
@@ -63,7 +63,7 @@ class EcrImageScanTrigger(BaseTrigger):
 
         repository = _ecr.repository_of(self.arguments["image"])
         try:
-            client = ecr(self.arguments["aws_conn_id"], self.arguments["region"] or repository.region)
+            client = container_registry(self.arguments["aws_conn_id"], self.arguments["region"] or repository.region)
             images = [PlatformImage.model_validate(it) for it in self.arguments["platforms"]]
             return not any(isinstance(_ecr.look(client, repository, it), str) for it in images)
         except PlatformUnavailable:

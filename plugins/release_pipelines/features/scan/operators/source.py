@@ -97,7 +97,7 @@ class ScanOperator(ReleaseOperator):
             keep_results(HistoryHook().history(), self.release, scanner.name, [result])
         summary = summary_of(scanner.name, [result])
         context["ti"].xcom_push("result", summary)
-        findings = log_findings(self.log, [result])
+        log_findings(self.log, [result])
         if result.status == "unknown":
             raise (PlatformUnavailable if result.again else PlatformError)(sentence)
         summary["sentence"] = stop(scanner.name, [result], self.rules)

@@ -1,4 +1,4 @@
-"""A BuildKit daemon of the tests' own, and a registry beside it."""
+"""A BuildKit daemon of the tests' own, and a registry beside it. ``build_buildkit`` builds what is not installed."""
 
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ def _needed(folder: Path) -> str:
     buildx = shutil.which("docker-buildx", path=_path()) or shutil.which("buildx", path=_path())
     if missing or not buildx or os.geteuid():
         needs = [*missing, *([] if buildx else ["docker-buildx"]), *(["root"] if os.geteuid() else [])]
-        raise NotToBeHad(f"BuildKit needs {' and '.join(needs)}.")
+        raise NotToBeHad(f"BuildKit needs {' and '.join(needs)}; tests/adapters/builders/build_buildkit builds it.")
     (folder / "bin").mkdir()
     (folder / "bin" / "docker-buildx").symlink_to(buildx)
     return f"{folder}/bin{os.pathsep}{_path()}"
 
 
 def _path() -> str:
-    return os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    """The PATH, and where ``build_buildkit``, beside this file, puts what it builds."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "release-pipelines-tests" / "bin"
+    return os.pathsep.join([os.environ["PATH"], os.environ.get("TEST_TOOLS") or str(cache), "/usr/sbin", "/sbin"])
 
 
 @contextmanager

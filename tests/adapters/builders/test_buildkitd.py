@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -21,12 +23,15 @@ from cryptography.x509.oid import NameOID
 
 from release_pipelines.adapters.builders.buildkit import BuildKitDaemon
 from release_pipelines.adapters.registries.distribution import Distribution
+from release_pipelines.adapters.remote_builders._job import Settings, job
 from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.ports.builder import REVISION, Publication, Recipe, Secret
 from release_pipelines.core.ports.registry import Images
+from release_pipelines.core.ports.remote_builder import Order
 from release_pipelines.features.build.operators import ImageBuildOperator, ImagePushOperator, ImageTestOperator
 from tests.adapters.builders.buildkitd import NotToBeHad, Stack, stack
+from tests.adapters.history.conftest import free_port
 from tests.features.helpers import Ti
 from tests.repositories import commit
 
@@ -231,6 +236,70 @@ def test_a_daemon_behind_tls_builds_for_who_has_its_certificates(there: Stack, t
         assert got(there, "tls", digest)["layers"]
         with pytest.raises(PlatformError):
             BuildKitDaemon(Connection(kind="buildkit", host=other.buildkit)).check()
+
+
+@contextmanager
+def served(repository: Path) -> Iterator[str]:
+    """A repository over Git's own protocol: its address."""
+    port = free_port()
+    words = ["git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}"]
+    process = subprocess.Popen([*words, f"--base-path={repository.parent}", str(repository.parent)])
+    try:
+        deadline = time.monotonic() + 20
+        while subprocess.run(
+            ["git", "ls-remote", f"git://127.0.0.1:{port}/{repository.name}"], capture_output=True
+        ).returncode:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield f"git://127.0.0.1:{port}/{repository.name}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_what_a_job_is_told_is_understood_by_buildkit(there: Stack, tmp_path: Path) -> None:
+    if not shutil.which("buildctl"):
+        pytest.skip("Not run: buildctl is not installed; tests/adapters/builders/build_buildkit builds it.")
+    made = commit(
+        tmp_path / "shop",
+        {"app/Dockerfile": "FROM scratch\nARG WHO\nLABEL who=$WHO\nCOPY page /page\n", "app/page": "1"},
+    )
+    commit(tmp_path / "shop", {"app/page": "of a later commit"})
+    bare = tmp_path / "shop.git"
+    subprocess.run(["git", "clone", "-q", "--bare", str(tmp_path / "shop"), str(bare)], check=True)
+    subprocess.run(["git", "-C", str(bare), "config", "uploadpack.allowAnySHA1InWant", "true"], check=True)
+    with served(bare) as address:
+        order = Order(
+            key="a try",
+            repository=address,
+            commit=made,
+            publication=Publication(f"{there.registry}/by-job", BOTH, f"{there.registry}/by-job:buildcache", True, 1_700_000_000),
+            tag="1.1.0",
+            version="1.1.0",
+            context="app",
+            args={"WHO": "a, b; $(c) 'd'"},
+            labels={REVISION: made},
+        )  # fmt: skip
+        [container] = job(order, Settings(image="builder"))["spec"]["template"]["spec"]["containers"]
+        program = tmp_path / "buildctl-daemonless.sh"  # which brings a daemon of its own where it is at home
+        program.write_text(f'#!/bin/sh\nexec buildctl --addr {there.buildkit} "$@"\n')
+        program.chmod(0o755)
+        words = [it.replace("/tmp/metadata", f"{tmp_path}/metadata") for it in container["command"]]
+        words = [it.replace("/dev/termination-log", f"{tmp_path}/said") for it in words]
+        env = {**os.environ, "PATH": f"{tmp_path}:{there.path}"}
+        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    digest = (tmp_path / "said").read_text().strip()
+    assert (
+        Distribution(Connection(host=there.registry, extra={"insecure": True})).digest_of("by-job", "1.1.0") == digest
+    )
+    found = images_of(there, "by-job", digest)
+    assert sorted(found) == sorted(BOTH)
+    config = got(there, "by-job", got(there, "by-job", found["linux/arm64"])["config"]["digest"], kind="blobs")
+    assert config["config"]["Labels"] == {REVISION: made, "who": "a, b; $(c) 'd'"}
+    assert config["created"].startswith("2023-11-14T22:13:20")
+    assert got(there, "by-job", "buildcache")["layers"]
 
 
 def test_a_commit_is_tested_built_and_named_by_operators(there: Stack, tmp_path: Path) -> None:

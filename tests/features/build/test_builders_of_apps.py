@@ -69,9 +69,9 @@ def test_the_apps_tests_are_a_job_that_pushes_nothing() -> None:
         ({"builder": {"kind": "codebuild"}}, "build.builder.settings", "`project`"),
         ({"builder": {**JOB, "settings": {"image": "i", "retries": 99}}}, "build.builder.settings", "`retries`"),
         ({"builder": JOB, "secrets": {"a": {"variable": "a"}}}, "build.secrets", "it reads its own"),
-        ({"builder": CODEBUILD, "platforms": ["linux/arm64"]}, "build", "cannot be asked of CodeBuild"),
-        ({"builder": CODEBUILD, "test_target": "test"}, "build", "`build.test_target`"),
-        ({"builder": JOB, "repository": "shop"}, "build", "an address is expected"),
+        ({"builder": CODEBUILD, "platforms": ["linux/arm64"]}, "build.builder", "cannot be asked of CodeBuild"),
+        ({"builder": CODEBUILD, "test_target": "test"}, "build.builder", "`build.test_target`"),
+        ({"builder": JOB, "repository": "shop"}, "build.builder", "an address is expected"),
     ],
 )
 def test_what_a_builder_elsewhere_cannot_is_a_mistake(build: dict[str, Any], key: str, expected: str) -> None:  # R12

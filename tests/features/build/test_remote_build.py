@@ -172,6 +172,8 @@ def test_what_cannot_be_asked_of_it_is_said_before_anything_starts(service: Any,
     assert "`build.platforms` cannot be asked of CodeBuild" in str(failure)
     failure, _ = released(service, settings={})
     assert "The settings of the builder codebuild do not fit" in str(failure)
+    failure, _ = released(service, kind="kubernetes_job", settings={"image": "builder"})
+    assert "The connection builds is of type aws: one of type kubernetes is expected" in str(failure)
     assert service.asked == []
 
 

@@ -77,6 +77,8 @@ class CodeBuild:
 class CodeBuildKind:
     """Builds by CodeBuild."""
 
+    connection_type = "aws"
+
     def misfit(self, settings: Mapping[str, Any]) -> str | None:
         """What is expected in place of these settings."""
         try:

@@ -63,6 +63,8 @@ class KubernetesJob:
 class KubernetesJobKind:
     """Builds by Jobs."""
 
+    connection_type = "kubernetes"
+
     def misfit(self, settings: Mapping[str, Any]) -> str | None:
         """What is expected in place of these settings."""
         try:

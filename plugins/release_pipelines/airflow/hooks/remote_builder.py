@@ -35,7 +35,7 @@ class RemoteBuilderHook(BaseHook):
     def builder(self) -> AbstractAsyncContextManager[RemoteBuilder]:
         """The builder, its Airflow connection resolved here, synchronously.
 
-        :raises ValueError: where ``settings`` do not fit.
+        :raises ValueError: where ``settings``, or the connection's type, do not fit.
         """
         return self._open(values_of(self.get_connection(self.builder_conn_id)))
 
@@ -52,6 +52,11 @@ class RemoteBuilderHook(BaseHook):
         kind = REMOTE_BUILDERS.get(self.kind)
         if expected := kind.misfit(self.settings):
             raise ValueError(f"The settings of the builder {self.kind} do not fit: {expected} is expected.")
+        if connection.kind != kind.connection_type:
+            raise ValueError(
+                f"The connection {self.builder_conn_id} is of type {connection.kind or 'none'}: one of type {kind.connection_type} is expected "
+                f"for the builder {self.kind}."
+            )
         return kind.open(connection, Clients(kubernetes=self._kubernetes, aws=self._aws), self.settings)
 
     def _kubernetes(self) -> AbstractAsyncContextManager[Any]:

@@ -87,7 +87,12 @@ class Clients:
 
 
 class RemoteBuilderKind(Protocol):
-    """A kind of such places."""
+    """A kind of such places.
+
+    :ivar connection_type: of the Airflow connections that lead there.
+    """
+
+    connection_type: str
 
     def misfit(self, settings: Mapping[str, Any]) -> str | None:
         """What is expected in place of these settings; None: they fit. Imports nothing heavy."""

@@ -36,7 +36,7 @@ def remote_mistakes(spec: ReleaseSpec, build: BuildSpec) -> Iterator[Mistake]:
         orders.append(_order(spec, build, build.test_target, False))
     for sentence in dict.fromkeys(kind.cannot(it, builder.settings) for it in orders):
         if sentence:
-            yield Mistake("build", f"a builder `{builder.kind}`", f"something else: {sentence}")
+            yield Mistake("build.builder", f"`{builder.kind}`", f"a builder that can do it: {sentence.rstrip('.')}")
 
 
 def _order(spec: ReleaseSpec, build: BuildSpec, target: str | None, pushes: bool) -> Order:

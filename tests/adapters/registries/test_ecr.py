@@ -248,3 +248,27 @@ def test_what_aws_refuses_is_a_sentence(code: str, error: type[Exception]) -> No
         error, match=f"Amazon ECR refuses GetAuthorizationToken for a login \\({code}\\): User is not authorized"
     ):
         registry.digest_of("shop", "1.0.0")
+
+
+def test_images_are_deleted_by_the_api_of_aws() -> None:  # stubbed: the answers are those of AWS' API reference
+    asked: list[Any] = []
+    failures: list[dict[str, Any]] = []
+
+    def delete(**given: Any) -> dict[str, Any]:
+        asked.append(given)
+        return {"imageIds": [], "failures": failures}
+
+    registry = Ecr(Connection("aws"), Logins().amazon(SimpleNamespace(batch_delete_image=delete)))
+    registry.delete("shop", digest("a"))
+    assert asked == [
+        {"registryId": "123456789012", "repositoryName": "shop", "imageIds": [{"imageDigest": digest("a")}]}
+    ]
+    failures.append({"failureCode": "ImageNotFound", "failureReason": "Requested image not found"})
+    registry.delete("shop", digest("a"))
+    failures[:] = [
+        {"failureCode": "ImageReferencedByManifestList", "failureReason": "Requested image referenced by manifest list"}
+    ]
+    with pytest.raises(
+        PlatformError, match="does not delete shop@sha256:a+: Requested image referenced by manifest list"
+    ):
+        registry.delete("shop", digest("a"))

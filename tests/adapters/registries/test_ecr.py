@@ -269,6 +269,6 @@ def test_images_are_deleted_by_the_api_of_aws() -> None:  # stubbed: the answers
         {"failureCode": "ImageReferencedByManifestList", "failureReason": "Requested image referenced by manifest list"}
     ]
     with pytest.raises(
-        PlatformError, match="does not delete shop@sha256:a+: Requested image referenced by manifest list"
+        PlatformError, match=r"does not delete shop@sha256:a+: Requested image referenced by manifest list"
     ):
         registry.delete("shop", digest("a"))

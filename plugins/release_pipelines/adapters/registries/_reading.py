@@ -13,10 +13,10 @@ from urllib.parse import urljoin, urlsplit
 
 from release_pipelines.adapters.registries._client import PIECE_BYTES, Client
 from release_pipelines.adapters.registries._manifests import (
-    ACCEPT,
     CONFIGS,
     EMPTY,
     INDEX,
+    MANIFESTS,
     blobs_of,
     descriptor,
     digest_of,
@@ -174,7 +174,7 @@ class Reader(Client):
         return "The registry answers"
 
     def _manifest(self, client: httpx.Client, name: str, reference: str, method: str = "GET") -> httpx.Response:
-        return self.ask(client, method, f"/v2/{name}/manifests/{reference}", {"Accept": ACCEPT})
+        return self.ask(client, method, f"/v2/{name}/manifests/{reference}", {"Accept": MANIFESTS})
 
     def _read_manifest(self, client: httpx.Client, name: str, digest: str) -> tuple[dict[str, Any], str, int] | None:
         """A manifest, its media type and its length; None where it is not there."""
@@ -188,7 +188,7 @@ class Reader(Client):
         return document, media_type(document, answer.headers.get("Content-Type", "")), len(answer.content)
 
     def _bytes(self, client: httpx.Client, name: str, kind: str, digest: str) -> bytes | None:
-        headers = {"Accept": ACCEPT} if kind == "manifests" else AS_IT_IS
+        headers = {"Accept": MANIFESTS} if kind == "manifests" else AS_IT_IS
         answer = self.ask(client, "GET", f"/v2/{name}/{kind}/{digest}", headers, most=DOCUMENT_BYTES)
         if answer.status_code == 404 or (answer.status_code == 400 and kind == "blobs"):
             return None
@@ -203,7 +203,7 @@ class Reader(Client):
             )
 
     def _there(self, client: httpx.Client, name: str, kind: str, digest: str) -> bool:
-        headers = {"Accept": ACCEPT} if kind == "manifests" else {}
+        headers = {"Accept": MANIFESTS} if kind == "manifests" else {}
         answer = self.ask(client, "HEAD", f"/v2/{name}/{kind}/{digest}", headers)
         if answer.status_code == 404:
             return False

@@ -54,7 +54,7 @@ MODULES = {
     "hooks.loop": "airflow.loop",
     "hooks.platform": "airflow.hooks.platform",
     "hooks.prometheus": "airflow.hooks.prometheus adapters.metrics.prometheus",
-    "hooks.registry": "airflow.hooks.registry adapters.registries.distribution",
+    "hooks.registry": "airflow.hooks.registry adapters.registries._client adapters.registries._manifests",
     "listener": "airflow.listener",
     "notifications": (
         "features.notify.operators features.notify.spec core.model.notice core.ports.notifier airflow.notifiers.base"

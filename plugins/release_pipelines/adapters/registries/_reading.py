@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from release_pipelines.adapters.registries._client import PIECE_BYTES, Client
 from release_pipelines.adapters.registries._manifests import (
-    ACCEPT,
     CONFIGS,
     EMPTY,
     INDEX,
+    MANIFESTS,
     blobs_of,
     descriptor,
     digest_of,
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 PAGE_TAGS = 1000
 MOST_PAGES = 100
 """Tags that are asked for at once, and how often at most; of lists of referrers, too."""
+AT_ONCE = 8
+"""So many blobs are asked for at the same time."""
 DOCUMENT_BYTES = 100_000_000
 """Maximum length of a document that is attached to an image, in bytes."""
 IMAGE_BYTES = 30_000_000_000
@@ -100,23 +104,21 @@ class Reader(Client):
         """What of an image is gone: the digest itself, a platform's manifest, its configuration, a layer."""
         name = self.name(image.repository)
         gone: list[str] = []
-        seen: dict[str, bool] = {}
+        blobs: list[tuple[str, str]] = []
         with self.session() as client:
-            if not self._there(client, name, "manifests", image.digest):
-                gone.append(f"index {image.digest}" if image.digest not in _digests(image) else "")
+            if image.digest not in _digests(image) and not self._there(client, name, "manifests", image.digest):
+                gone.append(f"index {image.digest}")
             for it in image.platforms:
                 found = self._read_manifest(client, name, it.digest)
                 if found is None:
                     gone.append(f"{it.platform} {it.digest}")
-                    continue
-                if is_index(found[0]):
-                    continue
-                for what, blob in blobs_of(found[0], f"{name}@{it.digest}"):
-                    if blob.digest not in seen:
-                        seen[blob.digest] = self._there(client, name, "blobs", blob.digest)
-                    if not seen[blob.digest]:
-                        gone.append(f"{it.platform} {what} {blob.digest}")
-        return [it for it in gone if it]
+                elif not is_index(found[0]):
+                    parts = blobs_of(found[0], f"{name}@{it.digest}")
+                    blobs += [(blob.digest, f"{it.platform} {what} {blob.digest}") for what, blob in parts]
+            asked = sorted({digest for digest, _ in blobs})
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                there = dict(zip(asked, pool.map(partial(self._there, client, name, "blobs"), asked), strict=True))
+        return [*gone, *(words for digest, words in blobs if not there[digest])]
 
     def fetch(self, image: str, digest: str, folder: Path) -> None:
         """Write one platform's image into a folder as an OCI image layout; what arrives is compared with its digests.
@@ -172,7 +174,7 @@ class Reader(Client):
         return "The registry answers"
 
     def _manifest(self, client: httpx.Client, name: str, reference: str, method: str = "GET") -> httpx.Response:
-        return self.ask(client, method, f"/v2/{name}/manifests/{reference}", {"Accept": ACCEPT})
+        return self.ask(client, method, f"/v2/{name}/manifests/{reference}", {"Accept": MANIFESTS})
 
     def _read_manifest(self, client: httpx.Client, name: str, digest: str) -> tuple[dict[str, Any], str, int] | None:
         """A manifest, its media type and its length; None where it is not there."""
@@ -186,7 +188,7 @@ class Reader(Client):
         return document, media_type(document, answer.headers.get("Content-Type", "")), len(answer.content)
 
     def _bytes(self, client: httpx.Client, name: str, kind: str, digest: str) -> bytes | None:
-        headers = {"Accept": ACCEPT} if kind == "manifests" else AS_IT_IS
+        headers = {"Accept": MANIFESTS} if kind == "manifests" else AS_IT_IS
         answer = self.ask(client, "GET", f"/v2/{name}/{kind}/{digest}", headers, most=DOCUMENT_BYTES)
         if answer.status_code == 404 or (answer.status_code == 400 and kind == "blobs"):
             return None
@@ -201,7 +203,7 @@ class Reader(Client):
             )
 
     def _there(self, client: httpx.Client, name: str, kind: str, digest: str) -> bool:
-        headers = {"Accept": ACCEPT} if kind == "manifests" else {}
+        headers = {"Accept": MANIFESTS} if kind == "manifests" else {}
         answer = self.ask(client, "HEAD", f"/v2/{name}/{kind}/{digest}", headers)
         if answer.status_code == 404:
             return False

@@ -112,6 +112,15 @@ def test_a_finding_that_blocks_and_is_not_new_says_so(history: History) -> None:
     for release in ("release_shop/before#0", RELEASE):
         keep_results(history, release, "trivy", [found(flaw("CVE-1"))])
     assert str(of_release()[0]).endswith("Not new: 1.0.0 serves with it.")
+    waived, _ = of_release(rules={"exceptions": [exemption("CVE-1").model_dump(mode="json")]})
+    assert waived["excepted"].endswith("(not reached (ada, until 2026-12-31)); not new: 1.0.0 serves with it")
+
+
+def test_results_that_a_newer_version_has_kept_are_read(history: History) -> None:
+    told = [{**found(flaw("CVE-1")).model_dump(mode="json"), "later": 1}]
+    told[0]["findings"][0]["later"] = 2
+    history.attach(RELEASE, "scan-trivy.json", "application/json", json.dumps(told))
+    assert "CVE-1" in str(of_release()[0])
 
 
 def test_what_is_known_today_against_the_version_that_serves_is_told_and_stops_nothing(

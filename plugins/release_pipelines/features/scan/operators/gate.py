@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.ending import noted
-from release_pipelines.airflow.findings import RESULTS, kept_results
+from release_pipelines.airflow.findings import kept_results
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import ReleaseOperator, as_value, is_blank
 from release_pipelines.core.errors import PlatformError
@@ -100,8 +100,13 @@ class FindingsGateOperator(ReleaseOperator):
         serving = self._serving(history, artifact)
 
         def product(version: str, digest: str, of: Mapping[str, Sequence[ScanResult]]) -> Product | None:
-            subjects = {it.subject for found in of.values() for it in found if it.subject}
-            return Product(artifact.image, frozenset({digest, *subjects}), version) if artifact else None
+            looked = [
+                (it.subject, finding.platform) for found in of.values() for it in found for finding in it.findings
+            ]
+            platforms = {
+                subject: platform for subject, platform in looked if subject and platform and subject != digest
+            }
+            return Product(artifact.image, digest, version, platforms) if artifact else None
 
         judged = partial(
             judge,
@@ -171,12 +176,14 @@ def results_in(given: Any) -> dict[str, list[ScanResult]]:
         told = _from_json(found)
         each = list(told) if isinstance(told, (list, tuple)) else [] if told is None else [told]
         results[str(name)] = [
-            read(json.dumps(it), str(name))
-            if isinstance(it, dict) and "runs" in it
-            else RESULTS.validate_python([it])[0]
+            read(json.dumps(it), str(name)) if isinstance(it, dict) and "runs" in it else _result(it)
             for it in map(_from_json, each)
         ]
     return results
+
+
+def _result(given: Any) -> ScanResult:
+    return given if isinstance(given, ScanResult) else ScanResult.model_validate(given)
 
 
 def _from_json(given: Any) -> Any:

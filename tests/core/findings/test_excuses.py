@@ -140,7 +140,7 @@ def test_other_statuses_of_openvex_except_nothing(status: str) -> None:
 
 
 def test_the_last_statement_counts_and_of_two_at_one_time_the_stricter() -> None:
-    earlier, later = {"timestamp": "2026-01-01T00:00:00Z"}, {"timestamp": "2026-02-01T00:00:00Z"}
+    earlier, later = {"timestamp": "2026-01-01T00:00:00Z"}, {"timestamp": "2026-01-01T01:00:00.123456789+00:30"}
     no, yes = {"status": "affected", "products": [A]}, {"products": [A]}
     assert blocked(openvex({**no, **earlier}, {**yes, **later})) == [B]
     assert blocked(openvex({**no, **later}, {**yes, **earlier})) == [A, B]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import Any
 
 from release_pipelines.core.findings.components import Component, component_in, covers
@@ -215,9 +215,11 @@ def _why(*parts: Any) -> str:
 
 def _moment(*times: Any) -> float:
     """The first of these that is a time, as Unix time in seconds; 0 where none is."""
+    from dateutil.parser import isoparse  # reads nanoseconds, too
+
     for it in times:
         try:
-            at = datetime.fromisoformat(str(it).replace("Z", "+00:00"))
+            at = isoparse(str(it))
         except ValueError:
             continue
         return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()

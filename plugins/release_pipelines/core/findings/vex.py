@@ -222,5 +222,5 @@ def _moment(*times: Any) -> float:
             at = isoparse(str(it))
         except ValueError:
             continue
-        return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
+        return float((at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp())
     return 0.0

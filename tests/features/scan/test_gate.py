@@ -199,6 +199,25 @@ def test_results_that_are_none_stop_the_release(given: Any) -> None:
     assert ti.pushed["reason"]
 
 
+def test_a_scanner_of_the_image_looks_at_each_platform_and_at_nothing_else() -> None:
+    both = {OLD: "linux/amd64", NEW: "linux/arm64"}
+    looked = [found(subject=OLD), found(subject=NEW)]
+    assert gate(results={"trivy": looked, "bandit": found()}, images=both)[0]["status"] == "clean"
+    one = gate(results={"trivy": looked[:1]}, images=json.dumps(both))
+    assert f"trivy has not looked at linux/arm64 ({NEW})" in str(one[0])
+    other = gate(results={"trivy": looked}, images={OLD: "linux/amd64"})
+    assert f"trivy looked at {NEW}, which is no image of this release" in str(other[0])
+
+
+def test_what_a_scanner_could_not_look_at_once_does_not_hide_what_it_knew_before(history: History) -> None:
+    begun(history, "release_shop/first#0", OLD, "1.0.0", "released")
+    keep_results(history, "release_shop/first#0", "trivy", [found(flaw("CVE-1"))])
+    begun(history, "release_shop/again#0", OLD, "1.0.0", "failed")
+    keep_results(history, "release_shop/again#0", "trivy", [unknown()])
+    keep_results(history, RELEASE, "trivy", [found(flaw("CVE-1"))])
+    assert str(of_release()[0]).endswith("Not new: 1.0.0 serves with it.")
+
+
 @pytest.fixture
 def vex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], str]:
     """Writes a VEX document of the project, and gives its name."""

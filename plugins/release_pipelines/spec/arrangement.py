@@ -68,7 +68,8 @@ class Arrangement:
         if len(found) > 1:
             raise Refusal(f"`{place.anchor}`, which stands there several times", one_of([it.id for it in found], ""))
         if not found:
-            ids = [it.id for it in self.tasks if it.slot not in (*_BESIDE, *_AFTERWARDS)]
+            working = sorted(self.tasks, key=self._working_order)
+            ids = [it.id for it in working if it.slot not in (*_BESIDE, *_AFTERWARDS)]
             raise Refusal(f"`{place.anchor}`", one_of(ids, place.anchor))
         return found[0]
 

@@ -192,6 +192,10 @@ def test_what_belongs_to_every_release_is_neither_left_out_nor_moved(folder: Pat
         (added("after: staging.deploy", "gate"), "stages[0].name: found `gate`, which is there already, expected a name of its own"),
         (added("before: approval", "rollback"), "stages[0].name: found `rollback`, which is there already, expected a name of its own"),
         (
+            "stages: [{name: a, after: approval, evidence: Smoke test in staging, container: {command: [x]}}]\n",
+            "stages[0].evidence: found `Smoke test in staging`, which the approval has already, expected words of its own",
+        ),
+        (
             added("after: staging.deploy, before: approval"),
             "stages[0]: found the keys name, after, before, container, expected exactly one of `after` and `before`",
         ),

@@ -21,7 +21,7 @@ from release_pipelines.features.own_stages.kinds.web_security import WebSecurity
 from release_pipelines.features.own_stages.kinds.zap import ZapOptions
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
 from release_pipelines.features.own_stages.operators.container import IMAGE, pinned
-from release_pipelines.features.own_stages.triggers import ContainerTrigger
+from release_pipelines.features.own_stages.triggers import ContainerStageTrigger
 from release_pipelines.spec.folders import axe_file
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class ZapStageOperator(LookingOperator):
         image = pinned(wanted.image, target.registry_connection)
         context["ti"].xcom_push(IMAGE, image)
         self.defer(
-            trigger=ContainerTrigger(
+            trigger=ContainerStageTrigger(
                 release=self.release,
                 until=time.time() + seconds,
                 target=to_json(target),

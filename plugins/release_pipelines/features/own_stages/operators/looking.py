@@ -175,7 +175,7 @@ class ZapStageOperator(LookingOperator):
 
         result, output = super().result_of(context, event), str(event.get("output") or "")
         self.log.info(output or "It printed nothing.")
-        wanted = ZapOptions.model_validate(self._as_json())
+        wanted = ZapOptions.model_validate(self.filled_options())
         code = -1 if result.exit_code is None else result.exit_code
         return self._found(wanted, lambda: findings_in(output, code))
 

@@ -38,7 +38,6 @@ NOT_PUBLIC = {
     "FetchCalendarOperator",
     "RefusedTrigger",
     "PreflightGateOperator",
-    "ArtifactGateOperator",
     "PreflightOperator",
     "UrgentApprovalOperator",
     "WaitForWindowOperator",  # others wait with ReleaseWindowSensor

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+SAME_IMAGES = "same_images"
+"""Id of the task to which a release goes whose images serve already: it ends with nothing to do."""
+
 SERVES = "serves"
 """XCom key of the sentence that what is released serves already."""
 
@@ -85,23 +88,3 @@ class PreflightGateOperator(BaseBranchOperator):
         if preflight["no_op"]:
             return self.no_op
         return self.recorded if preflight["known"] else self.build
-
-
-class ArtifactGateOperator(BaseBranchOperator):
-    """End a run whose images serve already; otherwise go on with all that follows.
-
-    :param artifact: id of the task that binds the release to its artifact.
-    :param same: id of the task that ends a run with nothing to do.
-    """
-
-    def __init__(self, *, artifact: str, same: str, **kwargs: Any) -> None:
-        super().__init__(**{"retries": 2, **kwargs})
-        self.artifact = artifact
-        self.same = same
-
-    def choose_branch(self, context: Context) -> list[str]:
-        """The ids of the next tasks."""
-        ti: Any = context["ti"]
-        if ti.xcom_pull(task_ids=self.artifact, key=SERVES):
-            return [self.same]
-        return sorted(self.downstream_task_ids - {self.same})

@@ -11,6 +11,7 @@ import typer
 
 from release_pipelines.cli.calendar import calendar
 from release_pipelines.cli.commands import add_commands, environment_of, login
+from release_pipelines.cli.images import images
 from release_pipelines.cli.known import found, unknown
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
@@ -262,6 +263,7 @@ app.command(
     ),
     rich_help_panel=UPKEEP,
 )(prune)
+app.add_typer(images, name="images", rich_help_panel=UPKEEP)
 
 
 def _release_json(release: Release | Listed) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.attestation.operators import VerifyImageOperator as VerifyImageOperator
     from release_pipelines.features.build.operators.build_image import ImageBuildOperator as ImageBuildOperator
     from release_pipelines.features.build.operators.build_image import ImageTestOperator as ImageTestOperator
+    from release_pipelines.features.build.operators.copy_image import ImageCopyOperator as ImageCopyOperator
     from release_pipelines.features.build.operators.push_image import ImagePushOperator as ImagePushOperator
     from release_pipelines.features.build.operators.resolve_commit import ResolveCommitOperator as ResolveCommitOperator
     from release_pipelines.features.build.operators.resolve_digest import ResolveDigestOperator as ResolveDigestOperator
@@ -63,6 +64,7 @@ __getattr__, __dir__, __all__ = lazy(
             "VerifyImageOperator",
         ),
         "features.build.operators.build_image": ("ImageBuildOperator", "ImageTestOperator"),
+        "features.build.operators.copy_image": ("ImageCopyOperator",),
         "features.build.operators.push_image": ("ImagePushOperator",),
         "features.build.operators.resolve_commit": ("ResolveCommitOperator",),
         "features.build.operators.resolve_digest": ("ResolveDigestOperator",),

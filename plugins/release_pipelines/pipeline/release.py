@@ -17,7 +17,7 @@ from airflow.sdk import DAG, Param, TaskGroup, TriggerRule, get_parsing_context
 from airflow.sdk.definitions.param import ParamsDict
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, optional, requested_by
-from release_pipelines.airflow.gates import ArtifactGateOperator, GateOperator, PreflightGateOperator
+from release_pipelines.airflow.gates import SAME_IMAGES, GateOperator, PreflightGateOperator
 from release_pipelines.airflow.groups import group
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
@@ -215,10 +215,9 @@ class _Assembly:
         recorded = self._make(artifact)
         last >> gate >> [recorded, nothing]
         nothing >> self.complete
-        same = EmptyOperator(task_id="same_images")
-        bound = ArtifactGateOperator(task_id="artifact_gate", artifact=artifact.id, same=same.task_id)
-        self._build(gate) >> recorded >> bound >> same >> self.complete
-        last = self._side_by_side(plan.of(Slot.EXAMINE), bound)
+        same = EmptyOperator(task_id=SAME_IMAGES)
+        self._build(gate) >> recorded >> same >> self.complete
+        last = self._side_by_side(plan.of(Slot.EXAMINE), recorded)
         return self._following(plan.of(Slot.JUDGE), last)[0]
 
     def _build(self, before: Any) -> Any:

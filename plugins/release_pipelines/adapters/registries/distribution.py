@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections import defaultdict
@@ -26,11 +27,16 @@ from release_pipelines.adapters.registries._manifests import (
 )
 from release_pipelines.adapters.registries._reading import Reader, fallback_tag
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
-from release_pipelines.core.model.image import Descriptor
+from release_pipelines.core.model.image import Copied, Descriptor
+from release_pipelines.core.retention import Tagged
 
 if TYPE_CHECKING:
     import httpx
 
+    from release_pipelines.core.ports.registry import Registry
+
+BESIDE = re.compile(r"sha256-[0-9a-f]{64}(\.|$)")
+"""Tags under which clients keep what is attached to a digest."""
 TRIES = 8
 """How often what is attached is written to the fallback tag before it counts as lost."""
 in_turn: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -98,6 +104,39 @@ class Distribution(Reader):
                 self.put_blob(client, name, digest_of(blob), len(blob), partial(_once, blob))
             self.put_manifest(client, name, tag, media_type, manifest)
         return digest_of(manifest)
+
+    def take(self, image: str, digest: str, origin: Registry, origin_image: str) -> Copied:
+        """Copy a digest from another registry. See :class:`~release_pipelines.core.ports.registry.TakesCopies`."""
+        from release_pipelines.adapters.registries._copying import Copying
+
+        if not isinstance(origin, Distribution):
+            raise PlatformError(
+                f"Images cannot be copied from {origin.host}: a registry of the OCI distribution is expected."
+            )
+        return Copying(origin, origin_image, self, image).run(digest)
+
+    def tagged(self, image: str) -> list[Tagged]:
+        """All tags of a repository, each with all that goes with it. See :class:`~release_pipelines.core.ports.registry.Deletes`."""
+        from release_pipelines.adapters.registries._belonging import belonging
+
+        named = {it: self.digest_of(image, it) for it in self.tags(image)}
+        tags = {tag: digest for tag, digest in named.items() if digest}
+        known: dict[str, frozenset[str]] = {}
+        for tag, digest in tags.items():
+            if not BESIDE.match(tag) and digest not in known:
+                known[digest] = belonging(self, image, digest, tags)
+        return [Tagged(tag, digest, known[digest]) for tag, digest in tags.items() if not BESIDE.match(tag)]
+
+    def delete(self, image: str, digest: str) -> None:
+        """Delete a manifest, and with it all tags that name it. See :class:`~release_pipelines.core.ports.registry.Deletes`."""
+        name = self.name(image)
+        with self.session() as client:
+            answer = self.ask(client, "DELETE", f"/v2/{name}/manifests/{digest}")
+        if answer.status_code == 405:
+            raise PlatformError(
+                f"The registry {self.host} deletes nothing (405){said(answer)}: its settings forbid it."
+            )
+        self.refuse(answer, f"{name}@{digest}", "delete from", 200, 202, 204, 404)
 
     def put_blob(
         self,

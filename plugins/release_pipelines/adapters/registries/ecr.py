@@ -128,6 +128,19 @@ class Ecr(Distribution):
                 found[str(it.get("region"))] = word
         return found
 
+    def delete(self, image: str, digest: str) -> None:
+        """Delete a manifest: the registry's own API has no such thing here."""
+        name = self.name(image)
+        with self._asking("BatchDeleteImage", f"{name}@{digest}"):
+            of = {"registryId": self.account} if self.account else {}
+            answer = self._amazon.client().batch_delete_image(
+                **of, repositoryName=name, imageIds=[{"imageDigest": digest}]
+            )
+        for it in answer.get("failures") or []:
+            if it.get("failureCode") != "ImageNotFound":
+                why = one_line(it.get("failureReason") or it.get("failureCode")).rstrip(".")
+                raise PlatformError(f"Amazon ECR does not delete {name}@{digest}: {why}.")
+
     def put_blob(self, client: httpx.Client, name: str, *args: Any, **kwargs: Any) -> bool:
         """Also into a repository that is not there yet, where the connection says so."""
         try:

@@ -55,3 +55,14 @@ def platform_name(os: str, architecture: str, variant: str = "", os_version: str
         variant = "v7"
     name = f"{os}({os_version})" if os == "windows" and os_version else os
     return "/".join(it for it in (name, architecture, variant) if it)
+
+
+class Copied(Stored):
+    """An image that was copied to another repository."""
+
+    repository: str = Field(description="Where it is now, with the registry's host")
+    digest: str
+    manifests: int = Field(description="Manifests that were not there")
+    attached: int = Field(description="Documents and signatures that came along")
+    blobs: int = Field(description="Blobs that were sent; the others were there, or the registry took them over")
+    size: int = Field(description="Bytes of these blobs")

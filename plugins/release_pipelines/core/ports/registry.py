@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from release_pipelines.core.model.connection import Connection
-from release_pipelines.core.model.image import Descriptor, Image
+from release_pipelines.core.model.image import Copied, Descriptor, Image
 from release_pipelines.core.ports.builder import RegistryLogin
+from release_pipelines.core.retention import Tagged
 from release_pipelines.core.seams import Seam
 
 
@@ -95,6 +96,32 @@ class WritesManifests(Protocol):
         """Write blobs, then the manifest that names them under a tag, and return the manifest's digest.
 
         :raises PlatformError: where it is refused, as where tags cannot be changed.
+        """
+
+
+@runtime_checkable
+class Deletes(Protocol):
+    """What a registry can do in addition, where its settings allow it."""
+
+    def tagged(self, image: str) -> list[Tagged]:
+        """All tags of a repository, each with all that goes with it; see :meth:`Registry.digest_of`."""
+
+    def delete(self, image: str, digest: str) -> None:
+        """Delete a manifest, and with it all tags that name it. Nothing happens where it is gone.
+
+        :raises PlatformError: where the registry deletes nothing; see :meth:`Registry.digest_of`.
+        """
+
+
+@runtime_checkable
+class TakesCopies(Protocol):
+    """What a registry can do in addition: it takes images over from others."""
+
+    def take(self, image: str, digest: str, origin: Registry, origin_image: str) -> Copied:
+        """Copy a digest from another registry or repository, with all that belongs to it: the same bytes, and so the same digests.
+
+        :param image: the repository that it goes to.
+        :raises PlatformError: where something of it is gone from the origin; see :meth:`Registry.digest_of`.
         """
 
 

@@ -21,6 +21,7 @@ class ArtifactFeature(Feature):
 
 
 def _artifact(task_id: str, scene: Scene) -> Any:
+    from release_pipelines.airflow.gates import SAME_IMAGES
     from release_pipelines.features.artifact.operators import RecordArtifactOperator
 
     return RecordArtifactOperator(
@@ -28,6 +29,7 @@ def _artifact(task_id: str, scene: Scene) -> Any:
         artifact=xcom(scene.built),
         known=part(scene.id_of(Slot.PREFLIGHT), "known"),
         serving=part(scene.id_of(Slot.PREFLIGHT), "serving"),
+        same=SAME_IMAGES,
         registry_conn_id=scene.spec.environments[0].connections.registry,
         release=scene.release,
         evidence=scene.evidence,

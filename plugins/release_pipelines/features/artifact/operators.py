@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.standard.operators.branch import BranchMixIn
+
 from release_pipelines.airflow.evidence import record_evidence
 from release_pipelines.airflow.gates import SERVES
 from release_pipelines.airflow.hooks.history import HistoryHook
@@ -17,13 +19,14 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class RecordArtifactOperator(ReleaseOperator):
+class RecordArtifactOperator(ReleaseOperator, BranchMixIn):
     """Bind the release to one digest (R1): the one that the history knows for the version, else the one just built.
 
     :param artifact: the artifact that was built or resolved, if any.
     :param known: the recorded artifact of the version, if any: it wins.
     :param release: the release's id.
     :param serving: ``version`` and ``digest`` of what has all traffic in the last environment, if anything.
+    :param same: id of the task to which the run goes where the same images serve already, and nowhere else; None: it goes on.
     :param registry_conn_id: the registry that knows what digests are made of; without it digests are compared.
     :param evidence: names of checks to their results: what is known of the digest from here on, also when it is released again.
     :return: the :class:`~release_pipelines.core.model.artifact.Artifact` as a dict. Fails when the version was released before
@@ -32,6 +35,7 @@ class RecordArtifactOperator(ReleaseOperator):
     XCom: return value; ``serves``, a sentence, where the same images serve already; ``reason`` when it fails.
     """
 
+    inherits_from_skipmixin = True
     template_fields = ("artifact", "known", "release", "evidence", "serving")
 
     def __init__(
@@ -42,6 +46,7 @@ class RecordArtifactOperator(ReleaseOperator):
         release: str = RUN,
         evidence: Mapping[str, str] | None = None,
         serving: Any = None,
+        same: str | None = None,
         registry_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -51,6 +56,7 @@ class RecordArtifactOperator(ReleaseOperator):
         self.release = release
         self.evidence = dict(evidence or {})
         self.serving = serving
+        self.same = same
         self.registry_conn_id = registry_conn_id
 
     def work(self, context: Context) -> dict[str, Any]:
@@ -68,6 +74,9 @@ class RecordArtifactOperator(ReleaseOperator):
             self.log.info(serves)
             history.record_event(self.release, "noticed", serves)
             context["ti"].xcom_push(SERVES, serves)
+        if self.same:  # what is skipped ends the task: its result would be lost
+            context["ti"].xcom_push("return_value", to_json(artifact))
+            self.do_branch(context, [self.same] if serves else sorted(self.downstream_task_ids - {self.same}))
         return to_json(artifact)
 
     def _serves(self, artifact: Artifact) -> str | None:

@@ -126,7 +126,9 @@ def test_what_is_changed_on_its_way_is_refused(address: str) -> None:
             return status, headers, body.replace(b"dsseEnvelope", b"dsseenvelope") if "/blobs/" in self.path else body
 
     with serving(Swaps) as front:
-        came = verify(at(front), "shop", digest, demand(trusted(ours=OURS), signature=False, provenance={}), KEYS, asked())
+        came = verify(
+            at(front), "shop", digest, demand(trusted(ours=OURS), signature=False, provenance={}), KEYS, asked()
+        )
         # What cosign 2 reads is untouched, and counts.
         assert came.refusals == []
 
@@ -145,5 +147,5 @@ def test_a_registry_that_cannot_tell_is_a_sentence() -> None:
         host = "registry.example"
 
     other: Any = Tells()
-    with pytest.raises(PlatformError, match="registry.example cannot tell what is attached to an image"):
+    with pytest.raises(PlatformError, match=r"registry\.example cannot tell what is attached to an image"):
         verify(other, "shop", "sha256:" + "a" * 64, SIGNED, KEYS, asked())

@@ -138,6 +138,11 @@ def test_a_version_whose_images_serve_already_changes_nothing_though_its_digest_
     assert done.states["staging.take_lease"] == done.states["approval"] == "skipped"
     assert not releases.staging.writes
     assert releases.production.tracks["stable"].digest == digest_of(made[0])
+    pushed_anew = releases.release("1.0.0", digest=digest_of(made[1]))  # no other image than the recorded one (R1)
+    assert (pushed_anew.state, pushed_anew.outcome) == ("success", "no_op"), pushed_anew.sentence
+    other = releases.release("1.0.0", digest=NEW)
+    assert other.outcome == "failed"
+    assert f"1.0.0 is known as {digest_of(made[0])}, and {NEW} is asked for" in other.sentence
 
 
 def test_a_rejected_version_leaves_production_alone_and_staging_goes_back(releases: Releases) -> None:  # R10

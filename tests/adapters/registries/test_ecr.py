@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from release_pipelines.adapters.registries.ecr import Amazon, Ecr, Token, is_ecr
-from release_pipelines.airflow.hooks.registry import RegistryHook
+from release_pipelines.airflow.hooks.registry import RegistryHook, with_login
 from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.connection import Connection
+from release_pipelines.core.ports.platform import Connections
 from release_pipelines.core.ports.registry import Images, PreparesRepositories, Replicates
 from tests import registries
 from tests.adapters.history.conftest import digest, free_port
@@ -163,6 +164,22 @@ def test_the_hook_opens_the_registry_of_an_aws_connection(aws: str, monkeypatch:
     assert RegistryHook("registry").repository("shop") == "123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop"
 
 
+def test_engines_and_clusters_pull_with_ecrs_login_and_never_with_the_keys_of_aws(
+    aws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"endpoint_url": aws, "region_name": "eu-central-1"}
+    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", json.dumps({"conn_type": "aws", **KEYS, "extra": extra}))
+    values = with_login(RegistryHook.get_connection("registry"))
+    auth = Connections(Connection(), values, lambda: None).registry_auth  # type: ignore[arg-type,return-value]
+    assert auth
+    assert (auth["serveraddress"], auth["username"]) == ("123456789012.dkr.ecr.eu-central-1.amazonaws.com", "AWS")
+    assert KEYS["password"] not in auth.values()
+    away = {"endpoint_url": f"http://127.0.0.1:{free_port()}", "region_name": "eu-central-1"}
+    monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", json.dumps({"conn_type": "aws", **KEYS, "extra": away}))
+    values = with_login(RegistryHook.get_connection("registry"))
+    assert (values.login, values.password) == (None, None)
+
+
 def test_an_unknown_repository_is_created_by_the_first_upload(
     plain: str,
 ) -> None:  # stubbed: NAME_UNKNOWN as AWS answers it
@@ -231,3 +248,27 @@ def test_what_aws_refuses_is_a_sentence(code: str, error: type[Exception]) -> No
         error, match=f"Amazon ECR refuses GetAuthorizationToken for a login \\({code}\\): User is not authorized"
     ):
         registry.digest_of("shop", "1.0.0")
+
+
+def test_images_are_deleted_by_the_api_of_aws() -> None:  # stubbed: the answers are those of AWS' API reference
+    asked: list[Any] = []
+    failures: list[dict[str, Any]] = []
+
+    def delete(**given: Any) -> dict[str, Any]:
+        asked.append(given)
+        return {"imageIds": [], "failures": failures}
+
+    registry = Ecr(Connection("aws"), Logins().amazon(SimpleNamespace(batch_delete_image=delete)))
+    registry.delete("shop", digest("a"))
+    assert asked == [
+        {"registryId": "123456789012", "repositoryName": "shop", "imageIds": [{"imageDigest": digest("a")}]}
+    ]
+    failures.append({"failureCode": "ImageNotFound", "failureReason": "Requested image not found"})
+    registry.delete("shop", digest("a"))
+    failures[:] = [
+        {"failureCode": "ImageReferencedByManifestList", "failureReason": "Requested image referenced by manifest list"}
+    ]
+    with pytest.raises(
+        PlatformError, match=r"does not delete shop@sha256:a+: Requested image referenced by manifest list"
+    ):
+        registry.delete("shop", digest("a"))

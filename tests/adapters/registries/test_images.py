@@ -448,3 +448,40 @@ def test_dockers_own_media_types_are_images_too(without_referrers: str) -> None:
             [("linux/amd64", entry["digest"])],
         )
         assert registry.lacks(found) == []
+
+
+def test_an_image_that_says_it_is_endless_is_not_fetched(without_referrers: str, tmp_path: Path) -> None:
+    registry = registries.at(without_referrers)
+    config = registries.blob(registry, "endless/shop", b"{}", CONFIGS[0])
+    document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": {**config, "size": 31_000_000_000}, "layers": []}
+    made = json.dumps(document).encode()
+
+    class Claims(registries.Answers):
+        behind = without_referrers
+
+        def instead(self) -> tuple[int, dict[str, str], bytes] | None:
+            return (200, {"Content-Type": MANIFEST}, made) if "/manifests/" in self.path else None
+
+    with (
+        registries.serving(Claims) as address,
+        pytest.raises(PlatformError, match="is larger than 30,000,000,000 bytes"),
+    ):
+        registries.at(address).fetch("endless/shop", digest_of(made), tmp_path)
+
+
+def test_a_layer_that_is_longer_than_its_manifest_says_is_cut_off(without_referrers: str, tmp_path: Path) -> None:
+    registry = registries.at(without_referrers)
+    entry = registries.single(registry, "longer/shop", "linux/amd64")
+
+    class Longer(registries.Answers):
+        behind = without_referrers
+
+        def instead(self) -> tuple[int, dict[str, str], bytes] | None:
+            return (200, {}, b"x" * 1_000_000) if "/blobs/" in self.path else None
+
+    with (
+        registries.serving(Longer) as address,
+        pytest.raises(PlatformError, match="of them with this digest are expected"),
+    ):
+        registries.at(address).fetch("longer/shop", entry["digest"], tmp_path / "shop")
+    assert list((tmp_path / "shop/blobs/sha256").iterdir()) == []

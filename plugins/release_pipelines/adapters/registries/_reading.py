@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 PAGE_TAGS = 1000
 MOST_PAGES = 100
 """Tags that are asked for at once, and how often at most; of lists of referrers, too."""
+AT_ONCE = 8
+"""So many blobs are asked for at the same time."""
 DOCUMENT_BYTES = 100_000_000
 """Maximum length of a document that is attached to an image, in bytes."""
 IMAGE_BYTES = 30_000_000_000
@@ -100,23 +104,21 @@ class Reader(Client):
         """What of an image is gone: the digest itself, a platform's manifest, its configuration, a layer."""
         name = self.name(image.repository)
         gone: list[str] = []
-        seen: dict[str, bool] = {}
+        blobs: list[tuple[str, str]] = []
         with self.session() as client:
-            if not self._there(client, name, "manifests", image.digest):
-                gone.append(f"index {image.digest}" if image.digest not in _digests(image) else "")
+            if image.digest not in _digests(image) and not self._there(client, name, "manifests", image.digest):
+                gone.append(f"index {image.digest}")
             for it in image.platforms:
                 found = self._read_manifest(client, name, it.digest)
                 if found is None:
                     gone.append(f"{it.platform} {it.digest}")
-                    continue
-                if is_index(found[0]):
-                    continue
-                for what, blob in blobs_of(found[0], f"{name}@{it.digest}"):
-                    if blob.digest not in seen:
-                        seen[blob.digest] = self._there(client, name, "blobs", blob.digest)
-                    if not seen[blob.digest]:
-                        gone.append(f"{it.platform} {what} {blob.digest}")
-        return [it for it in gone if it]
+                elif not is_index(found[0]):
+                    parts = blobs_of(found[0], f"{name}@{it.digest}")
+                    blobs += [(blob.digest, f"{it.platform} {what} {blob.digest}") for what, blob in parts]
+            asked = sorted({digest for digest, _ in blobs})
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                there = dict(zip(asked, pool.map(partial(self._there, client, name, "blobs"), asked), strict=True))
+        return [*gone, *(words for digest, words in blobs if not there[digest])]
 
     def fetch(self, image: str, digest: str, folder: Path) -> None:
         """Write one platform's image into a folder as an OCI image layout; what arrives is compared with its digests.

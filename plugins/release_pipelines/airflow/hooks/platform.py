@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow.sdk import BaseHook
 
 from release_pipelines.airflow.connections import values_of
+from release_pipelines.airflow.hooks.registry import with_login
 from release_pipelines.airflow.loop import run
 from release_pipelines.core.ports.platform import PLATFORMS, Connections
 
@@ -25,12 +27,12 @@ T = TypeVar("T")
 def _build(
     target: Target,
     connection: AirflowConnection,
-    registry: AirflowConnection,
+    registry: Connection,
     reread_registry: Callable[[], Awaitable[Connection]] | None = None,
 ) -> Platform:
     connections = Connections(
         platform=values_of(connection),
-        registry=values_of(registry),
+        registry=registry,
         kubernetes_client=lambda: _kubernetes_client(target.platform_connection),
         reread_registry=reread_registry,
     )
@@ -58,19 +60,20 @@ class PlatformHook(BaseHook):
         return _build(
             self.target,
             self.get_connection(self.target.platform_connection),
-            self.get_connection(self.target.registry_connection),
+            with_login(self.get_connection(self.target.registry_connection)),
         )
 
     async def aplatform(self) -> Platform:
         """The same for triggers, which outlive a registry's password."""
 
         async def registry() -> Connection:
-            return values_of(await self.aget_connection(self.target.registry_connection))
+            connection = await self.aget_connection(self.target.registry_connection)
+            return await asyncio.to_thread(with_login, connection)
 
         return _build(
             self.target,
             await self.aget_connection(self.target.platform_connection),
-            await self.aget_connection(self.target.registry_connection),
+            await registry(),
             registry,
         )
 

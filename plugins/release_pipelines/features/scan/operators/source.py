@@ -36,6 +36,8 @@ class ScanOperator(ReleaseOperator):
     :param git_conn_id: connection with the credentials of a private repository.
     :param exclude: what is not scanned, by patterns as in a ``.gitignore`` file, seen from ``context``.
     :param rules: what stops the release, with exceptions; None: nothing but ``block_on``.
+    :param gated: whether a :class:`FindingsGateOperator` behind all scanners judges what is found in components: then only what is found in
+        files stops the release here.
     :param release: id of the release that keeps the result, for the gate behind all scanners; empty: none does.
     :return: ``{"scanner", "status", "sentence", "counts"}``; a failing task pushes it as ``result``.
 
@@ -57,6 +59,7 @@ class ScanOperator(ReleaseOperator):
         git_conn_id: str | None = None,
         exclude: list[str] | None = None,
         rules: Rules | None = None,
+        gated: bool = False,
         release: str = "",
         **kwargs: Any,
     ) -> None:
@@ -71,6 +74,7 @@ class ScanOperator(ReleaseOperator):
         self.block_on = block_on
         self.git_conn_id = git_conn_id
         self.exclude = exclude or []
+        self.gated = gated
         self.rules = rules or Rules(block_on=block_on)
         self.release = release
 
@@ -107,6 +111,6 @@ class ScanOperator(ReleaseOperator):
             self.log.warning("… and %s more.", len(findings) - LOGGED_FINDINGS)
         if result.status == "unknown":
             raise PlatformError(sentence)
-        summary["sentence"] = stop(scanner.name, [result], self.rules)
+        summary["sentence"] = stop(scanner.name, [result], self.rules, gated=self.gated)
         self.log.info("%s", summary["sentence"])
         return summary

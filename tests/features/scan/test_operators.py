@@ -182,6 +182,18 @@ def test_licences_and_what_the_world_knows_of_flaws_are_left_to_the_gate_behind_
     assert scan({"a": "1"}, found, rules=Rules.model_validate(asked))[0]["status"] == "findings"
 
 
+def test_what_is_found_in_components_is_left_to_the_gate_where_there_is_one_and_what_is_found_in_files_is_not(
+    scan: Callable[..., tuple[Any, Ti]],
+) -> None:
+    component = Finding(kind="vulnerability", severity="high", rule="GHSA-1", component="pkg:npm/a@1", text="Bad.")
+    found = Canned(ScanResult(status="findings", findings=[component], sentence="canned found 1 high."))
+    assert "GHSA-1 in a 1" in str(scan({"a": "1"}, found)[0])
+    assert scan({"a": "1"}, found, gated=True)[0]["counts"]["high"] == 1
+    both = [component, Finding(severity="high", rule="X1", file="a", line=1, text="Bad.")]
+    found = Canned(ScanResult(status="findings", findings=both, sentence="canned found 2 high."))
+    assert "canned found 1 high" in str(scan({"a": "1"}, found, gated=True)[0])
+
+
 def test_what_is_found_is_kept_with_the_release(
     scan: Callable[..., tuple[Any, Ti]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

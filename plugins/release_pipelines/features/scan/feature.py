@@ -116,6 +116,7 @@ def _scanning(scanner: str | SarifSpec, task_id: str, scene: Scene) -> Any:
         block_on=_scan(scene.spec).block_on,
         exclude=_scan(scene.spec).exclude,
         rules=_scan(scene.spec).rules,
+        gated=_scan(scene.spec).gated,
         release=scene.release,
         **_limits(scene, task_id),
     )

@@ -36,6 +36,8 @@ class ScanOperator(ReleaseOperator):
     :param rules: what stops the release, with exceptions; None: nothing but ``block_on``.
     :param timeout: how long it may look, in seconds.
     :param memory: how much memory the scanner's processes may have together, in bytes, or like ``2Gi``; None: as much as there is.
+    :param gated: whether a :class:`FindingsGateOperator` behind all scanners judges what is found in components: then only what is found in
+        files stops the release here.
     :param release: id of the release that keeps the result, for the gate behind all scanners; empty: none does.
     :return: ``{"scanner", "status", "sentence", "counts"}``; a failing task pushes it as ``result``.
 
@@ -59,6 +61,7 @@ class ScanOperator(ReleaseOperator):
         rules: Rules | None = None,
         timeout: float | str = 300.0,
         memory: int | str | None = None,
+        gated: bool = False,
         release: str = "",
         **kwargs: Any,
     ) -> None:
@@ -73,6 +76,7 @@ class ScanOperator(ReleaseOperator):
         self.block_on = block_on
         self.git_conn_id = git_conn_id
         self.exclude = exclude or []
+        self.gated = gated
         self.rules = rules or Rules(block_on=block_on)
         self.limits = Limits.model_validate({"timeout": timeout, "memory": memory})
         self.release = release
@@ -100,6 +104,6 @@ class ScanOperator(ReleaseOperator):
         log_findings(self.log, [result])
         if result.status == "unknown":
             raise (PlatformUnavailable if result.again else PlatformError)(sentence)
-        summary["sentence"] = stop(scanner.name, [result], self.rules)
+        summary["sentence"] = stop(scanner.name, [result], self.rules, gated=self.gated)
         self.log.info("%s", summary["sentence"])
         return summary

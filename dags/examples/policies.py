@@ -38,4 +38,4 @@ with DAG(
             "findings": [],
         }
 
-    PolicyOperator(task_id="policy", policies=["scans"], evidence=collect(), folder="include/policies")
+    PolicyOperator(task_id="policy", policies=["scans"], evidence=collect())

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +20,7 @@ from release_pipelines.core.model.finding import SEVERITIES, Finding
 from release_pipelines.core.sarif import read, write
 from tests.core.findings.findings import NOW, A, B, code, exemption, flaw, found, rules, unknown
 
+TOOLS = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 DRIVER = {
     "name": "it",
     "rules": [
@@ -156,7 +162,7 @@ SECRET = Finding(kind="secret", severity="high", rule="npm-token", file=".npmrc"
 
 def test_no_text_of_a_secret_is_read() -> None:
     (one,) = read(report({"ruleId": "B101", "message": {"text": "found s3cr3t"}}), "gitleaks", kind="secret").findings
-    assert one.text == "B101"
+    assert (one.text, one.severity) == ("B101", "high")
 
 
 def written(results: dict[str, Any], asked: Any = None, serving: Serving | None = None) -> Any:
@@ -218,3 +224,28 @@ def test_whatever_json_it_is_reading_it_never_raises(value: Any) -> None:
         report({"rule": value, "level": value}),
     ):
         assert read(text, "it").status in ("clean", "findings", "unknown")
+
+
+@pytest.mark.skipif(not shutil.which("hadolint", path=TOOLS), reason="hadolint is not installed")
+def test_the_report_of_a_real_linter_is_read(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM python:3.12-slim\nWORKDIR app\n")
+    command = [shutil.which("hadolint", path=TOOLS), "-f", "sarif", "Dockerfile"]
+    scanned = read(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout, "hadolint")
+    assert [(it.severity, it.rule, it.file, it.line) for it in scanned.findings] == [
+        ("high", "DL3000", "Dockerfile", 2)
+    ]
+
+
+@pytest.mark.skipif(not shutil.which("gitleaks", path=TOOLS), reason="gitleaks is not installed")
+def test_the_report_of_a_real_scanner_of_secrets_is_read_without_the_secret(tmp_path: Path) -> None:
+    key = "AKIA" + "IOSFODNN7REALKEY"
+    (tmp_path / "key.py").write_text(f'aws = "{key}"\n')
+    command = [shutil.which("gitleaks", path=TOOLS), "dir", ".", "-f", "sarif", "-r", "out.sarif"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    report = (tmp_path / "out.sarif").read_text()
+    assert key in report
+    scanned = read(report, "gitleaks", kind="secret")
+    assert [(it.severity, it.rule, it.file, it.line) for it in scanned.findings] == [
+        ("high", "aws-access-token", "key.py", 1)
+    ]
+    assert key not in scanned.model_dump_json()

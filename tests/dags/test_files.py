@@ -27,6 +27,8 @@ HEAVY = (
     "release_pipelines.core.model.records",
     "release_pipelines.adapters.git",
     "release_pipelines.adapters.history",
+    "release_pipelines.adapters.signing",
+    "release_pipelines.core.attestations",
     "release_pipelines.adapters.builders.engine",
     "release_pipelines.adapters.kubernetes.client",
     "release_pipelines.adapters.metrics.prometheus",

@@ -171,3 +171,17 @@ def test_an_older_version_as_a_release_is_gated_like_any_other(
     done = releases.release("1.0.0")
     assert done.outcome == "failed"
     assert "demanded signature" in done.sentence
+
+
+def test_a_person_goes_back_to_what_was_never_attested_and_is_told(  # R8
+    releases: Releases, registry: Distribution, pushed: dict[str, str]
+) -> None:
+    attested(registry, pushed["1.1.0"])
+    assert releases.release("1.1.0").outcome == "released"
+    done = releases.roll_back(app="shop", reason="prices are wrong")
+    assert (done.state, done.outcome) == ("success", "rolled_back"), done.sentence
+    assert releases.production.tracks["stable"].digest == pushed["1.0.0"]
+    history = HistoryHook().history()
+    events = history.release(history.releases("shop")[0].id).events
+    [told] = [it.sentence for it in events if it.kind == "not_attested"]
+    assert "found nothing, demanded signature." in told

@@ -114,6 +114,10 @@ def test_an_exception_that_ran_out_blocks_a_release_and_no_rollback(
     assert releases.release("1.1.0").outcome == "released"
     scanned(GOOD, flaw("CVE-1", A, "critical"))
     refused = releases.release("1.0.0")
+    assert (
+        "`scan.exceptions[0]`, for CVE-1 in pkg:npm/package-a, has run out on 2020-01-01"
+        in refused.pushed("preflight")["uses"]
+    )
     assert refused.state == "failed"
     assert "the exception in scan.exceptions[0] has run out" in refused.sentence
     back = releases.roll_back(app="shop", reason="prices are wrong")

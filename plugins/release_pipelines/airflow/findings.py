@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from release_pipelines.core.model.base import stored
 from release_pipelines.core.model.finding import ScanResult
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ def keep_results(history: History, release: str, scanner: str, results: Sequence
 
 def kept_results(history: History, release: str) -> dict[str, list[ScanResult]]:
     """Names of scanners to what they found for a release."""
-    return {
-        it.name.removeprefix(BEGINNING).removesuffix(ENDING): RESULTS.validate_json(it.content)
-        for it in history.attachments(release)
-        if it.name.startswith(BEGINNING) and it.name.endswith(ENDING)
-    }
+    with stored():  # another version may have kept more of them
+        return {
+            it.name.removeprefix(BEGINNING).removesuffix(ENDING): RESULTS.validate_json(it.content)
+            for it in history.attachments(release)
+            if it.name.startswith(BEGINNING) and it.name.endswith(ENDING)
+        }

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from release_pipelines.airflow.findings import kept_results
 from release_pipelines.core.model.evidence import PARTS
 from release_pipelines.core.model.policy import PolicyWaiver, Ruling
+from release_pipelines.core.policies.kept import REPORT, excepted_in, sbom_in, signatures_in, why_excepted
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from release_pipelines.core.model.records import Attachment
 
 BEGINNING, ENDING = "evidence-", ".json"
+ATTESTED = "attested"
+"""Kind of the events that say by which keys an image was verified."""
 OF_THE_DIGEST = frozenset(PARTS) - {"findings", "facts"}
 """Parts that stay true of a digest, and are looked for in its earlier releases, too."""
 
@@ -66,6 +69,7 @@ def collected(
     earlier = [it.id for it in history.past_of(artifact.app, artifact.digest, release)]
     past = {name: it.result for name, it in history.evidence_of(artifact.app, artifact.digest, release).items()}
     results = _results(history, [release, *earlier])
+    kept = {it.name: it.content for it in history.attachments(release)}
     before = preflight.get("before") or {}
     answer = history.approval(release)
     document: dict[str, Any] = {
@@ -84,9 +88,11 @@ def collected(
         "commit": artifact.commit,
         "tests": {**past, **tests} or None,
         "scans": {name: _scan(its, now) for name, its in results.items()} or None,
-        "findings": [_finding(name, it) for name, its in results.items() for one in its for it in one.findings]
-        if results
-        else None,
+        "findings": _findings(results, kept),
+        "sbom": sbom_in(kept),
+        "signatures": signatures_in(
+            (it.data or {} for it in history.release(release).events if it.kind == ATTESTED), artifact.digest
+        ),
         **_parts(history, release, earlier),
     }
     if "builder" not in document and (provenance := document.get("provenance")):
@@ -135,9 +141,18 @@ def _scan(results: Sequence[ScanResult], now: float) -> dict[str, Any]:
     }
 
 
-def _finding(scanner: str, finding: Any) -> dict[str, Any]:
+def _findings(results: Mapping[str, Sequence[ScanResult]], kept: Mapping[str, str]) -> list[dict[str, Any]] | None:
+    """All findings, and why some do not count; None where no scanner has looked."""
+    if not results:
+        return None
+    excepted = excepted_in(kept[REPORT]) if REPORT in kept else []
     keys = ("kind", "severity", "rule", "aliases", "component", "fixed_in", "platform", "file", "text")
-    return {"scanner": scanner, **{key: getattr(finding, key) for key in keys}, "excepted": None}
+    return [
+        {"scanner": name, **{key: getattr(it, key) for key in keys}, "excepted": why_excepted(it, excepted)}
+        for name, found in results.items()
+        for one in found
+        for it in one.findings
+    ]
 
 
 def asked_about(

@@ -136,6 +136,11 @@ def _finding(result: Mapping[str, Any], run: Mapping[str, Any], rules: _Rules, k
     score, rating = _severity(result, run, rule)
     places = (it.get("physicalLocation") for it in result.get("locations") or [])
     place: Mapping[str, Any] = next(filter(None, places), {})
+    if kind == "secret" and rating in (
+        "low",
+        "medium",
+    ):  # tools for secrets leave the level out, which would mean a warning
+        rating = "high"
     return Finding(
         kind=kind,
         severity=rating,

@@ -372,3 +372,16 @@ def test_the_list_that_is_read_without_sqlalchemy_is_the_same(postgres: str) -> 
         kept = history.releases(app, 10)
         names = Listed._fields
         assert [it._asdict() for it in found] == [{name: getattr(it, name) for name in names} for it in kept]
+
+
+def test_a_digest_is_known_since_it_was_promoted_or_attested_first(history: History) -> None:  # R22
+    assert history.known_since("shop", digest("a")) is None
+    history.at(3000.0).begin("first", "shop", "release_shop", "first", "1.0.0", "ann")
+    history.at(3000.0).record_artifact("first", artifact("1.0.0", "a"))
+    assert history.known_since("shop", digest("a")) is None  # only tried
+    history.at(4000.0).promoted("first")
+    assert history.known_since("shop", digest("a")) == 4000.0
+    history.at(3500.0).record_event("first", "attested", "Signed.", None, {"digest": digest("a")})
+    assert history.known_since("shop", digest("a")) == 3500.0
+    assert history.known_since("shop", digest("b")) is None
+    assert history.known_since("cart", digest("a")) is None

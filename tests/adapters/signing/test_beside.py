@@ -147,5 +147,5 @@ def test_a_registry_that_cannot_tell_is_a_sentence() -> None:
         host = "registry.example"
 
     other: Any = Tells()
-    with pytest.raises(PlatformError, match="registry.example cannot tell what is attached to an image"):
+    with pytest.raises(PlatformError, match=r"registry\.example cannot tell what is attached to an image"):
         verify(other, "shop", "sha256:" + "a" * 64, SIGNED, KEYS, asked())

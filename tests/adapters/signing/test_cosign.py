@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,26 @@ def test_what_is_said_already_is_not_said_again(address: str) -> None:
     assert said == [True, False]
     assert attest(registry, "team/shop", digest, ours, PROVENANCE, provenance(builder="urn:another")).added
     assert len(registry.referrers("team/shop", digest)) == 3
+
+
+def test_other_ways_of_cosign_2_are_accepted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signatures as referrers, attestations as bundles, and signatures of the index and of each platform."""
+    monkeypatch.setenv("COSIGN_EXPERIMENTAL", "1")
+    cosign = Cosign("cosign2", tmp_path)
+    public = {"theirs": public_key(cosign.public.encode(), "cosign")}
+    keys = [{"name": "theirs", "public_key": cosign.public}]
+    with with_referrers() as address:
+        registry = at(address)
+        digest, _, _ = two_platforms(registry, "team/shop")
+        image = f"{address}/team/shop@{digest}"
+        offline = ("--yes", "--key", "cosign.key", "--allow-http-registry", "--tlog-upload=false")
+        (tmp_path / "predicate.json").write_text(json.dumps(provenance()))
+        said = ("--new-bundle-format", "--type", "slsaprovenance1", "--predicate", "predicate.json")
+        assert cosign.run("sign", *offline, "--registry-referrers-mode=oci-1-1", image).returncode == 0
+        assert cosign.run("attest", *offline, *said, image).returncode == 0
+        assert registry.tags("team/shop") == []
+        came = verify(registry, "team/shop", digest, demand(keys, provenance={}), public, asked(commit=COMMIT))
+        assert came.refusals == []
+        other, _, _ = two_platforms(registry, "team/other", "other")
+        assert cosign.run("sign", *offline, "--recursive", f"{address}/team/other@{other}").returncode == 0
+        assert verify(registry, "team/other", other, demand(keys), public, asked()).refusals == []

@@ -16,7 +16,8 @@ from release_pipelines.core.model.finding import Finding
 from tests.core.findings.findings import NOW, A, B, code, exemption, flaw, found, rules
 
 DIGEST = "sha256:" + "a" * 64
-SHOP = Product("registry.example.org/team/shop", frozenset({DIGEST}), "1.1.0")
+ARM = "sha256:" + "c" * 64
+SHOP = Product("registry.example.org/team/shop", DIGEST, "1.1.0", {ARM: "linux/arm64"})
 BOTH = [flaw("CVE-2026-1", A), flaw("CVE-2026-1", B)]
 
 
@@ -115,8 +116,9 @@ def test_a_statement_of_openvex_about_another_image_excepts_nothing(name: str) -
     assert blocked(openvex(product(name, "pkg:npm/package-a"))) == [A, B]
 
 
-def test_a_statement_about_one_architecture_holds_there() -> None:
-    of_arm = openvex(product("pkg:oci/shop?arch=arm64", "pkg:npm/package-a"))
+@pytest.mark.parametrize("name", ["pkg:oci/shop?arch=arm64", f"pkg:oci/shop@{ARM.replace(':', '%3A')}"])
+def test_a_statement_about_one_architecture_holds_there(name: str) -> None:
+    of_arm = openvex(product(name, "pkg:npm/package-a"))
     on = {it: [flaw("CVE-2026-1", A, platform=f"linux/{it}")] for it in ("arm64", "amd64")}
     assert blocked(of_arm, findings=on["arm64"]) == []
     assert blocked(of_arm, findings=on["amd64"]) == [A]
@@ -138,7 +140,7 @@ def test_other_statuses_of_openvex_except_nothing(status: str) -> None:
 
 
 def test_the_last_statement_counts_and_of_two_at_one_time_the_stricter() -> None:
-    earlier, later = {"timestamp": "2026-01-01T00:00:00Z"}, {"timestamp": "2026-02-01T00:00:00Z"}
+    earlier, later = {"timestamp": "2026-01-01T00:00:00Z"}, {"timestamp": "2026-01-01T01:00:00.123456789+00:30"}
     no, yes = {"status": "affected", "products": [A]}, {"products": [A]}
     assert blocked(openvex({**no, **earlier}, {**yes, **later})) == [B]
     assert blocked(openvex({**no, **later}, {**yes, **earlier})) == [A, B]

@@ -60,7 +60,8 @@ def osv(tmp_path: Path, severity: Any, *ecosystems: str) -> list[str]:
 
 
 def done(ti: Ti, **arguments: Any) -> Any:
-    operator = AdvisoryScanOperator(task_id="advisories", image="shop", digest=INDEX, **arguments)
+    what = {} if "sbom" in arguments else {"image": "shop", "digest": INDEX}
+    operator = AdvisoryScanOperator(task_id="advisories", **what, **arguments)
     try:
         return operator.execute({"ti": ti})  # type: ignore[arg-type,typeddict-item]
     except AirflowFailException as error:
@@ -105,6 +106,27 @@ def test_old_data_fail(index: LayoutRegistry, tmp_path: Path) -> None:
     for it in Path(where[0]).iterdir():
         it.write_text(json.dumps({**json.loads(it.read_text()), "modified": "2020-01-01T00:00:00Z"}))
     assert "48 h old at most is allowed" in str(done(Ti(), osv=where, older_than="2d"))
+
+
+def test_an_sbom_that_somebody_else_made_is_looked_up(tmp_path: Path) -> None:
+    purl = {"referenceType": "purl", "referenceLocator": "pkg:pypi/torch@2.5.1%2Bcpu"}
+    packages = [{"name": "torch", "versionInfo": "2.5.1+cpu", "externalRefs": [purl]}]
+    (tmp_path / "sbom.json").write_text(json.dumps({"spdxVersion": "SPDX-2.3", "packages": packages}))
+    where = osv(tmp_path, CRITICAL)
+    failure = done(Ti(), sbom=str(tmp_path / "sbom.json"), osv=where)
+    assert "advisories found 1 critical (findings from high on block), like GHSA-1: torch 2.5.1+cpu" in str(failure)
+    (tmp_path / "sbom.json").write_text("{}")
+    assert "is no SBOM that can be read: CycloneDX JSON" in str(done(Ti(), sbom=str(tmp_path / "sbom.json"), osv=where))
+    assert "cannot be read: No such file" in str(done(Ti(), sbom=str(tmp_path / "gone.json"), osv=where))
+
+
+def test_an_sbom_with_nothing_in_it_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "sbom.json").write_text('{"bomFormat": "CycloneDX", "specVersion": "1.6"}')
+    ti = Ti()
+    assert "there are no components to look up" in str(
+        done(ti, sbom=str(tmp_path / "sbom.json"), osv=osv(tmp_path, LOW))
+    )
+    assert ti.pushed["result"]["status"] == "unknown"
 
 
 def test_an_address_with_a_password_is_refused() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 from airflow.sdk import DAG
 
+from release_pipelines.features.attestation import FEATURE
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.spec.loader import SpecError
 from release_pipelines.spec.release import ReleaseSpec, load_release
@@ -115,3 +117,23 @@ def test_what_is_written_in_the_files_is_kept_with_a_release(folder: Path) -> No
     assert again.production == spec.production
     [kept] = again.production.verify.keys  # type: ignore[attr-defined]
     assert kept.signs_to.isoformat() == "2027-01-08T23:59:59.999999+00:00"
+
+
+def test_a_key_that_cannot_be_used_is_told_before_anything_is_done(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = key().public.pem
+    spec = loaded(folder, BUILD + SIGN, keys=[*KEYS, {"name": "gone", "variable": "gone"}])
+    assert [it.sentence for it in FEATURE.preflight(spec)] == ["Airflow has no variable gone, which should hold a key."]
+    monkeypatch.setenv("AIRFLOW_VAR_GONE", public)
+    assert list(FEATURE.preflight(spec)) == []
+    assert [it.sentence for it in FEATURE.before_build(spec, "1.1.0")] == [
+        "Airflow has no connection signing, which should hold a key."
+    ]
+    monkeypatch.setenv("AIRFLOW_CONN_SIGNING", json.dumps({"conn_type": "generic", "password": public}))
+    [problem] = FEATURE.before_build(spec, "1.1.0")
+    assert "The key of connection signing cannot be read" in problem.sentence
+    monkeypatch.setenv("AIRFLOW_CONN_SIGNING", json.dumps({"conn_type": "generic", "password": pem()}))
+    assert list(FEATURE.before_build(spec, "1.1.0")) == []
+    plain = loaded(folder, BUILD)
+    assert list(FEATURE.before_build(plain, "1.1.0")) == []

@@ -126,6 +126,35 @@ def test_parts_that_are_true_of_a_digest_are_kept_for_its_next_release(history: 
         keep_part(history, "first", "anything", {})
 
 
+def test_what_was_let_pass_is_excepted_in_its_component_and_nowhere_else(history: History) -> None:
+    def found(component: str, aliases: list[str]) -> Finding:
+        return Finding(
+            severity="high", rule="GHSA-1", aliases=aliases, text="bad", kind="vulnerability", component=component
+        )
+
+    ours, other = found("pkg:npm/a@1.0.0", ["CVE-1"]), found("pkg:npm/b@2.0.0", ["CVE-1"])
+    keep_results(history, "second", "trivy", [ScanResult(status="findings", findings=[ours, other], sentence="two")])
+    result = {
+        "ruleId": "CVE-1",
+        "suppressions": [{"justification": "shop.yaml: not reachable"}],
+        "properties": {"names": ["CVE-1", "GHSA-1"], "component": "pkg:npm/a@1.0.0"},
+    }
+    history.attach("second", "findings.sarif", "application/sarif+json", json.dumps({"runs": [{"results": [result]}]}))
+    document = checked(put_together(history))
+    assert [it["excepted"] for it in document["findings"]] == ["shop.yaml: not reachable", None]
+
+
+def test_sboms_and_verified_keys_of_a_release_are_evidence(history: History) -> None:
+    for platform, components in {"amd64": [{}, {}], "arm64": [{}]}.items():
+        content = json.dumps({"components": components})
+        history.attach("second", f"sbom-linux-{platform}.cdx.json", "application/vnd.cyclonedx+json", content)
+    history.record_event("second", "attested", "Verified.", "production", {"digest": DIGEST, "keys": ["ci"]})
+    history.record_event("second", "attested", "Signed.", None, {"digest": "sha256:" + "f" * 64, "keys": ["mallory"]})
+    document = checked(put_together(history))
+    assert document["sbom"] == {"format": "cyclonedx", "components": 3}
+    assert document["signatures"] == [{"by": "ci", "verified": True}]
+
+
 APP = """
 name: shop
 environments: [staging, production]

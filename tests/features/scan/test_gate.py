@@ -112,6 +112,15 @@ def test_a_finding_that_blocks_and_is_not_new_says_so(history: History) -> None:
     for release in ("release_shop/before#0", RELEASE):
         keep_results(history, release, "trivy", [found(flaw("CVE-1"))])
     assert str(of_release()[0]).endswith("Not new: 1.0.0 serves with it.")
+    waived, _ = of_release(rules={"exceptions": [exemption("CVE-1").model_dump(mode="json")]})
+    assert waived["excepted"].endswith("(not reached (ada, until 2026-12-31)); not new: 1.0.0 serves with it")
+
+
+def test_results_that_a_newer_version_has_kept_are_read(history: History) -> None:
+    told = [{**found(flaw("CVE-1")).model_dump(mode="json"), "later": 1}]
+    told[0]["findings"][0]["later"] = 2
+    history.attach(RELEASE, "scan-trivy.json", "application/json", json.dumps(told))
+    assert "CVE-1" in str(of_release()[0])
 
 
 def test_what_is_known_today_against_the_version_that_serves_is_told_and_stops_nothing(
@@ -188,6 +197,25 @@ def test_results_that_are_none_stop_the_release(given: Any) -> None:
     failure, ti = gate(results=given)
     assert isinstance(failure, AirflowFailException)
     assert ti.pushed["reason"]
+
+
+def test_a_scanner_of_the_image_looks_at_each_platform_and_at_nothing_else() -> None:
+    both = {OLD: "linux/amd64", NEW: "linux/arm64"}
+    looked = [found(subject=OLD), found(subject=NEW)]
+    assert gate(results={"trivy": looked, "bandit": found()}, images=both)[0]["status"] == "clean"
+    one = gate(results={"trivy": looked[:1]}, images=json.dumps(both))
+    assert f"trivy has not looked at linux/arm64 ({NEW})" in str(one[0])
+    other = gate(results={"trivy": looked}, images={OLD: "linux/amd64"})
+    assert f"trivy looked at {NEW}, which is no image of this release" in str(other[0])
+
+
+def test_what_a_scanner_could_not_look_at_once_does_not_hide_what_it_knew_before(history: History) -> None:
+    begun(history, "release_shop/first#0", OLD, "1.0.0", "released")
+    keep_results(history, "release_shop/first#0", "trivy", [found(flaw("CVE-1"))])
+    begun(history, "release_shop/again#0", OLD, "1.0.0", "failed")
+    keep_results(history, "release_shop/again#0", "trivy", [unknown()])
+    keep_results(history, RELEASE, "trivy", [found(flaw("CVE-1"))])
+    assert str(of_release()[0]).endswith("Not new: 1.0.0 serves with it.")
 
 
 @pytest.fixture

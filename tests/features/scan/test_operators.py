@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from release_pipelines.adapters.history import open_history
+from release_pipelines.airflow.findings import kept_results
+from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.findings.rules import Rules
 from release_pipelines.core.model.finding import Finding, ScanResult
 from release_pipelines.features.scan.operators import ScanOperator
 from tests.features.helpers import Ti
@@ -156,3 +160,34 @@ def test_a_scanner_of_ones_own(scan: Callable[..., tuple[Any, Ti]]) -> None:
     assert scan({"a": "1"}, found)[0]["status"] == "findings"
     failure, _ = scan({"a": "2"}, found, block_on="medium")
     assert str(failure).endswith("like X1 in a:1: Bad.")
+
+
+def test_an_exception_lets_one_rule_pass_in_one_file_until_its_day(scan: Callable[..., tuple[Any, Ti]]) -> None:
+    finding = Finding(severity="high", rule="X1", file="a", line=1, text="Bad.")
+    found = Canned(ScanResult(status="findings", findings=[finding], sentence="canned found 1 high."))
+    told = {"id": "X1", "component": "a", "reason": "not reached", "until": "2999-12-31", "who": "ada"}
+    result, _ = scan({"a": "1"}, found, rules=Rules.model_validate({"exceptions": [told]}))
+    assert result["sentence"] == "canned found 1 high, 1 excepted."
+    for other in ({"component": "b"}, {"id": "X2"}, {"until": "2020-01-01"}):
+        failure, _ = scan({"a": "1"}, found, rules=Rules.model_validate({"exceptions": [{**told, **other}]}))
+        assert "canned found 1 high (findings from high on stop the release), like X1 in a:1: Bad" in str(failure)
+
+
+def test_licences_and_what_the_world_knows_of_flaws_are_left_to_the_gate_behind_all_scanners(
+    scan: Callable[..., tuple[Any, Ti]],
+) -> None:
+    licence = Finding(kind="licence", severity="low", rule="GPL-3.0-only", component="pkg:npm/a@1", text="Its licence.")
+    found = Canned(ScanResult(status="findings", findings=[licence], sentence="canned found 1 low."))
+    asked = {"block_on": "low", "licences": {"allow": ["MIT"]}, "known_exploited": "/gone.json"}
+    assert scan({"a": "1"}, found, rules=Rules.model_validate(asked))[0]["status"] == "findings"
+
+
+def test_what_is_found_is_kept_with_the_release(
+    scan: Callable[..., tuple[Any, Ti]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = open_history(f"sqlite:///{tmp_path}/history.db")
+    history.begin("release_shop/now#0", "shop", "release_shop", "now", "1.0.0", "carol")
+    monkeypatch.setattr(HistoryHook, "history", lambda self: history)
+    unknown = ScanResult(status="unknown", sentence="unknown: canned could not look.")
+    scan({"a": "1"}, Canned(unknown), release="release_shop/now#0")
+    assert kept_results(history, "release_shop/now#0") == {"canned": [unknown]}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timezone
 from typing import Any
 
 from release_pipelines.core.findings.components import Component, component_in, covers
@@ -29,15 +29,17 @@ class Product:
     """The image that is judged.
 
     :param repository: with the registry's host.
-    :param digests: of its index, and of its platforms.
+    :param digest: of its index, or of its one manifest.
     :param version: its tag.
+    :param platforms: digests of its platforms' manifests to the platforms' names.
     """
 
     repository: str
-    digests: frozenset[str] = frozenset()
+    digest: str | None = None
     version: str | None = None
+    platforms: Mapping[str, str] = field(default_factory=dict)
 
-    def is_named(self, component: Component, platforms: Iterable[str]) -> bool:
+    def is_named(self, component: Component, platforms: Collection[str]) -> bool:
         """Whether a package URL names this image, on all of these platforms."""
         kind, namespace, name = component.name
         folder, _, last = self.repository.rpartition("/")
@@ -45,7 +47,9 @@ class Product:
             return False
         if kind == "docker" and namespace and not folder.endswith(namespace):
             return False
-        if component.version is not None and component.version not in self.digests | {self.version}:
+        if component.version not in (None, self.digest, self.version) and not (
+            component.version in self.platforms and set(platforms) == {self.platforms[component.version]}
+        ):
             return False
         architectures = {it.split("/")[1] for it in platforms if "/" in it}
         known = {
@@ -211,10 +215,12 @@ def _why(*parts: Any) -> str:
 
 def _moment(*times: Any) -> float:
     """The first of these that is a time, as Unix time in seconds; 0 where none is."""
+    from dateutil.parser import isoparse  # reads nanoseconds, too
+
     for it in times:
         try:
-            at = datetime.fromisoformat(str(it).replace("Z", "+00:00"))
+            at = isoparse(str(it))
         except ValueError:
             continue
-        return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
+        return float((at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp())
     return 0.0

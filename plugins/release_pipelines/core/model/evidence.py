@@ -20,7 +20,7 @@ class Part(BaseModel):
 
 
 class Serving(Part):
-    """What serves in the environment before the release."""
+    """What serves in the last environment before the release."""
 
     version: str | None
     digest: str | None
@@ -129,7 +129,7 @@ class ReleaseEvidence(Part):
     calendars: list[str] = Field(description="The calendars that this environment keeps to")
     requester: str | None = Field(description="Who asked for the release; null: nobody named")
     urgent: str | None = Field(description="Why it is urgent; null: it is not")
-    serving: Serving | None = Field(description="Null: nothing serves there yet")
+    serving: Serving | None = Field(description="Null: nothing serves in the last environment yet")
     commit: str | None = Field(None, description="Full hash")
     platforms: list[PlatformDigest] | None = Field(None, min_length=1)
     builder: Builder | None = None

@@ -9,7 +9,7 @@ from release_pipelines.core.model.attestation import Demand
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.templates import field, xcom
 from release_pipelines.features.attestation.spec import SignSpec
-from release_pipelines.spec.feature import Ended, Feature, FeatureTask, Key, Mistake, Scene, Slot
+from release_pipelines.spec.feature import Ended, Feature, FeatureTask, Key, Mistake, Problem, Scene, Slot
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -34,6 +34,19 @@ class AttestationFeature(Feature):
     def mistakes(self, spec: ReleaseSpec) -> Iterator[Mistake]:
         if sign_of(spec) and build_of(spec) is None:
             yield Mistake("sign", "no `build`", "`build`: only what is built here is signed here")
+
+    def preflight(self, spec: ReleaseSpec) -> Iterator[Problem]:
+        """Keys that nobody can read are told before anything is done, and not after a build and an approval."""
+        from release_pipelines.features.attestation.operators import unreadable
+
+        demands = [demand for it in spec.environments if (demand := it.part(VERIFY, Demand))]
+        yield from map(Problem, unreadable([key for demand in demands for key in demand.keys]))
+
+    def before_build(self, spec: ReleaseSpec, version: str) -> Iterator[Problem]:
+        from release_pipelines.features.attestation.operators import unreadable
+
+        sign = sign_of(spec)
+        yield from map(Problem, unreadable([sign.key], private=True) if sign else ())
 
     def summary(self, spec: ReleaseSpec) -> str | None:
         demanded = [it.name for it in spec.environments if it.part(VERIFY, Demand)]

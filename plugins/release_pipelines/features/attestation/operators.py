@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.registry import RegistryHook
 from release_pipelines.airflow.hooks.signing import SigningKeyHook, public_keys
 from release_pipelines.airflow.operator import ReleaseOperator, as_value, is_blank
-from release_pipelines.core.errors import PlatformError
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.attestation import Demand, KeySource
 
@@ -304,6 +304,24 @@ class VerifyImageOperator(ReleaseOperator):
             data = {"digest": artifact.digest, "keys": came.signers}
             record(HistoryHook().history, "record_event", release, ATTESTED, came.sentence, self.environment, data)
         return {"digest": artifact.digest, "signers": came.signers, "sentence": came.sentence}
+
+
+def unreadable(keys: Sequence[KeySource], *, private: bool = False) -> list[str]:
+    """Why keys cannot be used, a sentence each.
+
+    :param private: whether they are to sign.
+    :raises PlatformUnavailable: where a service that holds one does not answer.
+    """
+    sentences = []
+    for key in keys:
+        hook = SigningKeyHook(key)
+        try:
+            _ = hook.signer().public.fingerprint if private else hook.public_key().fingerprint
+        except PlatformUnavailable:
+            raise
+        except PlatformError as error:
+            sentences.append(str(error))
+    return list(dict.fromkeys(sentences))
 
 
 def tell_what_serves(ended: Ended, demand: Demand) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
 
 POLICIES = "Policies that a release must keep to: files of `include/policies` without `.rego`, or folders there"
-LAST = 100
+LAST = 1000
 """Order of the task that asks last before an environment is touched."""
 
 
@@ -81,9 +81,10 @@ class PolicyFeature(Feature):
 
 
 def _later(spec: ReleaseSpec) -> tuple[str, ...]:
-    """The evidence that is not known yet before anything is deployed; stages of a team's own may look like scanners."""
+    """The evidence that is not known yet before anything is deployed: images are verified right before an environment is touched, and
+    stages of a team's own may look like scanners."""
     own = ("scans", "findings") if spec.app.part("stages", list) else ()
-    return ("tests", "approval", "facts", *own)
+    return ("tests", "builder", "provenance", "signatures", "approval", "facts", *own)
 
 
 def _gives(task: FeatureTask) -> set[str]:

@@ -36,7 +36,7 @@ def vex_statements(names: Iterable[str]) -> list[Statement]:
         if path is None:
             raise PlatformError(f"{name}: there is no such file in include/vex/.")
         try:
-            found += statements_in(path.read_text(encoding="utf-8"), path.name)
+            found += statements_in(path.read_text(encoding="utf-8-sig"), path.name)
         except (OSError, ValueError) as error:
             raise PlatformError(f"{one_line(error)}.") from None
     return found
@@ -50,7 +50,7 @@ def vex_mistakes(names: Iterable[str]) -> Iterator[Mistake]:
             yield Mistake(f"scan.vex[{number}]", f"`{name}`", f"a file {name} in include/vex/")
             continue
         try:
-            statements_in(path.read_text(encoding="utf-8"), path.name)
+            statements_in(path.read_text(encoding="utf-8-sig"), path.name)
         except (OSError, ValueError) as error:
             yield Mistake(f"scan.vex[{number}]", f"`{name}`", f"a document that can be read ({one_line(error)})")
 

@@ -29,7 +29,7 @@ def summary_of(judgement: Judgement, who: str) -> dict[str, Any]:
         "sentence": judgement.sentence(who),
         "counts": {it: counts[it] for it in get_args(Rating)},
         "blocking": _list(judgement.blocking),
-        "excepted": _listed(judgement.excepted, _excepted),
+        "excepted": _listed(judgement.excepted, lambda it: _excepted(it, judgement.serving)),
         **_compared(judgement),
     }
 
@@ -67,9 +67,10 @@ def _list(judged: Sequence[Judged]) -> str:
     return _listed(judged, lambda it: f"{it.flaw.severity}: {it.words}")
 
 
-def _excepted(it: Judged) -> str:
+def _excepted(it: Judged, serving: str | None) -> str:
     excuses = ", ".join(f"{one.where} ({one.words})" for one in it.excuses)
-    return f"{it.flaw.severity}: {it.flaw.name} in {it.flaw.place}, by {excuses}"
+    old = f"; not new: {serving} serves with it" if serving and it.standing == "same" else ""
+    return f"{it.flaw.severity}: {it.flaw.name} in {it.flaw.place}, by {excuses}{old}"
 
 
 def _listed(items: Sequence[T], line: Callable[[T], str]) -> str:

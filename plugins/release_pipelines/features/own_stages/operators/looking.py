@@ -95,6 +95,9 @@ class WebSecurityStageOperator(LookingOperator):
 
     ``options`` is a :class:`~release_pipelines.features.own_stages.kinds.web_security.WebSecurityOptions` or its dict. The other arguments,
     what is returned and pushed: :class:`~release_pipelines.features.own_stages.operators.base.OwnStageOperator`.
+
+    Templated: ``artifact``, ``version``, ``release``, ``earlier``, ``lease``, ``deployment``.
+    XCom: return value, also as ``result`` where it fails; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     model = WebSecurityOptions
@@ -114,6 +117,9 @@ class AccessibilityStageOperator(LookingOperator):
 
     ``options`` is a :class:`~release_pipelines.features.own_stages.kinds.accessibility.AccessibilityOptions` or its dict. The other arguments,
     what is returned and pushed: :class:`~release_pipelines.features.own_stages.operators.base.OwnStageOperator`.
+
+    Templated: ``artifact``, ``version``, ``release``, ``earlier``, ``lease``, ``deployment``.
+    XCom: return value, also as ``result`` where it fails; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     model = AccessibilityOptions
@@ -136,7 +142,8 @@ class ZapStageOperator(LookingOperator):
     ``options`` is a :class:`~release_pipelines.features.own_stages.kinds.zap.ZapOptions` or its dict. The other arguments, what is returned and
     pushed: :class:`~release_pipelines.features.own_stages.operators.base.OwnStageOperator`.
 
-    XCom also: ``image``, what was run, by its digest.
+    Templated: ``artifact``, ``version``, ``release``, ``earlier``, ``lease``, ``deployment``.
+    XCom: return value, also as ``result`` where it fails; ``image``, what was run, by its digest; ``verdict`` when the version turns bad meanwhile, ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     model = ZapOptions
@@ -175,7 +182,7 @@ class ZapStageOperator(LookingOperator):
 
         result, output = super().result_of(context, event), str(event.get("output") or "")
         self.log.info(output or "It printed nothing.")
-        wanted = ZapOptions.model_validate(self._as_json())
+        wanted = ZapOptions.model_validate(self.filled_options())
         code = -1 if result.exit_code is None else result.exit_code
         return self._found(wanted, lambda: findings_in(output, code))
 

@@ -35,6 +35,9 @@ class PerformanceStageOperator(OwnStageOperator):
     ``options`` is a :class:`~release_pipelines.features.own_stages.kinds.performance.PerformanceOptions` or its dict. The other arguments,
     what is returned and pushed: :class:`~release_pipelines.features.own_stages.operators.base.OwnStageOperator`. Handed on: ``errors`` and
     ``slow`` as ``[bad, all]``, and ``compared``.
+
+    Templated: ``artifact``, ``version``, ``release``, ``earlier``, ``lease``, ``deployment``.
+    XCom: return value, also as ``result`` where it fails; ``aborted`` when a person ends the release; ``reason`` when it fails.
     """
 
     def run(self, context: Context, options: dict[str, Any], seconds: float) -> OwnStageResult:

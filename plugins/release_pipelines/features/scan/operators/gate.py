@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from release_pipelines.airflow.ending import noted
-from release_pipelines.airflow.findings import RESULTS, kept_results
+from release_pipelines.airflow.findings import kept_results
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import ReleaseOperator, as_value, is_blank
 from release_pipelines.core.errors import PlatformError
@@ -41,15 +41,17 @@ class FindingsGateOperator(ReleaseOperator):
         its source from an earlier release; empty: it is not known.
     :param serving: ``{"version", "digest"}`` of what serves now: with it, what is new and what is fixed is told; empty: nothing serves.
     :param scanners: names of scanners that have to have looked; one that has not is unknown.
+    :param images: digests of the image's platforms to the platforms' names: each scanner of the image has to have looked at all of them, and at
+        nothing else; empty: whoever scans sees to it.
     :param vex: names of VEX documents in ``include/vex``, or paths.
     :return: ``{"status", "sentence", "counts", "blocking", "excepted", "new", "fixed", "same", "serving"}``: the first is ``clean``, ``findings``
         or ``unknown``, the last six are texts for people; ``serving`` says what is known against the version that serves. A failing task pushes it as ``result``.
 
-    Templated: ``results``, ``release``, ``artifact``, ``serving``.
+    Templated: ``results``, ``release``, ``artifact``, ``serving``, ``images``.
     XCom: return value, ``result``; ``reason`` when it fails.
     """
 
-    template_fields = ("results", "release", "artifact", "serving")
+    template_fields = ("results", "release", "artifact", "serving", "images")
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class FindingsGateOperator(ReleaseOperator):
         artifact: Any = None,
         serving: Any = None,
         scanners: Sequence[str] = (),
+        images: Any = None,
         vex: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
@@ -70,6 +73,7 @@ class FindingsGateOperator(ReleaseOperator):
         self.artifact = artifact
         self.serving = serving
         self.scanners = list(scanners)
+        self.images = images
         self.vex = list(vex)
 
     def work(self, context: Context) -> dict[str, Any]:
@@ -100,8 +104,13 @@ class FindingsGateOperator(ReleaseOperator):
         serving = self._serving(history, artifact)
 
         def product(version: str, digest: str, of: Mapping[str, Sequence[ScanResult]]) -> Product | None:
-            subjects = {it.subject for found in of.values() for it in found if it.subject}
-            return Product(artifact.image, frozenset({digest, *subjects}), version) if artifact else None
+            looked = [
+                (it.subject, finding.platform) for found in of.values() for it in found for finding in it.findings
+            ]
+            platforms = {
+                subject: platform for subject, platform in looked if subject and platform and subject != digest
+            }
+            return Product(artifact.image, digest, version, platforms) if artifact else None
 
         judged = partial(
             judge,
@@ -110,8 +119,9 @@ class FindingsGateOperator(ReleaseOperator):
             known_exploited=known_exploited(self.rules.known_exploited),
             scores=exploit_scores(self.rules.epss.data if self.rules.epss else None),
         )
+        demand = Demand(self.scanners, None if is_blank(self.images) else dict(_from_json(self.images)))
         ours = product(artifact.version, artifact.digest, results) if artifact else None
-        judgement = judged(results, self.rules, product=ours, serving=serving, demand=Demand(self.scanners))
+        judgement = judged(results, self.rules, product=ours, serving=serving, demand=demand)
         if serving is None or not serving.results:
             return judgement, "not known" if serving else "nothing serves"
         its = product(serving.version, str(_from_json(self.serving)["digest"]), serving.results)
@@ -171,12 +181,14 @@ def results_in(given: Any) -> dict[str, list[ScanResult]]:
         told = _from_json(found)
         each = list(told) if isinstance(told, (list, tuple)) else [] if told is None else [told]
         results[str(name)] = [
-            read(json.dumps(it), str(name))
-            if isinstance(it, dict) and "runs" in it
-            else RESULTS.validate_python([it])[0]
+            read(json.dumps(it), str(name)) if isinstance(it, dict) and "runs" in it else _result(it)
             for it in map(_from_json, each)
         ]
     return results
+
+
+def _result(given: Any) -> ScanResult:
+    return given if isinstance(given, ScanResult) else ScanResult.model_validate(given)
 
 
 def _from_json(given: Any) -> Any:
@@ -189,9 +201,10 @@ def _from_json(given: Any) -> Any:
 
 
 def _kept_for(history: History, app: str, digest: str, besides: str) -> dict[str, list[ScanResult]]:
-    """What is known of a digest from the newest release of it whose scanners kept something, scanner by scanner."""
+    """What is known of a digest from the newest release of it in which a scanner could look, scanner by scanner."""
     results: dict[str, list[ScanResult]] = {}
     for it in history.past_of(app, digest, besides):
         for name, found in kept_results(history, it.id).items():
-            results.setdefault(name, found)
+            if name not in results or any(one.status == "unknown" for one in results[name]):
+                results[name] = found
     return results

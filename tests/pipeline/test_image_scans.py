@@ -52,11 +52,11 @@ def test_a_key_in_an_earlier_layer_of_one_platform_stops_the_release(
     releases.runs("1.0.0")
     done = releases.release("1.1.0")
     assert (done.state, done.outcome) == ("failed", "failed"), done.sentence
-    assert "secrets found 1 critical" in done.sentence
+    assert "The scanners found 1 critical" in done.sentence
     assert "app/.npmrc" in done.sentence
-    assert "for linux/arm64" in done.sentence
-    assert "(made by COPY .npmrc app/)" in done.sentence
-    assert "Only a new build without it helps, and a new key" in done.sentence
+    assert "on linux/arm64" in done.sentence
+    assert "made by `COPY .npmrc app/`" in done.sentence
+    assert "only a new one, and a new build without it, end this" in done.sentence
     assert TOKEN not in text_of_all(done)
     assert releases.staging.tracks["stable"].digest == GOOD, "nothing was deployed"
     history = HistoryHook().history()

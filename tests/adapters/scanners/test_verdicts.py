@@ -230,3 +230,34 @@ def test_what_a_worker_keeps_secret_is_not_given_to_programs(
     done = tools.run(["semgrep"], tmp_path, Limits())
     assert b"k3y" not in done.errors
     assert done.code == 3
+
+
+@pytest.mark.parametrize(
+    ("distro", "alerts", "components", "why"),
+    [
+        ({"name": "alpine", "version": "3.8.0"}, ["distro-eol"], ["pkg:apk/alpine/a@1"], "alpine 3.8.0 gets no security updates"),
+        ({"name": "alpine", "version": "3.22.0"}, ["new-kind"], ["pkg:apk/alpine/a@1"], "it warns of new-kind"),
+        ({"name": "debian", "version": "12"}, [], ["pkg:pypi/a@1"], "debian 12 has no list of its packages"),
+        ({}, [], [], "nothing could be identified"),
+    ],
+)  # fmt: skip
+def test_what_grype_says_of_a_system_decides_whether_it_could_look(
+    distro: dict[str, str], alerts: list[str], components: list[str], why: str, stand_in: Stand, tmp_path: Path
+) -> None:
+    layout = Layout(tmp_path / "layout")
+    image = layout.image({"a.txt": "a"})
+    report = {
+        "matches": [],
+        "source": {"target": {"manifestDigest": image.digest}},
+        "distro": distro,
+        "alertsByPackage": [{"alerts": [{"type": it} for it in alerts]}],
+    }
+    packages = {"components": [{"type": "library", "purl": it} for it in components]}
+    writes = "".join(
+        f'cat >"$(dirname "$one")/{name}.json" <<\'E\'\n{json.dumps(it)}\nE\n'
+        for name, it in (("report", report), ("packages", packages))
+    )
+    find = 'for it in "$@"; do case "$it" in json=*) one="${it#json=}";; esac; done\n'
+    stand_in("grype", f"[ \"$1\" = db ] && {{ echo '{{}}'; exit 0; }}\n{find}{writes}exit 0")
+    result = Grype().scan_image(layout.names(image), image)
+    assert (result.status, why in result.sentence) == ("unknown", True), result.sentence

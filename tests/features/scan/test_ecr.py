@@ -100,7 +100,7 @@ class Ecr:
 def ecr(monkeypatch: pytest.MonkeyPatch) -> Ecr:
     made = Ecr()
     for module in (sensors, triggers):
-        monkeypatch.setattr(module, "ecr", lambda connection, region: made.client)
+        monkeypatch.setattr(module, "container_registry", lambda connection, region: made.client)
     return made
 
 
@@ -267,6 +267,10 @@ def test_severities_that_are_not_known_are_unknown_and_closed_findings_are_none(
     assert (finding.severity, finding.platform, finding.fixed_in) == ("unknown", "linux/amd64", "2.20.0")
     assert (result.data_at, result.subject) == (WHEN.timestamp(), A)
     assert [(it.source, it.score) for it in finding.scores] == [("NVD", 9.8)]
+    other = {**BASIC, "attributes": [{"key": "package_name", "value": "liby"}]}
+    basic = _ecr.verdict(answer | {"imageScanStatus": {"status": "COMPLETE"}}, [BASIC, other], None, image)
+    assert not isinstance(basic, str)
+    assert [it.file for it in basic.findings] == ["libx 1.0", "liby"], "one flaw in two packages is two findings"
     undefined = _ecr.verdict(answer, [{**BASIC, "severity": "UNDEFINED"}], None, image)
     assert not isinstance(undefined, str)
     assert undefined.findings[0].severity == "unknown"

@@ -44,7 +44,11 @@ def test_the_source_is_scanned_beside_the_build_and_the_image_side_by_side_befor
         assert dag.get_task(name).upstream_task_ids == dag.get_task("build.build_image").upstream_task_ids
     for name in image:
         assert dag.get_task(name).upstream_task_ids == {"artifact"}
-        assert dag.get_task(name).downstream_task_ids >= {"staging.take_lease"}
+        assert dag.get_task(name).downstream_task_ids == {"findings_gate"}
+    gate: Any = dag.get_task("findings_gate")
+    assert gate.downstream_task_ids == {"staging.take_lease"}
+    kept = ["hadolint", "semgrep", "trivy", "codeql", "image-trivy", "image-secrets", "image-ecr"]
+    assert gate.scanners == kept, "one that has kept nothing counts as unknown"
 
 
 def test_operators_get_what_the_file_says(tmp_path: Path) -> None:
@@ -52,7 +56,7 @@ def test_operators_get_what_the_file_says(tmp_path: Path) -> None:
     semgrep: Any = dag.get_task("scan.semgrep")
     assert (semgrep.limits.timeout, semgrep.limits.memory) == (1200, 2 << 30)
     trivy: Any = dag.get_task("image_scan.trivy")
-    assert (trivy.limits.timeout, trivy.limits.memory, trivy.block_on) == (300, 1 << 30, "high")
+    assert (trivy.limits.timeout, trivy.limits.memory, trivy.block_on) == (300, 1 << 30, None)
     assert "artifact" in trivy.digest
     assert "preflight" in trivy.release
     ecr: Any = dag.get_task("image_scan.ecr")

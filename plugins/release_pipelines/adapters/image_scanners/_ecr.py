@@ -226,7 +226,8 @@ def _basic(it: Mapping[str, Any]) -> Finding:
         kind="vulnerability",
         severity=_rating(it.get("severity")),
         rule=it["name"],
-        text=f"{package}: {it.get('description') or it['name']}",
+        file=package,  # what tells one package's flaw from another's, where there is no package URL
+        text=it.get("description") or it["name"],
     )
 
 

@@ -395,3 +395,53 @@ def test_the_example_runs_without_an_app_file(
     ]
     assert done.pushed("note")["values"] == "120 ms"
     assert started == [{"p95": 120}]
+
+
+@with_file("""
+stages:
+  - {name: ticket, after: preflight, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: "{version}"}}}
+  - {name: source, before: build.resolve_digest, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: source}}}
+  - {name: known, before: artifact, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: known}}}
+  - {name: recorded, after: artifact, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: "{digest}"}}}
+  - {name: open, before: staging, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: open}}}
+  - {name: granted, after: approval, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: "yes"}}}
+  - {name: over, after: production.bake, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: over}}}
+""")
+def test_stages_stand_anywhere_between_preflight_and_promotion(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert done.outcome == "released", done.sentence
+    assert [zone for zone, _ in CALLS] == ["1.1.0", "source", "known", NEW, "open", "yes", "over"]
+    assert done.states["before_staging.open"] == "success"
+
+    CALLS.clear()
+    again = releases.release("1.1.0")
+    assert again.outcome == "no_op", again.sentence
+    assert [zone for zone, _ in CALLS] == ["1.1.0"], "there is nothing to do but what comes before that is known"
+
+    CALLS.clear()
+    back = releases.release("1.0.0")  # its digest is recorded: nothing is resolved anew
+    assert back.outcome == "released", back.sentence
+    assert [zone for zone, _ in CALLS] == ["1.0.0", GOOD, "open", "yes", "over"]
+
+
+@with_file("""
+stages:
+  - {name: granted, after: approval, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: "yes", fails: 1}}}
+""")
+def test_what_fails_after_the_approval_leaves_production_alone_and_staging_goes_back(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    failed_before_production(releases, releases.release("1.1.0"), "Failed: The zone yes is locked.")
+
+
+@with_file("""
+stages:
+  - {name: over, after: production.bake, operator: {path: tests.pipeline.own_operators.PurgeOperator, arguments: {zone: over, fails: 1}}}
+""")
+def test_what_fails_after_the_bake_gives_the_traffic_back(releases: Releases) -> None:
+    releases.runs("1.0.0")
+    done = releases.release("1.1.0")
+    assert (done.state, done.outcome) == ("failed", "rolled_back"), done.sentence
+    assert moves(releases.production)[-1] == 0
+    assert releases.production.tracks["stable"].digest == GOOD
+    assert done.states["production.promote"] in ("skipped", "upstream_failed")

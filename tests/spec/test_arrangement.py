@@ -192,6 +192,10 @@ def test_what_belongs_to_every_release_is_neither_left_out_nor_moved(folder: Pat
         (added("after: staging.deploy", "gate"), "stages[0].name: found `gate`, which is there already, expected a name of its own"),
         (added("before: approval", "rollback"), "stages[0].name: found `rollback`, which is there already, expected a name of its own"),
         (
+            "stages: [{name: a, after: approval, evidence: Smoke test in staging, container: {command: [x]}}]\n",
+            "stages[0].evidence: found `Smoke test in staging`, which the approval has already, expected words of its own",
+        ),
+        (
             added("after: staging.deploy, before: approval"),
             "stages[0]: found the keys name, after, before, container, expected exactly one of `after` and `before`",
         ),
@@ -312,3 +316,15 @@ def test_a_lease_before_production_lasts_as_long_as_the_stages_under_it(folder: 
     spec = spec_of(folder, f"stages: [{stage}, {other}]\n")
     assert own_stage_seconds(spec, "staging") == 2 * 2400 + 3600
     assert own_stage_seconds(spec, "production") == 0
+
+
+def test_the_example_of_the_documentation_is_valid(folder: Path) -> None:
+    import re
+
+    text = (Path(__file__).parents[2] / "docs" / "stages.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    ids = order(spec_of(folder, BUILT + example))
+    staging = [it.removeprefix("staging.") for it in ids if it.startswith("staging.")]
+    assert staging == ["take_lease", "deploy", "integration_test", "smoke_test", "load"]
+    assert ids[ids.index("approval") - 1] == "before_production.compare"
+    assert ids[ids.index("production.bake") + 1] == "production.purge_cache"

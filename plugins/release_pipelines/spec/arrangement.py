@@ -68,7 +68,8 @@ class Arrangement:
         if len(found) > 1:
             raise Refusal(f"`{place.anchor}`, which stands there several times", one_of([it.id for it in found], ""))
         if not found:
-            ids = [it.id for it in self.tasks if it.slot not in (*_BESIDE, *_AFTERWARDS)]
+            working = sorted(self.tasks, key=self._working_order)
+            ids = [it.id for it in working if it.slot not in (*_BESIDE, *_AFTERWARDS)]
             raise Refusal(f"`{place.anchor}`", one_of(ids, place.anchor))
         return found[0]
 
@@ -242,6 +243,7 @@ class Arrangement:
         """
         own = sorted((it for it in self.tasks if isinstance(it.place, OwnStageSpec)), key=self._working_order)
         earlier: dict[str, str] = {}
+        labels = {name for it in self.tasks for name in it.task.evidence}
         for placed in own:
             stage = placed.place
             assert isinstance(stage, OwnStageSpec)  # noqa: S101 - only those are among them
@@ -253,6 +255,10 @@ class Arrangement:
             for name in sorted(asked - earlier.keys()):
                 expected = one_of(list(earlier), name) if earlier else "a stage that works before it: there is none"
                 self.mistakes.append((where[stage.name], f"`{{stages.{name}}}`", expected))
+            if stage.label in labels:
+                found = f"`{stage.label}`, which the approval has already"
+                self.mistakes.append((f"{where[stage.name].rpartition('.')[0]}.evidence", found, "words of its own"))
+            labels.add(stage.label)
             earlier[stage.name] = placed.id
 
     def _working_order(self, task: PlacedTask) -> tuple[int, int, int]:

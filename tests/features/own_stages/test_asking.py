@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from release_pipelines.airflow.loop import run
-from release_pipelines.features.own_stages import asking
+from release_pipelines.features.own_stages import asking, triggers
 from release_pipelines.features.own_stages.asking import judged
 from release_pipelines.features.own_stages.kinds.http import HttpOptions
 from release_pipelines.features.own_stages.triggers import HttpStageTrigger
@@ -149,3 +149,14 @@ def test_of_a_long_answer_only_its_beginning_is_read(
     came_to = event({"contains": "end"}, f"{one.url}/long", 0, monkeypatch)
     assert len(came_to["output"]) == asking.ANSWER_BYTES
     assert came_to["result"]["succeeded"] is False
+
+
+def test_what_never_answers_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: Any) -> dict[str, Any]:
+        await asyncio.sleep(3600)
+        return {}
+
+    monkeypatch.setattr(asking, "ask_until", never)
+    monkeypatch.setattr(triggers, "GRACE_SECONDS", 0.05)
+    result = event({}, "http://127.0.0.1/", 0, monkeypatch)["result"]
+    assert (result["succeeded"], result["ended"]) == (False, False)

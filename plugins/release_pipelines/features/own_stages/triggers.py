@@ -13,6 +13,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from release_pipelines.airflow.secrets import secret_values, without_secrets
 from release_pipelines.airflow.triggers import error_event, release_context, with_platform
 from release_pipelines.core.errors import AddressUnclear, CommandEnded, PlatformError
+from release_pipelines.core.model.base import to_json
+from release_pipelines.core.model.own_stage import OwnStageResult
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.text import storable
@@ -20,6 +22,8 @@ from release_pipelines.core.text import storable
 if TYPE_CHECKING:
     from release_pipelines.core.ports.platform import Platform
 
+GRACE_SECONDS = 30.0
+"""So much longer than it may take it is waited for, in seconds: it ends by itself, and says more."""
 DAG_LOOK_SECONDS = 5.0
 """Pause between two looks at a run of another DAG, in seconds."""
 
@@ -57,9 +61,13 @@ class OwnStageTrigger(BaseTrigger):
         judged = bool(self.arguments.get("stage") and self.arguments.get("artifact"))
         try:
             if self.target is not None and (judged or self.needs_platform):
-                event = await with_platform(self.target, self._watch)
+                work = with_platform(self.target, self._watch)
             else:
-                event = await self._watch(None)
+                work = self._watch(None)
+            event = await asyncio.wait_for(work, max(0.0, self.until - time.time()) + GRACE_SECONDS)
+        except asyncio.TimeoutError:  # where what it works with has not answered all the time
+            sentence = "failed: it took longer than it may, and has not even begun or ended"
+            event = {"result": to_json(OwnStageResult(succeeded=False, ended=False, sentence=sentence))}
         except PlatformError as error:
             event = error_event(error)
         yield TriggerEvent(storable(event))
@@ -168,8 +176,6 @@ class DagStageTrigger(OwnStageTrigger):
 
     async def work(self, platform: Platform | None) -> dict[str, Any]:
         from release_pipelines.airflow import runs
-        from release_pipelines.core.model.base import to_json
-        from release_pipelines.core.model.own_stage import OwnStageResult
 
         dag_id, run_id = self.arguments["dag_id"], self.arguments["run_id"]
         while True:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
+from release_pipelines.airflow.forms import TRIES
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.airflow.operator import (
     RUN,
@@ -40,8 +41,6 @@ BEGUN = "own_stage_begun"
 """Key in the task's state of when its first try began, in Unix seconds."""
 KEPT_LENGTH = 256 * 1024
 """Maximum length of an output that is kept with a release, in characters; of a longer one the end is kept."""
-LEAST_TRIES = 2
-"""A worker may die: so often a stage is begun again, whatever the file says about failures of its own."""
 
 
 class OwnStageOperator(ReleaseOperator):
@@ -75,6 +74,8 @@ class OwnStageOperator(ReleaseOperator):
     """
 
     template_fields = ("artifact", "version", "release", "earlier", "lease", "deployment")
+    begins_again = TRIES
+    """How often it is begun again after a worker died or a service did not answer, whatever is said about failures of its own."""
     typed = False
     """Whether an option that is a placeholder and nothing else gets the value as it is, and not as text."""
 
@@ -98,7 +99,7 @@ class OwnStageOperator(ReleaseOperator):
         deployment: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**{"retries": max(LEAST_TRIES, tries_again), **kwargs})
+        super().__init__(**{"retries": max(self.begins_again, tries_again), **kwargs})
         self.options = options
         self.target = target
         self.artifact = artifact

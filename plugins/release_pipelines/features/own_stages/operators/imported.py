@@ -45,6 +45,7 @@ class ImportedStageOperator(OwnStageOperator):
     """
 
     typed = True
+    begins_again = 2
 
     def __init__(self, *, place: OwnStagePlace | None = None, **kwargs: Any) -> None:
         super().__init__(place=place, **kwargs)

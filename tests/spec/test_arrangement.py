@@ -201,7 +201,8 @@ def test_what_belongs_to_every_release_is_neither_left_out_nor_moved(folder: Pat
         ),
         (
             "stages: [{name: own, after: approval}]\n",
-            "stages[0]: found the keys name, after, expected exactly one of `container`, `http`, `operator`, `dag`, `accessibility`, `performance`, `web_security`, `zap`",
+            "stages[0]: found the keys name, after, expected exactly one of `container`, `http`, `operator`, `dag`, `accessibility`, "
+            "`performance`, `web_security`, `zap`",
         ),
         (
             "stages: [{name: own, after: approval, environment: stagin, container: {command: [x]}}]\n",

@@ -283,6 +283,15 @@ def test_an_app_that_does_not_answer_or_answers_with_an_error_is_unknown(site: S
     assert "/ has no answer (ConnectionError)" in str(nobody)
 
 
+@pytest.mark.parametrize("kind", [WebSecurityStageOperator, PerformanceStageOperator])
+def test_a_person_who_aborts_the_release_ends_a_stage(site: Site, history: History, kind: Any) -> None:
+    if kind is PerformanceStageOperator and k6.k6() is None:
+        pytest.skip("not run: k6 not on this machine")
+    history.command("new", "abort", "bob", "wrong prices")
+    options = {} if kind is WebSecurityStageOperator else {**FAST, "duration": 60}
+    assert run(kind, site.url, options) == "bob aborted it: wrong prices"
+
+
 def certificate(folder: Path, days: int) -> tuple[Path, Path]:
     """A key and a certificate of 127.0.0.1 that trusts itself."""
     import ipaddress

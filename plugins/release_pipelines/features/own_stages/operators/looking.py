@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from release_pipelines.airflow.findings import keep_results
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.operator import abort_watch
 from release_pipelines.core.errors import ReleaseError
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.finding import Finding, ScanResult, badness, in_words, reaches
@@ -52,6 +53,7 @@ class LookingOperator(OwnStageOperator):
 
     def run(self, context: Context, options: dict[str, Any], seconds: float) -> OwnStageResult:
         wanted = self.model.model_validate(options)
+        abort_watch(HistoryHook().history(), self.release)()
         return self._found(wanted, lambda: self.look(wanted, seconds))
 
     def _found(self, wanted: Any, look: Callable[[], list[Finding]]) -> OwnStageResult:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from release_pipelines.adapters.signing.beside import SIGNATURE_OF_LAYER, Beside
-from release_pipelines.core.attestations.deciding import Asked, Refusal, check, signers_of
+from release_pipelines.core.attestations.deciding import Asked, Refusal, check, proven, signers_of
 from release_pipelines.core.attestations.envelope import (
     IN_TOTO,
     bundle_document,
@@ -18,6 +18,7 @@ from release_pipelines.core.attestations.envelope import (
     written,
 )
 from release_pipelines.core.attestations.looking import look_at
+from release_pipelines.core.attestations.provenance import Provenance
 from release_pipelines.core.attestations.statement import SIGNATURE, kind_of, statement
 from release_pipelines.core.errors import Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.attestation import Demand
@@ -34,11 +35,13 @@ class Verified:
 
     :param refusals: everything that is demanded and not there; empty: it is attested as demanded.
     :param signers: names of the keys that signed anything about the image.
+    :param provenance: what counts of how it was made; None: nothing, or none is demanded.
     """
 
     image: Image
     refusals: list[Refusal]
     signers: list[str]
+    provenance: Provenance | None = None
 
     @property
     def sentence(self) -> str:
@@ -59,7 +62,8 @@ def verify(
     beside = Beside(registry, repository)
     image = beside.image(digest)
     found = [look_at(it, keys) for it in beside.documents(image)]
-    return Verified(image, check(found, demand, image, asked), signers_of(found, image))
+    said = proven(found, demand, image, asked)
+    return Verified(image, check(found, demand, image, asked), signers_of(found, image), said)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,18 @@ def signers_of(found: Sequence[Attached], image: Image) -> list[str]:
     return list(dict.fromkeys(name for it in found if ours & set(it.subjects) for name in it.signers))
 
 
+def proven(found: Sequence[Attached], demand: Demand, image: Image, asked: Asked) -> Provenance | None:
+    """The first provenance of the digest that counts: for policies, which may ask for more of it."""
+    wanted = next(_wanted(demand.model_copy(update={"signature": False, "sbom": None}), asked), None)
+    if wanted is None:
+        return None
+    ours = {image.digest, *(it.digest for it in image.platforms)}
+    for it in found:
+        if _objection(it, wanted, demand, image, ours, asked) is None:
+            return read_provenance(it.predicate)
+    return None
+
+
 def distrust(key: TrustedKey, asked: Asked) -> str | None:
     """Why a key's signature does not count, as half a sentence; None: it does.
 

@@ -11,13 +11,15 @@ from release_pipelines.airflow.hooks.history import HistoryHook, record
 from release_pipelines.airflow.hooks.registry import RegistryHook
 from release_pipelines.airflow.hooks.signing import SigningKeyHook, public_keys
 from release_pipelines.airflow.operator import ReleaseOperator, as_value, is_blank
-from release_pipelines.core.errors import PlatformError, PlatformUnavailable
+from release_pipelines.airflow.policies import keep_part
+from release_pipelines.core.errors import PlatformError, PlatformUnavailable, ReleaseError
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.attestation import Demand, KeySource
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from release_pipelines.core.attestations.provenance import Provenance
     from release_pipelines.spec.feature import Ended
 
 ATTESTED = "attested"
@@ -303,7 +305,28 @@ class VerifyImageOperator(ReleaseOperator):
         if release:
             data = {"digest": artifact.digest, "keys": came.signers}
             record(HistoryHook().history, "record_event", release, ATTESTED, came.sentence, self.environment, data)
+            self._tell_policies(release, came.provenance)
         return {"digest": artifact.digest, "signers": came.signers, "sentence": came.sentence}
+
+    def _tell_policies(self, release: str, said: Provenance | None) -> None:
+        """What was verified of how the image was made is evidence for policies; what cannot be kept is missing there, which stops a release."""
+        if said is None:
+            return
+        part = {
+            "verified": True,
+            "builder": said.builder,
+            "source": said.repository,
+            "commit": _one(said.commits),
+        }
+        try:
+            keep_part(HistoryHook().history(), release, "provenance", part)
+        except ReleaseError as error:
+            self.log.warning("The provenance is not kept for policies: %s", error)
+
+
+def _one(found: frozenset[str]) -> str | None:
+    """The only one of them, if there is only one."""
+    return next(iter(found)) if len(found) == 1 else None
 
 
 def unreadable(keys: Sequence[KeySource], *, private: bool = False) -> list[str]:

@@ -73,7 +73,12 @@ TIERS = [
         ("airflow", "progression", "engine", "features", "pipeline", "extension", "dags", "surface", "upgrade"),
         "operators, triggers, whole DAGs",
     ),
-    Tier("container host", ("container_host",), "a real engine, proxy, store and metrics", required=True),
+    Tier(
+        "container host",
+        ("container_host", "supply_chain"),
+        "a real engine, proxy, store and metrics; cosign and OPA",
+        required=True,
+    ),
     Tier("end to end", ("end_to_end",), "the whole sandbox, over REST and in a browser", required=True),
     Tier("kubernetes", ("kubernetes",), "a real cluster", needs="KUBERNETES_TEST_CONTEXT", required=True),
     Tier("auth managers", ("auth_managers",), "approvals with FAB", package="apache-airflow-providers-fab"),

@@ -38,7 +38,8 @@ MISTAKES = {
         "scan: {licences: {}}",
         "scan.licences: found neither, expected `allow` or `deny`",
     ),
-    "scores without their place": ("scan: {epss: {at_least: 10%}}", "scan.epss.data: found nothing"),
+    "a list without its place": ("scan: {known_exploited: true}", "scan.known_exploited: found `true`"),
+    "scores without their place": ("scan: {epss: {at_least: 10%}}", "scan.epss: found no `data`"),
     "a VEX document that is not there": (
         "scan: {vex: [gone.json]}",
         "scan.vex[0]: found `gone.json`, expected a file gone.json in include/vex/",

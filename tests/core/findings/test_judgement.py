@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release_pipelines.core.findings.comparison import Serving
-from release_pipelines.core.findings.feeds import KnownExploited, Scores, known_exploited_in, scores_in
+from release_pipelines.core.findings.feeds import KnownExploited, Scores
 from release_pipelines.core.findings.judgement import Demand, judge
 from release_pipelines.core.model.finding import SEVERITIES, Finding, ScanResult
 from tests.core.findings.findings import GRAFANA, NOW, A, B, code, exemption, flaw, found, rules, unknown
@@ -96,22 +96,6 @@ def test_a_feed_that_is_asked_for_and_not_there_or_old_is_unknown() -> None:
         {"it": [found()]}, asked, NOW, known_exploited=KnownExploited({"A": ""}, NOW - 9 * DAY), scores=Scores({"A": 1})
     )
     assert ["days" in it or "old" in it for it in old.unknown] == [True, True]
-
-
-def test_feeds_are_read_as_they_are_published() -> None:
-    kev = '{"dateReleased": "2026-11-26T10:00:00.1234Z", "vulnerabilities": [{"cveID": "CVE-1", "dateAdded": "2026-11-25"}]}'
-    assert known_exploited_in(kev).since == {"CVE-1": "2026-11-25"}
-    assert known_exploited_in(kev).data_at == NOW - DAY - 7200
-    epss = "#model_version:v2025.03.14,score_date:2026-11-26T12:00:00+0000\ncve,epss,percentile\nCVE-1,0.25,0.9\n"
-    assert scores_in(epss) == Scores({"CVE-1": 0.25}, NOW - DAY)
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"vulnerabilities": []}', '{"vulnerabilities": [1]}', "<html>"])
-def test_what_is_no_feed_is_refused_and_never_read_as_an_empty_one(text: str) -> None:
-    with pytest.raises(ValueError, match="known exploited"):
-        known_exploited_in(text)
-    with pytest.raises(ValueError, match="EPSS"):
-        scores_in(text)
 
 
 def test_a_flaw_that_a_newer_version_of_the_component_still_has_is_neither_new_nor_fixed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,27 @@ def test_the_summary_names_all(tmp_path: Path) -> None:
 def test_mistakes_are_said_in_a_sentence(text: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=sentence):
         dag_of(tmp_path, f"name: shop\nbuild: {{repository: shop}}\nscan: {text}\n")
+
+
+def test_lists_of_the_environment_are_those_that_an_app_asks_for_and_a_path_of_its_own_counts_before(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "config"
+    shutil.copytree(CONFIG, config)
+    with (config / "base.yaml").open("a") as base:
+        base.write("advisories: {kev: /feeds/kev, epss: /feeds/epss}\n")
+    scan = "scan: {known_exploited: true, epss: {at_least: 10%}}"
+    (tmp_path / "shop.yaml").write_text(f"name: shop\nbuild: {{repository: shop}}\n{scan}\n")
+    gate: Any = release_dag(load_release(tmp_path / "shop.yaml", config, tmp_path / "analyses")).get_task(
+        "findings_gate"
+    )
+    assert (gate.rules.known_exploited, gate.rules.epss.data) == ("/feeds/kev", "/feeds/epss")
+    (tmp_path / "shop.yaml").write_text("name: shop\nbuild: {repository: shop}\nscan: {known_exploited: /mine.json}\n")
+    gate = release_dag(load_release(tmp_path / "shop.yaml", config, tmp_path / "analyses")).get_task("findings_gate")
+    assert gate.rules.known_exploited == "/mine.json"
+
+
+def test_a_scan_that_an_app_leaves_out_is_not_missed(tmp_path: Path) -> None:
+    text = "name: shop\nbuild: {repository: shop}\nscan: {only_fixable: true}\nleave_out: [scan.bandit]\n"
+    gate: Any = dag_of(tmp_path, text).get_task("findings_gate")
+    assert gate.scanners == ["hadolint"]

@@ -87,7 +87,10 @@ class Epss(Value):
     """From which probability of being exploited on a vulnerability stops a release."""
 
     at_least: Limit = Field(gt=0, le=1, description="Like 10%")
-    data: Said = Field(description="Path of the feed on the workers: CSV, also packed by gzip")
+    data: Said | None = Field(
+        None,
+        description="The feed on the workers, or its address: CSV, also packed by gzip; default: `advisories.epss` of the environment",
+    )
 
 
 class Rules(Value):
@@ -110,9 +113,10 @@ class Rules(Value):
         description="Data of scanners and feeds older than this count as none; default: their age does not matter",
     )
     licences: Licences | None = Field(None, description="Which licences components may have")
-    known_exploited: Said | None = Field(
-        None,
-        description="Path of the list of known exploited vulnerabilities (KEV, JSON) on the workers: what it names blocks",
+    known_exploited: bool | Said = Field(
+        False,
+        description="What the list of known exploited vulnerabilities (KEV) names blocks. true: the list is `advisories.kev` of the "
+        "environment; a path on the workers, or an address: that one",
     )
     epss: Epss | None = Field(None, description="Vulnerabilities that are likely to be exploited block")
     exceptions: list[Exemption] = Field(default_factory=list, description="What is let pass, for how long, and by whom")

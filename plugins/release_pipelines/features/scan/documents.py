@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from release_pipelines.adapters import advisories
 from release_pipelines.core.errors import PlatformError
-from release_pipelines.core.findings.feeds import KnownExploited, Scores, known_exploited_in, scores_in
+from release_pipelines.core.findings.feeds import KnownExploited, Scores
 from release_pipelines.core.findings.vex import Statement, statements_in
 from release_pipelines.core.text import one_line
 from release_pipelines.spec.feature import Mistake
 from release_pipelines.spec.folders import vex_folder
-
-GZIP = b"\x1f\x8b"
 
 
 def vex_file(name: str) -> Path | None:
@@ -55,25 +53,33 @@ def vex_mistakes(names: Iterable[str]) -> Iterator[Mistake]:
             yield Mistake(f"scan.vex[{number}]", f"`{name}`", f"a document that can be read ({one_line(error)})")
 
 
-def known_exploited(path: str | None) -> KnownExploited | None:
-    """The list of known exploited vulnerabilities in a file; None where nobody asks.
+def known_exploited(where: str | None) -> KnownExploited | None:
+    """The list of known exploited vulnerabilities of a file, a folder or an address; None where nobody asks.
 
     :raises PlatformError: when it cannot be read.
     """
-    return known_exploited_in(_text(path)) if path else None
+    if not where:
+        return None
+    with _said():
+        read = advisories.known_exploited(where, advisories.default_copies())
+    return KnownExploited(read.since, read.data.newest)
 
 
-def exploit_scores(path: str | None) -> Scores | None:
-    """The scores of EPSS in a file; None where nobody asks.
+def exploit_scores(where: str | None) -> Scores | None:
+    """The scores of EPSS of a file, a folder or an address; None where nobody asks.
 
     :raises PlatformError: when they cannot be read.
     """
-    return scores_in(_text(path)) if path else None
+    if not where:
+        return None
+    with _said():
+        read = advisories.exploit_scores(where, advisories.default_copies())
+    return Scores(read.chances, read.data.newest)
 
 
-def _text(path: str) -> str:
+@contextmanager
+def _said() -> Iterator[None]:
     try:
-        content = Path(path).expanduser().read_bytes()
-        return (gzip.decompress(content) if content.startswith(GZIP) else content).decode("utf-8-sig", "replace")
-    except (OSError, EOFError, zlib.error) as error:
-        raise PlatformError(f"unknown: {path} cannot be read: {one_line(error, 200)}.") from None
+        yield
+    except advisories.NoData as error:
+        raise PlatformError(f"unknown: {one_line(error)}.") from None

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core.findings.rules import Rules
+from release_pipelines.core.model.advisories import AdvisorySources
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.model.source import Source
@@ -39,11 +41,18 @@ class ScanFeature(Feature):
     app_keys = {"scan": Key(ScanSpec, ScanSpec)}
 
     def mistakes(self, spec: ReleaseSpec) -> Iterator[Mistake]:
-        """VEX documents have to be there, and to be such."""
+        """VEX documents have to be there, and to be such; so have feeds."""
         if names := _scan(spec).vex:
             from release_pipelines.features.scan.documents import vex_mistakes
 
             yield from vex_mistakes(names)
+        rules, first = _rules(spec), spec.environments[0].name
+        for place, found, key, lacks in (
+            ("scan.known_exploited", "`true`", "kev", rules.known_exploited is True),
+            ("scan.epss", "no `data`", "epss", rules.epss is not None and rules.epss.data is None),
+        ):
+            if lacks:
+                yield Mistake(place, found, f"`advisories.{key}` in {first}.yaml or base.yaml, or where the data are")
 
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
         """Exceptions that hold no more."""
@@ -87,6 +96,18 @@ def source_of(spec: ReleaseSpec) -> Source | None:
 
 def _scan(spec: ReleaseSpec) -> ScanSpec:
     return spec.app.part("scan", ScanSpec) or ScanSpec()
+
+
+def _rules(spec: ReleaseSpec) -> Rules:
+    """The rules, with the data of the environment where the app names none."""
+    rules = _scan(spec).rules
+    there = spec.environments[0].part("advisories", AdvisorySources) or AdvisorySources()
+    update: dict[str, Any] = {}
+    if rules.known_exploited is True and there.kev:
+        update["known_exploited"] = there.kev
+    if rules.epss and rules.epss.data is None:
+        update["epss"] = rules.epss.model_copy(update={"data": there.epss})
+    return rules.model_copy(update=update)
 
 
 def _of_source(spec: ReleaseSpec) -> list[str]:
@@ -178,7 +199,7 @@ def _judging(task_id: str, scene: Scene) -> Any:
     scan = _scan(scene.spec)
     return FindingsGateOperator(
         task_id=task_id,
-        rules=scan.rules,
+        rules=_rules(scene.spec),
         release=scene.release,
         artifact=scene.artifact,
         serving=part(scene.id_of(Slot.PREFLIGHT), "before"),

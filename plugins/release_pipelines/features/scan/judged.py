@@ -22,7 +22,7 @@ def stop(scanner: str, results: Sequence[ScanResult], rules: Rules, *, gated: bo
     """
     from release_pipelines.core.findings.judgement import judge
 
-    alone = rules.model_copy(update={"licences": None, "known_exploited": None, "epss": None})
+    alone = rules.model_copy(update={"licences": None, "known_exploited": False, "epss": None})
     left = [_without(it, licences=gated or rules.licences is not None, components=gated) for it in results]
     judgement = judge({scanner: left}, alone, time.time())
     if not judgement.passes:

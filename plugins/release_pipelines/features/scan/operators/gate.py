@@ -98,6 +98,7 @@ class FindingsGateOperator(ReleaseOperator):
         from release_pipelines.features.scan.documents import exploit_scores, known_exploited, vex_statements
         from release_pipelines.features.scan.words import against_serving
 
+        listed = self.rules.known_exploited
         artifact = None if is_blank(self.artifact) else as_value(Artifact, self.artifact, "artifact")
         history = None if is_blank(self.release) else HistoryHook().history()
         results = self._results(history, artifact)
@@ -116,7 +117,7 @@ class FindingsGateOperator(ReleaseOperator):
             judge,
             now=time.time(),
             statements=vex_statements(self.vex),
-            known_exploited=known_exploited(self.rules.known_exploited),
+            known_exploited=known_exploited(listed if isinstance(listed, str) else None),
             scores=exploit_scores(self.rules.epss.data if self.rules.epss else None),
         )
         demand = Demand(self.scanners, None if is_blank(self.images) else dict(_from_json(self.images)))

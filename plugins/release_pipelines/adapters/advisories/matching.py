@@ -15,8 +15,9 @@ from release_pipelines.adapters.advisories.packages import (
 )
 from release_pipelines.adapters.advisories.ranges import Affected, evaluate
 from release_pipelines.adapters.advisories.records import Record
-from release_pipelines.adapters.advisories.severity import rating_of, scores_in
+from release_pipelines.adapters.advisories.severity import scores_in
 from release_pipelines.adapters.advisories.versions import NoOrder
+from release_pipelines.core.findings.severity import rating_of
 from release_pipelines.core.model.component import Component
 from release_pipelines.core.model.finding import Finding
 from release_pipelines.core.text import one_line

@@ -34,9 +34,9 @@ from release_pipelines.core.model.route import Route
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.spec.frozen import dag_specs
 from tests.fakes import World
-from tests.pipeline.conftest import Outside, Released, Releases, _database, outside, releases
+from tests.pipeline.conftest import Outside, Released, Releases, _database, more_of_production, outside, releases
 
-__all__ = ["_database", "outside", "releases"]
+__all__ = ["_database", "more_of_production", "outside", "releases"]
 
 RECORDED = Path(__file__).parent / "recorded"
 MOMENTS = ("started_at", "decided_at", "expires_at", "accepted_at", "since", "at")

@@ -27,7 +27,7 @@ GONE = {
     "release_pipelines.domain.metrics": {"counter", "queries"},
     "release_pipelines.hooks.platform": {"registry_auth"},
     "release_pipelines.history.queries": {"good", "stability_of"},
-    "release_pipelines.operators.scan": {"ORDER", "SHOWN"},
+    "release_pipelines.operators.scan": {"ORDER", "SHOWN", "TIMEOUT"},
     "release_pipelines.platforms.container_host.state": {"route_name"},
     "release_pipelines.platforms.kubernetes.access": {
         "MIRROR_FEATURE",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.pipeline import conftest as pipeline
-from tests.pipeline.conftest import Releases, _database, outside, releases  # noqa: F401 - fixtures
+from tests.pipeline.conftest import Releases, _database, more_of_production, outside, releases  # noqa: F401 - fixtures
 from tests.repositories import commit
 
 collect_ignore_glob = [] if os.environ.get("ACME_RELEASE_INSTALLED") else ["test_*.py"]

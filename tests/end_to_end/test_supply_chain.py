@@ -72,7 +72,7 @@ def app(**scan: Any) -> dict[str, Any]:
         "build": {"repository": str(REPOSITORY)},
         "scan": {"scanners": [], "image_scanners": ["advisories", "secrets"], **scan},
         "sign": {"key": {"connection": "release_key"}},
-        "strategy": {"rolling": {"batches": [100], "hold": "2s", "bake": "2s"}},
+        "strategy": {"rolling": {"batches": [50], "hold": "2s", "bake": "2s"}},
     }
 
 

@@ -26,6 +26,8 @@ DAG = f"release_{LEDGER}"
 REPOSITORY = STATE / "repositories" / LEDGER
 FLAW, PURL = "GHSA-2222-3333-4444", "pkg:pypi/leftpad@1.0.0"
 PATIENCE_DAYS = 30
+CPU = {"name": "cpu", "source": "cpu", "limit": "80%", "critical": False}
+"""Nobody asks this app for anything."""
 KEY = "glpat-x7Kq2mB9dRt4WvYz6LpN"
 WITHOUT_SYSTEM = """RUN ["python3", "-c", "import os; os.remove('/var/lib/dpkg/status')"]\n"""
 LEAKING = """
@@ -74,6 +76,7 @@ def app(**scan: Any) -> dict[str, Any]:
         "build": {"repository": str(REPOSITORY)},
         "scan": {"scanners": [], "image_scanners": ["advisories", "secrets"], **scan},
         "sign": {"key": {"connection": "release_key"}},
+        "analysis": {"interval": "2s", "window": "10s", "metrics": [CPU]},
         "strategy": {"rolling": {"batches": [50], "hold": "2s", "bake": "2s"}},
     }
 

@@ -26,7 +26,7 @@ DAG = f"release_{LEDGER}"
 REPOSITORY = STATE / "repositories" / LEDGER
 FLAW, PURL = "GHSA-2222-3333-4444", "pkg:pypi/leftpad@1.0.0"
 PATIENCE_DAYS = 30
-CPU = {"name": "cpu", "source": "cpu", "limit": "80%", "critical": False}
+CPU = {"name": "cpu", "source": "cpu", "limit": "80%"}
 """Nobody asks this app for anything."""
 KEY = "glpat-x7Kq2mB9dRt4WvYz6LpN"
 WITHOUT_SYSTEM = """RUN ["python3", "-c", "import os; os.remove('/var/lib/dpkg/status')"]\n"""

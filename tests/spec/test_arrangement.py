@@ -154,7 +154,7 @@ def test_what_belongs_to_every_release_is_neither_left_out_nor_moved(folder: Pat
     [
         (
             "leave_out: [integration_tset]\n",
-            "leave_out[0]: found a task that is not there, expected what a release can do without: "
+            "leave_out[0]: found `integration_tset`, a task that is not there, expected what a release can do without: "
             "one of staging.smoke_test, staging.integration_test; did you mean `staging.integration_test`?",
         ),
         (
@@ -269,7 +269,16 @@ def test_what_an_environment_demands_stays_and_stays_where_it_is(folder: Path) -
     [moved] = sentences(folder, f"{BUILT}move: {{scan.bandit: {{after: push_image}}}}\n")
     assert "found `scan.bandit`, which production.yaml demands" in moved
     [by_another_key] = sentences(folder, f"{BUILT}scan: {{scanners: [hadolint]}}\n")
-    assert by_another_key == "shop.yaml: found no task `scan.bandit`, expected one: production.yaml demands it"
+    assert by_another_key == (
+        "production.yaml: demands[1]: found `scan.bandit`, a task that shop.yaml does not have, expected it there, "
+        "or one of build.test, scan.hadolint, staging.smoke_test, staging.integration_test"
+    )
+
+
+def test_a_demand_of_base_yaml_that_no_app_can_meet_is_told_there(folder: Path) -> None:
+    (folder / "base.yaml").write_text(f"{BASE}demands: [scan.bandti]\n")
+    [sentence] = sentences(folder, BUILT)
+    assert sentence.startswith("base.yaml: demands[0]: found `scan.bandti`, a task that shop.yaml does not have")
 
 
 def test_an_app_that_asks_for_nothing_has_the_tasks_that_it_had(folder: Path) -> None:

@@ -199,3 +199,21 @@ def test_no_word_of_the_library_is_in_any_sentence(project) -> None:
     said = [str(it) for it in app_errors(project.apps, project.config)]
     assert len(said) > 12
     assert [it for it in said if any(word in it for word in NOT_OURS)] == []
+
+
+def test_the_example_of_findings_is_valid_with_what_the_page_says_that_it_needs(project, monkeypatch, tmp_path) -> None:
+    import re
+    from pathlib import Path
+
+    text = (Path(__file__).parents[2] / "docs" / "findings.md").read_text()
+    example, feeds = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    monkeypatch.setenv("RELEASE_PIPELINES_VEX", str(tmp_path))
+    build = "build: {repository: https://git.example.org/shop.git}\n"
+    assert [it.partition(": found")[0].partition(": ")[2] for it in told(project, build + example)] == [
+        "scan.vex[0]",
+        "scan.known_exploited",
+        "scan.epss",
+    ]
+    (tmp_path / "storefront.openvex.json").write_text('{"@context": "https://openvex.dev/ns/v0.2.0", "statements": []}')
+    project.environment("staging", feeds)
+    load_release(project.app(build + example), project.config, project.analyses)

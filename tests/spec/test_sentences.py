@@ -80,6 +80,7 @@ def test_a_mistake_of_an_app_is_one_sentence_at_its_place(project, written: str,
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
+        ("way_back: []", "way_back: found a list of 0, expected one of `warn`, `demand`, or a mapping (key: value)"),
         ("way_back: nope", "way_back: found `nope`, expected one of `warn`, `demand`"),
         (
             "way_back: {mising: warn}",
@@ -180,7 +181,8 @@ class Outer(BaseModel, extra="forbid"):
             {"named": {"a": [{"size": 1}, {"sise": 1, "size": 2}]}},
             [("named.a[1].sise", "an unknown key", "one of size; did you mean `size`?")],
         ),
-        ({"named": {5: []}}, [("named[5]", "5", "text (put it in quotes)")]),
+        ({"named": {5: []}}, [("named.5", "5", "text (put it in quotes)")]),
+        ({"one": [7]}, [("one[0]", "7", "a mapping (key: value)")]),
         ({"text": ""}, [("text", "``", "a text that says something")]),
     ],
 )

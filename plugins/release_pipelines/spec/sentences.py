@@ -136,9 +136,13 @@ def _meant(
         if inside:
             yield from _settled(min(inside, key=len), data)
             return
-        same = [it for it in branches.values() if not all(found["type"].endswith("_type") for _, found in it)]
+        same = [it for it in branches.values() if not all(_of_another_kind(found) for _, found in it)]
         branches = dict(enumerate(same)) if same else branches
     yield place, [found for errors in branches.values() for _, found in errors]
+
+
+def _of_another_kind(error: ErrorDetails) -> bool:
+    return error["type"].endswith("_type") or error["type"] == "literal_error"
 
 
 def _branch_at(loc: Place, data: Any) -> int | None:
@@ -154,6 +158,11 @@ def _branch_at(loc: Place, data: Any) -> int | None:
         else:
             here = None
     return None
+
+
+def _as_written(loc: Place, data: Any) -> Place:
+    """The place with keys as words, also those that are numbers."""
+    return tuple(str(part) if isinstance(_value_at(loc[:n], data), dict) else part for n, part in enumerate(loc))
 
 
 def _value_at(loc: Place, data: Any) -> Any:
@@ -172,7 +181,7 @@ def _value_at(loc: Place, data: Any) -> Any:
 def _mistake(
     model: type[BaseModel], loc: Place, errors: Sequence[ErrorDetails], data: Any, elsewhere: Mapping[str, str]
 ) -> Mistake:
-    path, error = path_text(loc), errors[0]
+    path, error = path_text(_as_written(loc, data)), errors[0]
     if error["type"] == "extra_forbidden":
         known, key = _keys(model, loc[:-1]), str(loc[-1])
         if len(loc) == 1 and key in elsewhere:

@@ -154,7 +154,7 @@ def test_what_belongs_to_every_release_is_neither_left_out_nor_moved(folder: Pat
     [
         (
             "leave_out: [integration_tset]\n",
-            "leave_out[0]: found a task that is not there, expected what a release can do without: "
+            "leave_out[0]: found `integration_tset`, a task that is not there, expected what a release can do without: "
             "one of staging.smoke_test, staging.integration_test; did you mean `staging.integration_test`?",
         ),
         (
@@ -269,7 +269,16 @@ def test_what_an_environment_demands_stays_and_stays_where_it_is(folder: Path) -
     [moved] = sentences(folder, f"{BUILT}move: {{scan.bandit: {{after: push_image}}}}\n")
     assert "found `scan.bandit`, which production.yaml demands" in moved
     [by_another_key] = sentences(folder, f"{BUILT}scan: {{scanners: [hadolint]}}\n")
-    assert by_another_key == "shop.yaml: found no task `scan.bandit`, expected one: production.yaml demands it"
+    assert by_another_key == (
+        "production.yaml: demands[1]: found `scan.bandit`, a task that shop.yaml does not have, expected it there, "
+        "or one of build.test, scan.hadolint, staging.smoke_test, staging.integration_test"
+    )
+
+
+def test_a_demand_of_base_yaml_that_no_app_can_meet_is_told_there(folder: Path) -> None:
+    (folder / "base.yaml").write_text(f"{BASE}demands: [scan.bandti]\n")
+    [sentence] = sentences(folder, BUILT)
+    assert sentence.startswith("base.yaml: demands[0]: found `scan.bandti`, a task that shop.yaml does not have")
 
 
 def test_an_app_that_asks_for_nothing_has_the_tasks_that_it_had(folder: Path) -> None:
@@ -329,3 +338,52 @@ def test_the_example_of_the_documentation_is_valid(folder: Path) -> None:
     assert staging == ["take_lease", "deploy", "integration_test", "smoke_test", "load"]
     assert ids[ids.index("approval") - 1] == "before_production.compare"
     assert ids[ids.index("production.bake") + 1] == "production.purge_cache"
+
+
+def test_the_sentences_of_the_documentation_are_those_of_the_command(folder: Path) -> None:
+    import re
+
+    text = (Path(__file__).parents[2] / "docs" / "stages.md").read_text()
+    [shown] = re.findall(r"in one sentence each:\n\n```\n(.*?)```", text, re.DOTALL)
+    built = "build: {repository: https://git.example.org/shop.git}\nintegration_test: [check]\n"
+    said = [
+        *sentences(folder, f"{built}leave_out: [approval]\n"),
+        *sentences(folder, f"{built}leave_out: [scan.trivy]\n"),
+        *sentences(folder, f"{built}stages: [{{name: own, after: production.promote, {COMMAND}}}]\n"),
+        *sentences(folder, f"{built}stages: [{{name: own, after: approval, operator: {{path: os.system}}}}]\n"),
+    ]
+    production = folder / "production.yaml"
+    written = production.read_text()
+    production.write_text(f"{written}demands: [staging.smoke_test]\n")
+    said += sentences(folder, f"{built}leave_out: [staging.smoke_test]\n")
+    production.write_text(f"{written}demands: [scan.gitleaks]\n")
+    said += sentences(folder, built)
+    assert sorted(shown.splitlines()) == sorted(said)
+
+
+@pytest.mark.parametrize("strategy", ["canary", "blue_green", "rolling"])
+def test_every_task_has_its_name_in_the_documentation(folder: Path, strategy: str) -> None:
+    import re
+
+    from release_pipelines.spec.arrangement import arranged
+
+    text = (Path(__file__).parents[2] / "docs" / "stages.md").read_text()
+    table = text.partition("## What tasks are called")[2]
+    named = {it for line in table.splitlines() for it in re.findall(r"`([^`]+)`", line.partition(" | ")[0])}
+    (folder / "production.yaml").write_text(
+        'name: production\naddress: {host: "{app}.localhost"}\napprovers: [bob]\npolicies: [a]\n'
+        "verify: {keys: [{name: ours, connection: key}]}\n"
+    )
+    (folder / "shop.yaml").write_text(
+        f"name: shop\nstrategy: {strategy}\n{BUILT}integration_test: [check]\nsbom: true\nsign: {{key: {{connection: key}}}}\n"
+        "scan: {image_scanners: [trivy], ecr: {}, sarif: [{name: codeql, command: [x], report: r}]}\n"
+    )
+    spec = load_release(folder / "shop.yaml", folder, folder)
+    beside = ("hold_lease", "give_back_lease", "roll_back_staging")
+    for it in arranged(spec).tasks:
+        if it.task.task_id in beside or it.id.startswith("rollback."):
+            continue
+        general = re.sub(r"^before_\w+\.", "before_<environment>.", it.id)
+        general = re.sub(r"^(scan|image_scan)\.(?!sbom$).*", r"\1.<name>", general)
+        general = re.sub(r"step_\d+$", "step_<weight>", general)
+        assert general in named, it.id

@@ -46,7 +46,7 @@ MISTAKES = {
     ),
     "a VEX document elsewhere": (
         "scan: {vex: [../a.json]}",
-        "found `../a.json`, expected the name of a file in include/vex/",
+        "found `../a.json`, expected the name of a file in the folder of VEX documents",
     ),
     "an unknown key names its close match": (
         "strategy: {canary: {stepz: []}}",

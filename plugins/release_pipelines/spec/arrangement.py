@@ -16,7 +16,7 @@ from release_pipelines.core.placeholders import named_stages
 from release_pipelines.core.ports.own_stage import OwnStagePlace
 from release_pipelines.core.templates import field as field_of
 from release_pipelines.core.text import one_of
-from release_pipelines.spec.feature import FEATURES, FeatureTask, Scene, Slot
+from release_pipelines.spec.feature import FEATURES, FeatureTask, Scene, Slot, in_environment
 from release_pipelines.spec.own_stages import OwnStageSpec, Place
 from release_pipelines.spec.placing import WORKING, PlacedTask, group_of, placed_tasks
 
@@ -156,7 +156,7 @@ class Arrangement:
         for n, name in enumerate(names):
             where, found = f"leave_out[{n}]", self.named(name)
             can = [it.id for it in self.tasks if it.task.optional and it.id not in demanded]
-            if refused := self._refused(found, demanded, lambda it: it.task.optional):
+            if refused := self._refused(name, found, demanded, lambda it: it.task.optional):
                 self.mistakes.append((where, refused, f"what a release can do without: {one_of(can, name)}"))
             else:
                 self.tasks = [it for it in self.tasks if it not in found]
@@ -166,7 +166,7 @@ class Arrangement:
         for name, place in moves.items():
             where, found = f"move.{name}", self.named(name)
             can = [it.id for it in self.tasks if it.task.moves and it.id not in demanded]
-            if refused := self._refused(found, demanded, lambda it: bool(it.task.moves)):
+            if refused := self._refused(name, found, demanded, lambda it: bool(it.task.moves)):
                 self.mistakes.append((where, refused, f"what can stand elsewhere: {one_of(can, name)}"))
                 continue
             if len(found) > 1:
@@ -196,11 +196,11 @@ class Arrangement:
 
     @staticmethod
     def _refused(
-        found: list[PlacedTask], demanded: Mapping[str, str], allowed: Callable[[PlacedTask], bool]
+        name: str, found: list[PlacedTask], demanded: Mapping[str, str], allowed: Callable[[PlacedTask], bool]
     ) -> str | None:
         """What is wrong with the tasks of a name, in words; None: they can be changed."""
         if not found:
-            return "a task that is not there"
+            return f"`{name}`, a task that is not there"
         for it in found:
             if it.id in demanded:
                 return f"`{it.id}`, which {demanded[it.id]} demands"
@@ -211,8 +211,19 @@ class Arrangement:
     def miss(self, demanded: Mapping[str, str]) -> None:
         """What is demanded has to be there, however the file has got rid of it."""
         there = {it.id for it in self.tasks}
+        by_files = {
+            name: in_environment(it.name, f"demands[{n}]")
+            for it in self.spec.environments
+            for n, name in enumerate(it.part("demands", list) or [])
+        }
         for name, who in demanded.items():
-            if name not in there:
+            if name in there:
+                continue
+            if name in by_files:
+                known = [it.id for it in self.tasks if it.task.optional or it.task.moves]
+                found = f"`{name}`, a task that {self.spec.app.name}.yaml does not have"
+                self.mistakes.append((by_files[name], found, f"it there, or one of {', '.join(known)}"))
+            else:
                 self.mistakes.append(("", f"no task `{name}`", f"one: {who} demands it"))
 
     def add(self, stages: Iterable[OwnStageSpec]) -> None:

@@ -82,11 +82,19 @@ OF_ENVIRONMENTS = (
 
 
 class Mistake(NamedTuple):
-    """A mistake in the files: ``path`` in the app's file, the value found there and the one expected, in words."""
+    """A mistake in the files: ``path`` in the app's file (or :func:`in_environment`), the value found there and the one expected, in words."""
 
     path: str
     found: str
     expected: str
+
+
+def in_environment(name: str, path: str) -> str:
+    """The path of a mistake that stands in an environment's file.
+
+    :param name: of the environment.
+    """
+    return f"{name}.yaml: {path}"
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from release_pipelines.core.model.analysis import Analysis
-from release_pipelines.core.model.base import MODEL_BRANCH, Value
+from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.mistake import Mistake
 from release_pipelines.core.text import one_of
 from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.environment import EnvironmentSpec
+from release_pipelines.spec.sentences import mistakes_of, shown
 
 if TYPE_CHECKING:
     DEFAULT_ANALYSIS: Analysis
@@ -43,40 +44,8 @@ def __getattr__(name: str) -> Analysis:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_EXPECTED = {
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping (key: value)",
-    "model_type": "a mapping (key: value)",
-    "model_attributes_type": "a mapping (key: value)",
-    "string_type": "text (put it in quotes)",
-}
-_PATTERNS = {
-    r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$": "at most 40 lower-case letters, digits and dashes, a letter first",
-    "^/": "a path that begins with /",
-    r"^\d+(Ki|Mi|Gi)$": "a size like 256Mi or 1Gi",
-    r"^[^@\s]+@[^@\s]+$": "an address like team@example.org",
-    "^https?://": "an address that begins with http:// or https://",
-}
-"""The patterns of the models in words."""
-_BOUNDS = {
-    "greater_than": "a number above {gt:g}",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than": "a number below {lt:g}",
-    "less_than_equal": "{le:g} or less",
-}
 _NO_TEXT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]")
 """Characters that YAML does not allow."""
-_BRANCHES = (MODEL_BRANCH, "str", f"function-after[_has_a_name(), {MODEL_BRANCH}]")
-"""Names by which pydantic marks the branches of `analysis: Analysis | str` and of approvers; they are no keys of the file."""
-_UNIONS = {"analysis": 1, "approvers": 2, "versions": 1}
-"""Keys whose value, or whose items, may be text or a mapping, to where a mistake's place names the branch."""
 
 
 class SpecError(Exception):
@@ -161,7 +130,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # a list that holds itself
         raise SpecError(path.name, "", f"a value that cannot be read ({error})", "YAML") from error
     if not isinstance(data, dict):
-        raise SpecError(path.name, "", "an empty file" if data is None else _shown(data), "a mapping (key: value)")
+        raise SpecError(path.name, "", "an empty file" if data is None else shown(data), "a mapping (key: value)")
     return data
 
 
@@ -243,12 +212,22 @@ def load_environment(name: str, config: Path) -> EnvironmentSpec:
         environment = validated(EnvironmentSpec, data, file.name)
     except SpecError as error:
         for mistake in (error, *error.also):
-            if mistake.path and not _holds(overlay, mistake.path) and _holds(base, mistake.path):
-                mistake.file = base_file.name
+            mistake.file = file_of(name, mistake.path, config)
         raise
     if environment.name != name:
         raise SpecError(file.name, "name", f"`{environment.name}`", f"`{name}`, as the file is called")
     return environment
+
+
+def file_of(name: str, path: str, config: Path) -> str:
+    """The file in which a key of an environment stands: its own, or ``base.yaml``.
+
+    :param path: of the key, like ``way_back.platforms``.
+    """
+    file, base = config / f"{name}.yaml", config / "base.yaml"
+    if path and base.is_file() and not _holds(read_yaml(file), path) and _holds(read_yaml(base), path):
+        return base.name
+    return file.name
 
 
 def validated(model: type[S], data: dict[str, Any], file: str) -> S:
@@ -259,11 +238,7 @@ def validated(model: type[S], data: dict[str, Any], file: str) -> S:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        mistakes = [
-            _mistake(model, data, file, item)
-            for item in error.errors(include_url=False)
-            if not _other_branch(item["loc"], item["input"])
-        ]
+        mistakes = [SpecError(file, *it) for it in mistakes_of(error, model, data, _keys_elsewhere(model))]
         mistakes[0].also = mistakes[1:]
         raise mistakes[0] from None
 
@@ -273,84 +248,18 @@ def mistakes_in(model: type[BaseModel], data: dict[str, Any], path: str) -> Iter
     try:
         model.model_validate(data)
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            mistake = _mistake(model, data, "", item)
-            yield f"{path}.{mistake.path}".rstrip("."), mistake.found, mistake.expected
+        for place, found, expected in mistakes_of(error, model, data):
+            yield f"{path}.{place}".rstrip("."), found, expected
 
 
-def _other_branch(loc: tuple[int | str, ...], value: Any) -> bool:
-    """Whether an error belongs to the branch of a union with text (`Analysis | str`) that the author did not mean."""
-    branch = _UNIONS.get(str(loc[0])) if loc else None
-    if branch is None or len(loc) <= branch:
-        return False
-    return loc[branch] == "str" if isinstance(value, dict) else loc[branch] in _BRANCHES[::2] and len(loc) == branch + 1
-
-
-def _mistake(model: type[BaseModel], data: Any, file: str, error: Any) -> SpecError:
-    loc = [part for part in error["loc"] if part not in _BRANCHES]
-    path, kind, context = path_text(loc), error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _keys(model, loc[:-1])
-        return SpecError(file, path, "an unknown key", one_of(known, str(loc[-1])) if known else "no such key")
-    if kind == "missing":
-        return SpecError(file, path, "nothing", "a value: this key is required")
-    value = _shown(error["input"])
-    if kind == "value_error":
-        # A validator's own sentence; it may say itself what it found.
-        sentence, _, own_words = str(context["error"]).partition(", found ")
-        return SpecError(file, path, own_words or value, re.sub(r",? (is|are) expected", "", sentence))
-    if kind == "string_pattern_mismatch":
-        return SpecError(file, path, value, _PATTERNS.get(context["pattern"], f"text that fits `{context['pattern']}`"))
-    if kind == "literal_error":
-        choices = str(context["expected"]).replace("'", "`").replace(" or ", ", ")
-        return SpecError(file, path, value, f"one of {choices}" if "," in choices else choices)
-    if kind in _BOUNDS:
-        return SpecError(file, path, value, _BOUNDS[kind].format(**context))
-    if kind in ("too_long", "too_short"):
-        expected = f"at most {context['max_length']}" if kind == "too_long" else f"at least {context['min_length']}"
-        return SpecError(file, path, f"a list of {context['actual_length']}", expected)
-    message = error["msg"].removeprefix("Input should be ")
-    return SpecError(file, path, value, _EXPECTED.get(kind, message[:1].lower() + message[1:]))
-
-
-def path_text(loc: Sequence[int | str]) -> str:
-    """``("steps", 1, "weight")`` as ``steps[1].weight``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
-
-
-def _keys(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
-    """The keys that are allowed at ``loc``."""
-    here: Any = model
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        if part not in here.model_fields:
-            return []
-        here = next(iter(_models(here.model_fields[part].annotation)), None)
-        if here is None:
-            return []
-    return list(here.model_fields)
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for inner in getattr(annotation, "__args__", ()) for model in _models(inner)]
-
-
-def _shown(value: Any) -> str:
-    """A value of the file, short and in words."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return f"the keys {', '.join(map(str, value))}" if value else "no keys"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    if isinstance(value, float):
-        return f"{value:g}"
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    text = text if len(text) <= 80 else text[:77] + "…"
-    return f"`{text}`" if isinstance(value, str) else text
+def _keys_elsewhere(model: type[Value]) -> dict[str, str]:
+    """The keys of an app's file for an environment's, and the other way round, to the words for that file."""
+    of_app, of_environment = set(AppSpec.model_fields), set(EnvironmentSpec.model_fields)
+    if model is AppSpec:
+        return dict.fromkeys(of_environment - of_app, "an environment's file")
+    if model is EnvironmentSpec:
+        return dict.fromkeys(of_app - of_environment, "an app's file")
+    return {}
 
 
 def _holds(data: Any, path: str) -> bool:

@@ -12,7 +12,7 @@ from release_pipelines.spec.app import AppSpec
 from release_pipelines.spec.checks import check, relaxed
 from release_pipelines.spec.environment import EnvironmentSpec
 from release_pipelines.spec.feature import FEATURES
-from release_pipelines.spec.loader import SpecError, load_analysis, load_app, load_environment, read_yaml
+from release_pipelines.spec.loader import SpecError, file_of, load_analysis, load_app, load_environment, read_yaml
 from release_pipelines.spec.remarks import remarks
 from release_pipelines.spec.windows import window_remarks
 
@@ -83,11 +83,19 @@ def load_release(path: Path, config: Path, analyses: Path) -> ReleaseSpec:
     except Exception as error:  # what somebody else's package adds may raise anything
         failure = f"something that cannot be checked ({type(error).__name__}: {error})"
         raise SpecError(path.name, "", failure, "values that what is installed can check") from error
-    mistakes = [SpecError(path.name, *mistake) for mistake in dict.fromkeys(wrong)]
+    mistakes = [_said(path, config, *mistake) for mistake in dict.fromkeys(wrong)]
     if mistakes:
         mistakes[0].also = mistakes[1:]
         raise mistakes[0]
     return spec.model_copy(update={"remarks": doubtful}) if doubtful else spec
+
+
+def _said(path: Path, config: Path, place: str, found: str, expected: str) -> SpecError:
+    """A mistake between the files, at the file in which it stands."""
+    environment, of_environment, key = place.rpartition(".yaml: ")
+    if of_environment:
+        return SpecError(file_of(environment, key, config), key, found, expected)
+    return SpecError(path.name, place, found, expected)
 
 
 def _relaxed(app: AppSpec) -> AppSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -240,7 +241,7 @@ def test_vex_documents_of_the_project_are_read_for_this_image(history: History, 
     assert of_release(vex=[name])[0]["excepted"].endswith("a.json, statement 1 (not affected: component not present)")
     name = vex("b.json", {"@context": context, "statements": [{**statement, **other}]})
     assert "CVE-1" in str(of_release(vex=[name])[0])
-    assert "no such file in include/vex/" in str(of_release(vex=["gone.json"])[0])
+    assert f"no such file in {os.environ['RELEASE_PIPELINES_VEX']}/" in str(of_release(vex=["gone.json"])[0])
     assert "expected one of OpenVEX or CycloneDX" in str(of_release(vex=[vex("c.json", {})])[0])
 
 

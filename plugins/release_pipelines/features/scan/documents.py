@@ -22,6 +22,11 @@ def vex_file(name: str) -> Path | None:
     return next((path for it in projects if (path := vex_folder(it) / name).is_file()), None)
 
 
+def _folder() -> str:
+    """The folder of VEX documents, in words: as it is named, else as it is called in each project."""
+    return f"{str(vex_folder(Path())).rstrip('/')}/"
+
+
 def vex_statements(names: Iterable[str]) -> list[Statement]:
     """All statements of these documents.
 
@@ -32,7 +37,7 @@ def vex_statements(names: Iterable[str]) -> list[Statement]:
     for name in names:
         path = Path(name) if os.sep in name else vex_file(name)
         if path is None:
-            raise PlatformError(f"{name}: there is no such file in include/vex/.")
+            raise PlatformError(f"{name}: there is no such file in {_folder()}.")
         try:
             found += statements_in(path.read_text(encoding="utf-8-sig"), path.name)
         except (OSError, ValueError) as error:
@@ -45,7 +50,7 @@ def vex_mistakes(names: Iterable[str]) -> Iterator[Mistake]:
     for number, name in enumerate(names):
         path = vex_file(name)
         if path is None:
-            yield Mistake(f"scan.vex[{number}]", f"`{name}`", f"a file {name} in include/vex/")
+            yield Mistake(f"scan.vex[{number}]", f"`{name}`", f"a file {name} in {_folder()}")
             continue
         try:
             statements_in(path.read_text(encoding="utf-8-sig"), path.name)

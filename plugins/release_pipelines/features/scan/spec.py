@@ -36,7 +36,7 @@ class EcrSpec(Value):
 
 def _file_name(raw: str) -> str:
     if not raw.endswith(".json") or "/" in raw or "\\" in raw:
-        raise ValueError("the name of a file in include/vex/ that ends with .json is expected")
+        raise ValueError("the name of a file in the folder of VEX documents that ends with .json is expected")
     return raw
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from release_pipelines.features.way_back.spec import WayBackSpec
-from release_pipelines.spec.feature import Feature, Key, Mistake, Problem
+from release_pipelines.spec.feature import Feature, Key, Mistake, Problem, in_environment
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -26,7 +26,9 @@ class WayBackFeature(Feature):
     def mistakes(self, spec: ReleaseSpec) -> Iterator[Mistake]:
         for it in _asked(spec).platforms:
             if it.count("/") not in (1, 2) or not all(it.split("/")):
-                yield Mistake("way_back.platforms", f"`{it}`", "platforms like linux/amd64")
+                yield Mistake(
+                    in_environment(spec.production.name, "way_back.platforms"), f"`{it}`", "platforms like linux/amd64"
+                )
 
     def preflight(self, spec: ReleaseSpec) -> Iterator[Problem]:
         """Where the way back is demanded, not to know is not enough."""

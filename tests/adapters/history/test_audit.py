@@ -165,7 +165,9 @@ def trail_of(history: History) -> tuple[list[Row], list[Head]]:
     return rows, [head] if head else []
 
 
-@pytest.mark.parametrize("damage", ["DELETE FROM release_audit_head", "UPDATE release_audit_head SET number = 0, count = 0"])
+@pytest.mark.parametrize(
+    "damage", ["DELETE FROM release_audit_head", "UPDATE release_audit_head SET number = 0, count = 0"]
+)
 def test_nothing_that_is_wrong_with_the_head_stops_a_command(history: History, damage: str) -> None:
     begin(history)
     history.audit("pause", "done")

@@ -252,7 +252,10 @@ def _follows(connection: Connection, head: Any) -> bool:
     if not isinstance(head.hash, str) or not all(type(it) is int and 0 <= it < HIGHEST for it in (head.number, count)):
         return False
     behind = audit.c.number.between(head.number + 1, HIGHEST - 1)
-    return connection.execute(select(audit.c.number).where(or_(behind, audit.c.previous == head.hash)).limit(1)).first() is None
+    return (
+        connection.execute(select(audit.c.number).where(or_(behind, audit.c.previous == head.hash)).limit(1)).first()
+        is None
+    )
 
 
 def _columns(row: Row) -> dict[str, Any]:

@@ -68,7 +68,10 @@ def verified(rows: Sequence[Row], heads: Iterable[Head] = ()) -> Verified:
     places += [(row.number, f"row {row.number} was changed") for row in unique if not _true(row, unique)]
     places += _links(unique)
     places += [
-        (row.number, f"the head was missing or did not fit when row {row.number} was written: rows may have been cut off before it")
+        (
+            row.number,
+            f"the head was missing or did not fit when row {row.number} was written: rows may have been cut off before it",
+        )
         for row in unique
         if row.action == HEAD_MISSING
     ]
@@ -187,7 +190,11 @@ def _beginning(rows: Sequence[Row], found: Verified) -> None:
 
 def _erasures(rows: Sequence[Row], found: Verified) -> None:
     allowed = {
-        int(it) for row in rows if row.action == ERASURE for it in row.data.get(ERASED, "").split() if len(it) < LONGEST and it.isdecimal()
+        int(it)
+        for row in rows
+        if row.action == ERASURE
+        for it in row.data.get(ERASED, "").split()
+        if len(it) < LONGEST and it.isdecimal()
     }
     erased = {row.number for row in rows if any(text.value is None for text in row.texts.values())}
     for number in sorted(erased - allowed):
@@ -213,9 +220,13 @@ def _ends(rows: Sequence[Row], heads: list[Head], found: Verified) -> None:
             else:
                 found.breaks.append(f"{behind}: its end was cut off, or written anew")
         elif head.last and end is not None and head.hash != end.hash:
-            found.breaks.append(f"the head of {head.where} is not that of the last row, {end.number}: one of them was changed")
+            found.breaks.append(
+                f"the head of {head.where} is not that of the last row, {end.number}: one of them was changed"
+            )
         elif head.count < count or (exact and head.count != count):
-            found.breaks.append(f"the head of {head.where} says {head.count} where {rows_in_words(count)} had been written")
+            found.breaks.append(
+                f"the head of {head.where} says {head.count} where {rows_in_words(count)} had been written"
+            )
 
 
 def rows_in_words(count: int) -> str:

@@ -12,7 +12,7 @@ from release_pipelines.adapters.history import History, open_history
 from release_pipelines.cli import app
 from release_pipelines.core.findings.judgement import judge
 from release_pipelines.core.sarif import REPORT, write
-from tests.core.findings.findings import B, NOW, exemption, flaw, found, rules
+from tests.core.findings.findings import NOW, B, exemption, flaw, found, rules
 
 RELEASE = "release_shop/one#0"
 

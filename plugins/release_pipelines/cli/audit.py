@@ -26,8 +26,8 @@ from release_pipelines.cli.terminal import (
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
-    from release_pipelines.core.audit.row import Row
     from release_pipelines.core.audit.export import Export
+    from release_pipelines.core.audit.row import Row
     from release_pipelines.core.audit.verifying import Head, Verified
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
     from release_pipelines.core.model.artifact import Artifact
     from release_pipelines.core.model.attestation import Demand, TrustedKey
-    from release_pipelines.core.model.connection import Connection
     from release_pipelines.core.ports.registry import Registry
     from release_pipelines.core.ports.signing import PublicKey
     from release_pipelines.spec.environment import EnvironmentSpec

@@ -230,10 +230,7 @@ def write(judgement: Judgement, *, version: str = "") -> str:
             }
         ],
         "results": [
-            *(
-                _result(it.flaw, rules, _state(it, judgement), _suppressions(it), it.comes_to)
-                for it in judgement.found
-            ),
+            *(_result(it.flaw, rules, _state(it, judgement), _suppressions(it), it.comes_to) for it in judgement.found),
             *(_result(it, rules, "absent", [], None) for it in judgement.fixed),
         ],
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -37,7 +37,8 @@ HIGHEST = 2**62
 """No number of a row, and no count, is ever so high."""
 
 
-class End(NamedTuple):
+@dataclass(frozen=True)
+class End:
     """What the next row follows."""
 
     hash: str

@@ -42,7 +42,8 @@ class Text:
     @classmethod
     def found(cls, seal: Any, value: Any = None, salt: Any = None) -> Text:
         """A text as it is kept somewhere, whatever stands there."""
-        return cls(*(it if it is None or isinstance(it, str) else _readable(it) for it in (seal, value, salt)))
+        kept = [it if it is None else _readable(it) for it in (value, salt)]
+        return cls(_readable(seal), *kept)
 
     @property
     def true(self) -> bool:

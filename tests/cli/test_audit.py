@@ -116,3 +116,128 @@ def test_bad_options_get_one_sentence(url: str, arguments: tuple[str, ...], expe
     bad = ask(url, *arguments)
     assert bad.exit_code == 1
     assert expected in bad.stderr
+
+
+def breaks(url: str, *arguments: str) -> list[str]:
+    said = ask(url, "--verify", "--json", *arguments)
+    found = json.loads(said.stdout)
+    assert said.exit_code == (0 if found["whole"] else 1)
+    return found["breaks"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "count = 0",
+        "count = 1",
+        "count = 9",
+        "count = 'abc'",
+        "count = 0, hash = (SELECT hash FROM release_audit WHERE number = 1)",
+        "count = 2, number = 2, hash = (SELECT hash FROM release_audit WHERE number = 2)",
+        f"count = 0, hash = '{'0' * 64}'",
+        f"hash = '{'a' * 64}'",
+        "hash = 7",
+    ],
+)
+def test_a_head_that_does_not_fit_the_rows_is_a_break_and_stops_nobody(url: str, change: str) -> None:
+    sql(url, f"UPDATE release_audit_head SET {change}")
+    assert len(breaks(url)) == 1
+    assert ask(url).exit_code == 0
+    open_history(url).command("release_shop/r1#0", "pause", "bob")
+    assert breaks(url), "what was wrong stays told"
+    assert ask(url, "--csv").stdout.count("pause") == 1
+
+
+def test_a_missing_head_is_a_break_and_a_sentence_and_stops_nobody(url: str) -> None:
+    sql(url, "DELETE FROM release_audit_head")
+    assert breaks(url) == ["the head is missing from the database"]
+    for command in (["audit"], ["audit", "--json"], ["forget", "bob"], ["prune", "--older-than", "1d", "--audit"]):
+        said = CliRunner().invoke(app, [*command, "--database", url])
+        assert (said.exit_code, said.stderr.count("missing from the database"), said.stderr.count("\n")) == (1, 1, 1)
+    assert "bob" in ask(url, "--csv").stdout, "nothing was removed"
+    open_history(url).command("release_shop/r1#0", "pause", "bob")
+    assert breaks(url) == [
+        "the head was missing or did not fit when row 4 was written: rows may have been cut off before it"
+    ]
+    assert CliRunner().invoke(app, ["forget", "bob", "--database", url]).exit_code == 0
+
+
+@pytest.mark.parametrize("given", ["a" * 64 + ":0", "a" * 64 + ":3", "0" * 64 + ":3"])
+def test_a_head_that_never_was_is_a_break(url: str, given: str) -> None:
+    assert len(breaks(url, "--head", given)) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [*(f"{column} = '{value}'" for column in ("data", "seals") for value in ("{", '"x"', "[]", "7", '{"a": 1}')),
+     "at = 'abc'", "at = 9000000000000000000", "at = -9000000000000000000", "at = 1e300", "at = x'ff'",
+     "action = x'ff'", "data = x'ff'"],
+)  # fmt: skip
+def test_a_damaged_row_is_named_shown_and_hides_no_other(url: str, damage: str, tmp_path: Path) -> None:
+    sql(url, "UPDATE release_audit SET action = 'pause' WHERE number = 3")
+    sql(url, "UPDATE release_audit SET " + damage.replace(":", "\\:") + " WHERE number = 2")
+    assert breaks(url) == ["row 2 was changed", "row 3 was changed"]
+    for as_what in ([], ["--csv"]):
+        said = ask(url, *as_what)
+        assert said.exit_code == 0, said.output
+        assert "damaged" in said.stdout
+    export = tmp_path / "audit.json"
+    export.write_text(ask(url, "--json").stdout)
+    assert breaks(url, "--file", str(export)) == ["row 2 was changed", "row 3 was changed"]
+
+
+@pytest.mark.parametrize("part", [("shop",), ("--since", "2020-01-01"), ("shop", "--until", "2100-01-01")])
+def test_an_export_of_a_part_says_so_and_is_verified_row_by_row(
+    url: str, part: tuple[str, ...], tmp_path: Path
+) -> None:
+    export = tmp_path / "audit.json"
+    export.write_text(ask(url, *part, "--json").stdout)
+    assert json.loads(export.read_text())["part"]["app"] == ("shop" if "shop" in part else None)
+    good = ask(url, "--verify", "--file", str(export))
+    assert good.exit_code == 0
+    assert "none of them was changed." in good.stdout
+    assert "A part of a trail cannot be verified as a chain" in good.stdout
+    assert json.loads(ask(url, "--verify", "--file", str(export), "--json").stdout)["whole"] is None
+    assert "--head" in ask(url, "--verify", "--file", str(export), "--head", "a" * 64 + ":0").stderr
+    export.write_text(export.read_text().replace("wrong prices", "right prices"))
+    bad = ask(url, "--verify", "--file", str(export))
+    assert (bad.exit_code, "Row 2 was changed." in bad.stdout) == (1, True)
+
+
+def test_an_export_of_all_is_whole_after_somebody_was_forgotten_and_old_rows_left(url: str, tmp_path: Path) -> None:
+    CliRunner().invoke(app, ["forget", "bob", "--by", "carol", "--database", url])
+    export = tmp_path / "audit.json"
+    export.write_text(ask(url, "--json").stdout)
+    assert breaks(url, "--file", str(export)) == []
+    sql(url, "UPDATE release_audit_head SET count = 3")
+    export.write_text(ask(url, "--json").stdout)
+    assert breaks(url, "--file", str(export)) == ["the head of the export says 3 where 4 rows had been written"]
+
+
+def test_one_row_is_one_row(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/one.db"
+    open_history(url).audit("skip", "done")
+    assert ask(url, "--verify").stdout.startswith("1 row, nothing")
+
+
+def test_an_app_that_nobody_knows_is_a_sentence(url: str) -> None:
+    said = ask(url, "shopp")
+    assert (said.exit_code, "Did you mean shop?" in said.stderr) == (1, True)
+    assert ask(url, "shop", "--since", "2100-01-01").stdout == "Nothing yet.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("shop", "--verify"), "--verify"),
+        (("--verify", "--since", "2026-11-01"), "--verify"),
+        (("--verify", "--until", "2026-11-01"), "--verify"),
+        (("--json", "--csv"), "one of them"),
+        (("--verify", "--csv"), "--csv"),
+        (("--since", "2026-11-02", "--until", "2026-11-01"), "earlier"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(url: str, arguments: tuple[str, ...], expected: str) -> None:
+    bad = ask(url, *arguments)
+    assert (bad.exit_code, bad.stdout, bad.stderr.count("\n")) == (1, "", 1)
+    assert expected in bad.stderr

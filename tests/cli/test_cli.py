@@ -147,7 +147,10 @@ def test_the_version_is_the_packages() -> None:
 
 def test_pruning_says_how_much_went() -> None:
     assert run(app, ["prune", "--older-than", "365d"]).stdout == "Removed 0 releases.\n"
-    assert run(app, ["prune", "--older-than", "0s"]).stdout == "Removed 1 release.\n"
+    nothing = run(app, ["prune", "--older-than", "0d"])
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
+    assert "expected a positive time" in nothing.stderr
+    assert run(app, ["prune", "--older-than", "1ms"]).stdout == "Removed 1 release.\n"
     failed = run(app, ["prune", "--older-than", "soon"])
     assert failed.exit_code == 1
     assert failed.stderr == "--older-than: found `soon`, expected a time like 365d.\n"

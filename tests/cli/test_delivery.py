@@ -67,6 +67,8 @@ def test_an_empty_span_has_a_frequency_and_nothing_else(url: str) -> None:
         (("--since", "June"), "expected a day"),
         (("--since", "2026-07-01", "--until", "2026-06-01"), "at least one day"),
         (("shopp",), "shop"),
+        (("--environment", "nosuch"), "found `nosuch`, expected one of production"),
+        (("shop", "--environment", "nosuch"), "found `nosuch`, expected one of production"),
     ],
 )
 def test_bad_options_get_one_sentence(url: str, arguments: tuple[str, ...], expected: str) -> None:

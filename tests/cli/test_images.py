@@ -12,9 +12,21 @@ from release_pipelines.adapters.history import open_history
 from release_pipelines.cli import app
 from release_pipelines.core.model.artifact import Artifact
 from tests import registries
+from tests.spec.conftest import BASE
 
 run = CliRunner().invoke
 SBOM = "application/vnd.cyclonedx+json"
+
+
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("apps", "config"):
+        (tmp_path / "include" / name).mkdir(parents=True)
+        monkeypatch.setenv(f"RELEASE_PIPELINES_{name.upper()}", str(tmp_path / "include" / name))
+    (tmp_path / "include" / "apps" / "shop.yaml").write_text("name: shop\nstrategy: rolling\n")
+    (tmp_path / "include" / "config" / "base.yaml").write_text(BASE)
+    for name in ("staging", "production"):
+        connections = "connections: {registry: our_images}\n"
+        (tmp_path / "include" / "config" / f"{name}.yaml").write_text(f"name: {name}\n{connections}")
 
 
 def test_old_images_go_with_what_belongs_to_them_and_nothing_of_what_stays(
@@ -23,7 +35,9 @@ def test_old_images_go_with_what_belongs_to_them_and_nothing_of_what_stays(
     with registries.plain(tmp_path) as address:
         registry = registries.at(address)
         monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", f"sqlite:///{tmp_path}/history.db")
-        monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", json.dumps({"host": address, "extra": {"insecure": True}}))
+        project(tmp_path, monkeypatch)
+        monkeypatch.setenv("AIRFLOW_CONN_OUR_IMAGES", json.dumps({"host": address, "extra": {"insecure": True}}))
+        monkeypatch.setenv("AIRFLOW_CONN_REGISTRY", json.dumps({"host": "registry.example"}))
         history = open_history(f"sqlite:///{tmp_path}/history.db")
         tops, attached, same = {}, {}, registries.single(registry, "shop", "linux/arm64")
         for version in ("1.0.0", "1.1.0", "1.2.0"):
@@ -72,12 +86,17 @@ def test_old_images_go_with_what_belongs_to_them_and_nothing_of_what_stays(
 def test_what_is_asked_wrongly_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", f"sqlite:///{tmp_path}/history.db")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AIRFLOW_CONN_REGISTRY", raising=False)
-    assert "the registry's Airflow connection is expected" in run(app, ["images", "prune", "shop"]).output
+    monkeypatch.delenv("AIRFLOW_CONN_OUR_IMAGES", raising=False)
     history = open_history(f"sqlite:///{tmp_path}/history.db")
     history.begin("release_shop/one#0", "shop", "release_shop", "one", "1.2.0", "ann")
     said = run(app, ["images", "prune", "cart", "--registry", "registry://registry.example"])
     assert said.exit_code == 1
     assert "No app cart is known" in said.output
     said = run(app, ["images", "prune", "shop", "--registry", "nonsense"])
-    assert "an Airflow connection as JSON or as a URI" in said.output
+    assert "--registry cannot be read: a connection as JSON or as a URI is expected." in said.output
+    said = run(app, ["images", "prune", "shop"])
+    assert (said.exit_code, "Without its file --registry is expected." in said.output) == (1, True)
+    project(tmp_path, monkeypatch)
+    said = run(app, ["images", "prune", "shop"])
+    assert said.exit_code == 1
+    assert "The registry of shop is the connection `our_images`: AIRFLOW_CONN_OUR_IMAGES is expected" in said.output

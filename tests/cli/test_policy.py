@@ -81,6 +81,7 @@ def test_an_author_asks_about_a_document(tmp_path: Path) -> None:
     ("asked", "sentence"),
     [
         ([], "An app is expected, or --check with a policy."),
+        (["shop", "--check", "a.rego"], "an app and --check do not go together"),
         (["shop", "--evidence", "a.json"], "--evidence goes with --check"),
         (["cart"], "cart has no file in"),
         (["shop", "9.9.9"], "9.9.9"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from release_pipelines.cli.commands import login
+from release_pipelines.cli.known import unknown
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
     errors_as_sentences,
     fail,
+    iso,
     local,
     open_history_at,
     print_json,
@@ -22,8 +25,10 @@ from release_pipelines.cli.terminal import (
 )
 
 if TYPE_CHECKING:
+    from release_pipelines.adapters.history import History
+    from release_pipelines.core.audit.export import Export
     from release_pipelines.core.audit.row import Row
-    from release_pipelines.core.audit.verifying import Head
+    from release_pipelines.core.audit.verifying import Head, Verified
 
 
 def audit(
@@ -57,79 +62,112 @@ def audit(
 ) -> None:
     """Tell who did what, when and from where; or check that nothing of it was changed, removed, inserted or cut off."""
     ends = [_head(it) for it in heads or []]
+    if as_json and as_csv:
+        fail("--json and --csv: one of them is expected.")
     if verify:
+        if name is not None or since is not None or until is not None:
+            fail("--verify: all of the trail is verified, so neither an app nor --since nor --until is expected.")
+        if as_csv:
+            fail("--verify: --json is what programs read; --csv is not expected.")
         _verify(export, ends, database, as_json)
         return
     if export is not None or ends:
         fail("--file and --head: they are expected together with --verify.")
+    begin, end = _moment(since, "--since"), _moment(until, "--until")
+    if begin is not None and end is not None and begin >= end:
+        fail(f"--since and --until: found `{since}` and `{until}`, expected the earlier one first.")
     with errors_as_sentences():
-        history = open_history_at(database)
-        rows = history.audit_rows(app=name, since=_moment(since, "--since"), until=_moment(until, "--until"))
-        head = history.audit_head() if (name, since, until) == (None, None, None) else None
-    _print(rows, head, as_json, as_csv)
+        _print(_export(open_history_at(database), name, begin, end), as_json, as_csv)
 
 
-def _print(rows: list[Row], head: Head | None, as_json: bool, as_csv: bool) -> None:
+def _export(history: History, app: str | None, begin: float | None, end: float | None) -> Export:
+    from release_pipelines.core.audit.export import Export
+
+    if (app, begin, end) == (None, None, None):
+        return Export(*history.audit_trail())
+    rows = history.audit_rows(app=app, since=begin, until=end)
+    if app is not None and not rows and (sentence := unknown(app, [*history.apps(), *history.audit_apps()])):
+        fail(sentence)
+    return Export(rows, None, {"app": app, "since": iso(begin), "until": iso(end)})
+
+
+def _print(trail: Export, as_json: bool, as_csv: bool) -> None:
     from release_pipelines.core.audit import export
 
     if as_json:
-        print(export.as_json(rows, head))
+        print(export.as_json(trail))
     elif as_csv:
-        sys.stdout.buffer.write(export.as_csv(export.COLUMNS, map(export.cells, rows)).encode())
+        sys.stdout.buffer.write(export.as_csv(export.COLUMNS, map(export.cells, trail.rows)).encode(errors="replace"))
         sys.stdout.flush()
-    elif not rows:
+    elif not trail.rows:
         print("Nothing yet.")
     else:
-        headings = ("at", "who", "did", "", "app", "why", "from", "what it did", "release")
-        print_table(headings, [_row(row) for row in rows])
-        if head:
-            print(f"Head: {head.hash}:{head.count}")
+        headings = ("at", "who", "did", "", "app", "why", "from", "what it did", "release", "note")
+        print_table(headings, [_row(row) for row in trail.rows])
+        if trail.head:
+            print(f"Head: {trail.head.hash}:{trail.head.count}")
+    if trail.head is None and trail.part is None:
+        fail("The head is missing from the database: `release audit --verify` tells what else is wrong.")
 
 
 def _row(row: Row) -> list[str]:
-    from release_pipelines.core.audit.export import FORGOTTEN
+    from release_pipelines.core.audit.export import DAMAGED, FORGOTTEN, moment_of
 
     texts = {name: FORGOTTEN if text.value is None else text.value for name, text in row.texts.items()}
     told = [texts.get(name, "") for name in ("actor", "reason", "address", "about")]
-    return [local(row.at / 1_000_000), told[0], row.action, row.phase, row.app, *told[1:], row.release]
+    moment = moment_of(row)
+    at = DAMAGED if moment is None else local(moment.timestamp())
+    note = DAMAGED if row.damaged else ""
+    return [at, told[0], row.action, row.phase, row.app, *told[1:], row.release, note]
 
 
-def _verify(export: Path | None, ends: list[Head], database: str | None, as_json: bool) -> None:
-    from release_pipelines.core.audit.export import NotReadable, read_json
-    from release_pipelines.core.audit.verifying import verified
+def _verify(file: Path | None, ends: list[Head], database: str | None, as_json: bool) -> None:
+    from release_pipelines.core.audit.export import Export
+    from release_pipelines.core.audit.verifying import verified, verified_part
 
     with errors_as_sentences():
-        if export is None:
-            history = open_history_at(database)
-            rows, head = history.audit_rows(), history.audit_head()
-            ends = [*ends, head] if head.count else ends
-            kept = len(ends) > 1 or not head.count
-        else:
-            try:
-                rows, own = read_json(export.read_text())
-            except (OSError, UnicodeDecodeError) as error:
-                fail(f"{export} cannot be read: {error}. The JSON of `release audit --json` is expected.")
-            except NotReadable as error:
-                fail(f"{export}: {error}.")
-            ends = [*ends, *([own] if own else [])]
-            kept = len(ends) > bool(own)
-    found = verified(rows, ends)
-    remarks = found.remarks
-    if not kept and not any("cut end" in it for it in remarks):
-        remarks = [
-            *remarks,
-            "the end was compared only with what stands beside the rows: --head with one that was kept elsewhere shows a cut end",
-        ]
+        trail = Export(*open_history_at(database).audit_trail()) if file is None else _read(file)
+    if trail.part is not None:
+        if ends:
+            fail("--head: a part of the trail has no end that could be compared.")
+        _tell(verified_part(trail.rows), as_json, part=True)
+        return
+    found = verified(trail.rows, [*ends, *([trail.head] if trail.head else [])])
+    if trail.head is None:
+        found.breaks.append(f"the head is missing from the {'database' if file is None else 'export'}")
+    if not any(it.count for it in ends) and not any("cut end" in it for it in found.remarks):
+        found.remarks.append(
+            "the end was compared only with what stands beside the rows: --head with one that was kept elsewhere shows a cut end"
+        )
+    _tell(found, as_json, part=False)
+
+
+def _tell(found: Verified, as_json: bool, part: bool) -> None:
+    from release_pipelines.core.audit.verifying import rows_in_words
+
     if as_json:
-        print_json({"whole": found.whole, "rows": found.rows, "breaks": found.breaks, "remarks": remarks})
+        whole = None if part and found.whole else found.whole
+        print_json({"whole": whole, "rows": found.rows, "breaks": found.breaks, "remarks": found.remarks})
     else:
         for it in found.breaks:
             print(f"{it[0].upper()}{it[1:]}.")
-        print(f"{found.rows} rows{'' if found.breaks else ', nothing of them was changed, removed or inserted'}.")
-        for it in remarks:
+        good = ", none of them was changed" if part else ", nothing of them was changed, removed or inserted"
+        print(f"{rows_in_words(found.rows)}{'' if found.breaks else good}.")
+        for it in found.remarks:
             print(f"{it[0].upper()}{it[1:]}.")
     if not found.whole:
         raise typer.Exit(1)
+
+
+def _read(file: Path) -> Export:
+    from release_pipelines.core.audit.export import NotReadable, read_json
+
+    try:
+        return read_json(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{file} cannot be read: {error}. The JSON of `release audit --json` is expected.")
+    except NotReadable as error:
+        fail(f"{file}: {error}.")
 
 
 def forget(
@@ -150,7 +188,7 @@ def _head(text: str) -> Head:
     from release_pipelines.core.audit.verifying import Head
 
     hash_, _, count = text.partition(":")
-    if len(hash_) != 64 or not count.isdigit():
+    if not re.fullmatch("[0-9a-f]{64}", hash_) or not re.fullmatch("[0-9]{1,18}", count):
         fail(f"--head: found `{text}`, expected HASH:COUNT as `release audit` prints it.")
     return Head(hash_, int(count), "elsewhere")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -58,6 +59,8 @@ def delivery(
             if name not in known and (sentence := unknown(name, known)):
                 fail(sentence)
         attempts = [it for name in (names or (None,)) for it in history.attempts(name)]
+        if environment is not None:
+            _known(environment, {it.environment for it in (history.attempts() if names else attempts)})
     found = deployments(it for it in attempts if environment in (None, it.environment))
     if environment is None:
         found = of_apps(found)
@@ -79,6 +82,16 @@ def delivery(
     headings = ("app", "deployed", "a week", "lead time", "fail rate", "recovery", "rework", "left out")
     print_table(headings, [_row(app, lines[app], span) for app in apps])
     print(f"From {span.begin} to before {span.end}, {zone}, as of now: a later hotfix may still change it.")
+
+
+def _known(environment: str, used: set[str]) -> None:
+    """End with a sentence where nobody knows the environment: no release reached it, and it has no file here."""
+    from release_pipelines.spec.folders import config_folder
+
+    files = {it.stem for it in config_folder(Path.cwd()).glob("*.yaml")} - {"base"}
+    known = sorted((used | files) - {""})
+    if known and environment not in known:
+        fail(f"--environment: found `{environment}`, expected one of {', '.join(known)}.")
 
 
 def _json(found: list[Deployment], span: Span) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from release_pipelines.cli.terminal import (
     OfVersion,
     Which,
     errors_as_sentences,
+    fail,
     open_history_at,
     print_table,
 )
@@ -28,18 +29,38 @@ def findings(release: Which, version: OfVersion = None, as_json: AsJson = False,
         detail = found(history, release, version)
         report = next((it.content for it in history.attachments(detail.id) if it.name == REPORT), None)
     if report is None:
-        print(f"{detail.app} {detail.version} has no findings that were judged together.")
-    elif as_json:
+        sentence = f"{detail.app} {detail.version} has no findings that were judged together."
+        if as_json:
+            fail(sentence)
+        print(sentence)
+        return
+    try:
+        notes, rows = _read(report)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        fail(f"The findings of {detail.app} {detail.version} cannot be read: its text {REPORT} is damaged.")
+    if as_json:
         print(report)
+        return
+    for note in notes:
+        print(note)
+    if rows:
+        print_table(("gate", "severity", "finding", "state", "excepted", "what"), rows)
     else:
-        run = json.loads(report)["runs"][0]
-        for note in run["invocations"][0]["toolExecutionNotifications"]:
-            print(note["message"]["text"])
-        rows = [_row(it) for it in run["results"]]
-        print_table(("severity", "finding", "state", "excepted", "what"), rows) if rows else print("Nothing was found.")
+        print("Nothing was found.")
+
+
+def _read(report: str) -> tuple[list[str], list[list[str]]]:
+    """What could not be looked at, and a row for each finding."""
+    run = json.loads(report)["runs"][0]
+    notes = [note["message"]["text"] for note in run["invocations"][0]["toolExecutionNotifications"]]
+    rows = [_row(it) for it in run["results"]]
+    if not all(isinstance(it, str) for it in [*notes, *(cell for row in rows for cell in row)]):
+        raise TypeError("texts are expected")
+    return notes, rows
 
 
 def _row(result: dict[str, Any]) -> list[str]:
     excepted = "; ".join(it["justification"] for it in result.get("suppressions", []))
     state = STANDS.get(result.get("baselineState", ""), "")
-    return [result["properties"]["severity"], result["ruleId"], state, excepted, result["message"]["text"]]
+    gate = result["properties"].get("gate", "excepted" if excepted else "")  # reports of before do not say it
+    return [gate, result["properties"]["severity"], result["ruleId"], state, excepted, result["message"]["text"]]

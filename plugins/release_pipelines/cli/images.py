@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from release_pipelines.cli.commands import spec_in_file
+from release_pipelines.cli.connections import connection_here, connection_in, variable_of
 from release_pipelines.cli.known import unknown
 from release_pipelines.cli.terminal import (
     AsJson,
@@ -45,9 +47,8 @@ def prune(
     registry: Annotated[
         str | None,
         typer.Option(
-            envvar="AIRFLOW_CONN_REGISTRY",
             help="The registry's Airflow connection, as JSON or a URI.",
-            show_default=False,
+            show_default="AIRFLOW_CONN_…, of the name that connections.registry of the app's last environment says",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -60,13 +61,11 @@ def prune(
     """
     from release_pipelines.core.ports.registry import Deletes
 
-    if not registry:
-        fail("--registry: the registry's Airflow connection is expected, or the variable AIRFLOW_CONN_REGISTRY.")
     with errors_as_sentences():
         history = open_history_at(database)
         if name not in history.apps():
             fail(unknown(name, history.apps()) or f"{name} has no release yet.")
-        there = _opened(registry)
+        there = _opened(connection_in(registry, "--registry") if registry else _connection_of(name))
         if not isinstance(there, Deletes):
             fail(f"The registry {getattr(there, 'host', '')} deletes nothing.")
         found = _found(history, there, name, keep, tag)
@@ -107,26 +106,25 @@ def _found(history: History, registry: Deletes, app: str, keep: int, template: s
     return made
 
 
-def _opened(text: str) -> Any:
+def _opened(connection: Connection) -> Any:
     from release_pipelines.adapters.registries.ecr import Ecr, is_ecr
     from release_pipelines.core.ports.registry import registry
 
-    connection = _connection(text)
     return Ecr(connection) if is_ecr(connection) else registry(connection)
 
 
-def _connection(text: str) -> Connection:
-    from release_pipelines.adapters.history.address import parts_in
-    from release_pipelines.core.model.connection import Connection
-
+def _connection_of(app: str) -> Connection:
+    """The connection of the registry that the app's last environment names, as ``release verify`` has it."""
     try:
-        parts = parts_in(text)
-    except ValueError:
-        fail("--registry: an Airflow connection as JSON or as a URI like registry://registry.example is expected.")
-    extra = parts["extra"] if isinstance(parts["extra"], dict) else {}
-    return Connection(
-        parts["conn_type"], parts["host"], parts["port"], parts["login"], parts["password"], extra, parts["schema"]
-    )
+        named = spec_in_file(app).production.connections.registry
+    except ValueError as error:
+        raise ValueError(f"{error} Without its file --registry is expected.") from None
+    connection = connection_here(named)
+    if connection is None:
+        raise ValueError(
+            f"The registry of {app} is the connection `{named}`: {variable_of(named)} is expected here, or --registry."
+        )
+    return connection
 
 
 def _parts(going: dict[str, Any]) -> str:

@@ -32,8 +32,10 @@ def policy(
     database: Database = None,
 ) -> None:
     """Ask the policies of an app about an earlier release of it, as they are written now; nothing is changed. Ends with 1 unless they pass."""
-    if (name is None) == (check is None):
+    if name is None and check is None:
         fail("An app is expected, or --check with a policy.")
+    if name is not None and check is not None:
+        fail("--check asks a policy by itself: an app and --check do not go together.")
     if evidence is not None and check is None:
         fail("--evidence goes with --check: an app's evidence is in the history.")
     with errors_as_sentences():

@@ -27,11 +27,13 @@ def prune(
         seconds = parse_duration(older_than)
     except ValueError:
         fail(f"--older-than: found `{older_than}`, expected a time like 365d.")
+    if seconds <= 0:
+        fail(f"--older-than: found `{older_than}`, expected a positive time like 365d.")
     with errors_as_sentences():
         history = open_history_at(database)
-        removed = history.prune(seconds / 86400)
-        if audit_too:
+        if audit_too:  # first, because it may be refused: then nothing is removed
             rows = history.audit_prune(seconds / 86400, login())
+        removed = history.prune(seconds / 86400)
     print(f"Removed {removed} release{'s' if removed != 1 else ''}.")
     if audit_too:
         print(f"Removed {rows} row{'s' if rows != 1 else ''} of the audit trail.")

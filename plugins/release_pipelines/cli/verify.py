@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from release_pipelines.cli.commands import spec_in_file
+from release_pipelines.cli.connections import connection_here
 from release_pipelines.cli.known import found
 from release_pipelines.cli.terminal import (
     AsJson,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
     from release_pipelines.core.model.artifact import Artifact
     from release_pipelines.core.model.attestation import Demand, TrustedKey
-    from release_pipelines.core.model.connection import Connection
     from release_pipelines.core.ports.registry import Registry
     from release_pipelines.core.ports.signing import PublicKey
     from release_pipelines.spec.environment import EnvironmentSpec
@@ -125,7 +125,7 @@ def _registry(environment: EnvironmentSpec, artifact: Artifact) -> Registry:
     from release_pipelines.core.model.connection import Connection
     from release_pipelines.core.ports.registry import registry
 
-    connection = _connection(environment.connections.registry)
+    connection = connection_here(environment.connections.registry)
     return registry(connection or Connection(host=artifact.image.partition("/")[0]))
 
 
@@ -141,7 +141,7 @@ def _public_key(key: TrustedKey) -> PublicKey:
     if key.variable:
         where = f"variable {key.variable}"
         pem = os.environ.get(f"AIRFLOW_VAR_{key.variable.upper()}")
-    elif key.connection and (connection := _connection(key.connection)):
+    elif key.connection and (connection := connection_here(key.connection)):
         where, pem = f"connection {key.connection}", connection.password
         passphrase = connection.extra.get("passphrase")
     if not pem:
@@ -153,18 +153,3 @@ def _public_key(key: TrustedKey) -> PublicKey:
     if "PRIVATE KEY-----" not in pem:
         return public_key(pem.encode(), where)
     return private_key(pem.encode(), str(passphrase).encode() if passphrase else None, where).public
-
-
-def _connection(name: str) -> Connection | None:
-    """An Airflow connection in this environment's variables; None where there is none of that name."""
-    from release_pipelines.adapters.history.address import parts_in
-    from release_pipelines.core.model.connection import Connection
-
-    variable = f"AIRFLOW_CONN_{name.upper()}"
-    if not (text := os.environ.get(variable)):
-        return None
-    try:
-        parts: dict[str, Any] = parts_in(text)
-    except ValueError:  # its words may hold the password
-        raise ValueError(f"{variable} cannot be read: a connection as JSON or as a URI is expected.") from None
-    return Connection(kind=parts.pop("conn_type"), name=name, **parts)

@@ -230,8 +230,8 @@ def write(judgement: Judgement, *, version: str = "") -> str:
             }
         ],
         "results": [
-            *(_result(it.flaw, rules, _state(it, judgement), _suppressions(it)) for it in judgement.found),
-            *(_result(it, rules, "absent", []) for it in judgement.fixed),
+            *(_result(it.flaw, rules, _state(it, judgement), _suppressions(it), it.comes_to) for it in judgement.found),
+            *(_result(it, rules, "absent", [], None) for it in judgement.fixed),
         ],
     }
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -263,11 +263,14 @@ def _suppressions(judged: Judged) -> list[dict[str, Any]]:
     ]
 
 
-def _result(flaw: Flaw, rules: Mapping[str, int], state: str | None, suppressions: Iterable[Any]) -> dict[str, Any]:
+def _result(
+    flaw: Flaw, rules: Mapping[str, int], state: str | None, suppressions: Iterable[Any], comes_to: str | None
+) -> dict[str, Any]:
     levels = {"critical": "error", "high": "error", "unknown": "error", "medium": "warning", "low": "note"}
     number, file = _number(flaw), flaw.first.file
     properties: dict[str, Any] = {
         "severity": flaw.severity,
+        **({"gate": comes_to} if comes_to else {}),
         "kind": flaw.kind,
         "names": flaw.names,
         "scanners": flaw.scanners,

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from release_pipelines.adapters.history import History, open_history
-from release_pipelines.core.audit.row import FIRST
+from release_pipelines.core.audit.row import FIRST, Row
 from release_pipelines.core.audit.verifying import Head, verified
 from tests.databases import new_database, postgres_server  # noqa: F401
 
@@ -152,3 +152,31 @@ def test_old_rows_go_and_the_trail_says_so(history: History) -> None:
     assert (found.whole, found.rows) == (True, 6)
     assert found.remarks == ["rows before 6 were removed by a retention of 4.5 days, as row 11 says"]
     assert history.audit_prune(4.5, "carol") == 0
+    history._now = lambda: 12 * 86400.0  # type: ignore[misc]
+    assert history.audit_prune(4.5, "carol") == 3
+    again = verified(*trail_of(history))
+    assert (again.whole, again.rows) == (True, 4), again.breaks
+    [removed] = [row.data["removed"] for row in history.audit_rows() if row.data.get("up_to") == "8"]
+    assert removed == "8"
+
+
+def trail_of(history: History) -> tuple[list[Row], list[Head]]:
+    rows, head = history.audit_trail()
+    return rows, [head] if head else []
+
+
+@pytest.mark.parametrize(
+    "damage", ["DELETE FROM release_audit_head", "UPDATE release_audit_head SET number = 0, count = 0"]
+)
+def test_nothing_that_is_wrong_with_the_head_stops_a_command(history: History, damage: str) -> None:
+    begin(history)
+    history.audit("pause", "done")
+    with history._write() as connection:
+        connection.execute(text(damage))
+    history.command(RELEASE, "abort", "bob")
+    history.command(RELEASE, "pause", "bob")
+    assert [row.action for row in history.audit_rows()] == ["release", "pause", "head_missing", "abort", "pause"]
+    assert [row.number for row in history.audit_rows()] == [1, 2, 3, 4, 5]
+    assert verified(*trail_of(history)).breaks == [
+        "the head was missing or did not fit when row 3 was written: rows may have been cut off before it"
+    ]

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release_pipelines.core.audit.row import FIRST, Row, Text
-from release_pipelines.core.audit.verifying import CONTINUES_FROM, ERASED, ERASURE, RETENTION, Head, verified
+from release_pipelines.core.audit.verifying import (
+    CONTINUES_FROM,
+    ERASED,
+    ERASURE,
+    HEAD_MISSING,
+    RETENTION,
+    Head,
+    verified,
+    verified_part,
+)
 
 
 def trail(count: int, skipped: int | None = None) -> list[Row]:
@@ -147,3 +156,69 @@ def test_any_change_of_any_field_is_found(data: st.DataObject) -> None:
     value = {"at": 1, "data": {"a": "b"}, "texts": {}}.get(field, "x")
     rows[index] = replace(rows[index], **{field: value})
     assert verified(rows, [head_of(rows)]).breaks == [f"row {index + 1} was changed"]
+
+
+@pytest.mark.parametrize(
+    ("hash_", "count", "said"),
+    [
+        ("a" * 64, 0, "100 rows, the head of elsewhere says 0: its end was cut off, or written anew"),
+        ("a" * 64, 100, "100 rows, the head of elsewhere says 100: its end was cut off, or written anew"),
+        (FIRST, 7, "the head of elsewhere says 7 where 0 rows had been written"),
+        (None, 41, "the head of elsewhere says 41 where 50 rows had been written"),
+        (None, 400, "the head of elsewhere says 400 where 50 rows had been written"),
+        (None, 0, "the head of elsewhere says 0 where 50 rows had been written"),
+    ],
+)
+def test_a_head_counts_only_with_its_hash_and_its_count(hash_: str | None, count: int, said: str) -> None:
+    rows = trail(100)
+    assert verified(rows, [Head(hash_ or rows[49].hash, count)]).breaks == [said]
+
+
+def test_the_head_from_before_the_first_row_shows_no_cut_end_and_that_is_said() -> None:
+    found = verified(trail(3), [Head(FIRST, 0)])
+    assert found.whole
+    assert "a cut end cannot be seen" in found.remarks[0]
+
+
+@pytest.mark.parametrize("at", [0, 49, 98])
+def test_no_row_follows_a_head_that_was_read_with_the_rows(at: int) -> None:
+    rows = trail(100)
+    early = Head(rows[at].hash, at + 1, "the database", last=True)
+    assert verified(rows, [early]).breaks == [
+        "the head of the database is not that of the last row, 100: one of them was changed"
+    ]
+    fits = Head(rows[-1].hash, 100, "the database", last=True)
+    assert verified(rows, [fits]).whole
+    assert "a row is missing after 400" in verified(removed(trail(800)), [early]).breaks
+
+
+def retained(*, said: dict[str, str]) -> list[Row]:
+    rows = grown(trail(100), RETENTION, **{CONTINUES_FROM: "", **said})
+    last = replace(rows[-1], data={**said, CONTINUES_FROM: rows[29].hash}).after(rows[-2].hash)
+    return [*rows[30:-1], last]
+
+
+@pytest.mark.parametrize("said", [{"removed": "30"}, {"up_to": "30"}])
+def test_rows_that_a_retention_removed_count(said: dict[str, str]) -> None:
+    kept = retained(said=said)
+    assert verified(kept, [Head(kept[-1].hash, 101, last=True), Head(kept[0].hash, 31)]).whole
+    assert verified(kept, [Head(kept[0].hash, 1)]).breaks == [
+        "the head of elsewhere says 1 where 31 rows had been written"
+    ]
+    [gone] = verified(kept, [Head("a" * 64, 12)]).breaks
+    assert "removed by a retention" in gone
+
+
+def test_a_row_that_says_that_the_head_was_missing_is_a_break() -> None:
+    rows = grown(trail(10), HEAD_MISSING)
+    assert verified(rows, [head_of(rows)]).breaks == [
+        "the head was missing or did not fit when row 11 was written: rows may have been cut off before it"
+    ]
+
+
+def test_the_rows_of_a_part_are_looked_at_one_by_one() -> None:
+    rows = trail(10)
+    part = [rows[2], rows[7]]
+    assert verified_part(part).whole
+    assert "cannot be verified as a chain" in verified_part(part).remarks[0]
+    assert verified_part([rows[2], replace(rows[7], action="pause")]).breaks == ["row 8 was changed"]

@@ -72,6 +72,25 @@ class SafeJson(TypeDecorator[Any]):
         return storable(value)
 
 
+class FoundJson(TypeDecorator[Any]):
+    """JSON that may have been damaged since (SQLite takes any text for it): what cannot be read is None."""
+
+    impl = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:
+        """What comes out of the database."""
+        read = super().result_processor(dialect, coltype)
+
+        def found(value: Any) -> Any:
+            try:
+                return read(value) if read else value
+            except (ValueError, TypeError, RecursionError):
+                return None
+
+        return found
+
+
 def as_kept(column: Column[Any], value: Any) -> Any:
     """A value as it will be read again from the column."""
     if isinstance(column.type, (SafeText, ShortText, SafeJson)) and value is not None:
@@ -316,8 +335,8 @@ audit = Table(
     Column("environment", String(64), nullable=False),
     Column("previous", String(64), nullable=False, unique=True),
     Column("hash", String(64), nullable=False, unique=True),
-    Column("seals", JSON, nullable=False),
-    Column("data", JSON, nullable=False),
+    Column("seals", FoundJson, nullable=False),
+    Column("data", FoundJson, nullable=False),
 )
 """Who did what: rows that are only ever added. They outlive their releases. Times are Unix times in microseconds."""
 

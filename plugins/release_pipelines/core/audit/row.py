@@ -11,13 +11,16 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 FIRST = "0" * 64
 """What stands in the place of the row before, in the first row."""
 
 PERSONAL = ("actor", "reason", "address", "about")
 """Texts that may name a person: who acted, why, from where, and on whom or what in words."""
+
+WORDS = ("action", "phase", "release", "app", "environment", "previous", "hash")
+"""What is text in every row."""
 
 Phase = Literal["asked", "done", "refused", "late"]
 
@@ -35,6 +38,12 @@ class Text:
         """Seal a text with a salt of its own."""
         salt = secrets.token_hex(16)
         return cls(_sealed(salt, value), value, salt)
+
+    @classmethod
+    def found(cls, seal: Any, value: Any = None, salt: Any = None) -> Text:
+        """A text as it is kept somewhere, whatever stands there."""
+        kept = [it if it is None else _readable(it) for it in (value, salt)]
+        return cls(_readable(seal), *kept)
 
     @property
     def true(self) -> bool:
@@ -59,6 +68,7 @@ class Row:
     :param previous: hash of the row before.
     :param texts: by the names of :data:`PERSONAL`.
     :param data: what else is to be known, like a step, a digest, or what a retention removed.
+    :param damaged: what was found in its place is nothing that is ever written, so it was changed.
     """
 
     number: int
@@ -72,6 +82,26 @@ class Row:
     hash: str = ""
     texts: Mapping[str, Text] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    damaged: bool = False
+
+    @classmethod
+    def found(cls, texts: Mapping[str, Any] | None, data: Any, **values: Any) -> Row:
+        """A row as it is kept somewhere, whatever stands there: what no row ever has makes it a damaged one.
+
+        :param texts: by name; None: they cannot be read.
+        """
+        damaged = bool(values.pop("damaged", False))
+        for name in ("number", "at"):
+            if type(values[name]) is not int:
+                damaged, values[name] = True, 0
+        for name in WORDS:
+            if not isinstance(values[name], str):
+                damaged, values[name] = True, _readable(values[name])
+        if texts is None or not all(isinstance(it, Text) for it in texts.values()):
+            damaged, texts = True, {}
+        if not (isinstance(data, dict) and all(isinstance(it, str) for it in data.values())):
+            damaged, data = True, {}
+        return cls(**values, texts=texts, data=data, damaged=damaged)
 
     def digest(self) -> str:
         """What its hash has to be."""
@@ -98,8 +128,12 @@ class Row:
     @property
     def true(self) -> bool:
         """Whether it is as it was written."""
-        return self.hash == self.digest() and all(text.true for text in self.texts.values())
+        return not self.damaged and self.hash == self.digest() and all(text.true for text in self.texts.values())
+
+
+def _readable(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _sealed(salt: str, value: str) -> str:
-    return hashlib.sha256(f"{salt}\0{value}".encode()).hexdigest()
+    return hashlib.sha256(f"{salt}\0{value}".encode(errors="surrogatepass")).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from release_pipelines.core.findings.comparison import Comparison, Serving, Standing
 from release_pipelines.core.findings.excuses import Excuse, Excuses
@@ -18,6 +19,10 @@ from release_pipelines.core.model.units import lasting
 NO_LICENCE = "NOASSERTION"
 """The name of a licence that is not told."""
 
+Comes = Literal["blocks", "unknown", "excepted", "passes"]
+
+NO_SEVERITY = "nobody can say its severity"
+NO_KNOWN_LICENCE = "its licence is unknown"
 BY_SEVERITY = "findings from "
 """How the reason of a finding begins that is bad enough."""
 
@@ -40,6 +45,15 @@ class Judged:
     excuses: list[Excuse]
     expired: list[Excuse]
     standing: Standing = "not compared"
+
+    @property
+    def comes_to(self) -> Comes:
+        """What it means for the release. What is unknown stops it, too; the word says why."""
+        if not self.reasons:
+            return "passes"
+        if self.excuses:
+            return "excepted"
+        return "unknown" if all(it.startswith((NO_SEVERITY, NO_KNOWN_LICENCE)) for it in self.reasons) else "blocks"
 
     @property
     def words(self) -> str:
@@ -183,7 +197,7 @@ def _reasons(
     if not (rules.only_fixable and flaw.kind == "vulnerability" and not flaw.fixed_in):
         if flaw.severity == "unknown":
             if rules.unknown_severity == "block":
-                yield "nobody can say its severity"
+                yield NO_SEVERITY
         elif flaw.reaches(rules.block_on):
             yield f"{BY_SEVERITY}{rules.block_on} on stop the release"
     above = names.above(flaw.name)

@@ -34,6 +34,35 @@ MISTAKES = {
         "scan: {licences: {allow: [MIT, BSD]}}",
         "scan.licences.allow: found `BSD`, expected licences by their SPDX ids, each alone",
     ),
+    "an exception until a number": (
+        f"scan: {{exceptions: [{{{EXCEPTION}, until: 20261231, component: 'pkg:npm/a'}}]}}",
+        "scan.exceptions[0].until: found 20261231, expected a day like 2027-03-31",
+    ),
+    "scanners of a source that is not there": (
+        "scan: {scanners: [bandit]}",
+        "scan.scanners: found no `build`, expected `build`, whose source is scanned",
+    ),
+    "a command over a source that is not there": (
+        "scan: {sarif: [{name: own, command: [look], report: own.sarif}]}",
+        "scan.sarif: found no `build`, expected `build`, whose source is scanned",
+    ),
+    "rules over what nobody looks at": (
+        "scan: {data_older_than: 3d, only_fixable: true}",
+        "scan: found `data_older_than` and `only_fixable`, with which all findings are judged, and nothing that looks, "
+        "expected `image_scanners`, `ecr`, or `build` with `scanners` or `sarif`",
+    ),
+    "rules over what is left out": (
+        "build: {repository: r}\nscan: {only_fixable: true}\nleave_out: [scan.bandit, hadolint]",
+        "scan: found `only_fixable`, with which all findings are judged, and nothing that looks",
+    ),
+    "a command that is called like another task": (
+        "build: {repository: r}\nsbom: true\nscan: {sarif: [{name: sbom, command: [look], report: own.sarif}]}",
+        "scan.sarif[0].name: found `sbom`, as another task of `scan` is called, expected a name of its own",
+    ),
+    "advisories without their place": (
+        "scan: {image_scanners: [trivy, advisories]}",
+        "scan.image_scanners[1]: found `advisories`, expected `advisories.osv` in staging.yaml or base.yaml",
+    ),
     "licences of which none is named": (
         "scan: {licences: {}}",
         "scan.licences: found neither, expected `allow` or `deny`",
@@ -436,3 +465,23 @@ def test_logins_of_forges_are_told_apart_as_forges_do(project):
         with pytest.raises(SpecError) as caught:
             load_environment("production", project.config)
         assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("found", ["20261231", "1798675200", "'1798675200'", "true"])
+def test_a_waiver_until_a_number_is_refused(project, found: str) -> None:
+    waiver = f"{{app: shop, rule: r, reason: r, who: ada, until: {found}}}"
+    project.environment("production", f"policy_waivers: [{waiver}]")
+    with pytest.raises(SpecError) as caught:
+        load_environment("production", project.config)
+    assert "policy_waivers[0].until: found" in str(caught.value)
+    assert str(caught.value).endswith("expected a day like 2026-12-31")
+
+
+@pytest.mark.parametrize("app", ["", "scan: {block_on: low}", "scan: {scanners: []}", "sbom: true"])
+def test_an_app_that_is_built_elsewhere_and_asks_for_no_scanner_is_valid(project, app: str) -> None:
+    load_release(project.app(app), project.config, project.analyses)
+
+
+def test_a_command_may_be_called_like_a_task_that_this_app_does_not_have(project) -> None:
+    scan = "scan: {sarif: [{name: sbom, command: [look], report: own.sarif}]}"
+    load_release(project.app(f"build: {{repository: r}}\n{scan}"), project.config, project.analyses)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.units import no_number
 
 SbomKind = Literal["any", "cyclonedx", "spdx"]
 LAST_MOMENT = time(23, 59, 59, 999999)
@@ -14,6 +15,7 @@ LAST_MOMENT = time(23, 59, 59, 999999)
 
 def _moment(value: Any, at: time) -> Any:
     """A day as a moment of it, in UTC."""
+    no_number(value, "a day like 2026-12-31, or a moment with its zone,")
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -73,6 +74,28 @@ def parse_share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError("a share like 1% or 0.01 is expected")
     return float(value)
+
+
+_NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
+
+
+def no_number(value: Any, expected: str) -> Any:
+    """What is no number: of one nobody can say whether it is a day without its dashes, or seconds since 1970.
+
+    :param expected: in words.
+    :raises ValueError: for a number, also where it is written as text, unless that text is a day.
+    """
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value) and not _is_day(value)):
+        raise ValueError(f"{expected} is expected")
+    return value
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 SENTENCE_LIMIT = 2000

@@ -90,12 +90,12 @@ def _verifying(spec: ReleaseSpec, environment: str) -> Iterator[FeatureTask]:
         return
     if environment != spec.production.name:
         evidence = {f"Attested for {environment}": field(f"before_{environment}.{VERIFY}", "sentence")}
-        yield FeatureTask(VERIFY, Slot.BEFORE_ENVIRONMENT, _verify, order=LATE, evidence=evidence)
+        yield FeatureTask(VERIFY, Slot.BEFORE_ENVIRONMENT, _verify, order=LATE, evidence=evidence, unbroken=True)
         return
     # Twice: before anybody is asked, and again right before it counts, after an approval and windows that may last for days.
     evidence = {"Attested": field(f"before_{environment}.{VERIFY}", "sentence")}
     yield FeatureTask(VERIFY, Slot.BEFORE_ENVIRONMENT, _verify, order=LATE, evidence=evidence)
-    yield FeatureTask(f"{VERIFY}_again", Slot.AFTER_APPROVAL, _verify, group="", order=LATE)
+    yield FeatureTask(f"{VERIFY}_again", Slot.AFTER_APPROVAL, _verify, group="", order=LATE, unbroken=True)
 
 
 def _key(scene: Scene) -> dict[str, Any]:

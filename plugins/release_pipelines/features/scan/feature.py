@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.templates import field, part
 from release_pipelines.features.scan.spec import ECR, SarifSpec, ScanSpec
+from release_pipelines.spec.ended import ended_exceptions
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Scene, Slot
 from release_pipelines.spec.placing import placed_tasks
 
@@ -66,10 +66,7 @@ class ScanFeature(Feature):
 
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
         """Exceptions that hold no more."""
-        now = time.time()
-        for number, it in enumerate(_scan(spec).exceptions):
-            if not it.holds(now):
-                yield f"`scan.exceptions[{number}]`, for {it.id} in {it.component}, has run out on {it.until:%Y-%m-%d}"
+        yield from ended_exceptions(spec.app)
 
     def summary(self, spec: ReleaseSpec) -> str | None:
         source, image = _of_source(spec), _scan(spec).of_image

@@ -63,6 +63,42 @@ MISTAKES = {
         "scan: {image_scanners: [trivy, advisories]}",
         "scan.image_scanners[1]: found `advisories`, expected `advisories.osv` in staging.yaml or base.yaml",
     ),
+    "a report outside of the source": (
+        "build: {repository: r}\nscan: {sarif: [{name: own, command: [look], report: ../own.sarif}]}",
+        "scan.sarif[0].report: found `../own.sarif`, expected a path that stays in the folder",
+    ),
+    "a report at a place of its own": (
+        "build: {repository: r}\nscan: {sarif: [{name: own, command: [look], report: /tmp/own.sarif}]}",
+        "scan.sarif[0].report: found `/tmp/own.sarif`, expected a path that stays in the folder",
+    ),
+    "a script outside of its folder": (
+        "stages: [{name: own, after: staging, performance: {script: a/../../b.js}}]",
+        "stages[0].performance.script: found `a/../../b.js`, expected a path that stays in the folder",
+    ),
+    "a variable of two values": (
+        "stages: [{name: own, after: staging, container: {command: [x], env: {A: b}, secrets: {A: {variable: a}}}}]",
+        "stages[0].container: found `A` in `env` and in `secrets`, expected each variable once",
+    ),
+    "an address with a password": (
+        "stages: [{name: own, after: staging, http: {url: 'https://ada:hunter2@it.example/'}}]",
+        "stages[0].http.url: found one with them, expected an address without user and password, or `connection`",
+    ),
+    "the released image before there is one": (
+        "build: {repository: r}\nstages: [{name: own, before: build.build_image, container: {command: [x]}}]",
+        "stages[0].container: found no `image`, expected `image`, or a place after `artifact`",
+    ),
+    "the released image before it is recorded": (
+        "stages: [{name: own, before: artifact, container: {command: [x]}}]",
+        "stages[0].container: found no `image`, expected `image`, or a place after `artifact`",
+    ),
+    "a digest before there is one": (
+        "stages: [{name: own, after: preflight, container: {image: a, command: [x, 'of {digest}']}}]",
+        "stages[0].container: found `{digest}`, expected a place after `artifact`: the image is not known before",
+    ),
+    "an image in an address before there is one": (
+        "build: {repository: r}\nstages: [{name: own, after: push_image, http: {path: '/{image}'}}]",
+        "stages[0].http: found `{image}`, expected a place after `artifact`: the image is not known before",
+    ),
     "licences of which none is named": (
         "scan: {licences: {}}",
         "scan.licences: found neither, expected `allow` or `deny`",
@@ -485,3 +521,26 @@ def test_an_app_that_is_built_elsewhere_and_asks_for_no_scanner_is_valid(project
 def test_a_command_may_be_called_like_a_task_that_this_app_does_not_have(project) -> None:
     scan = "scan: {sarif: [{name: sbom, command: [look], report: own.sarif}]}"
     load_release(project.app(f"build: {{repository: r}}\n{scan}"), project.config, project.analyses)
+
+
+@pytest.mark.parametrize("name", ["'*'", "'acme..*'", "'acme.op*'", "'.*'", "acme-ops.Run", "''", "'acme.*.Run'"])
+def test_an_operator_that_could_never_be_allowed_is_a_mistake(project, name: str) -> None:
+    project.environment("production", f"operators_allowed: [acme.operators.*, acme.Run, {name}]")
+    with pytest.raises(SpecError) as caught:
+        load_environment("production", project.config)
+    assert str(caught.value).startswith(
+        f"production.yaml: operators_allowed[2]: found `{name.strip(chr(39))}`, expected a path"
+    )
+    assert "all below one like acme.operators.*" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["*", "warm*", "a..*"])
+def test_a_dag_that_could_never_be_allowed_is_a_mistake(project, name: str) -> None:
+    project.environment("production", f"dags_allowed: [warm-caches, etl.*, a.b_c, '{name}']")
+    with pytest.raises(SpecError) as caught:
+        load_environment("production", project.config)
+    assert str(caught.value).startswith(f"production.yaml: dags_allowed[3]: found `{name}`, expected a DAG's id")
+
+
+def test_an_address_with_a_password_is_not_shown(project) -> None:
+    assert "hunter2" not in mistake(project, MISTAKES["an address with a password"][0])

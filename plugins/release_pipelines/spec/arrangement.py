@@ -307,7 +307,7 @@ def own_stage_seconds(spec: ReleaseSpec, environment: str) -> float:
     return sum(it.longest for it in own if isinstance(it, OwnStageSpec))
 
 
-def place_in(spec: ReleaseSpec, environment: str) -> OwnStagePlace:
+def place_in(spec: ReleaseSpec, environment: str, *, image: bool = True) -> OwnStagePlace:
     """Where a stage works, and what is allowed there."""
     where = spec.environment(environment)
     return OwnStagePlace(
@@ -315,6 +315,7 @@ def place_in(spec: ReleaseSpec, environment: str) -> OwnStagePlace:
         last=where is spec.production,
         operators_allowed=where.part("operators_allowed", list) or [],
         dags_allowed=where.part("dags_allowed", list) or [],
+        image=image,
     )
 
 

@@ -12,11 +12,12 @@ from airflow.sdk import DAG
 from release_pipelines.features.attestation import FEATURE
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.spec.loader import SpecError
-from release_pipelines.spec.release import ReleaseSpec, load_release
+from release_pipelines.spec.release import ReleaseSpec, app_errors, load_release
 from tests.pipeline.conftest import BASE
 from tests.signing import key, pem, trusted
 
 KEYS = trusted(ours=key())
+BROKEN = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n-----END PUBLIC KEY-----\n"
 A_DAY = "a day like 2026-12-31, or a moment with its zone"
 BUILD = "build: {repository: https://git.example.org/shop.git}\n"
 SIGN = "sign: {key: {connection: signing}, builder: https://airflow.example}\n"
@@ -123,6 +124,14 @@ def test_the_way_back_has_no_such_task(folder: Path) -> None:  # R8
             {"keys": [{**KEYS[0], "signs_from": "2027-02-01", "signs_to": "2027-01-01"}]},
             "expected `signs_to` after `signs_from`",
         ),
+        ("sign: {key: {connection: ''}}\n" + BUILD, {}, "sign.key.connection: found ``, expected"),
+        ("", {"keys": [{"name": "K1", "kms": ""}]}, "verify.keys[0].kms: found ``, expected"),
+        (
+            "",
+            {"keys": [*KEYS, {"name": "K2", "public_key": BROKEN}]},
+            "environments[1]: found a `public_key` that cannot be read (`verify.keys`, with `K2`, in production.yaml or base.yaml), "
+            "expected a public key of ECDSA P-256 or Ed25519 as PEM",
+        ),
         ("", {"keys": [{**KEYS[0], "signs_from": 20261224}]}, f"signs_from: found 20261224, expected {A_DAY}"),
         ("", {"keys": [{**KEYS[0], "signs_to": 20261231}]}, f"signs_to: found 20261231, expected {A_DAY}"),
         ("", {"keys": [{**KEYS[0], "signs_to": 1.5}]}, f"signs_to: found 1.5, expected {A_DAY}"),
@@ -144,6 +153,20 @@ def test_a_private_key_in_place_of_a_public_one_is_shown_to_nobody(folder: Path)
         loaded(folder, "", keys=[{"name": "K1", "public_key": private}])
     text = "\n".join(str(it) for it in (said.value, *said.value.also))
     assert "expected `public_key` as PEM" in text
+    assert private.splitlines()[1][:12] not in text
+
+
+@pytest.mark.parametrize(
+    "place", ["{key: PEM}", "{key: {connection: PEM}}", "{key: {variable: PEM}}", "{key: {kms: PEM}}", "PEM"]
+)
+def test_a_private_key_in_place_of_a_name_is_refused_and_shown_to_nobody(folder: Path, place: str) -> None:
+    private = pem()
+    with pytest.raises(SpecError):
+        loaded(folder, f"sign: {place.replace('PEM', json.dumps(private))}\n{BUILD}")
+    [*said] = app_errors(folder, folder)
+    text = "\n".join(map(str, said))
+    assert "private key" in text
+    assert "BEGIN" not in text
     assert private.splitlines()[1][:12] not in text
 
 

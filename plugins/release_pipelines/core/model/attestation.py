@@ -39,11 +39,12 @@ class KeySource(Value):
 
     connection: str | None = Field(
         None,
+        min_length=1,
         description="Airflow connection whose password is the key as PEM, and whose extra may have its `passphrase`",
     )
-    variable: str | None = Field(None, description="Airflow variable that holds it as PEM")
+    variable: str | None = Field(None, min_length=1, description="Airflow variable that holds it as PEM")
     kms: str | None = Field(
-        None, description="Key of AWS KMS by its id, ARN or alias: it signs there, and never leaves it"
+        None, min_length=1, description="Key of AWS KMS by its id, ARN or alias: it signs there, and never leaves it"
     )
     aws_connection: str = Field("aws_default", description="Airflow connection by which KMS is asked")
 
@@ -52,6 +53,8 @@ class KeySource(Value):
         named = [getattr(self, it) for it in self.places()]
         if sum(it is not None for it in named) != 1:
             raise ValueError(f"one of {', '.join(f'`{it}`' for it in self.places())} is expected")
+        if any("PRIVATE KEY" in (it or "") for it in (self.connection, self.variable, self.kms)):
+            raise ValueError("the name of what holds the key is expected, and never a private key, found one")
         return self
 
     @classmethod

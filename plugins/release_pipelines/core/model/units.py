@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from release_pipelines.core.text import clean
 
@@ -108,6 +109,17 @@ def _sentence(value: Any) -> Any:
 
 Sentence = Annotated[str, BeforeValidator(_sentence)]
 """Words for people that may come from outside, of any length and with anything in them."""
+
+
+def _inside(raw: str) -> str:
+    path = posixpath.normpath(raw)
+    if posixpath.isabs(raw) or path.split("/")[0] == "..":
+        raise ValueError("a path that stays in the folder is expected")
+    return raw
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+"""The path of a file, seen from a folder that it does not leave."""
 
 Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
 

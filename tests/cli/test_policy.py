@@ -69,6 +69,42 @@ def test_an_author_is_told_what_a_policy_needs_and_what_is_wrong(tmp_path: Path)
     assert (told["rules"], len(told["mistakes"])) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ('{"rule": "r"} if { true }', "looked.rego:2: its message has no `message`"),
+        ('x if { x := {"rule": "r"} }', "looked.rego:2: its message has no `message`"),
+        ('{"message": "a", "severity": 1} if { true }', "looked.rego:2: its message has `severity`"),
+        ("7 if { true }", "looked.rego:2: its message is neither a text nor an object"),
+        ('["a"] if { true }', "looked.rego:2: its message is neither a text nor an object"),
+        ('{"message": " "} if { true }', "looked.rego:2: its message says nothing"),
+    ],
+)
+def test_an_author_is_told_of_a_message_that_nobody_can_read(tmp_path: Path, head: str, said: str) -> None:
+    policy = tmp_path / "policies" / "looked.rego"
+    policy.write_text(f"package release\ndeny contains {head}\n")
+    wrong = run(app, ["policy", "--check", str(policy)])
+    assert wrong.exit_code == 1
+    assert f"{said}, so its answers will be unknown" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '"no" if { true }',
+        '{"rule": "r", "message": "no"} if { true }',
+        'sprintf("%v", [x]) if { x := input.app }',
+        '{"message": m, "evidence": 1} if { m := concat(" ", ["a", "b"]) }',
+        'x if { some x in ["a", "b"] }',
+    ],
+)
+def test_a_message_that_can_be_read_is_no_mistake(tmp_path: Path, head: str) -> None:
+    policy = tmp_path / "policies" / "looked.rego"
+    policy.write_text(f"package release\ndeny contains {head}\n")
+    fine = run(app, ["policy", "--check", str(policy)])
+    assert (fine.exit_code, "unknown" in fine.stdout) == (0, False), fine.output
+
+
 def test_an_author_asks_about_a_document(tmp_path: Path) -> None:
     policy, document = tmp_path / "policies" / "looked.rego", tmp_path / "evidence.json"
     document.write_text(json.dumps(evidence()))

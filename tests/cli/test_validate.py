@@ -142,3 +142,104 @@ def test_a_latest_start_that_no_window_is_long_enough_for_is_a_warning(include: 
         code, _, said = checked(app_file)
         expected = "Warning: shop in production: `latest_start` (9 h) is longer than every window that is known: nothing can begin.\n"
         assert (code, expected in said) == (0, warned)
+
+
+GOOD_POLICY = 'package release\ndeny contains "no" if { input.app == "cart" }\n'
+
+
+@pytest.fixture
+def policies(include: Path) -> Path:
+    """The policy good, which the app shop and production name."""
+    (include / "policies").mkdir()
+    (include / "policies" / "good.rego").write_text(GOOD_POLICY)
+    (include / "apps" / "shop.yaml").write_text("name: shop\nenvironments: [production]\npolicies: [good]\n")
+    (include / "config" / "production.yaml").write_text(f"{PRODUCTION}policies: [good]\n")
+    return include / "policies"
+
+
+def test_policies_that_are_there_and_can_be_asked_are_no_mistake(policies: Path) -> None:
+    assert checked() == (0, "1 app file, 1 environment file, 1 calendar, 1 train, no mistakes.\n", "")
+
+
+def test_a_policy_that_an_app_names_and_that_has_no_file_is_a_mistake(include: Path, policies: Path) -> None:
+    (include / "apps" / "shop.yaml").write_text("name: shop\nenvironments: [production]\npolicies: [good, goood]\n")
+    for path in ([], [include / "apps" / "shop.yaml"]):
+        code, _, said = checked(*path)
+        expected = "found `goood`, which has no file, expected one of good; did you mean `good`?"
+        assert (code, said) == (1, f"shop.yaml: policies[1]: {expected}\n")
+
+
+@pytest.mark.parametrize(("where", "text"), [("production", PRODUCTION), ("base", "")])
+def test_a_policy_that_an_environment_names_and_that_has_no_file_is_a_mistake(
+    include: Path, where: str, text: str
+) -> None:
+    (include / "config" / f"{where}.yaml").write_text(f"{text}policies: [nosuch]\n")
+    for path in ([], [include / "config"], [include / "apps" / "shop.yaml"]):
+        code, _, said = checked(*path)
+        expected = (
+            f"{where}.yaml: policies[0]: found `nosuch`, which has no file, expected a file nosuch.rego in policies/\n"
+        )
+        assert (code, said) == (1, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("package release\ndeny contains {", "good.rego:2"),
+        (GOOD_POLICY.replace("release", "releases"), "No rule answered: good.rego says `package releases`"),
+    ],
+)
+def test_a_policy_that_cannot_be_asked_is_a_mistake(policies: Path, text: str, said: str) -> None:
+    (policies / "good.rego").write_text(text)
+    code, _, told = checked()
+    assert (code, told.count("\n")) == (1, 1)
+    assert told.startswith("policy good: found what cannot be asked (")
+    assert said in told
+
+
+def test_a_policy_that_nobody_names_has_to_be_rego_and_no_more(policies: Path) -> None:
+    (policies / "draft.rego").write_text("package elsewhere\nallowed := true\n")
+    assert checked()[0] == 0
+    (policies / "draft.rego").write_text("package elsewhere\nallowed :=\n")
+    code, _, told = checked()
+    assert code == 1
+    assert told.startswith("policy draft: found what cannot be read (")
+
+
+def test_without_what_reads_rego_policies_are_not_looked_at_and_that_is_said(
+    policies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (policies / "good.rego").write_text("package release\ndeny contains {")
+    monkeypatch.setattr("release_pipelines.cli.policy_files.importlib.util.find_spec", lambda _: None)
+    code, _, told = checked()
+    assert (code, told) == (
+        0,
+        "Warning: Policies were not looked at: regorus (extra `policy`) is not installed here.\n",
+    )
+
+
+def test_a_message_of_a_policy_that_nobody_can_read_is_a_warning(policies: Path) -> None:
+    (policies / "good.rego").write_text('package release\ndeny contains {"rule": "r"} if { input.app == "cart" }\n')
+    code, _, told = checked()
+    assert code == 0
+    assert told.startswith("Warning: good.rego:2: its message has no `message`, so its answers will be unknown")
+
+
+def test_exceptions_and_waivers_that_have_run_out_are_warnings(include: Path) -> None:
+    exception = "id: CVE-1, component: 'pkg:npm/a', reason: r, who: ada"
+    exceptions = f"[{{{exception}, until: 2999-01-01}}, {{{exception}, until: 2020-01-31}}]"
+    (include / "apps" / "shop.yaml").write_text(
+        f"name: shop\nenvironments: [production]\nscan: {{exceptions: {exceptions}}}\n"
+    )
+    waiver = "app: shop, rule: keep, reason: r, who: ada"
+    (include / "config" / "production.yaml").write_text(
+        f"{PRODUCTION}policy_waivers: [{{{waiver}, until: 2020-02-29}}, {{{waiver}, until: 2999-01-01}}]\n"
+    )
+    code, _, told = checked()
+    assert (code, sorted(told.splitlines())) == (
+        0,
+        [
+            "Warning: production.yaml: `policy_waivers[0]`, for shop and keep, has run out on 2020-02-29.",
+            "Warning: shop.yaml: `scan.exceptions[1]`, for CVE-1 in pkg:npm/a, has run out on 2020-01-31.",
+        ],
+    )

@@ -22,7 +22,7 @@ dags_allowed: [warm_caches]
 """
 BUILT = "build: {repository: https://git.example.org/shop.git, test_target: test}\n"
 STEPS = "strategy: {canary: {steps: [{weight: 10, hold: 5m}, {weight: 50, hold: 5m}], bake: 5m}}\n"
-COMMAND = "container: {command: [check]}"
+COMMAND = "container: {image: tools:1, command: [check]}"
 
 
 @pytest.fixture

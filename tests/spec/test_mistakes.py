@@ -34,6 +34,71 @@ MISTAKES = {
         "scan: {licences: {allow: [MIT, BSD]}}",
         "scan.licences.allow: found `BSD`, expected licences by their SPDX ids, each alone",
     ),
+    "an exception until a number": (
+        f"scan: {{exceptions: [{{{EXCEPTION}, until: 20261231, component: 'pkg:npm/a'}}]}}",
+        "scan.exceptions[0].until: found 20261231, expected a day like 2027-03-31",
+    ),
+    "scanners of a source that is not there": (
+        "scan: {scanners: [bandit]}",
+        "scan.scanners: found no `build`, expected `build`, whose source is scanned",
+    ),
+    "a command over a source that is not there": (
+        "scan: {sarif: [{name: own, command: [look], report: own.sarif}]}",
+        "scan.sarif: found no `build`, expected `build`, whose source is scanned",
+    ),
+    "rules over what nobody looks at": (
+        "scan: {data_older_than: 3d, only_fixable: true}",
+        "scan: found `data_older_than` and `only_fixable`, with which all findings are judged, and nothing that looks, "
+        "expected `image_scanners`, `ecr`, or `build` with `scanners` or `sarif`",
+    ),
+    "rules over what is left out": (
+        "build: {repository: r}\nscan: {only_fixable: true}\nleave_out: [scan.bandit, hadolint]",
+        "scan: found `only_fixable`, with which all findings are judged, and nothing that looks",
+    ),
+    "a command that is called like another task": (
+        "build: {repository: r}\nsbom: true\nscan: {sarif: [{name: sbom, command: [look], report: own.sarif}]}",
+        "scan.sarif[0].name: found `sbom`, as another task of `scan` is called, expected a name of its own",
+    ),
+    "advisories without their place": (
+        "scan: {image_scanners: [trivy, advisories]}",
+        "scan.image_scanners[1]: found `advisories`, expected `advisories.osv` in staging.yaml or base.yaml",
+    ),
+    "a report outside of the source": (
+        "build: {repository: r}\nscan: {sarif: [{name: own, command: [look], report: ../own.sarif}]}",
+        "scan.sarif[0].report: found `../own.sarif`, expected a path that stays in the folder",
+    ),
+    "a report at a place of its own": (
+        "build: {repository: r}\nscan: {sarif: [{name: own, command: [look], report: /tmp/own.sarif}]}",
+        "scan.sarif[0].report: found `/tmp/own.sarif`, expected a path that stays in the folder",
+    ),
+    "a script outside of its folder": (
+        "stages: [{name: own, after: staging, performance: {script: a/../../b.js}}]",
+        "stages[0].performance.script: found `a/../../b.js`, expected a path that stays in the folder",
+    ),
+    "a variable of two values": (
+        "stages: [{name: own, after: staging, container: {command: [x], env: {A: b}, secrets: {A: {variable: a}}}}]",
+        "stages[0].container: found `A` in `env` and in `secrets`, expected each variable once",
+    ),
+    "an address with a password": (
+        "stages: [{name: own, after: staging, http: {url: 'https://ada:hunter2@it.example/'}}]",
+        "stages[0].http.url: found one with them, expected an address without user and password, or `connection`",
+    ),
+    "the released image before there is one": (
+        "build: {repository: r}\nstages: [{name: own, before: build.build_image, container: {command: [x]}}]",
+        "stages[0].container: found no `image`, expected `image`, or a place after `artifact`",
+    ),
+    "the released image before it is recorded": (
+        "stages: [{name: own, before: artifact, container: {command: [x]}}]",
+        "stages[0].container: found no `image`, expected `image`, or a place after `artifact`",
+    ),
+    "a digest before there is one": (
+        "stages: [{name: own, after: preflight, container: {image: a, command: [x, 'of {digest}']}}]",
+        "stages[0].container: found `{digest}`, expected a place after `artifact`: the image is not known before",
+    ),
+    "an image in an address before there is one": (
+        "build: {repository: r}\nstages: [{name: own, after: push_image, http: {path: '/{image}'}}]",
+        "stages[0].http: found `{image}`, expected a place after `artifact`: the image is not known before",
+    ),
     "licences of which none is named": (
         "scan: {licences: {}}",
         "scan.licences: found neither, expected `allow` or `deny`",
@@ -436,3 +501,46 @@ def test_logins_of_forges_are_told_apart_as_forges_do(project):
         with pytest.raises(SpecError) as caught:
             load_environment("production", project.config)
         assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("found", ["20261231", "1798675200", "'1798675200'", "true"])
+def test_a_waiver_until_a_number_is_refused(project, found: str) -> None:
+    waiver = f"{{app: shop, rule: r, reason: r, who: ada, until: {found}}}"
+    project.environment("production", f"policy_waivers: [{waiver}]")
+    with pytest.raises(SpecError) as caught:
+        load_environment("production", project.config)
+    assert "policy_waivers[0].until: found" in str(caught.value)
+    assert str(caught.value).endswith("expected a day like 2026-12-31")
+
+
+@pytest.mark.parametrize("app", ["", "scan: {block_on: low}", "scan: {scanners: []}", "sbom: true"])
+def test_an_app_that_is_built_elsewhere_and_asks_for_no_scanner_is_valid(project, app: str) -> None:
+    load_release(project.app(app), project.config, project.analyses)
+
+
+def test_a_command_may_be_called_like_a_task_that_this_app_does_not_have(project) -> None:
+    scan = "scan: {sarif: [{name: sbom, command: [look], report: own.sarif}]}"
+    load_release(project.app(f"build: {{repository: r}}\n{scan}"), project.config, project.analyses)
+
+
+@pytest.mark.parametrize("name", ["'*'", "'acme..*'", "'acme.op*'", "'.*'", "acme-ops.Run", "''", "'acme.*.Run'"])
+def test_an_operator_that_could_never_be_allowed_is_a_mistake(project, name: str) -> None:
+    project.environment("production", f"operators_allowed: [acme.operators.*, acme.Run, {name}]")
+    with pytest.raises(SpecError) as caught:
+        load_environment("production", project.config)
+    assert str(caught.value).startswith(
+        f"production.yaml: operators_allowed[2]: found `{name.strip(chr(39))}`, expected a path"
+    )
+    assert "all below one like acme.operators.*" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["*", "warm*", "a..*"])
+def test_a_dag_that_could_never_be_allowed_is_a_mistake(project, name: str) -> None:
+    project.environment("production", f"dags_allowed: [warm-caches, etl.*, a.b_c, '{name}']")
+    with pytest.raises(SpecError) as caught:
+        load_environment("production", project.config)
+    assert str(caught.value).startswith(f"production.yaml: dags_allowed[3]: found `{name}`, expected a DAG's id")
+
+
+def test_an_address_with_a_password_is_not_shown(project) -> None:
+    assert "hunter2" not in mistake(project, MISTAKES["an address with a password"][0])

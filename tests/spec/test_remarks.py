@@ -108,3 +108,21 @@ def test_what_happens_by_calendars_has_no_effect_where_none_is_named(project, ke
 def test_a_limit_of_pauses_has_no_effect_where_nothing_is_paused(project, on_close: str, told: bool) -> None:
     said = "storefront.yaml: on_close.limit: it has no effect: nothing is paused by this `on_close`"
     assert remarks(project, f"calendars: [nights]\non_close: {on_close}") == ([said] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("repository", "told"),
+    [
+        ("https://ada:hunter2@git.example/shop.git", True),
+        ("https://hunter2@git.example/shop.git", True),
+        ("ssh://git:hunter2@git.example/shop.git", True),
+        ("ssh://git@git.example/shop.git", False),
+        ("git@git.example:shop.git", False),
+        ("https://git.example/shop.git", False),
+        ("https://git.example/a@b/shop.git", False),
+    ],
+)
+def test_a_login_in_the_address_of_the_source_is_told_and_never_shown(project, repository: str, told: bool) -> None:
+    said = remarks(project, f"build: {{repository: '{repository}'}}\n")
+    assert [it.partition(": it has a login")[0] for it in said] == ["storefront.yaml: build.repository"] * told
+    assert "hunter2" not in str(said)

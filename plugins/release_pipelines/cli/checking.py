@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from release_pipelines.cli.policy_files import PolicyFiles
+
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Calendar
     from release_pipelines.spec.loader import SpecError
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 APP, ENVIRONMENT, ANALYSIS = "app file", "environment file", "analysis file"
 CALENDAR, TRAIN = "calendar", "train"
+WITH_POLICIES = ("policies", "policy_waivers")
+"""Keys of an environment."""
 
 
 class Checking:
@@ -23,7 +27,13 @@ class Checking:
     """
 
     def __init__(self, project: Path) -> None:
-        from release_pipelines.spec.folders import apps_folder, calendars_folder, config_folder, trains_folder
+        from release_pipelines.spec.folders import (
+            apps_folder,
+            calendars_folder,
+            config_folder,
+            policies_folder,
+            trains_folder,
+        )
         from release_pipelines.spec.release import analyses_of
 
         self.folders = {
@@ -33,6 +43,7 @@ class Checking:
             CALENDAR: calendars_folder(project).absolute(),
             TRAIN: trains_folder(project).absolute(),
         }
+        self.policies = PolicyFiles(policies_folder(project).absolute())
         self.counts: dict[str, int] = {}
         self.errors: list[SpecError] = []
         self.warnings: list[str] = []
@@ -67,6 +78,7 @@ class Checking:
         for kind, folder in self.folders.items():
             if self.files_of(kind, folder):
                 self.some(kind, folder)
+        self.errors += self.policies.others()
         if not self.errors:
             self.warnings += [*self._named_by_nobody(), *self._approvers_of_nothing()]
 
@@ -86,6 +98,7 @@ class Checking:
             self._trains(files)
 
     def _apps(self, path: Path) -> None:
+        from release_pipelines.spec.ended import ended_exceptions
         from release_pipelines.spec.loader import SpecError
         from release_pipelines.spec.release import analyses_of, load_all, load_release
 
@@ -103,11 +116,14 @@ class Checking:
                 self.errors += [it, *it.also]
                 continue
             self.releases.append(it)
-            self.warnings += it.remarks
-            self._named(f"{it.app.name}.yaml", it.app.part("calendars", list) or [])
+            file = f"{it.app.name}.yaml"
+            self.warnings += [*it.remarks, *(f"{file}: {sentence}" for sentence in ended_exceptions(it.app))]
+            self._named(file, it.app.part("calendars", list) or [])
+            self._policies(file, it.app.part("policies", list) or [])
             self._environments([config / f"{each.name}.yaml" for each in it.environments])
 
     def _environments(self, files: Sequence[Path]) -> None:
+        from release_pipelines.spec.ended import ended_waivers
         from release_pipelines.spec.loader import SpecError, load_environment, read_yaml
 
         for file in (it for it in files if it.stem != "base"):
@@ -116,8 +132,15 @@ class Checking:
             except SpecError as error:
                 self.errors += [error, *error.also]
             else:
-                where = file.name if "calendars" in read_yaml(file) else "base.yaml"
-                self._named(where, environment.part("calendars", list) or [])
+                own = read_yaml(file)
+                where = {key: file.name if key in own else "base.yaml" for key in ("calendars", *WITH_POLICIES)}
+                self._named(where["calendars"], environment.part("calendars", list) or [])
+                self._policies(where["policies"], environment.part("policies", list) or [])
+                self.warnings += [f"{where['policy_waivers']}: {it}" for it in ended_waivers(environment)]
+
+    def _policies(self, file: str, names: Sequence[str]) -> None:
+        """Check the policies that a file names: one that is not there, or cannot be asked, lets no release pass."""
+        self.errors += self.policies.named(file, names)
 
     def _analyses(self, files: Sequence[Path]) -> None:
         from release_pipelines.spec.loader import SpecError, load_analysis, read_yaml

@@ -113,7 +113,7 @@ def _document(history: History, detail: ReleaseDetail, spec: ReleaseSpec) -> dic
 def _check(path: Path, evidence: Path | None, as_json: bool) -> None:
     from release_pipelines.adapters.policies.folder import library_in, policies_in
     from release_pipelines.adapters.policies.rego import Rego
-    from release_pipelines.core.policies.asking import look_at
+    from release_pipelines.core.policies.asking import look_at, unusable
 
     if not path.exists():
         raise ValueError(f"There is no {path}: a policy's file, or its folder, is expected.")
@@ -128,6 +128,7 @@ def _check(path: Path, evidence: Path | None, as_json: bool) -> None:
         _tell(_about(given, library, evidence), as_json)
         return
     rules, needs, wrong = look_at(Rego(), given, library)
+    wrong += unusable(Rego(), given, library)
     if as_json:
         print_json({"policy": given.name, "rules": rules, "needs": needs, "mistakes": wrong})
     else:

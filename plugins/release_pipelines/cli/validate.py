@@ -60,7 +60,7 @@ def validate(
         checking.project(here)
     else:
         checking.some(kind, here)
-    for sentence in dict.fromkeys(checking.warnings):
+    for sentence in dict.fromkeys([*checking.warnings, *checking.policies.warnings]):
         _warn(sentence)
     if checking.errors:
         fail("\n".join(dict.fromkeys(str(error) for error in checking.errors)))

@@ -23,6 +23,11 @@ def named_stages(text: str) -> Iterator[str]:
             yield rest[0]
 
 
+def named_of_image(text: str) -> Iterator[str]:
+    """Placeholders in a text that name the image that is released: they are filled in once it is known."""
+    yield from (path for path in _PLACEHOLDER.findall(text) if path.split(".")[0] in ("digest", "image"))
+
+
 def filled(value: Any, known: Mapping[str, Any], *, typed: bool = False) -> Any:
     """A JSON value with all placeholders in its texts filled in; keys stay as they are.
 

@@ -105,11 +105,11 @@ class Arrangement:
         if slot in ends:
             return self._end_of(ends[slot], where)
         unbroken = [it for it in self.tasks if it.slot is slot and it.environment == where and it.task.unbroken]
-        first = unbroken[0] if anchor in unbroken else anchor
-        return slot, where, self._at(first)
+        return slot, where, min(self._at(it) for it in (anchor, *unbroken[:1]))
 
     def _after(self, anchor: PlacedTask, slot: Slot, where: str | None, place: Place) -> tuple[Slot, str | None, int]:
-        if anchor.task.unbroken:
+        closing = [it for it in self.tasks if it.slot is slot and it.environment == where and it.task.unbroken]
+        if any(self._at(it) <= self._at(anchor) for it in closing):
             raise Refusal(f"a place after `{anchor.id}`, right after which the environment is touched", "one before it")
         begins = {
             Slot.BUILD: Slot.PUBLISH,
@@ -318,7 +318,7 @@ def own_stage_seconds(spec: ReleaseSpec, environment: str) -> float:
     return sum(it.longest for it in own if isinstance(it, OwnStageSpec))
 
 
-def place_in(spec: ReleaseSpec, environment: str) -> OwnStagePlace:
+def place_in(spec: ReleaseSpec, environment: str, *, image: bool = True) -> OwnStagePlace:
     """Where a stage works, and what is allowed there."""
     where = spec.environment(environment)
     return OwnStagePlace(
@@ -326,6 +326,7 @@ def place_in(spec: ReleaseSpec, environment: str) -> OwnStagePlace:
         last=where is spec.production,
         operators_allowed=where.part("operators_allowed", list) or [],
         dags_allowed=where.part("dags_allowed", list) or [],
+        image=image,
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from release_pipelines.core.model.analysis import Analysis, Metric
+from release_pipelines.core.model.source import Source, without_login
 from release_pipelines.core.ports.metrics import source_of
 from release_pipelines.spec.app import AppSpec
 
+_PASSWORD = re.compile(r"https?://|[^/]*//[^/@\s]*:[^/@\s]*@")
+"""Before what ssh and Git alone are asked for, a user is no secret."""
 SURE_SHARE = 0.1
 """From this share of bad events on a bare number may be meant in percent: 0.1 may be a tenth, or a tenth of a percent."""
 SURE_SECONDS = 10.0
@@ -36,6 +40,9 @@ def remarks(
         if where is not None:
             for path, sentence in _metrics(own, _at(written, where)):
                 yield f"{file}: {where}.{path}: {sentence}"
+    source = app.part("build", Source)
+    if source and without_login(source.repository) != source.repository and _PASSWORD.match(source.repository):
+        yield f"{file}: build.repository: it has a login in it, which stands in this file for all to read: `git_connection` keeps it"
     for n, workload in enumerate(app.workloads):
         if workload.cpu is not None and workload.cpu >= SURE_CORES:
             cores = f"{workload.cpu:g} is read as so many cores: `{workload.cpu / 1000:g}` if thousandths of a core are meant"

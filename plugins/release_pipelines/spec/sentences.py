@@ -103,6 +103,8 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     text = str(value).lower() if isinstance(value, bool) else str(value)
+    if "PRIVATE KEY" in text:
+        return "a private key, which is not shown"
     text = text if len(text) <= 80 else text[:77] + "…"
     return f"`{text}`" if isinstance(value, str) else text
 

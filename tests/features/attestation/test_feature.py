@@ -12,11 +12,13 @@ from airflow.sdk import DAG
 from release_pipelines.features.attestation import FEATURE
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.spec.loader import SpecError
-from release_pipelines.spec.release import ReleaseSpec, load_release
+from release_pipelines.spec.release import ReleaseSpec, app_errors, load_release
 from tests.pipeline.conftest import BASE
 from tests.signing import key, pem, trusted
 
 KEYS = trusted(ours=key())
+BROKEN = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n-----END PUBLIC KEY-----\n"
+A_DAY = "a day like 2026-12-31, or a moment with its zone"
 BUILD = "build: {repository: https://git.example.org/shop.git}\n"
 SIGN = "sign: {key: {connection: signing}, builder: https://airflow.example}\n"
 
@@ -68,6 +70,36 @@ def test_an_environment_that_demands_it_is_verified_before_and_after_the_approva
     assert "before_staging.verify" in everywhere.get_task("staging.take_lease").upstream_task_ids
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["before: production", "before: production.take_lease", "before: verify_again", "before: policy_after_approval"],
+)
+def test_nothing_of_a_team_s_own_comes_between_the_last_verification_and_production(folder: Path, where: str) -> None:
+    app = f"policies: [keep]\nstages: [{{name: own, {where}, container: {{image: a, command: [x]}}}}]\n"
+    dag = dag_of(loaded(folder, app, keys=KEYS))
+    assert "own" in dag.get_task("verify_again").upstream_task_ids
+    assert "approval" in dag.get_task("own").upstream_task_ids
+
+
+@pytest.mark.parametrize("where", ["before: staging", "before: before_staging.policy"])
+def test_nothing_of_a_team_s_own_comes_between_the_verification_and_an_environment_before_production(
+    folder: Path, where: str
+) -> None:
+    path = folder / "staging.yaml"
+    path.write_text(path.read_text() + yaml.safe_dump({"verify": {"keys": KEYS}, "policies": ["keep"]}))
+    dag = dag_of(loaded(folder, f"stages: [{{name: own, {where}, container: {{image: a, command: [x]}}}}]\n"))
+    assert "before_staging.own" in dag.get_task("before_staging.verify").upstream_task_ids
+
+
+@pytest.mark.parametrize(("after", "last"), [("verify_again", True), ("before_staging.verify", False)])
+def test_a_place_after_the_last_verification_is_refused(folder: Path, after: str, last: bool) -> None:
+    path = folder / ("production.yaml" if last else "staging.yaml")
+    path.write_text(path.read_text() + yaml.safe_dump({"verify": {"keys": KEYS}}))
+    with pytest.raises(SpecError) as said:
+        loaded(folder, f"stages: [{{name: own, after: {after}, container: {{image: a, command: [x]}}}}]\n")
+    assert f"a place after `{after}`, right after which the environment is touched" in str(said.value)
+
+
 def test_the_way_back_has_no_such_task(folder: Path) -> None:  # R8
     dag = dag_of(loaded(folder, "", keys=KEYS))
     back = [it for it in dag.tasks if it.task_id.startswith("rollback.")]
@@ -92,6 +124,19 @@ def test_the_way_back_has_no_such_task(folder: Path) -> None:  # R8
             {"keys": [{**KEYS[0], "signs_from": "2027-02-01", "signs_to": "2027-01-01"}]},
             "expected `signs_to` after `signs_from`",
         ),
+        ("sign: {key: {connection: ''}}\n" + BUILD, {}, "sign.key.connection: found ``, expected"),
+        ("", {"keys": [{"name": "K1", "kms": ""}]}, "verify.keys[0].kms: found ``, expected"),
+        (
+            "",
+            {"keys": [*KEYS, {"name": "K2", "public_key": BROKEN}]},
+            "environments[1]: found a `public_key` that cannot be read (`verify.keys`, with `K2`, in production.yaml or base.yaml), "
+            "expected a public key of ECDSA P-256 or Ed25519 as PEM",
+        ),
+        ("", {"keys": [{**KEYS[0], "signs_from": 20261224}]}, f"signs_from: found 20261224, expected {A_DAY}"),
+        ("", {"keys": [{**KEYS[0], "signs_to": 20261231}]}, f"signs_to: found 20261231, expected {A_DAY}"),
+        ("", {"keys": [{**KEYS[0], "signs_to": 1.5}]}, f"signs_to: found 1.5, expected {A_DAY}"),
+        ("", {"keys": [{**KEYS[0], "signs_to": "1798675200"}]}, f"signs_to: found `1798675200`, expected {A_DAY}"),
+        ("", {"keys": [{**KEYS[0], "signs_to": True}]}, f"signs_to: found true, expected {A_DAY}"),
     ],
 )
 def test_a_mistake_names_its_place_and_what_is_expected(
@@ -108,6 +153,20 @@ def test_a_private_key_in_place_of_a_public_one_is_shown_to_nobody(folder: Path)
         loaded(folder, "", keys=[{"name": "K1", "public_key": private}])
     text = "\n".join(str(it) for it in (said.value, *said.value.also))
     assert "expected `public_key` as PEM" in text
+    assert private.splitlines()[1][:12] not in text
+
+
+@pytest.mark.parametrize(
+    "place", ["{key: PEM}", "{key: {connection: PEM}}", "{key: {variable: PEM}}", "{key: {kms: PEM}}", "PEM"]
+)
+def test_a_private_key_in_place_of_a_name_is_refused_and_shown_to_nobody(folder: Path, place: str) -> None:
+    private = pem()
+    with pytest.raises(SpecError):
+        loaded(folder, f"sign: {place.replace('PEM', json.dumps(private))}\n{BUILD}")
+    [*said] = app_errors(folder, folder)
+    text = "\n".join(map(str, said))
+    assert "private key" in text
+    assert "BEGIN" not in text
     assert private.splitlines()[1][:12] not in text
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.units import no_number
 
 SbomKind = Literal["any", "cyclonedx", "spdx"]
 LAST_MOMENT = time(23, 59, 59, 999999)
@@ -14,6 +15,7 @@ LAST_MOMENT = time(23, 59, 59, 999999)
 
 def _moment(value: Any, at: time) -> Any:
     """A day as a moment of it, in UTC."""
+    no_number(value, "a day like 2026-12-31, or a moment with its zone,")
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value)
@@ -37,11 +39,12 @@ class KeySource(Value):
 
     connection: str | None = Field(
         None,
+        min_length=1,
         description="Airflow connection whose password is the key as PEM, and whose extra may have its `passphrase`",
     )
-    variable: str | None = Field(None, description="Airflow variable that holds it as PEM")
+    variable: str | None = Field(None, min_length=1, description="Airflow variable that holds it as PEM")
     kms: str | None = Field(
-        None, description="Key of AWS KMS by its id, ARN or alias: it signs there, and never leaves it"
+        None, min_length=1, description="Key of AWS KMS by its id, ARN or alias: it signs there, and never leaves it"
     )
     aws_connection: str = Field("aws_default", description="Airflow connection by which KMS is asked")
 
@@ -50,6 +53,8 @@ class KeySource(Value):
         named = [getattr(self, it) for it in self.places()]
         if sum(it is not None for it in named) != 1:
             raise ValueError(f"one of {', '.join(f'`{it}`' for it in self.places())} is expected")
+        if any("PRIVATE KEY" in (it or "") for it in (self.connection, self.variable, self.kms)):
+            raise ValueError("the name of what holds the key is expected, and never a private key, found one")
         return self
 
     @classmethod

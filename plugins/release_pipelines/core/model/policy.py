@@ -3,10 +3,10 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from release_pipelines.core.model.base import Stored, Value
-from release_pipelines.core.model.units import Sentence
+from release_pipelines.core.model.units import Sentence, no_number
 from release_pipelines.core.text import clean
 
 Words = Annotated[str, AfterValidator(lambda raw: " ".join(clean(raw, 500).split())), Field(min_length=1)]
@@ -23,7 +23,9 @@ class PolicyWaiver(Value):
     app: str = Field(min_length=1, description="The app that it is for")
     rule: str = Field(min_length=1, description="The policy, or `policy.rule` where the rule has a name")
     reason: str = Field(min_length=1)
-    until: date = Field(description="The last day on which it counts, in the environment's time zone")
+    until: Annotated[date, BeforeValidator(lambda it: no_number(it, "a day like 2026-12-31"))] = Field(
+        description="The last day on which it counts, in the environment's time zone"
+    )
     who: str = Field(min_length=1, description="Who answers for it")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import posixpath
 import re
+from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from release_pipelines.core.text import clean
 
@@ -75,6 +77,28 @@ def parse_share(value: Any) -> float:
     return float(value)
 
 
+_NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
+
+
+def no_number(value: Any, expected: str) -> Any:
+    """What is no number: of one nobody can say whether it is a day without its dashes, or seconds since 1970.
+
+    :param expected: in words.
+    :raises ValueError: for a number, also where it is written as text, unless that text is a day.
+    """
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value) and not _is_day(value)):
+        raise ValueError(f"{expected} is expected")
+    return value
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 SENTENCE_LIMIT = 2000
 """Maximum length of a sentence that is kept with a route, in characters: a cluster takes 256 KiB of annotations in all."""
 
@@ -85,6 +109,17 @@ def _sentence(value: Any) -> Any:
 
 Sentence = Annotated[str, BeforeValidator(_sentence)]
 """Words for people that may come from outside, of any length and with anything in them."""
+
+
+def _inside(raw: str) -> str:
+    path = posixpath.normpath(raw)
+    if posixpath.isabs(raw) or path.split("/")[0] == "..":
+        raise ValueError("a path that stays in the folder is expected")
+    return raw
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+"""The path of a file, seen from a folder that it does not leave."""
 
 Duration = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=str | float)]
 

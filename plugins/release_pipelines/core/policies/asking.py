@@ -69,6 +69,15 @@ def look_at(engine: Engine, policy: Policy, library: Mapping[str, str]) -> tuple
     return sum(len(it.asked) for it in own), needs, obstacles(policy, own, others)
 
 
+def unusable(engine: Engine, policy: Policy, library: Mapping[str, str]) -> list[str]:
+    """Rules of a policy whose answers will be unknown whenever they have something against a release, a sentence each."""
+    try:
+        _, own, _ = _read(engine, policy, library)
+    except EngineFailed:  # looking at it says so
+        return []
+    return [f"{where}: {sentence}." for reading in own for where, sentence in dict.fromkeys(reading.unusable)]
+
+
 def _read(
     engine: Engine, policy: Policy, library: Mapping[str, str]
 ) -> tuple[list[dict[str, Any]], list[Reading], list[Reading]]:

@@ -50,6 +50,8 @@ class Reading:
     needs: list[Need] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     under_data: list[Need] = field(default_factory=list)
+    unusable: list[Mistake] = field(default_factory=list)
+    """Rules whose message nobody can read: what they have against a release will be unknown."""
 
 
 def read(parsed: Mapping[str, Any], schema: Mapping[str, Any]) -> Reading:
@@ -129,11 +131,21 @@ class _Reader:
         if self.reading.package == "release" and name[0] == "deny":
             if form == "Set" and len(name) == 1:
                 self.reading.asked.append(body["span"]["line"])
+                self._message(told["key"], rule, self._where(body["span"]))
             else:
                 sentence = "`deny` is a set of messages: `deny contains message if { … }` is expected"
                 self.reading.mistakes.append(Mistake(self._where(body["span"]), sentence))
         self._visit({key: it for key, it in told.items() if key != "refr"})
         self._visit({key: it for key, it in body.items() if key not in ("head", "refr")})
+
+    def _message(self, key: dict[str, Any], rule: dict[str, Any], where: str) -> None:
+        """What a rule adds to ``deny``, where that is written down: in its head, or as the one value of a variable."""
+        if "Var" in key:
+            found = [(value, items) for name, value, items in self._assigned(rule) if name == key["Var"]["value"]]
+            key = found[0][0] if len(found) == 1 and not found[0][1] else key
+        if lacks := _lacks(key):
+            sentence = f"its message {lacks}, so its answers will be unknown: a text, or an object with `message`, and `rule` and `evidence` if wanted, is expected"
+            self.reading.unusable.append(Mistake(where, sentence))
 
     def _named(self, rules: list[dict[str, Any]]) -> dict[str, Bound]:
         """Rules that give a part of the evidence a name: ``builder := input.builder``."""
@@ -256,6 +268,24 @@ class _Reader:
 
     def _where(self, span: Mapping[str, Any]) -> str:
         return f"{self.file}:{span['line']}"
+
+
+def _lacks(message: Mapping[str, Any]) -> str | None:
+    """What is wrong with a message that is written down; None: nothing, or it is known only once the rule is asked."""
+    ((kind, it),) = message.items()
+    if kind in ("Number", "Bool", "Null", "Array", "Set"):
+        return "is neither a text nor an object"
+    if kind in ("String", "RawString"):
+        return None if str(it["value"]).strip() else "says nothing"
+    if kind != "Object" or not all("String" in key for _, key, _ in it["fields"]):
+        return None
+    fields = {key["String"]["value"]: value for _, key, value in it["fields"]}
+    if "message" not in fields:
+        return "has no `message`"
+    if more := sorted(fields.keys() - {"rule", "message", "evidence"}):
+        return f"has `{more[0]}`"
+    said = fields["message"].get("String")
+    return "says nothing" if said and not said["value"].strip() else None
 
 
 def _flat(expression: Any) -> tuple[str | None, list[Any], Any]:

@@ -21,12 +21,14 @@ class OwnStagePlace:
     :param last: whether that is the last environment.
     :param operators_allowed: import paths that the environment's file allows, like ``acme.operators.*``.
     :param dags_allowed: ids of DAGs that it allows.
+    :param image: whether the image that is released is known by then.
     """
 
     environment: str
     last: bool
     operators_allowed: Sequence[str] = ()
     dags_allowed: Sequence[str] = ()
+    image: bool = True
 
 
 @runtime_checkable

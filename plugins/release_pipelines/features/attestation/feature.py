@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.core.model.attestation import Demand
+from release_pipelines.core.model.attestation import Demand, TrustedKey
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.templates import field, xcom
 from release_pipelines.features.attestation.spec import SignSpec
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
 
 VERIFY = "verify"
+KINDS = "a public key of ECDSA P-256 or Ed25519 as PEM"
 LATE = 900
 """Order of a task that comes after those that judge."""
 
@@ -34,6 +35,10 @@ class AttestationFeature(Feature):
     def mistakes(self, spec: ReleaseSpec) -> Iterator[Mistake]:
         if sign_of(spec) and build_of(spec) is None:
             yield Mistake("sign", "no `build`", "`build`: only what is built here is signed here")
+        for number, environment in enumerate(spec.environments):
+            for it in _unreadable(environment.part(VERIFY, Demand)):
+                place = f"`verify.keys`, with `{it.name}`, in {environment.name}.yaml or base.yaml"
+                yield Mistake(f"environments[{number}]", f"a `public_key` that cannot be read ({place})", KINDS)
 
     def preflight(self, spec: ReleaseSpec) -> Iterator[Problem]:
         """Keys that nobody can read are told before anything is done, and not after a build and an approval."""
@@ -75,6 +80,21 @@ class AttestationFeature(Feature):
             operators.tell_what_serves(ended, demand)
 
 
+def _unreadable(demand: Demand | None) -> Iterator[TrustedKey]:
+    """Public keys that stand in an environment's file, and are none."""
+    given = [it for it in demand.keys if it.public_key] if demand else []
+    if not given:
+        return
+    from release_pipelines.adapters.signing.keys import public_key
+    from release_pipelines.core.errors import PlatformError
+
+    for it in given:
+        try:
+            public_key((it.public_key or "").encode(), it.name)
+        except PlatformError:
+            yield it
+
+
 def sign_of(spec: ReleaseSpec) -> SignSpec | None:
     """What the app's file says under ``sign``."""
     return spec.app.part("sign", SignSpec)
@@ -90,12 +110,12 @@ def _verifying(spec: ReleaseSpec, environment: str) -> Iterator[FeatureTask]:
         return
     if environment != spec.production.name:
         evidence = {f"Attested for {environment}": field(f"before_{environment}.{VERIFY}", "sentence")}
-        yield FeatureTask(VERIFY, Slot.BEFORE_ENVIRONMENT, _verify, order=LATE, evidence=evidence)
+        yield FeatureTask(VERIFY, Slot.BEFORE_ENVIRONMENT, _verify, order=LATE, evidence=evidence, unbroken=True)
         return
     # Twice: before anybody is asked, and again right before it counts, after an approval and windows that may last for days.
     evidence = {"Attested": field(f"before_{environment}.{VERIFY}", "sentence")}
     yield FeatureTask(VERIFY, Slot.BEFORE_ENVIRONMENT, _verify, order=LATE, evidence=evidence)
-    yield FeatureTask(f"{VERIFY}_again", Slot.AFTER_APPROVAL, _verify, group="", order=LATE)
+    yield FeatureTask(f"{VERIFY}_again", Slot.AFTER_APPROVAL, _verify, group="", order=LATE, unbroken=True)
 
 
 def _key(scene: Scene) -> dict[str, Any]:

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator
 
 from release_pipelines.core.errors import ExtensionError
+from release_pipelines.core.placeholders import named_of_image
 from release_pipelines.core.text import one_of
-from release_pipelines.spec.feature import Feature, Key, Mistake
+from release_pipelines.spec.feature import Feature, Key, Mistake, Slot
 from release_pipelines.spec.own_stages import OwnStageSpec, Place
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
+
+
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(\.\*)?")
+_DAG = re.compile(r"[\w-]+(\.[\w-]+)*(\.\*)?")
+
+
+def _path(raw: str) -> str:
+    if not _PATH.fullmatch(raw):
+        raise ValueError(
+            "a path like acme.operators.PurgeCacheOperator, or all below one like acme.operators.*, is expected"
+        )
+    return raw
+
+
+def _dag(raw: str) -> str:
+    if "*" in raw and not _DAG.fullmatch(raw):
+        raise ValueError("a DAG's id, or all below one like caches.*, is expected")
+    return raw
 
 
 class OwnStagesFeature(Feature):
@@ -24,11 +46,15 @@ class OwnStagesFeature(Feature):
     }
     environment_keys = {
         "operators_allowed": Key(
-            list[str],
+            list[Annotated[str, AfterValidator(_path)]],
             list,
             "Import paths of operators that stages of apps may run here, like `acme.operators.*`; empty: none",
         ),
-        "dags_allowed": Key(list[str], list, "Ids of DAGs that stages of apps may start here; empty: none"),
+        "dags_allowed": Key(
+            list[Annotated[str, AfterValidator(_dag)]],
+            list,
+            "Ids of DAGs that stages of apps may start here; empty: none",
+        ),
         "demands": Key(
             list[str],
             list,
@@ -55,7 +81,13 @@ class OwnStagesFeature(Feature):
             if stage.environment is not None and stage.environment not in names:
                 yield Mistake(f"{where}.environment", f"`{stage.environment}`", one_of(names, stage.environment))
             elif stage.name in put:
-                place = place_in(spec, stage.environment or put[stage.name].environment or names[0])
+                put_there = put[stage.name]
+                known = put_there.slot > Slot.ARTIFACT
+                place = place_in(spec, stage.environment or put_there.environment or names[0], image=known)
+                texts = () if known else stage.work.texts(stage.options)
+                for name in dict.fromkeys(it for text in texts for it in named_of_image(text)):
+                    expected = "a place after `artifact`: the image is not known before"
+                    yield Mistake(f"{where}.{stage.kind}", f"`{{{name}}}`", expected)
                 yield from (Mistake(*it) for it in stage.work.mistakes(f"{where}.{stage.kind}", stage.options, place))
 
     def demands(self, spec: ReleaseSpec) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.policy import PolicyName, PolicyWaiver
 from release_pipelines.core.templates import field
+from release_pipelines.spec.ended import ended_waivers
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Problem, Scene, Slot
 from release_pipelines.spec.placing import placed_tasks
 from release_pipelines.spec.policies import demanded, policies_of, waivers_of
@@ -46,6 +47,12 @@ class PolicyFeature(Feature):
             _, _, wrong = look_at(Rego(), policy, library)
             for sentence in wrong:
                 yield Problem(sentence)
+
+    def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
+        """Waivers that count no more."""
+        for it in spec.environments:
+            for sentence in ended_waivers(it, spec.app.name):
+                yield f"{it.name}.yaml: {sentence}"
 
     def summary(self, spec: ReleaseSpec) -> str | None:
         names = policies_of(spec, spec.production.name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from release_pipelines.core.errors import ExtensionError
 from release_pipelines.core.findings.rules import Rules
 from release_pipelines.core.model.advisories import AdvisorySources
 from release_pipelines.core.model.base import Value
@@ -14,7 +14,9 @@ from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.templates import field, part
 from release_pipelines.features.scan.spec import ECR, SarifSpec, ScanSpec
+from release_pipelines.spec.ended import ended_exceptions
 from release_pipelines.spec.feature import Feature, FeatureTask, Key, Mistake, Scene, Slot
+from release_pipelines.spec.placing import placed_tasks
 
 if TYPE_CHECKING:
     from release_pipelines.spec.release import ReleaseSpec
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 GATE = "findings_gate"
 """The task that judges all findings."""
+ADVISORIES = "advisories"
+"""The scanner of images that needs the environment's key of the same name."""
 BUILDING = (Slot.SOURCE, Slot.BUILD, Slot.PUBLISH, Slot.AFTER_BUILD)
 """Where an app may let a scan stand: once the commit is known."""
 
@@ -53,13 +57,16 @@ class ScanFeature(Feature):
         ):
             if lacks:
                 yield Mistake(place, found, f"`advisories.{key}` in {first}.yaml or base.yaml, or where the data are")
+        if ADVISORIES in _scan(spec).image_scanners and not _advisories(spec).osv:
+            place = f"scan.image_scanners[{_scan(spec).image_scanners.index(ADVISORIES)}]"
+            expected = f"`advisories.osv` in {first}.yaml or base.yaml: where the records are"
+            yield Mistake(place, f"`{ADVISORIES}`", expected)
+        yield from _nobody_asked(spec)
+        yield from _names_taken(spec)
 
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
         """Exceptions that hold no more."""
-        now = time.time()
-        for number, it in enumerate(_scan(spec).exceptions):
-            if not it.holds(now):
-                yield f"`scan.exceptions[{number}]`, for {it.id} in {it.component}, has run out on {it.until:%Y-%m-%d}"
+        yield from ended_exceptions(spec.app)
 
     def summary(self, spec: ReleaseSpec) -> str | None:
         source, image = _of_source(spec), _scan(spec).of_image
@@ -101,7 +108,7 @@ def _scan(spec: ReleaseSpec) -> ScanSpec:
 def _rules(spec: ReleaseSpec) -> Rules:
     """The rules, with the data of the environment where the app names none."""
     rules = _scan(spec).rules
-    there = spec.environments[0].part("advisories", AdvisorySources) or AdvisorySources()
+    there = _advisories(spec)
     update: dict[str, Any] = {}
     if rules.known_exploited is True and there.kev:
         update["known_exploited"] = there.kev
@@ -110,10 +117,50 @@ def _rules(spec: ReleaseSpec) -> Rules:
     return rules.model_copy(update=update)
 
 
+def _advisories(spec: ReleaseSpec) -> AdvisorySources:
+    """Where the first environment has its data: scans are before all environments."""
+    return spec.environments[0].part(ADVISORIES, AdvisorySources) or AdvisorySources()
+
+
 def _of_source(spec: ReleaseSpec) -> list[str]:
     """Names of all that look at the source."""
     scan = _scan(spec)
     return [*scan.scanners, *(it.name for it in scan.sarif)] if source_of(spec) else []
+
+
+def _nobody_asked(spec: ReleaseSpec) -> Iterator[Mistake]:
+    """Scanners that would never run, and a gate that could let nothing pass: what nobody has looked at is not clean."""
+    scan = _scan(spec)
+    if source_of(spec) is None:
+        for key in ("scanners", "sarif"):
+            if key in scan.model_fields_set and getattr(scan, key):
+                expected = "`build`, whose source is scanned; `image_scanners` and `ecr` look at images that are built elsewhere"
+                yield Mistake(f"scan.{key}", "no `build`", expected)
+    left_out = spec.app.part("leave_out", list) or []
+    runs = [it for it in _of_source(spec) if not {it, f"scan.{it}"} & set(left_out)]
+    # Exceptions and VEX only let pass, and a stage of the team's own may look: what it keeps with the release is judged, too.
+    demanding = sorted((Rules.later - {"exceptions"}) & scan.model_fields_set)
+    if demanding and scan.gated and not (runs or scan.of_image or spec.app.part("stages", list)):
+        asked = " and ".join(f"`{it}`" for it in demanding)
+        found = f"{asked}, with which all findings are judged, and nothing that looks"
+        expected = "`image_scanners`, `ecr`, or `build` with `scanners` or `sarif`: what nobody has looked at lets no release pass"
+        yield Mistake("scan", found, expected)
+
+
+def _names_taken(spec: ReleaseSpec) -> Iterator[Mistake]:
+    """Commands that are called like another task beside them."""
+    commands = _scan(spec).sarif if source_of(spec) else []
+    if not commands:
+        return
+    try:
+        ids = [it.id for it in placed_tasks(spec)]
+    except ExtensionError:  # the feature that cannot say its tasks says what is wrong
+        return
+    for number, it in enumerate(commands):
+        if ids.count(f"scan.{it.name}") > 1:
+            yield Mistake(
+                f"scan.sarif[{number}].name", f"`{it.name}`, as another task of `scan` is called", "a name of its own"
+            )
 
 
 def _limits(scene: Scene, name: str) -> dict[str, Any]:

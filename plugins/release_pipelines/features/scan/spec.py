@@ -9,7 +9,7 @@ from release_pipelines.core.findings.rules import Rules
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.choice import Choice
 from release_pipelines.core.model.limits import Limits
-from release_pipelines.core.model.units import DnsName, Duration
+from release_pipelines.core.model.units import DnsName, Duration, Inside
 from release_pipelines.core.ports.scanner import IMAGE_SCANNERS, SCANNERS
 
 ECR = "ecr"
@@ -23,7 +23,7 @@ class SarifSpec(Value):
     command: list[Annotated[str, Field(min_length=1)]] = Field(
         min_length=1, description="The command and its arguments; it runs in `build.context`, without a shell"
     )
-    report: str = Field(min_length=1, description="The file that it writes, seen from `build.context`")
+    report: Inside = Field(min_length=1, description="The file that it writes, seen from `build.context`")
 
 
 class EcrSpec(Value):

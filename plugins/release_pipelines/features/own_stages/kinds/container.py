@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from release_pipelines.core.model.base import Value
-from release_pipelines.core.ports.own_stage import OwnStage, texts_in
+from release_pipelines.core.model.mistake import Mistake
+from release_pipelines.core.ports.own_stage import OwnStage, OwnStagePlace, texts_in
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -50,11 +51,25 @@ class ContainerOptions(Value):
         default_factory=lambda: [0], min_length=1, description="Those that are no failure"
     )
 
+    @model_validator(mode="after")
+    def _each_once(self) -> "ContainerOptions":
+        if twice := sorted(self.env.keys() & self.secrets.keys()):
+            raise ValueError(f"each variable once is expected, found `{twice[0]}` in `env` and in `secrets`")
+        return self
+
 
 class Container(OwnStage):
     """``container: {image: k6:1.0, command: [k6, run, load.js]}``."""
 
     options = ContainerOptions
+
+    def mistakes(self, where: str, options: ContainerOptions, place: OwnStagePlace) -> Iterator[Mistake]:
+        if options.image is None and not place.image:
+            yield (
+                where,
+                "no `image`",
+                "`image`, or a place after `artifact`: the image that is released is not known before",
+            )
 
     def texts(self, options: ContainerOptions) -> Iterator[str]:
         yield from texts_in([options.image or "", options.command, options.env])

@@ -1,20 +1,29 @@
 """A question over HTTP, asked again and again until the answer is as expected."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from release_pipelines.core.model.base import Value
+from release_pipelines.core.model.source import without_login
 from release_pipelines.core.model.units import Duration
 from release_pipelines.core.ports.own_stage import OwnStage
+
+
+def _without_login(url: str) -> str:
+    if without_login(url) != url:
+        raise ValueError(
+            "an address without user and password, or `connection`, which keeps them, is expected, found one with them"
+        )
+    return url
 
 
 class HttpOptions(Value):
     """A GET that passes with the status, and with the value in its JSON, that are expected."""
 
     path: str = Field("/", pattern="^/", description="At the environment's address, or at the connection's")
-    url: str | None = Field(
+    url: Annotated[str, AfterValidator(_without_login)] | None = Field(
         None, pattern="^https?://", description="Another address, asked without credentials, instead of `path`"
     )
     connection: str | None = Field(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from release_pipelines.core.model.base import Value
-from release_pipelines.core.model.units import Duration, Limit
+from release_pipelines.core.model.units import Duration, Inside, Limit
 from release_pipelines.core.ports.own_stage import OwnStage, OwnStagePlace
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class PerformanceOptions(Value):
     tolerance: float = Field(
         1.05, ge=1, description="The odds of a bad request may be so many times those of the last good release"
     )
-    script: str | None = Field(
+    script: Inside | None = Field(
         None,
         description="A script of your own in place of `paths`, `rate` and `clients`: a file in `include/load`. It finds "
         "BASE_URL, HOST and VERSION in `__ENV`, and may count slow requests in a Rate `slow_requests`",

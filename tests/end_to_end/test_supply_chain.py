@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from sandbox import app_file, demo, sample
 from sandbox.airflow import Client, read_anew
@@ -87,16 +88,16 @@ def excepted(until: date) -> dict[str, Any]:
     return app(exceptions=[{"id": FLAW, "component": PURL, **why}])
 
 
-def key() -> str:
-    """A new private key as PEM."""
-    made = ec.generate_private_key(ec.SECP256R1())
-    return made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def connect(name: str, pem: str, method: str = "POST") -> None:
-    """An Airflow connection with a key."""
-    path = "/connections" if method == "POST" else f"/connections/{name}"
-    Client("admin").call(method, path, {"connection_id": name, "conn_type": "generic", "password": pem})
+def trust(key: ec.EllipticCurvePrivateKey) -> None:
+    """Let the environment trust what this key has signed, and nothing else."""
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    environment = {
+        "name": "sealed",
+        "address": {"host": "{app}.sealed.localhost"},
+        "approvers": ["bob"],
+        "verify": {"keys": [{"name": "release", "public_key": pem}], "provenance": {}},
+    }
+    (CONFIG / "sealed.yaml").write_text(yaml.safe_dump(environment))
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +119,11 @@ def ledger(_sandbox: Sandbox, serving: Run) -> Iterator[None]:
         git("commit", "--quiet", "--message", f"Ledger {version}")
         git("tag", f"v{version}")
     record(ADVISORIES)
-    pem = key()
-    for name in ("release_key", "trusted_key"):
-        connect(name, pem)
-    (CONFIG / "sealed.yaml").write_text(
-        'name: sealed\naddress:\n  host: "{app}.sealed.localhost"\napprovers: [bob]\n'
-        "verify:\n  keys: [{name: release, connection: trusted_key}]\n  provenance: {}\n"
-    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    connection = {"connection_id": "release_key", "conn_type": "generic", "password": pem}
+    Client("admin").call("POST", "/connections", connection)
+    trust(key)
     app_file.write("rolling", app(), LEDGER)
     end = time.monotonic() + 120
     while read_anew(Client("admin"), DAG) is None:
@@ -185,7 +184,7 @@ def test_without_data_nobody_knows_and_a_foreign_key_is_not_trusted(sandbox: San
     assert entry["outcome"] == "failed"
     assert "unknown" in entry["sentence"]
 
-    connect("trusted_key", key(), "PATCH")
+    trust(ec.generate_private_key(ec.SECP256R1()))
     _, entry = released("1.2.0")
     assert entry["outcome"] == "failed"
     assert "none of the keys that are trusted" in entry["sentence"]

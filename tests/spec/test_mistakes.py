@@ -38,10 +38,6 @@ MISTAKES = {
         f"scan: {{exceptions: [{{{EXCEPTION}, until: 20261231, component: 'pkg:npm/a'}}]}}",
         "scan.exceptions[0].until: found 20261231, expected a day like 2027-03-31",
     ),
-    "scanners of a source that is not there": (
-        "scan: {scanners: [bandit]}",
-        "scan.scanners: found no `build`, expected `build`, whose source is scanned",
-    ),
     "a command over a source that is not there": (
         "scan: {sarif: [{name: own, command: [look], report: own.sarif}]}",
         "scan.sarif: found no `build`, expected `build`, whose source is scanned",

@@ -123,3 +123,11 @@ def test_a_scan_that_an_app_leaves_out_is_not_missed(tmp_path: Path) -> None:
     text = "name: shop\nbuild: {repository: shop}\nscan: {only_fixable: true}\nleave_out: [scan.bandit]\n"
     gate: Any = dag_of(tmp_path, text).get_task("findings_gate")
     assert gate.scanners == ["hadolint"]
+
+
+def test_scanners_without_a_source_are_told_of_and_stop_nobody(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("name: shop\nscan: {scanners: [bandit]}\n")
+    spec = load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses")
+    assert [it for it in FEATURE.remarks(spec) if "look at nothing" in it]
+    (tmp_path / "shop.yaml").write_text("name: shop\n")
+    assert list(FEATURE.remarks(load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses"))) == []

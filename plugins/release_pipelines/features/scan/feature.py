@@ -65,8 +65,14 @@ class ScanFeature(Feature):
         yield from _names_taken(spec)
 
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
-        """Exceptions that hold no more."""
+        """Exceptions that hold no more, and scanners that have nothing to look at."""
         yield from ended_exceptions(spec.app)
+        scan = _scan(spec)
+        if source_of(spec) is None and "scanners" in scan.model_fields_set and scan.scanners:
+            yield (
+                "`scan.scanners` look at nothing, since the app has no `build`; `image_scanners` and `ecr` look at images that are "
+                "built elsewhere"
+            )
 
     def summary(self, spec: ReleaseSpec) -> str | None:
         source, image = _of_source(spec), _scan(spec).of_image
@@ -131,11 +137,11 @@ def _of_source(spec: ReleaseSpec) -> list[str]:
 def _nobody_asked(spec: ReleaseSpec) -> Iterator[Mistake]:
     """Scanners that would never run, and a gate that could let nothing pass: what nobody has looked at is not clean."""
     scan = _scan(spec)
-    if source_of(spec) is None:
-        for key in ("scanners", "sarif"):
-            if key in scan.model_fields_set and getattr(scan, key):
-                expected = "`build`, whose source is scanned; `image_scanners` and `ecr` look at images that are built elsewhere"
-                yield Mistake(f"scan.{key}", "no `build`", expected)
+    if source_of(spec) is None and scan.sarif:
+        expected = (
+            "`build`, whose source is scanned; `image_scanners` and `ecr` look at images that are built elsewhere"
+        )
+        yield Mistake("scan.sarif", "no `build`", expected)
     left_out = spec.app.part("leave_out", list) or []
     runs = [it for it in _of_source(spec) if not {it, f"scan.{it}"} & set(left_out)]
     # Exceptions and VEX only let pass, and a stage of the team's own may look: what it keeps with the release is judged, too.

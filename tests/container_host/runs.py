@@ -16,7 +16,13 @@ from typing import Any
 
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    DownstreamTasksSkipped,
+    TaskDeferred,
+)
 
 from release_pipelines.airflow.gates import GateOperator
 from release_pipelines.airflow.hooks.history import HistoryHook
@@ -31,10 +37,12 @@ class TaskInstance:
 
     id = "00000000-0000-0000-0000-000000000000"
     try_number = 1
+    map_index = -1
 
     def __init__(self, run: Run, task_id: str) -> None:
         self.run = run
         self.task_id = task_id
+        self.task = run.dag.get_task(task_id)
         self.dag_id, self.run_id = run.dag.dag_id, run.run_id
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -172,6 +180,8 @@ class Run:
                 work = partial(getattr(operator, deferred.method_name), context, event, **(deferred.kwargs or {}))
             except AirflowSkipException:
                 return self._ended(task_id, "skipped")
+            except DownstreamTasksSkipped:  # the tasks of these runs are named one by one
+                return self._ended(task_id, "success")
             except AirflowFailException:
                 return self._ended(task_id, "failed")
             except AirflowException:

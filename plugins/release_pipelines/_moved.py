@@ -139,6 +139,7 @@ MODULES = {
     "spec.base": "core.model.units core.model.analysis core.model.outcome",
     "spec.checks": "spec.feature",
     "spec.checks_of_strategies": "spec.feature core.capacity",
+    "spec.loader": "spec.sentences",
     "spec.models": "spec.app spec.environment  features.build.spec features.scan.spec",
     "spec.notify": "features.notify.spec",
     "spec.promql": "core.promql",

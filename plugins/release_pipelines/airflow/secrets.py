@@ -25,20 +25,30 @@ def without_secrets(text: str, secrets: Mapping[str, str]) -> str:
     return text
 
 
-def _read(name: str, source: Mapping[str, str]) -> str:
+def secret_value(where: str, kind: str, key: str, taker: str) -> str:
+    """The secret in a connection's password, or in a variable.
+
+    :param where: what a sentence begins with, like ``Secret npm of the build``.
+    :param kind: ``connection`` or ``variable``.
+    :param key: its id or name.
+    :param taker: what it is for: ``builder``, or ``variable`` of a command.
+    :raises PlatformError: when it is not there, or cannot be taken.
+    """
     from airflow.sdk import BaseHook, Variable
     from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
-    [(kind, key)] = source.items()
     value: str | None
     try:
         value = BaseHook.get_connection(key).password if kind == "connection" else Variable.get(key)
     except (AirflowNotFoundException, AirflowRuntimeError, KeyError):
-        raise PlatformError(f"Secret {name}: Airflow has no {kind} {key}.") from None
+        raise PlatformError(f"{where}: Airflow has no {kind} {key}.") from None
     if not value:
-        raise PlatformError(
-            f"Secret {name}: the {kind} {key} has no {'password' if kind == 'connection' else 'value'}."
-        )
+        raise PlatformError(f"{where}: the {kind} {key} has no {'password' if kind == 'connection' else 'value'}.")
     if "\0" in value:
-        raise PlatformError(f"Secret {name}: the {kind} {key} has a NUL character in it, which no variable takes.")
+        raise PlatformError(f"{where}: the {kind} {key} has a NUL character in it, which no {taker} takes.")
     return value
+
+
+def _read(name: str, source: Mapping[str, str]) -> str:
+    [(kind, key)] = source.items()
+    return secret_value(f"Secret {name}", kind, key, "variable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from release_pipelines.airflow.secrets import secret_value
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.ports.builder import Secret
 
@@ -19,22 +20,10 @@ def read_secrets(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Secret]:
 
 
 def _read(name: str, source: Mapping[str, str]) -> Secret:
-    from airflow.sdk import BaseHook, Variable
-    from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
-
     where = f"Secret {name} of the build"
     [(kind, key)] = source.items()
     if kind == "file":
         if not os.access(key, os.R_OK) or os.path.isdir(key):
             raise PlatformError(f"{where}: this worker has no file {key} that can be read.")
         return Secret(path=key)
-    value: str | None
-    try:
-        value = BaseHook.get_connection(key).password if kind == "connection" else Variable.get(key)
-    except (AirflowNotFoundException, AirflowRuntimeError, KeyError):
-        raise PlatformError(f"{where}: Airflow has no {kind} {key}.") from None
-    if not value:
-        raise PlatformError(f"{where}: the {kind} {key} has no {'password' if kind == 'connection' else 'value'}.")
-    if "\0" in value:
-        raise PlatformError(f"{where}: the {kind} {key} has a NUL character in it, which no builder takes.")
-    return Secret(value=value)
+    return Secret(value=secret_value(where, kind, key, "builder"))

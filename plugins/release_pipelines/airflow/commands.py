@@ -199,18 +199,18 @@ class HistoryCommands:
 
 
 def event_record(release: str, environment: str) -> RecordEvent:
-    """Keeps events of a release in the history; while that is unavailable they are only logged.
+    """Keeps events of a release in the history; while that is unavailable, or does not know the release, they are only logged.
 
     :param release: the release's id.
     :param environment: where they happen.
     """
 
     async def record(kind: str, sentence: str, data: dict[str, Any] | None = None) -> None:
-        from release_pipelines.adapters.history import HistoryUnavailable
+        from release_pipelines.adapters.history import HistoryUnavailable, UnknownRelease
 
         try:
             await CommandCache.here().write(lambda it: it.record_event(release, kind, sentence, environment, data))
-        except HistoryUnavailable as error:
+        except (HistoryUnavailable, UnknownRelease) as error:
             log.warning("%s Not recorded: %s: %s", error, kind, sentence)
 
     return record

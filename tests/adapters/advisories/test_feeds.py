@@ -82,7 +82,7 @@ def test_a_list_that_is_none_is_refused(text: str, why: str, tmp_path: Path) -> 
         (b"cve,epss\nCVE-1,1.5\n", "CSV with the columns `cve` and `epss`"),
         (b"cve,epss\nCVE-1,nan\n", "CSV with the columns `cve` and `epss`"),
         (b"#model_version:v1\ncve,epss,percentile\n", "has no score"),
-        (gzip.compress(EPSS.encode())[:60], "cannot be read to its end"),
+        (gzip.compress(EPSS.encode(), mtime=0)[:60], "cannot be read to its end"),
     ],
 )
 def test_scores_that_are_none_are_refused(content: bytes, why: str, tmp_path: Path) -> None:

@@ -5,6 +5,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 try:
     distribution("release-pipelines")
 except PackageNotFoundError:
-    from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
+    from release_pipelines.pages.plugin import ReleasePipelinesPlugin
 
     __all__ = ["ReleasePipelinesPlugin"]

@@ -70,7 +70,18 @@ TIERS = [
     ),
     Tier(
         "airflow",
-        ("airflow", "progression", "engine", "features", "pipeline", "extension", "dags", "surface", "upgrade"),
+        (
+            "airflow",
+            "progression",
+            "engine",
+            "features",
+            "pipeline",
+            "pages",
+            "extension",
+            "dags",
+            "surface",
+            "upgrade",
+        ),
         "operators, triggers, whole DAGs",
     ),
     Tier(

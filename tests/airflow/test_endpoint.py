@@ -348,7 +348,7 @@ def test_a_dag_that_cannot_be_woken_does_no_harm() -> None:
 def test_the_plugin_costs_a_task_no_web_framework() -> None:
     script = (
         "import sys; import airflow.plugins_manager; before = set(sys.modules)\n"
-        "from release_pipelines.airflow.plugin import ReleasePipelinesPlugin as plugin\n"
+        "from release_pipelines.pages.plugin import ReleasePipelinesPlugin as plugin\n"
         "new = set(sys.modules) - before\n"
         "print([it for it in new if it.startswith(('fastapi', 'starlette', 'sqlalchemy', 'release_pipelines.airflow.endpoint'))])\n"
         "print(callable(plugin.fastapi_apps[0]['app']), plugin.fastapi_apps[0]['url_prefix'])"
@@ -360,7 +360,7 @@ def test_the_plugin_costs_a_task_no_web_framework() -> None:
 def test_the_api_server_mounts_it(woken: list[str]) -> None:
     from fastapi import FastAPI
 
-    from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
+    from release_pipelines.pages.plugin import ReleasePipelinesPlugin
 
     server = FastAPI()
     [it] = ReleasePipelinesPlugin.fastapi_apps
@@ -374,7 +374,7 @@ SERVER = """
 import sys
 import uvicorn
 from fastapi import FastAPI
-from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
+from release_pipelines.pages.plugin import ReleasePipelinesPlugin
 
 server = FastAPI()
 for it in ReleasePipelinesPlugin.fastapi_apps:

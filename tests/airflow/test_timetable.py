@@ -14,9 +14,9 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
 from release_pipelines.airflow import timetable as timetables
-from release_pipelines.airflow.plugin import ReleasePipelinesPlugin
 from release_pipelines.airflow.timetable import MaintenanceWindowTimetable
 from release_pipelines.operators import WindowBranchOperator
+from release_pipelines.pages.plugin import ReleasePipelinesPlugin
 from release_pipelines.sensors import ReleaseWindowSensor
 from release_pipelines.triggers import ReleaseWindowTrigger
 

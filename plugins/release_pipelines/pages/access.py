@@ -1,0 +1,235 @@
+"""Who looks, and what they may: asked of Airflow before anything of ours is.
+
+Airflow does not ask who calls an app that a plugin mounts. So this stands in front of all routes, those of tomorrow too: a route
+cannot be forgotten. What is below ``/runs/<DAG id>/`` needs the right to read that DAG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, unquote, urlsplit
+
+from fastapi.security import HTTPAuthorizationCredentials
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from release_pipelines.core.model.person import Identity
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+
+log = logging.getLogger(__name__)
+
+RIGHTS_SECONDS = 10.0
+"""How long what a person may is believed, in seconds: a right that is taken away ends an open stream, too."""
+OPEN = "/static/"
+"""Scripts, styles and fonts are the same for everybody."""
+Method = Literal["GET", "POST"]
+READS = ("GET", "HEAD")
+NOT_YOURS = "You may not see this, or it does not exist."
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+"""Of every answer. A page has no script and no style of its own: a proxy in front may have the same rules."""
+
+
+class Refused(Exception):
+    """A request that is answered by a sentence.
+
+    :param status: of HTTP.
+    :param sentence: what stands in the way.
+    """
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status, self.sentence = status, sentence
+
+
+@dataclass
+class Viewer:
+    """Who looks, and what they may.
+
+    :param user: as Airflow's auth manager knows them.
+    :param manager: Airflow's auth manager.
+    """
+
+    user: BaseUser
+    manager: BaseAuthManager[Any]
+    _known: dict[tuple[Method, str], bool] = field(default_factory=dict)
+    _since: float = field(default_factory=time.monotonic)
+
+    @property
+    def identity(self) -> Identity:
+        """All their names, as approvers are compared with."""
+        return Identity(id=str(self.user.get_id()), name=self.user.get_name())
+
+    @property
+    def name(self) -> str:
+        """What they are called."""
+        return self.user.get_name()
+
+    def readable(self, dag_ids: Iterable[str]) -> set[str]:
+        """Those of these DAGs that they may read, also where Airflow does not have the DAG any more. Asks Airflow: not in an event loop."""
+        return {it for it in dag_ids if self.may("GET", it)}
+
+    def may(self, method: Method, dag_id: str) -> bool:
+        """Whether they may read a DAG (``GET``), or start and change runs of it (``POST``). Asks Airflow: not in an event loop."""
+        if time.monotonic() - self._since > RIGHTS_SECONDS:
+            self._known, self._since = {}, time.monotonic()
+        if (method, dag_id) not in self._known:
+            self._known[method, dag_id] = self._asked(method, dag_id)
+        return self._known[method, dag_id]
+
+    def _asked(self, method: Method, dag_id: str) -> bool:
+        from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+        from airflow.models import DagModel
+
+        entity = None if method == "GET" else DagAccessEntity.RUN
+        details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+        return self.manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=self.user)
+
+
+class Access:
+    """ASGI middleware: everything behind it knows its viewer (``request.state.viewer``)."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        request = Request(scope)
+        try:
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            if not (path.startswith(OPEN) and request.method in READS):
+                scope.setdefault("state", {})["viewer"] = await admitted(request, path)
+        except Refused as refusal:
+            await answer(request, refusal)(scope, receive, send)
+            return
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                given = {name.lower() for name, _ in message["headers"]}
+                more = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] += [it for it in more if it[0] not in given]
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
+
+
+async def admitted(request: Request, path: str) -> Viewer:
+    """Who asks.
+
+    :param path: below our prefix.
+    :raises Refused: when they may not ask this.
+    """
+    try:
+        found = await _user(request)
+    except Refused:
+        raise
+    except Exception as error:  # whatever Airflow's security comes to: nothing is open because of it
+        log.error("Airflow cannot say who asks: %s", type(error).__name__)
+        raise Refused(403, "Airflow cannot say who you are.") from error
+    if request.method not in READS and not _bearer(request):
+        from_our_page(request)
+    part, _, rest = path.lstrip("/").partition("/")
+    if part == "runs":
+        dag_id = unquote(rest.partition("/")[0])
+        if not await asyncio.to_thread(_may_read, found, dag_id):
+            raise Refused(403, NOT_YOURS)
+    return found
+
+
+def _may_read(viewer: Viewer, dag_id: str) -> bool:
+    try:
+        return viewer.may("GET", dag_id)
+    except Exception as error:
+        log.error("Airflow cannot say what may be read: %s", type(error).__name__)
+        return False
+
+
+async def _user(request: Request) -> Viewer:
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.core_api.security import get_user
+    from fastapi import HTTPException
+
+    try:
+        user = await get_user(request, None, _bearer(request))
+    except HTTPException as refusal:
+        raise Refused(refusal.status_code, "Sign in to Airflow to see this.") from refusal
+    return Viewer(user, get_auth_manager())
+
+
+def _bearer(request: Request) -> HTTPAuthorizationCredentials | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        return None
+    return HTTPAuthorizationCredentials(scheme=scheme, credentials=token.strip())
+
+
+def from_our_page(request: Request) -> None:
+    """A change that a cookie alone vouches for comes from one of our own pages: a neighbour's port or subdomain has the cookie, too.
+
+    :raises Refused: when it does not, or its body is no JSON.
+    """
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        ours = site == "same-origin"
+    else:
+        ours = origin is not None and urlsplit(origin).netloc in _hosts(request)
+    if not ours:
+        raise Refused(403, "Only Airflow's own pages may ask for this; a program sends its token as a bearer.")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Refused(415, "A body of the type application/json is expected.")
+
+
+def _hosts(request: Request) -> set[str]:
+    from airflow.configuration import conf
+
+    return {request.headers.get("host", ""), urlsplit(conf.get("api", "base_url", fallback="")).netloc} - {""}
+
+
+def wants_html(request: Request) -> bool:
+    """Whether a browser asks for a page."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def answer(request: Request, refusal: Refused) -> Response:
+    """A refusal, as a page or as JSON. A browser without a login is led there, and back."""
+    headers = {**HEADERS, "Cache-Control": "no-store"}
+    if not wants_html(request):
+        return JSONResponse({"detail": refusal.sentence}, refusal.status, headers)
+    lead = ""
+    if refusal.status == 401 and request.method in READS:
+        login = f"{airflow_root(request)}/api/v2/auth/login?next={quote(_asked_for(request), safe='')}"
+        lead = f'<meta http-equiv="refresh" content="0; url={html.escape(login)}">'
+    page = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Releases</title>{lead}</head><body><main><p>{html.escape(refusal.sentence)}</p></main></body></html>'
+    return HTMLResponse(page, refusal.status, headers)
+
+
+def _asked_for(request: Request) -> str:
+    """The address that was asked for, by the path that the browser has."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{request.scope['path']}{query}"
+
+
+def airflow_root(request: Request) -> str:
+    """The path below which Airflow is served, without a slash at its end."""
+    from release_pipelines.pages.plugin import PREFIX
+
+    return str(request.scope.get("root_path", "")).removesuffix(PREFIX)

@@ -1,0 +1,4 @@
+// What every page has: Airflow's colours, and links that lead out of the frame.
+import { follow } from "./frame.js";
+
+follow();

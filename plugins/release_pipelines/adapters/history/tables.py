@@ -359,3 +359,31 @@ audit_head = Table(
     Column("count", BigInteger, nullable=False),
 )
 """One row: the end of the trail. Whoever adds to it locks this row first."""
+
+observations = Table(
+    "release_observations",
+    metadata,
+    Column("app", String(64), primary_key=True),
+    Column("environment", String(64), primary_key=True),
+    Column("looked_at", Double, nullable=False),
+    Column("observed_at", Double),
+    Column("digest", String(80)),
+    Column("version", ShortText(255)),
+    Column("since", Double),
+    Column("drift_since", Double),
+    Column("failure", SafeText),
+    Column("data", SafeJson),
+)
+"""What was last seen to run in each environment; ``observed_at`` is older than ``looked_at`` where the last look failed."""
+
+remarks = Table(
+    "release_remarks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _belongs(),
+    Column("at", Double, nullable=False),
+    Column("by", ShortText(255), nullable=False),
+    Column("about", String(16), nullable=False),
+    Column("text", SafeText, nullable=False),
+)
+"""What people add to a release: what they expected, what happened, and notes."""

@@ -21,6 +21,8 @@ class SarifScanner:
     :param report: the file, seen from the build context. One that stands there before the start is removed.
     """
 
+    contained = True
+
     def __init__(self, name: str, command: Sequence[str], report: str, limits: Limits | None = None) -> None:
         self.name = name
         self.command = list(command)
@@ -47,7 +49,7 @@ class SarifScanner:
             if not report.resolve().is_relative_to(directory.resolve()):
                 raise NotLooked(f"a report inside of the source is expected, found {self.report}")
             report.unlink(missing_ok=True)
-            done = tools.run(self.command, directory, self.limits)
+            done = tools.run(self.command, directory, self.limits, writes=[report])
             result = sarif.read(tools.content(report, done).decode(errors="replace"), self.name)
             if result.status != "unknown" and (done.code not in (0, 1) or (done.code and not result.findings)):
                 raise NotLooked(done.ended())

@@ -150,7 +150,11 @@ def test_a_scanner_runs_in_the_container_that_the_app_names(tmp_path: Path) -> N
     [
         ("{scanners: [bandit], containers: {bandit: x}}", "scan.containers.bandit", "this one runs on the worker"),
         ("{image_scanners: [secrets], containers: {secrets: x}}", None, ""),
-        ("{scanners: [hadolint], containers: {semgrep: x}}", "scan", "expected containers of scanners that run (hadolint)"),
+        (
+            "{scanners: [hadolint], containers: {semgrep: x}}",
+            "scan",
+            "expected containers of scanners that run (hadolint)",
+        ),
     ],
 )
 def test_a_container_is_for_a_scanner_whose_program_is_all_that_it_needs(

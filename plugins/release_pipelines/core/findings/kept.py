@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
 from release_pipelines.core.model.base import stored
 from release_pipelines.core.model.finding import ScanResult
-from release_pipelines.core.model.records import Attachment
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.records import Attachment
 
 BEGINNING, ENDING = "scan-", ".json"
 """What the name of such a text begins and ends with; the scanner's name stands between."""

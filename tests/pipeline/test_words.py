@@ -15,6 +15,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from release_pipelines.airflow.links import Link
 from release_pipelines.airflow.words import title_of
 from release_pipelines.features.commands.dag import control_dag
+from release_pipelines.features.pushes.dag import pushes_dag
 from release_pipelines.features.rollback.dag import rollback_dag
 from release_pipelines.pipeline.release import release_dag
 from release_pipelines.spec.release import load_release
@@ -62,7 +63,7 @@ def address(task: Any, name: str) -> str:
 
 
 def test_every_task_says_what_it_does_and_has_a_name_that_reads(dag: DAG, tmp_path: Path) -> None:
-    for it in (dag, control_dag(tmp_path, tmp_path), rollback_dag(tmp_path, tmp_path)):
+    for it in (dag, control_dag(tmp_path, tmp_path), rollback_dag(tmp_path, tmp_path), pushes_dag(tmp_path, tmp_path)):
         for task in kept(it).tasks:
             assert len(task.doc_md) > 30, task.task_id
             assert "``" not in task.doc_md, task.doc_md

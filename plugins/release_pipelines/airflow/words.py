@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, cast
 
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 _ROLE = re.compile(r":[a-z:]+:`~?(?:[\w.]*\.)?(\w+)`")
 _WEIGHT = re.compile(r"(step|batch|mirror|testers) (\d+)")
@@ -30,10 +31,17 @@ def describe(dag: Any) -> None:
 
 def _describe(task: Any) -> None:
     """A display name, and documentation where it has none of its own. Its id stays what sentences, commands and logs call it."""
+    given = {}
     if task.task_display_name == task.task_id:
-        task._task_display_name = title_of(task.task_id)  # the argument can only be given when an operator is made
+        given["task_display_name"] = title_of(task.task_id)
     if not any((task.doc_md, task.doc, task.doc_rst, task.doc_json, task.doc_yaml)):
-        task.doc_md = f"{does(task)}\n\nIts id: `{task.task_id}`."
+        given["doc_md"] = f"{does(task)}\n\nIts id: `{task.task_id}`."
+    if isinstance(task, MappedOperator):
+        task.partial_kwargs.update(given)
+        return
+    task.doc_md = given.get("doc_md", task.doc_md)
+    # The argument can only be given when an operator is made, which features do.
+    task._task_display_name = given.get("task_display_name", task._task_display_name)
 
 
 def title_of(task_id: str) -> str:
@@ -52,7 +60,8 @@ def does(task: Any) -> str:
     """What a task does, in a sentence or two."""
     if isinstance(task, EmptyOperator):
         return EMPTY.get(task.task_id.rpartition(".")[2], "It marks a place, and does nothing.")
-    return _does(cast(Hashable, type(task)))
+    kind = task.operator_class if isinstance(task, MappedOperator) else type(task)
+    return _does(cast(Hashable, kind))
 
 
 @cache

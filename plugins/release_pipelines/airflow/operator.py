@@ -15,10 +15,12 @@ from airflow.sdk.exceptions import (
     AirflowSkipException,
     DagRunTriggerException,
     DownstreamTasksSkipped,
+    TaskDeferred,
 )
 from pydantic import ValidationError
 
 from release_pipelines.airflow.hooks.history import HistoryHook, record
+from release_pipelines.airflow.links import tell_links
 from release_pipelines.core.errors import (
     CredentialsRefused,
     FenceLost,
@@ -281,8 +283,12 @@ class ReleaseOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Do the work; called by Airflow."""
-        with explained(context):
-            return storable(self.work(context))
+        try:
+            with explained(context):
+                return storable(self.work(context))
+        except TaskDeferred:
+            tell_links(self, context["ti"])
+            raise
 
     def work(self, context: Context) -> Any:
         """Do the subclass's work.

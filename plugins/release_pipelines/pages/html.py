@@ -7,12 +7,13 @@ from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from release_pipelines.core.links import web_link
 from release_pipelines.pages.access import airflow_root
 
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -28,7 +29,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(moment=moment, instant=instant, segment=segment, target=link_target)
+    made.filters.update(moment=moment, instant=instant, segment=segment, target=web_link)
     return made
 
 
@@ -64,17 +65,3 @@ def moment(at: float) -> str:
 def segment(text: str) -> str:
     """One part of a path."""
     return quote(text, safe="")
-
-
-def link_target(address: object) -> str | None:
-    """An address that may be a link's target, without what signs in with it; None: it is shown as text."""
-    if not isinstance(address, str) or any(ord(it) <= 32 for it in address):
-        return None
-    try:
-        parts = urlsplit(address)
-        if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-            return None
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        return parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host).geturl()
-    except ValueError:
-        return None

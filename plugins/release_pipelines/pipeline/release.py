@@ -19,8 +19,11 @@ from airflow.sdk.definitions.param import ParamsDict
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS
 from release_pipelines.airflow.gates import SAME_IMAGES, GateOperator, PreflightGateOperator
 from release_pipelines.airflow.groups import group
+from release_pipelines.airflow.links import linked
+from release_pipelines.airflow.words import describe
 from release_pipelines.core.approvers import in_words
 from release_pipelines.core.errors import ExtensionError
+from release_pipelines.core.model.links import LinkSettings
 from release_pipelines.core.templates import field, xcom
 from release_pipelines.pipeline.form import form
 from release_pipelines.pipeline.plan import BUILDING, ReleasePlan
@@ -64,6 +67,7 @@ def _dag(spec: ReleaseSpec, *, auto_register: bool = True) -> DAG:
         auto_register=auto_register,
     ) as dag:
         _Assembly(ReleasePlan(spec)).build()
+    describe(dag)
     # Last: each operator copies its DAG's form, at the cost of an eighth of the parse time, and a run reads the DAG's anyway.
     dag.params = ParamsDict(form(spec, names))
     return dag
@@ -167,7 +171,10 @@ class _Assembly:
 
     def _operator(self, task: str, make: Callable[[str, Scene], Any], name: str, scene: Scene) -> Any:
         """A task's operator. To one that runs the others are names around it: importing what they are made of is most of the parsing."""
-        return make(name, scene) if self.running in (None, task) else EmptyOperator(task_id=name)
+        if self.running not in (None, task):
+            return EmptyOperator(task_id=name)
+        place = scene.spec.environment(scene.environment) if scene.environment else scene.spec.production
+        return linked(make(name, scene), place.part("links", LinkSettings) or LinkSettings())
 
     def _group(self, name: str) -> TaskGroup:
         if name not in self.groups:

@@ -15,6 +15,7 @@ from airflow.sdk import DAG, Param, TaskGroup, TriggerRule
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, optional, requested_by
 from release_pipelines.airflow.groups import LAST_ENVIRONMENT_COLOUR
 from release_pipelines.airflow.timetable import MaintenanceWindowTimetable
+from release_pipelines.airflow.words import describe
 from release_pipelines.core.templates import field, xcom
 from release_pipelines.features.approval.operators.train import TrainApprovalOperator
 from release_pipelines.features.train.operators.ending import (
@@ -61,6 +62,7 @@ def train_dag(spec: TrainSpec, apps: Path, config: Path) -> DAG:
         doc_md=_guide(spec),
     ) as dag:
         _Train(spec, apps, config).build()
+    describe(dag)
     return dag
 
 

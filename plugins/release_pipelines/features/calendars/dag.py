@@ -7,6 +7,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG
 
+from release_pipelines.airflow.words import describe
 from release_pipelines.features.calendars.operators import FetchCalendarOperator
 from release_pipelines.spec.calendars import CalendarSpec, calendar_files
 from release_pipelines.spec.copies import DAG_ID, EVERY_MINUTES, read_spec
@@ -35,4 +36,5 @@ def calendars_dag(folder: Path) -> DAG | None:
     ) as dag:
         for spec in specs:
             FetchCalendarOperator(task_id=spec.name, calendar=spec.name, folder=folder)
+    describe(dag)
     return dag

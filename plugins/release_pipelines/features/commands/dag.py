@@ -7,6 +7,7 @@ from pathlib import Path
 from airflow.sdk import DAG, Param
 
 from release_pipelines.airflow.forms import app_choice, optional, requested_by
+from release_pipelines.airflow.words import describe
 from release_pipelines.core.model.command import COMMAND_KINDS
 from release_pipelines.features.commands.operators import AnsweringControlOperator
 from release_pipelines.spec.release import app_files
@@ -50,4 +51,5 @@ def control_dag(apps: Path, config: Path) -> DAG:
             reason="{{ params.reason or '' }}",
             requested_by="{{ params.requested_by or '' }}",
         )
+    describe(dag)
     return dag

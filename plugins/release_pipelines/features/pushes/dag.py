@@ -8,6 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, Asset, AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, get_parsing_context
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS
+from release_pipelines.airflow.words import describe
 from release_pipelines.core.model.release_id import PUSHES_DAG
 from release_pipelines.features.pushes.operators import LookForPushesOperator, StartReleaseOperator
 from release_pipelines.spec.pushes import receiver_of, receiving_specs
@@ -42,6 +43,7 @@ def pushes_dag(apps: Path, config: Path) -> DAG:
             retries=1,  # the next look asks for a run again that could not be made
             map_index_template="{{ task.release_dag }}",
         ).expand_kwargs(look.output)
+    describe(dag)
     return dag
 
 

@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param
 
 from release_pipelines.airflow.forms import TRIES, TRY_SECONDS, app_choice, optional, requested_by
 from release_pipelines.airflow.groups import rollback_group
+from release_pipelines.airflow.words import describe
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.templates import xcom
 from release_pipelines.features.rollback.feature import STEPS, step
@@ -55,6 +56,7 @@ def rollback_dag(apps: Path, config: Path) -> DAG:
         give_back = RollbackGiveBackOperator(task_id="give_back_lease", plan=xcom("rollback.plan"))
         outcome = RecordRollbackOperator(task_id="outcome", group="rollback")
         clean_up >> give_back.as_teardown(setups=plan.as_setup()) >> outcome.as_teardown(on_failure_fail_dagrun=True)
+    describe(dag)
     return dag
 
 

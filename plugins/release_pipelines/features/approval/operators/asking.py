@@ -12,6 +12,7 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
 
 from release_pipelines.airflow.ending import noted, task_url
+from release_pipelines.airflow.links import tell_links
 from release_pipelines.airflow.notes import note_waiting
 from release_pipelines.airflow.notifiers.waiting import WAITING
 from release_pipelines.airflow.operator import RUN, as_value, checked_event, explained, history_of, recorded_verdict
@@ -194,6 +195,7 @@ class AskingOperator(ApprovalOperator):
     ) -> None:
         trigger = self._trigger(context, artifact, target, until, reminded)
         kept = {"until": until.isoformat(), "reminded": reminded}
+        tell_links(self, context["ti"])
         self.defer(trigger=trigger, method_name="execute_complete", kwargs=kept)
 
     def _trigger(

@@ -17,7 +17,7 @@ from release_pipelines.airflow.loop import run
 from release_pipelines.core.errors import ReleaseError
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.observation import Observed
-from release_pipelines.core.model.sighting import Health, Sighting
+from release_pipelines.core.model.sighting import EVERY_SECONDS, Health, Sighting
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.observed import Known, missed, seen
 from release_pipelines.core.observed.health import measured, not_measured
@@ -57,37 +57,58 @@ class Place:
 class Look:
     """What came of one look: what was observed, else why nothing was."""
 
+    target: Target
     at: float
     observed: Observed | None = None
     health: Health | None = None
     failure: str = ""
 
 
-def look(places: Sequence[Place], history: History, every: float) -> list[Sighting]:
+def look(places: Sequence[Place], history: History, every: float, *, all_files: bool = False) -> list[Sighting]:
     """Look at all places once, and keep it. Whatever goes wrong at one of them is a sentence in its row.
 
     :param every: seconds until the next look.
+    :param all_files: whether these are all places that app files name: what was one once, and is none any more, is forgotten.
     """
-    before = {(it.app, it.environment): it for it in history.observations({it.target.app for it in places})}
+    rows = keep(history, _looks(places), every=every, of_file=all_files)
+    for it in rows:
+        if it.failure is not None:
+            log.warning("%s in %s: %s.", it.app, it.environment, it.failure)
+        for drift in it.drift:
+            log.warning("%s in %s: %s.", it.app, it.environment, drift.sentence)
+    if all_files and places:
+        named = {it.name for it in places}
+        known = {(it.app, it.environment) for it in history.observations() if it.of_file}
+        history.no_longer_observed(known - named)
+    return rows
+
+
+def keep(
+    history: History, looks: Sequence[Look], *, every: float | None = None, of_file: bool = False
+) -> list[Sighting]:
+    """Keep what came of looks.
+
+    :param every: seconds until the next look; None: as whoever looked before has said.
+    :param of_file: whether an app file says that the app goes there; what was said before stays.
+    """
+    before = {(it.app, it.environment): it for it in history.observations({it.target.app for it in looks})}
     rows = []
-    for place, found in zip(places, _looks(places), strict=True):
-        past = before.get(place.name)
-        if found.observed is None:
-            log.warning("%s in %s: %s", *place.name, found.failure)
-            rows.append(missed(past, place.target, found.failure, found.at, every=every))
-            continue
-        known = _known(history, past, place.target, found.observed)
-        row = seen(past, place.target, found.observed, known, found.at, health=found.health, every=every)
-        for drift in row.drift:
-            log.warning("%s in %s: %s.", *place.name, drift.sentence)
-        rows.append(row)
+    for it in looks:
+        past = before.get((it.target.app, it.target.environment))
+        again = every if every is not None else past.every if past else EVERY_SECONDS
+        if it.observed is None:
+            row = missed(past, it.target, it.failure, it.at, every=again)
+        else:
+            known = Known.from_last_look(past, it.observed) or _known(history, it.target, it.observed)
+            row = seen(past, it.target, it.observed, known, it.at, health=it.health, every=again)
+        rows.append(row.model_copy(update={"of_file": of_file or (past is not None and past.of_file)}))
     history.observe(rows)
     return rows
 
 
-def _known(history: History, past: Sighting | None, target: Target, observed: Observed) -> Known:
-    """What the history knows. It is asked all the same where nothing has changed: a release ends without another digest."""
-    return Known(history.served(target.app, target.environment), history.versions(target.app))
+def _known(history: History, target: Target, observed: Observed) -> Known:
+    digests = {it.digest for it in observed.tracks.values() if it.digest}
+    return Known(history.served(target.app, target.environment), history.versions(target.app, digests))
 
 
 def _looks(places: Sequence[Place]) -> list[Look]:
@@ -99,7 +120,7 @@ def _looks(places: Sequence[Place]) -> list[Look]:
             service = services.of(place) if place.analysis else None
             asked.append(_asking(place, platforms.platform(place.target), service))
         except HINDERED as error:
-            asked.append(Look(at=time.time(), failure=one_line(error)))
+            asked.append(Look(place.target, time.time(), failure=one_line(error)))
 
     async def all_of_them() -> list[Look]:
         some = asyncio.Semaphore(AT_ONCE)
@@ -131,7 +152,7 @@ def _asking(place: Place, platform: Platform, service: MetricsService | str | No
         except Exception as error:  # of a platform of another package, say
             log.exception("%s in %s", *place.name)
             failure = f"an unforeseen {type(error).__name__}; the log of the look says more"
-        return Look(time.time(), failure=failure)
+        return Look(place.target, time.time(), failure=failure)
 
     return ask
 
@@ -140,7 +161,7 @@ async def _look(place: Place, platform: Platform, service: MetricsService | str 
     async with platform as opened:
         observed = await opened.observe(place.target)
         at = time.time()
-        return Look(at, observed, await _health(place, opened, service, observed, at))
+        return Look(place.target, at, observed, await _health(place, opened, service, observed, at))
 
 
 async def _health(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.attempts import ALL, TRAFFIC, VERIFIED
@@ -51,6 +51,16 @@ class Observations(Reports):
         with self._read() as connection:
             return [_sighting(it) for it in connection.execute(query)]
 
+    def no_longer_observed(self, gone: Collection[tuple[str, str]]) -> None:
+        """Forget what was seen there.
+
+        :param gone: apps and environments.
+        """
+        with self._write() as connection:
+            for app, environment in sorted(gone):
+                here = (observations.c.app == app, observations.c.environment == environment)
+                connection.execute(delete(observations).where(*here))
+
     def served(self, app: str, environment: str) -> list[Served]:
         """The releases that gave their digest all traffic of an environment, newest first."""
         query = (
@@ -68,10 +78,10 @@ class Observations(Reports):
             found = _served(connection.execute(query))
         return sorted(found, key=lambda it: it.at, reverse=True)
 
-    def versions(self, app: str) -> dict[str, str]:
-        """The digests of an app's releases to their versions, the newest where one has several."""
+    def versions(self, app: str, digests: Collection[str]) -> dict[str, str]:
+        """The versions as which an app's releases know these digests, the newest where one has several."""
         query = select(releases.c.digest, releases.c.version).where(
-            releases.c.app == app, releases.c.digest.is_not(None)
+            releases.c.app == app, releases.c.digest.in_(digests)
         )
         with self._read() as connection:
             return {row.digest: row.version for row in connection.execute(query.order_by(releases.c.started_at))}
@@ -159,9 +169,16 @@ class _Story:
     def served(self) -> Iterator[Served]:
         full = self.full if self.staged else self.placed
         if full is not None:
-            yield Served(release=self.release, version=self.version, digest=self.digest, at=full, before=self.before)
+            yield Served(
+                release=self.release,
+                version=self.version,
+                digest=self.digest,
+                at=full,
+                before=self.before,
+                judged=self.staged,
+            )
         by_person = is_rollback(self.release)
         if self.back_at is not None and self.back.get("digest") and (by_person or full is not None):
             version = self.back.get("version") or self.version
             back = {"version": version, "digest": self.back["digest"], "at": self.back_at}
-            yield Served(release=self.release, returned=not by_person, **back)
+            yield Served(release=self.release, returned=not by_person, judged=not by_person, **back)

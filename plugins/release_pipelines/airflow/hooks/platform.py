@@ -108,7 +108,7 @@ class SharedPlatforms(BaseHook):
         :raises AirflowNotFoundException: when there is no such connection.
         """
         registry = values_of(self._connection(target.registry_connection))
-        return _build(target, self._connection(target.platform_connection), registry, client=self._client)
+        return _build(target, self._connection(target.platform_connection), registry, None, self._client)
 
     def _connection(self, name: str) -> AirflowConnection:
         if name not in self._known:

@@ -83,6 +83,10 @@ class Sighting(Stored):
     held_until: float | None = None
     step: str | None = Field(None, description="Of the release that holds the lease")
     health: Health | None = None
+    left_replicas: int | None = Field(
+        None, description="That stable had when nobody but releases and autoscalers had scaled it"
+    )
+    of_file: bool = Field(False, description="An app file says that it goes there")
     drift_since: float | None = None
     drift: list[Drift] = Field(default_factory=list)
 
@@ -99,4 +103,7 @@ class Served(Stored):
     digest: str
     at: float
     returned: bool = Field(False, description="It got it back, since that release failed with all traffic")
+    judged: bool = Field(
+        False, description="In stages: where they are passed, the last good version stands with the traffic"
+    )
     before: str | None = Field(None, description="Digest that ran before, where the release has noted it")

@@ -38,15 +38,17 @@ def _found(
     past: Sighting | None, target: Target, observed: Observed, served: Sequence[Served]
 ) -> Iterator[tuple[DriftKind, str]]:
     stable, note, route = observed.track("stable"), observed.note, observed.route
-    left = {note.last_good.digest} if note.last_good else {it for one in served[:1] for it in (one.digest, one.before)}
+    left = _left(observed, served)
     if not runs(stable) and (left or (past is not None and past.digest)):
         yield "missing", f"nothing runs on stable of {target.app} in {target.environment}"
     elif left and runs(stable) and stable.digest not in left:
         what = stable.digest or stable.tagged
         yield (
             "version",
-            f"{stable.changed_by or 'somebody'} put {what} on stable; {_named(observed, served)} is what the last good release left",
+            f"{stable.changed_by or 'somebody'} put {what} on stable; {' or '.join(left.values())} is what the last good release left",
         )
+    if past is not None and stable.scaled_by and past.left_replicas not in (None, stable.wanted) and runs(stable):
+        yield "replicas", f"{stable.scaled_by} scaled stable to {stable.wanted}, {past.left_replicas} is what was left"
     if route is None:
         if past is not None and any(it.weight for it in past.tracks):
             yield "traffic", "the route is gone"
@@ -63,6 +65,13 @@ def _found(
         yield "traffic", f"stable has {observed.weight('stable')} % of the traffic, and no release has said so"
 
 
-def _named(observed: Observed, served: Sequence[Served]) -> str:
-    good = observed.note.last_good
-    return good.version if good else served[0].version
+def _left(observed: Observed, served: Sequence[Served]) -> dict[str, str]:
+    """The digests that may run, to what they are called.
+
+    Where releases are judged the good version stands with the traffic. In environments before the last one a release only deploys, and may
+    have been taken back since.
+    """
+    good, newest = observed.note.last_good, served[0] if served else None
+    if newest is not None and (good is None or not newest.judged):
+        return {newest.digest: newest.version, **({newest.before: "what ran before"} if newest.before else {})}
+    return {good.digest: good.version} if good is not None else {}

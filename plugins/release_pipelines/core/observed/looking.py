@@ -30,8 +30,21 @@ class Known:
         """The newest release that gave this digest all traffic."""
         return next((it for it in self.served if it.digest == digest and not it.returned), None)
 
-
-NOTHING = Known()
+    @staticmethod
+    def from_last_look(past: Sighting | None, observed: Observed) -> Known | None:
+        """What is known already, where the same runs as at the last look and nothing of it was a riddle; None: the history has to be asked."""
+        if (
+            past is None
+            or past.drift
+            or None in (past.observed_at, past.digest, past.version, past.since, past.release)
+        ):
+            return None
+        before = {(it.track, it.digest) for it in past.tracks}
+        if before != {(it, observed.track(it).digest) for it in _tracks(observed)}:
+            return None
+        told = {"release": past.release, "version": past.version, "digest": past.digest, "at": past.since}
+        versions = {it.digest: it.version for it in past.tracks if it.digest and it.version}
+        return Known([Served.model_validate(told)], {**versions, str(past.digest): str(past.version)})
 
 
 def seen(
@@ -72,11 +85,12 @@ def seen(
         release=brought.release if brought else None,
         previous_version=previous,
         backward=bool(version and previous and is_older(version, previous)),
-        tracks=[_track(it, observed, known) for it in ("stable", *BESIDE) if _is_there(it, observed)],
+        tracks=[_track(it, observed, known) for it in _tracks(observed)],
         holder=lease.holder if lease else None,
         held_until=lease.expires_at if lease else None,
         step=observed.note.step if lease and observed.note.release == lease.holder else None,
         health=health or (past.health if past else None),
+        left_replicas=_left(past, digest, observed.track("stable"), in_charge=lease is not None),
         drift=drift,
         drift_since=min((it.since for it in drift), default=None),
     )
@@ -99,6 +113,13 @@ def is_held(lease: Lease, past: Sighting | None, at: float) -> bool:
     """Whether a lease has not expired. Where any machine's clock may have written its end, one that was renewed since the last look has not."""
     renewed = lease.seconds is not None and (past is None or past.held_until != lease.expires_at)
     return renewed or lease.expires_at > at
+
+
+def _left(past: Sighting | None, digest: str | None, stable: TrackStatus, *, in_charge: bool) -> int:
+    """How many replicas releases and autoscalers have left on stable."""
+    if past is None or past.left_replicas is None or in_charge or past.digest != digest or stable.scaled_by is None:
+        return stable.wanted
+    return past.left_replicas
 
 
 def _serving(observed: Observed) -> TrackStatus:
@@ -152,8 +173,9 @@ def _previous(past: Sighting | None, digest: str | None, known: Known) -> str | 
     return next((it.version for it in known.served if it.digest != digest), None)
 
 
-def _is_there(track: Track, observed: Observed) -> bool:
-    return track == "stable" or runs(observed.track(track)) or observed.reaches(track)
+def _tracks(observed: Observed) -> list[Track]:
+    """Stable, and what runs or gets requests beside it."""
+    return ["stable", *(it for it in BESIDE if runs(observed.track(it)) or observed.reaches(it))]
 
 
 def _track(track: Track, observed: Observed, known: Known) -> TrackSeen:

@@ -77,7 +77,7 @@ class ObserveAppsOperator(ReleaseOperator):
     def work(self, context: Context) -> dict[str, int]:
         from release_pipelines.airflow.observing import look
 
-        rows = look(self._places(), HistoryHook().history(), self.every)
+        rows = look(self._places(), HistoryHook().history(), self.every, all_files=True)
         missed, drift = sum(it.failure is not None for it in rows), sum(bool(it.drift) for it in rows)
         self.log.info("Looked at %d environments: %d did not answer, %d drift.", len(rows), missed, drift)
         return {"looked_at": len(rows), "not_observed": missed, "drift": drift}

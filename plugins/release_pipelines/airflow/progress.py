@@ -1,4 +1,4 @@
-"""How far the stages of all releases of this process have come, kept in the history for people who look meanwhile.
+"""How far the stages of all releases of this process have come, and what runs there, kept in the history for people who look meanwhile.
 
 One write every few seconds keeps that of all releases: a thousand canaries cost as many as one. What cannot be kept is not missed: the
 next look is kept again.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from release_pipelines.airflow.commands import CommandCache
@@ -15,13 +16,18 @@ from release_pipelines.airflow.loop import of_this_loop
 from release_pipelines.airflow.notes import note_run
 
 if TYPE_CHECKING:
+    from release_pipelines.airflow.observing import Look
+    from release_pipelines.core.model.observation import Observed
     from release_pipelines.core.model.progress import Progress
-    from release_pipelines.core.progression.context import Tell
+    from release_pipelines.core.model.target import Target
+    from release_pipelines.core.progression.context import Show, Tell
 
 log = logging.getLogger(__name__)
 
 KEEP_SECONDS = 2.0
 """Pause between two writes, in seconds."""
+SEEN_SECONDS = 5.0
+"""Pause between two writes of what runs, in seconds."""
 MOST_AT_ONCE = 200
 """So many are kept in one write; the others have to wait for the next."""
 
@@ -67,6 +73,49 @@ class ProgressBoard:
             self._noted.clear()
         self._noted[release] = headline
         await note_run(release, headline)
+
+
+class SightingBoard:
+    """The newest observations of the releases that triggers on this event loop work for, so that what runs is fresh while one goes on."""
+
+    _of_loop: dict[asyncio.AbstractEventLoop, SightingBoard] = {}
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], Look] = {}
+        self._keeping: asyncio.Task[None] | None = None
+
+    @classmethod
+    def here(cls) -> SightingBoard:
+        """The board of the running event loop."""
+        return of_this_loop(cls._of_loop, cls)
+
+    def put(self, target: Target, observed: Observed) -> None:
+        """Keep it soon."""
+        from release_pipelines.airflow.observing import Look
+
+        self._open[target.app, target.environment] = Look(target, time.time(), observed)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        """Write as long as there is something to write."""
+        from release_pipelines.airflow.observing import keep
+
+        while self._open:
+            looks, self._open = list(self._open.values()), {}
+            try:
+                await CommandCache.here().write(lambda history: keep(history, looks))  # noqa: B023
+            except Exception as error:  # nobody's release hangs on it
+                log.info("What runs is not kept now: %s", error)
+            await asyncio.sleep(SEEN_SECONDS)
+
+
+def shower_of(target: Target) -> Show:
+    """Keeps what runs there, as a release's loops observe it.
+
+    :param target: the app in its environment.
+    """
+    return lambda observed: SightingBoard.here().put(target, observed)
 
 
 def keeper_of(release: str) -> Tell:

@@ -81,7 +81,7 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
     from release_pipelines.adapters import entry
     from release_pipelines.airflow.commands import commands_of, event_record
     from release_pipelines.airflow.hooks import aws, prometheus
-    from release_pipelines.airflow.progress import keeper_of
+    from release_pipelines.airflow.progress import keeper_of, shower_of
     from release_pipelines.airflow.windows import asking
     from release_pipelines.core.progression.context import ReleaseContext
 
@@ -101,6 +101,7 @@ def release_context(platform: Platform, arguments: Mapping[str, Any]) -> Release
         record=event_record(arguments["release"], target.environment),
         calls_people=arguments.get("calls_people", False),
         tell=keeper_of(arguments["release"]),
+        show=shower_of(target),
         tell_at=arguments.get("tell_at"),
         window=window,
         ask_calendars=asking(window) if window else None,

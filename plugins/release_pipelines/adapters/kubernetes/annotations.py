@@ -213,9 +213,24 @@ def _read(model: type[S], route: Object, app: str, key: str) -> S | None:
     )
 
 
+AUTOSCALER = "kube-controller-manager"
+"""Who writes numbers of replicas for a HorizontalPodAutoscaler."""
+
+
 def image_changed_by(deployment: Object, container: str) -> str | None:
     """Who wrote the container's image last, when it was not this package (R14); None: it was, or that is not known."""
-    path = ("f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{container}"}}', "f:image")
+    return _written_by(
+        deployment, "f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{container}"}}', "f:image"
+    )
+
+
+def scaled_by(deployment: Object) -> str | None:
+    """Who wrote the number of replicas last, when it was neither this package nor an autoscaler; None: it was, or that is not known."""
+    writer = _written_by(deployment, "f:spec", "f:replicas")
+    return None if writer == AUTOSCALER else writer
+
+
+def _written_by(deployment: Object, *path: str) -> str | None:
     writers = [it for it in deployment["metadata"].get("managedFields") or [] if _has(it.get("fieldsV1") or {}, path)]
     newest = max(writers, key=lambda it: str(it.get("time") or ""), default=None)
     from release_pipelines.adapters.kubernetes.client import MANAGER  # not where a DAG file is loaded

@@ -1,5 +1,7 @@
 """One observation of an app in an environment."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored
@@ -11,6 +13,8 @@ from release_pipelines.core.model.units import Sentence
 
 class TrackStatus(Stored):
     """What runs on one track."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"scaled_by"})
 
     track: Track
     digest: str | None = Field(None, description="Wanted digest; None: nothing is wanted on this track")
@@ -28,6 +32,10 @@ class TrackStatus(Stored):
     waiting: Sentence | None = Field(None, description="Not ready yet: what it waits for")
     changed_by: str | None = Field(
         None, description="Who said last what is wanted, when it was not this package and that is known"
+    )
+    scaled_by: str | None = Field(
+        None,
+        description="Who said last how many are wanted, when it was neither this package nor an autoscaler and that is known",
     )
 
     def runs(self, digest: str) -> bool:

@@ -20,6 +20,7 @@ from release_pipelines.core.progression.waiting import insist
 
 if TYPE_CHECKING:
     from release_pipelines.core.calendars import Standing
+    from release_pipelines.core.model.observation import Observed
 
 
 class RecordEvent(Protocol):
@@ -30,6 +31,7 @@ class RecordEvent(Protocol):
 
 
 Tell = Callable[[Progress], Awaitable[None]]
+Show = Callable[["Observed"], None]
 AskCalendars = Callable[[float], Awaitable["Standing"]]
 
 
@@ -39,6 +41,10 @@ async def nothing_recorded(kind: str, sentence: str, data: dict[str, Any] | None
 
 async def nothing_told(progress: Progress) -> None:
     """For those whom nobody watches."""
+
+
+def nothing_shown(observed: Observed) -> None:
+    """The same."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class ReleaseContext:
         nobody who would tell them.
     :param record: keeps an event of the release: its kind, and a sentence.
     :param tell: keeps how far the stage has come, for people who look while it runs. Never raises, and keeps nobody waiting.
+    :param show: keeps what runs, as it was observed just now, for the same people. Never raises, and keeps nobody waiting.
     :param window: the calendars that the release keeps to; None: it keeps to none.
     :param ask_calendars: says whether they are open at a Unix time in seconds, as they are written now.
     :param previous: the old version: stable gets it back where the new one was put on stable itself, and a baseline runs it.
@@ -76,6 +83,7 @@ class ReleaseContext:
     previous: Artifact | None = None
     record: RecordEvent = nothing_recorded
     tell: Tell = nothing_told
+    show: Show = nothing_shown
     calls_people: bool = False
     tell_at: float | None = None
     open_client: OpenClient | None = None

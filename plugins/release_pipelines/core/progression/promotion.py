@@ -150,7 +150,9 @@ class Promotion:
         await self.platform.split(self.target, traffic, update, self.fence)
 
     async def _observe(self) -> Observed:
-        return await insist(lambda: self.platform.observe(self.target))
+        observed = await insist(lambda: self.platform.observe(self.target))
+        self.context.show(observed)
+        return observed
 
     # --- what stable runs -----------------------------------------------------------------------------------------
 

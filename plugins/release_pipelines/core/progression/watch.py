@@ -88,6 +88,7 @@ class StageWatch:
                 f"The lease of {context.target.app} in {context.target.environment} is held by {holder}: "
                 "this release has ended or was superseded, and changes nothing any more."
             )
+        context.show(observed)
         return observed
 
     def owns(self, note: RouteNote) -> bool:

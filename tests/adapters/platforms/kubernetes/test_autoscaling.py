@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from release_pipelines.adapters.kubernetes.annotations import image_changed_by
+from release_pipelines.adapters.kubernetes.annotations import image_changed_by, scaled_by
 from release_pipelines.adapters.kubernetes.client import DEPLOYMENTS, SERVICES, Object, Resource
 from release_pipelines.adapters.platforms.kubernetes import access, autoscaling
 from release_pipelines.core.errors import Forbidden
@@ -259,4 +259,22 @@ def test_who_put_another_image_on_stable_is_named() -> None:  # R14
 
     assert seen(ours, argo, helm) == "argocd"
     assert seen(argo | {"time": "2025-01-01T00:00:00Z"}, ours, helm) is None
+    assert seen() is None
+
+
+def test_who_scaled_stable_is_named_unless_it_was_an_autoscaler() -> None:
+    def wrote(manager: str, at: str, **more: str) -> Object:
+        return {"manager": manager, "time": at, "fieldsV1": {"f:spec": {"f:replicas": {}}}, **more}
+
+    def seen(*fields: Object) -> str | None:
+        return scaled_by({"metadata": {"managedFields": list(fields)}})
+
+    ours, kubectl = (
+        wrote("release-pipelines", "2026-01-01T00:00:00Z"),
+        wrote("kubectl", "2026-01-02T00:00:00Z", subresource="scale"),
+    )
+    autoscaler = wrote("kube-controller-manager", "2026-01-03T00:00:00Z", subresource="scale")
+    assert seen(ours, kubectl) == "kubectl"
+    assert seen(ours, kubectl, autoscaler) is None
+    assert seen(ours) is None
     assert seen() is None

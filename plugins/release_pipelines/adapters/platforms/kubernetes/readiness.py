@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation, image_changed_by
+from release_pipelines.adapters.kubernetes.annotations import PREFIX, annotation, image_changed_by, scaled_by
 from release_pipelines.adapters.kubernetes.client import Object
 from release_pipelines.adapters.platforms.kubernetes.evidence import (
     REVISION,
@@ -104,6 +104,7 @@ def status(evidence: RolloutEvidence, track: Track, problem: Trouble | None, log
         failure=_with_log(problem.sentence, log) if problem else None,
         waiting=None if done(evidence) or problem else waiting(evidence),
         changed_by=image_changed_by(deployment, evidence.container),
+        scaled_by=scaled_by(deployment),
     )
 
 

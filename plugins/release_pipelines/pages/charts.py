@@ -21,6 +21,8 @@ router = APIRouter(prefix="/runs/{dag_id}/{run_id}/charts")
 
 REDRAWN_SECONDS = 10.0
 """A drawing is kept so long at least, in seconds, whatever is measured meanwhile."""
+FRESH_SECONDS = 5.0
+"""A chart is of what was read at most so long ago, in seconds: a page has one for each metric, and asks for all at once."""
 MANY = 200
 """So many drawings are kept, of some tens of kilobytes each."""
 HEADERS = {
@@ -79,7 +81,7 @@ def drawn(
     life: int | None = None,
 ) -> Response:
     """A metric over the release."""
-    release = found(request, viewer, dag_id, run_id, life)
+    release = found(request, viewer, dag_id, run_id, life, seconds=FRESH_SECONDS)
     known = release.status.series if release else []
     series = next((it for it in known if (it.environment, it.metric) == (environment, metric)), None)
     if release is None or series is None:

@@ -29,8 +29,6 @@ router = APIRouter(prefix="/runs/{dag_id}/{run_id}")
 
 PARTS = ("sentence", "clock", "stages", "tracks", "metrics", "way_back", "deployed", "said")
 """What of the page changes while it is looked at: ids of its elements, and names of their templates."""
-FRESH_SECONDS = 1.0
-"""What was read is shown so long to everybody who may see it, in seconds."""
 Key = tuple[str, str, int | None]
 LOCKS = 16
 MANY = 50
@@ -49,7 +47,7 @@ class Found(NamedTuple):
 
 
 class Reading:
-    """Reads releases for everybody who looks: each at most once a second, and once for those who ask meanwhile."""
+    """Reads releases for everybody who looks, once for those who ask in the same moment."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[Key, tuple[float, Found | None]] = OrderedDict()
@@ -57,15 +55,16 @@ class Reading:
         self._locks = [Lock() for _ in range(LOCKS)]
         self._lock = Lock()
 
-    def of(self, dag_id: str, run_id: str, life: int | None) -> Found | None:
+    def of(self, dag_id: str, run_id: str, life: int | None, seconds: float) -> Found | None:
         """The release of a run; None: the history knows none.
 
         :param life: which of its releases, counted as in its id; None: the newest.
+        :param seconds: how old it may be.
         """
         key = (dag_id, run_id, life)
         with self._locks[hash(key) % LOCKS]:
             known = self._known.get(key)
-            if known is None or time.monotonic() - known[0] > FRESH_SECONDS:
+            if known is None or time.monotonic() - known[0] >= seconds:
                 read = self.read(HistoryHook().history(), dag_id, run_id, life)
                 known = (time.monotonic(), read)
                 with self._lock:
@@ -110,14 +109,17 @@ def life_of(release: str) -> int:
     return int(number) if "#" in release and number.isdigit() else 0
 
 
-def found(request: Request, viewer: Viewer, dag_id: str, run_id: str, life: int | None = None) -> Found | None:
+def found(
+    request: Request, viewer: Viewer, dag_id: str, run_id: str, life: int | None = None, *, seconds: float = 0.0
+) -> Found | None:
     """The release that an address means; None: the history knows none.
 
     :param life: which of the run's releases; None: the newest.
+    :param seconds: how old what was read may be.
     :raises Refused: when the viewer may not see it. All apps have one DAG for rollbacks by hand: there the app's own is asked.
     """
     reading: Reading = request.app.state.reading
-    release = reading.of(dag_id, run_id, life)
+    release = reading.of(dag_id, run_id, life, seconds)
     if release and is_rollback(release.release.id) and not viewer.may("GET", dag_of(release.release.app)):
         raise Refused(403, NOT_YOURS)
     return release

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from release_pipelines.core.model.measurement import Judgement
 from release_pipelines.core.model.records import RecordedVerdict, ReleaseDetail
+from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.status.model import Line, Planned, StageState, StageStatus
 
 GOOD = ("released", "no_op")
@@ -80,8 +81,8 @@ def _states(release: ReleaseDetail, planned: list[Planned], seen: list[Seen], fu
         last: StageState = "done" if release.outcome == "released" else "failed"
         if release.outcome == "no_op":
             return ["done" if it == "done" or n == 0 else "skipped" for n, it in enumerate(states)]
-        if last == "failed" and "failed" not in states and "now" not in states:
-            states[furthest] = "failed"
+        if last == "failed" and states and "failed" not in states and "now" not in states:
+            states[states.index("to come") if "to come" in states else furthest] = "failed"
         over = {"now": last, "to come": "done" if last == "done" else "skipped"}
         return [over.get(it, it) for it in states]  # type: ignore[misc]
     if back:
@@ -224,6 +225,8 @@ def _rollback(release: ReleaseDetail) -> list[StageStatus]:
 
 def _told(release: ReleaseDetail) -> list[Planned]:
     """The parts that the history tells of, where nobody has kept what was planned."""
+    if is_rollback(release.id):
+        return []
     made: list[Planned] = [Planned(name="preflight", kind="preflight", words="what can be checked beforehand")]
     if release.digest:
         made.append(Planned(name="image", kind="build", words="the image of this version"))

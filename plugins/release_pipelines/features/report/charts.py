@@ -92,7 +92,7 @@ def _lines(axis: Axes, series: Series, colour: Any) -> None:
     axis.set_ylim(bottom=min(known) if min(known) < 0 else 0.0, top=1.15 * max(known) or 1.0)
     if series.unit == "share":
         axis.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
-    axis.xaxis.set_major_locator(AutoDateLocator(maxticks=6, tz=timezone.utc))
+    axis.xaxis.set_major_locator(AutoDateLocator(minticks=3, maxticks=6, tz=timezone.utc))
     axis.xaxis.set_major_formatter(DateFormatter(shape, tz=timezone.utc))
     axis.set_xlabel("time (UTC)")
 

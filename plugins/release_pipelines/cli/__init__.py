@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,13 +42,10 @@ from release_pipelines.cli.terminal import (
 from release_pipelines.cli.validate import validate
 from release_pipelines.cli.verify import add_verify
 from release_pipelines.cli.watch_host import add_watch_host
-from release_pipelines.core.model.release_id import is_rollback
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history.listing import Listed
-    from release_pipelines.core.model.command import Command
-    from release_pipelines.core.model.progress import Progress
-    from release_pipelines.core.model.records import Release, ReleaseDetail, Stability
+    from release_pipelines.core.model.records import Release, Stability
 
 LOOK, FILES, UPKEEP = "See what happened", "Look after the files", "Upkeep"
 """Panels of the help."""
@@ -109,12 +105,18 @@ def show(
     database: Database = None,
 ) -> None:
     """Tell one release: where it stands, its steps, verdicts, measurements, approvals and events."""
+    from release_pipelines.cli.show import print_detail
+    from release_pipelines.spec.status import read_status
+
     with errors_as_sentences():
-        detail = found(open_history_at(database), release, version)
+        history = open_history_at(database)
+        detail = found(history, release, version)
+        status = read_status(history, detail)
     if as_json:
-        print_json({**_release_json(detail), **times(detail.model_dump(mode="json"))})
+        told = {**detail.model_dump(mode="json"), "status": status.model_dump(mode="json")}
+        print_json({**_release_json(detail), **times(told)})
     else:
-        _print_detail(detail)
+        print_detail(detail, status)
 
 
 @app.command(
@@ -306,85 +308,6 @@ def _stability_row(it: Stability) -> list[str]:
         it.last_outcome or "running",
         it.why,
     ]
-
-
-def _print_detail(release: ReleaseDetail) -> None:
-    print(f"{release.app} {release.version}: {release.outcome or 'running'}")
-    if release.sentence:
-        print(release.sentence)
-    facts = {
-        "id": release.id,
-        "image": f"{release.image}@{release.digest}" if release.digest else None,
-        "commit": release.commit,
-        "asked by": release.requester,
-        "started by": release.started_by,
-        "because" if is_rollback(release.id) else "urgent because": release.reason,
-        "notes": release.notes,
-        "started": local(release.started_at),
-        "ended": local(release.ended_at),
-        "direction": release.direction if release.direction == "backward" else None,
-    }
-    for name, value in facts.items():
-        if value:
-            print(f"  {name:<15}{value}")
-    if release.progress:
-        _print_progress(release.progress)
-    for answer in release.approvals:
-        decision = f"{answer.decision} by {answer.by}" if answer.by else answer.decision
-        print(f"  {'approval':<15}{local(answer.at)} {decision}{f': {answer.note}' if answer.note else ''}")
-    if release.verdicts:
-        print("\nVerdicts")
-        rows = [
-            [local(it.decided_at), it.environment, it.step, f"{it.weight} %", it.judgement, it.sentence]
-            for it in release.verdicts
-        ]
-        print_table(("decided", "environment", "step", "weight", "verdict", "why"), rows)
-    if release.measurements:
-        print("\nMeasurements")
-        headings = ("at", "environment", "step", "metric", "value", "bad", "total", "stable", "error")
-        rows = [
-            [
-                local(it.at), it.environment, it.step, it.metric, _number(it.value), _number(it.bad), _number(it.total),
-                f"{_number(it.stable_bad)}/{_number(it.stable_total)}" if it.stable_total is not None else "",
-                it.error or "",
-            ]
-            for it in release.measurements
-        ]  # fmt: skip
-        print_table(headings, rows)
-    if release.commands:
-        print("\nCommands")
-        rows = [
-            [local(it.at), it.by, it.kind, it.reason or "", _answer_time(it), it.effect or "not answered yet"]
-            for it in release.commands
-        ]
-        print_table(("at", "by", "command", "reason", "answered", "what it did"), rows)
-    if release.events:
-        print("\nEvents")
-        rows = [[local(it.at), it.environment or "", it.kind, it.sentence] for it in release.events]
-        print_table(("at", "environment", "kind", "what"), rows)
-
-
-def _print_progress(progress: Progress) -> None:
-    from release_pipelines.core.model.units import lasting
-
-    now = time.time()
-    seen = lasting(max(0.0, now - progress.at))
-    for name, value in {
-        "now": f"{progress.step} in {progress.environment}: {progress.traffic} ({progress.weight} %)",
-        "evidence": progress.evidence(),
-        "time left": progress.time_left(now),
-        "seen": f"{seen} ago",
-    }.items():
-        print(f"  {name:<15}{value}")
-
-
-def _answer_time(command: Command) -> str:
-    """Time that a command waited for its answer, like ``after 1.2 s``."""
-    return f"after {command.answered_at - command.at:.1f} s" if command.answered_at else ""
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
 
 
 add_verify(app)

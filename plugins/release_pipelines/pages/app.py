@@ -25,12 +25,13 @@ Looking = Annotated[Viewer, Depends(viewer)]
 
 def create() -> FastAPI:
     """All pages."""
-    from release_pipelines.pages import overview, release
+    from release_pipelines.pages import charts, overview, release
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.reading = release.Reading()
     app.add_middleware(Access)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for module in (overview, release):
+    for module in (overview, release, charts):
         app.include_router(module.router)
 
     @app.exception_handler(Refused)

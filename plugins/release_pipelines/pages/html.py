@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from release_pipelines.core.links import web_link
+from release_pipelines.core.sentences import share
 from release_pipelines.pages.access import airflow_root
 
 NOT_KEPT = {"Cache-Control": "no-store"}
@@ -30,6 +32,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(moment=moment, instant=instant, segment=segment, target=web_link)
+    made.filters.update(quantity=quantity, evidence=evidence)
     return made
 
 
@@ -60,6 +63,19 @@ def instant(at: float) -> str:
 def moment(at: float) -> str:
     """The same for people who read without JavaScript, which writes it anew in the zone that Airflow's page is set to."""
     return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def quantity(value: float | None, unit: str = "number") -> str:
+    """A metric's number for people: a share in percent; a dash where there is none."""
+    if value is None:
+        return "\u2013"
+    return share(value) if unit == "share" else f"{value:.4g}"
+
+
+def evidence(value: float) -> str:
+    """Evidence for people: the judge keeps the natural logarithm of an e-value."""
+    number = math.exp(min(value, 30.0))
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def segment(text: str) -> str:

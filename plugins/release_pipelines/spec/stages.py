@@ -83,12 +83,13 @@ def splits_of(spec: ReleaseSpec) -> list[Traffic]:
 
 def plan_in_words(spec: ReleaseSpec) -> str:
     """How the traffic will move, in a sentence."""
-    words = " → ".join(_stage(it) for it in stages(spec))
+    words = " → ".join(words_of(it) for it in stages(spec))
     name = strategy_name(spec).replace("_", "-")
     return f"{name}: {words}, then it is promoted; back at once unless {limits(spec.analysis)}."
 
 
-def _stage(stage: StageKind) -> str:
+def words_of(stage: StageKind) -> str:
+    """A stage in a few words."""
     if isinstance(stage, Stage):
         return f"{_share(stage)} for {_hold(stage.hold)}"
     return "a person says yes" if isinstance(stage, Question) else f"`{' '.join(stage.verify.command)}` passes"

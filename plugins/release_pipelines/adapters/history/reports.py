@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,14 @@ from release_pipelines.adapters.history.errors import UnknownRelease
 from release_pipelines.adapters.history.questions import Questions
 from release_pipelines.adapters.history.tables import releases, reports
 from release_pipelines.core.model.progress import PROGRESS
-from release_pipelines.core.model.records import Attachment
+from release_pipelines.core.model.records import STAGES, Attachment
 
 if TYPE_CHECKING:
     from release_pipelines.core.model.progress import Progress
+
+OF_STATUS = (PROGRESS, STAGES)
+"""What is kept for whoever shows a release, and is no document for people."""
+MANY_LIVES = 50
 
 
 class Reports(Questions):
@@ -47,7 +51,7 @@ class Reports(Questions):
 
     def attachments(self, release_id: str) -> list[Attachment]:
         """The release's attachments, in the order of their names."""
-        mine = (reports.c.release_id == release_id, reports.c.name != PROGRESS)
+        mine = (reports.c.release_id == release_id, reports.c.name.not_in(OF_STATUS))
         query = select(reports).where(*mine).order_by(reports.c.name)
         with self._read() as connection:
             rows = connection.execute(query).all()
@@ -75,3 +79,28 @@ class Reports(Questions):
             ]
             if rows:
                 connection.execute(insert(reports), rows)
+
+    def attachment_times(self, release_id: str) -> dict[str, float]:
+        """The names of the release's attachments, and when each was written: Unix times in seconds. Their contents may be large."""
+        query = select(reports.c.name, reports.c.at).where(reports.c.release_id == release_id)
+        with self._read() as connection:
+            return {row.name: row.at for row in connection.execute(query) if row.name != PROGRESS}
+
+    def texts(self, release_id: str, names: Collection[str]) -> dict[str, str]:
+        """The contents of those of the release's attachments that have these names."""
+        mine = (reports.c.release_id == release_id, reports.c.name.in_(names))
+        with self._read() as connection:
+            return {row.name: row.content for row in connection.execute(select(reports).where(*mine))}
+
+    def lives(self, dag_id: str, run_id: str) -> list[str]:
+        """The ids of the releases of a run, oldest first: another one each time that the run was cleared as a whole (R1)."""
+        found: list[str] = []
+        run, first = f"{dag_id}/{run_id}", 0
+        with self._read() as connection:
+            while True:  # by whole ids, which have an index in every database
+                wanted = [run, *(f"{run}#{number}" for number in range(first, first + MANY_LIVES))]
+                known = set(connection.scalars(select(releases.c.id).where(releases.c.id.in_(wanted))))
+                found += [it for it in wanted if it in known and it not in found]
+                first += MANY_LIVES
+                if wanted[-1] not in known:
+                    return found

@@ -201,7 +201,8 @@ def _judged(metric: Metric, analysis: Analysis, test: SequentialTest) -> Judged:
     enough = test.requests >= metric.min_requests and test.measured >= analysis.min_measurements
     undecided = (judgement == "inconclusive" and enough) or (judgement == "pass" and speaks_against(metric, test))
     sure = judgement == "pass" and not undecided and good_enough(metric, state)
-    return Judged(verdict, sure, kept, undecided)
+    stable = seen.stable_bad / seen.stable_total if seen.stable_total else None
+    return Judged(verdict, sure, kept, undecided, stable, -math.log(alpha_of_a_test(analysis)))
 
 
 def _decided(metric: Metric, analysis: Analysis, test: SequentialTest) -> tuple[Judgement, str]:

@@ -1,20 +1,58 @@
 """How far a stage has come, for people who look while it runs. All times are Unix times in seconds."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from release_pipelines.core.model.base import Stored
+from release_pipelines.core.model.measurement import Judgement
+from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.units import lasting
 
 PROGRESS = "progress.json"
 """Name under which the history keeps the newest one of a release."""
 
 
+Point = tuple[float, float | None, float | None]
+"""Unix time in seconds, the new version's number, and stable's; None where there was none."""
+
+
+class TrackNow(Stored):
+    """One track at one look."""
+
+    track: Track
+    weight: int | None = Field(None, description="Percent of the traffic; None: it has no share of its own")
+    ready: int = 0
+    wanted: int = 0
+    version: str | None = None
+    digest: str | None = None
+
+
+class MetricNow(Stored):
+    """One metric in numbers, so far."""
+
+    metric: str
+    label: str = Field(description="What it is, in a sentence")
+    unit: Literal["share", "number"] = "number"
+    judgement: Judgement
+    value: float | None = Field(None, description="Of the new version")
+    stable: float | None = Field(None, description="Of what it is compared with; None: nothing, or it has no number")
+    limit: float
+    measurements: int = 0
+    evidence: float | None = Field(None, description="As the judge counts it: for most, the logarithm of an e-value")
+    threshold: float | None = Field(None, description="Where the evidence decides; None: the judge has no such number")
+    critical: bool = True
+    missing: str | None = Field(None, description="Why it could not be measured yet")
+    sentence: str
+    points: list[Point] = Field(default_factory=list, description="How it went in this stage, thinned out")
+
+
 class Progress(Stored):
     """One look at a stage: who has which traffic, what is measured, what is still missing, and when it ends."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"closed"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"closed", "metrics", "tracks", "seen_at", "began_at", "paused_at", "opens_at", "closes_at"}
+    )
 
     at: float
     environment: str
@@ -31,6 +69,15 @@ class Progress(Stored):
     )
     patience: float = Field(0, description="Seconds that it waits longer for what is missing")
     closed: str | None = Field(None, description="Why its window is closed, where it waits for that")
+    metrics: list[MetricNow] = Field(
+        default_factory=list, description="The same as `measured` and `missing`, in numbers"
+    )
+    tracks: list[TrackNow] = Field(default_factory=list, description="What ran at the last look at the platform")
+    seen_at: float | None = Field(None, description="When that look was")
+    began_at: float | None = Field(None, description="When the stage got its traffic")
+    paused_at: float | None = Field(None, description="Since when its clock stands still")
+    opens_at: float | None = Field(None, description="When its window opens, where it waits for that and that is known")
+    closes_at: float | None = Field(None, description="When its window closes, where it heeds that and that is known")
 
     def sentence(self) -> str:
         """All of it, for a log: numbers and seconds change from tick to tick."""

@@ -13,6 +13,8 @@ from release_pipelines.core.model.verdict import Verdict
 
 COMMITS = "commits.json"
 """Name of the attachment with the commits that a release brings: ``[{"sha", "authored_at", "counts"}]``."""
+STAGES = "stages.json"
+"""Name of the attachment with all parts of a release, as its specification has them when it begins."""
 Decision = Literal["approved", "rejected", "expired"]
 Direction = Literal["forward", "backward"]
 

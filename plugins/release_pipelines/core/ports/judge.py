@@ -25,6 +25,10 @@ class Judged(NamedTuple):
     """State with which the next stage continues; small JSON, since it is kept with the route."""
     undecided: bool = False
     """Whether it was measured, and more numbers may change the verdict: a stage waits longer for them than for the first ones."""
+    stable: float | None = None
+    """The number of what the version is compared with, beside the verdict's ``value``; None: nothing, or none."""
+    threshold: float | None = None
+    """Where the verdict's ``evidence`` decides; None: it has none, or decides otherwise."""
 
 
 class Evidence(NamedTuple):

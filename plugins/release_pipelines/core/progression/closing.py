@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from release_pipelines.core.model.route import RouteNote
 from release_pipelines.core.model.traffic import ALL_TO_STABLE
@@ -69,10 +69,12 @@ class Closing:
         if self.policy != "pause" or standing is None or (closed_at is None) == standing.open:
             return note
         if standing.open:
-            await self._record(f"The window is open again: {standing.sentence}. The release goes on.")
+            await self._record(f"The window is open again: {standing.sentence}. The release goes on.", {"open": True})
             return note.model_copy(update={"closed_at": None})
         stays = f"The traffic stays as it is, for at most {lasting(self.limit)}."
-        await self._record(f"The window has closed: {standing.sentence}. {stays}")
+        await self._record(
+            f"The window has closed: {standing.sentence}. {stays}", {"open": False, "opens_at": standing.opens_at}
+        )
         return note.model_copy(update={"closed_at": time.time()})
 
     def over(self, note: RouteNote) -> str | None:
@@ -119,6 +121,6 @@ class Closing:
             await self.context.split(changed.traffic or ALL_TO_STABLE, changed)
         return changed
 
-    async def _record(self, sentence: str) -> None:
+    async def _record(self, sentence: str, data: dict[str, Any]) -> None:
         log.warning(sentence)
-        await self.context.record("window", sentence)
+        await self.context.record("window", sentence, data)

@@ -62,6 +62,8 @@ class StageWatch:
         """Somebody has put something else on stable, where the version is judged, and it was set again: not ready yet."""
         self._missing = MissingReplicas()
         self.switched = False
+        self.seen: tuple[float, Observed] | None = None
+        """The newest look at the platform, and its Unix time in seconds: people see its age."""
         self._wrong_answer_since: float | None = None
 
     def _judging(self) -> Judging:
@@ -82,6 +84,7 @@ class StageWatch:
         """
         context = self.context
         observed = await context.platform.observe(context.target)
+        self.seen = time.time(), observed
         if observed.lease is None or observed.lease.fence != context.fence:
             holder = observed.lease.holder if observed.lease else "nobody"
             raise FenceLost(

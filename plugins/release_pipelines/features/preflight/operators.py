@@ -26,6 +26,7 @@ from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.person import Asked
+from release_pipelines.core.model.records import STAGES
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
@@ -40,6 +41,7 @@ from release_pipelines.features.preflight.remedies import PUTS_RIGHT, SINCE, rec
 from release_pipelines.features.preflight.summary import summary
 from release_pipelines.spec.feature import FEATURES, Problem
 from release_pipelines.spec.frozen import freeze, last_valid, others_running
+from release_pipelines.spec.line import line_of
 from release_pipelines.spec.release import ReleaseSpec
 from release_pipelines.spec.stages import metrics_of, splits_of, stages
 from release_pipelines.spec.target import target as target_of
@@ -162,6 +164,7 @@ class PreflightOperator(ReleaseOperator):
         self.log.info("%s %s for %s. Way back: %s.", app, version, who, way_back)
         uses = summary(self.spec)
         self.log.info("Checked: %s.", uses)
+        history.attach(release, STAGES, "application/json", line_of(self.spec).model_dump_json())
         history.record_event(release, "checked", uses)
         remarks = [*self._remarks(production), *self._features_remark()]
         for remark in remarks:

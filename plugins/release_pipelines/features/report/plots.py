@@ -16,9 +16,7 @@ from release_pipelines.core.model.verdict import MetricVerdict
 from release_pipelines.core.ports.judge import JUDGES, Evidence, Judged
 from release_pipelines.core.ports.metrics import source_of
 from release_pipelines.core.sentences import label
-
-MOST_POINTS = 240
-"""Longer series are summed up to so many points: what an eye can tell apart, in an SVG of some tens of kilobytes."""
+from release_pipelines.core.status.series import MOST_POINTS, of_new, of_stable, thinned
 
 Point = tuple[float, float | None]
 """Unix time in seconds, and a number; None where there was none."""
@@ -129,8 +127,8 @@ def plots(release: ReleaseDetail, analyses: Mapping[str, Analysis]) -> list[Plot
                     measure=label(spec) if spec else metric.metric,
                     unit="share" if _share(spec, own) else "number",
                     version=release.version,
-                    new=[(it.at, _of_new(it)) for it in thinned(own)],
-                    stable=[(it.at, _of_stable(it)) for it in thinned(own)],
+                    new=[(it.at, of_new(it)) for it in thinned(own)],
+                    stable=[(it.at, of_stable(it)) for it in thinned(own)],
                     limit=metric.limit,
                     evidence=_evidence(analysis, spec, own, before) if analysis and spec else None,
                     decided_at=verdict.decided_at,
@@ -151,23 +149,6 @@ def _judged(
 def _until(metric: MetricVerdict, verdict: RecordedVerdict) -> MetricVerdict:
     """A metric of a step that something else has ended, like an abort: how it stood, and what ended it."""
     return metric.model_copy(update={"sentence": f"{metric.sentence}; then: {verdict.sentence}"})
-
-
-def thinned(samples: Sequence[RecordedSample], most: int = MOST_POINTS) -> list[RecordedSample]:
-    """At most ``most`` samples in order of time: neighbours are counted together; of a gauge the highest stays."""
-    ordered = sorted(samples, key=lambda it: it.at)
-    size = max(1, math.ceil(len(ordered) / most))
-    return [_together(ordered[n : n + size]) for n in range(0, len(ordered), size)]
-
-
-def _together(samples: list[RecordedSample]) -> RecordedSample:
-    if len(samples) == 1:
-        return samples[0]
-    totals = {
-        name: _sum(getattr(it, name) for it in samples) for name in ("bad", "total", "stable_bad", "stable_total")
-    }
-    values = [value for it in samples if finite(value := it.value)]
-    return samples[-1].model_copy(update={**totals, "value": max(values) if values else None})
 
 
 def _last_of_each_step(verdicts: Iterable[RecordedVerdict]) -> list[RecordedVerdict]:
@@ -194,20 +175,3 @@ def _share(metric: Metric | None, samples: list[RecordedSample]) -> bool:
     if metric is not None:
         return source_of(metric).unit(metric) == "share"
     return any(it.total is not None for it in samples)
-
-
-def _of_new(sample: Sample) -> float | None:
-    if finite(sample.total):
-        return sample.bad / sample.total if sample.total and finite(sample.bad) else None
-    return sample.value if finite(sample.value) else None
-
-
-def _of_stable(sample: Sample) -> float | None:
-    if not finite(sample.stable_total) or not sample.stable_total or not finite(sample.stable_bad):
-        return None
-    return sample.stable_bad / sample.stable_total
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    known = [it for it in values if finite(it)]
-    return sum(known) if known else None

@@ -97,7 +97,7 @@ class WaitForWindowOperator(ReleaseOperator):
         planned_for = planned_at(rule, self.start_at)
         if not overridden and now < planned_for:
             words = f"Waits until {moment(planned_for, rule.time_zone)}, for which it is planned."
-            self._wait(rule, words, expires_at)
+            self._wait(rule, words, expires_at, planned_for)
         if not overridden and not may_begin(rule, standing, now):
             return self._closed(rule, standing, expires_at)
         if approval is not None:
@@ -116,14 +116,15 @@ class WaitForWindowOperator(ReleaseOperator):
             raise AirflowFailException(
                 f"{too_late(rule, standing)} Start again then: this app does not wait (`when_closed: refuse`)."
             )
-        self._wait(rule, words, expires_at)
+        self._wait(rule, words, expires_at, standing.opens_at)
 
-    def _wait(self, rule: WindowRule, words: str, expires_at: float | None) -> NoReturn:
+    def _wait(self, rule: WindowRule, words: str, expires_at: float | None, opens_at: float | None) -> NoReturn:
         if expires_at is not None:
             words += f" The approval holds until {moment(expires_at, rule.time_zone)}."
         self.log.info(words)
         note_now(self.release, words)
-        record(HistoryHook().history, "record_event", self.release, "window", words)
+        told = {"open": False, "opens_at": opens_at, "expires_at": expires_at}
+        record(HistoryHook().history, "record_event", self.release, "window", words, None, told)
         trigger = WindowTrigger(
             rule=to_json(rule), release=self.release, expires_at=expires_at, start_at=self.start_at or None
         )

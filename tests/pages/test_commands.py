@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -310,8 +311,6 @@ NEXT_DOOR = "http://127.0.0.1:9000"
 def test_a_page_next_door_gives_no_command(
     as_: Client, history: History, release: str, headers: dict[str, str], body: Any
 ) -> None:
-    import json
-
     alice = as_("alice", read={DAG}, run={DAG})
     content = json.dumps(said("abort", reason="owned")).encode() if body == "json" else body
     answer = alice.post(WHERE, content=content, headers=headers)
@@ -354,3 +353,46 @@ def test_the_trail_says_from_where(
     assert behind.post(WHERE, json=said("resume"), headers=headers).status_code == 409
     [row] = [it for it in history.audit_rows() if it.action == "resume"]
     assert text(row, "address") == right
+
+
+@pytest.fixture
+def away(release: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history's database does not answer; Airflow's does."""
+    given = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "login": "x", "schema": "x"}
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_HISTORY", json.dumps(given))
+    monkeypatch.setattr("release_pipelines.pages.forms.life_of", lambda *_: 0)
+
+
+@pytest.mark.parametrize("kind", ["promote", "skip", "resume", "approve", "reject", "roll_back"])
+def test_without_the_history_nothing_goes_on(as_: Client, away: None, kind: str) -> None:
+    answer = person(as_, "bob").post(WHERE, json=said(kind, reason="why"))
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == f"The history does not answer, so `{kind}` was not taken."
+
+
+@pytest.mark.parametrize("kind", ["abort", "pause"])
+def test_without_the_history_what_is_safe_is_taken_at_once(as_: Client, away: None, kind: str) -> None:
+    from airflow.models.variable import Variable
+
+    from release_pipelines.airflow.aside import VARIABLE
+
+    answer = person(as_, "bob").post(WHERE, json=said(kind, reason="wrong prices"))
+    assert answer.status_code == 200
+    assert answer.json()["sentence"].startswith(f"{kind} by bob: the history does not answer; the release takes it up")
+    [kept] = json.loads(Variable.get(VARIABLE))
+    assert (kept["release_id"], kept["kind"], kept["by"], kept["reason"]) == (R1, kind, "bob", "wrong prices")
+    Variable.delete(VARIABLE)
+
+
+def test_without_the_history_rights_reason_and_life_still_count(as_: Client, away: None) -> None:
+    from airflow.models.variable import Variable
+
+    from release_pipelines.airflow.aside import VARIABLE
+
+    viewer = as_("victor", read={DAG}, run=set())
+    assert viewer.post(WHERE, json=said("abort", reason="why"), headers=OURS).status_code == 403
+    bob = person(as_, "bob")
+    assert bob.post(WHERE, json=said("abort")).status_code == 422
+    assert bob.post(WHERE, json=said("abort", reason="why", release=f"{DAG}/{RUN}#1")).status_code == 409
+    assert bob.post(WHERE, json=said("abort", reason="why", release="release_cart/x#0")).status_code == 409
+    assert Variable.get(VARIABLE, default_var=None) is None

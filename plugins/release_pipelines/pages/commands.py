@@ -22,7 +22,7 @@ from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.command import Command, not_answered
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.peers import asking_address
-from release_pipelines.core.steering import ANSWERS, Given, No, Order, Seen, Word, not_theirs
+from release_pipelines.core.steering import ANSWERS, NEED_REASON, Given, No, Order, Seen, Steerer, Word, not_theirs
 from release_pipelines.core.text import one_line
 from release_pipelines.pages.access import Refused, Viewer, airflow_root
 from release_pipelines.pages.app import Looking
@@ -44,6 +44,8 @@ REASON_LIMIT = 2000
 """Longest reason that is taken, in characters."""
 PROXIES = "RELEASE_PIPELINES_TRUSTED_PROXIES"
 """Networks of the proxies whose ``X-Forwarded-For`` is believed, like ``10.0.0.0/8,fd00::/8``; none by itself."""
+AT_ONCE: tuple[Word, ...] = ("abort", "pause")
+"""Commands that do not wait for the history."""
 LABELS: dict[Word, str] = {
     "pause": "Pause",
     "resume": "Resume",
@@ -158,14 +160,16 @@ async def give(request: Request, viewer: Looking, dag_id: str, run_id: str, body
             return told | await _answered(request, history, release, order, given)
         return told | await _rolled_back(request, history, release, order, given, body.version or "")
     except HistoryUnavailable as error:
+        if order.kind in AT_ONCE:
+            return await asyncio.to_thread(_beside, viewer, dag_id, run_id, order)
         log.error("%s by %s could not be taken: %s", order.kind, one_line(order.by, 80), error)
-        raise Refused(503, unavailable(order.kind)) from error
+        raise Refused(503, f"The history does not answer, so `{order.kind}` was not taken.") from error
 
 
 def order_of(request: Request, viewer: Viewer, body: CommandBody) -> Order:
     """A command as it was given: by whom, from where, and what they saw."""
     seen = Seen(body.seen.release, body.seen.step, body.seen.weight, body.seen.digest)
-    click = [str(viewer.identity.id), body.kind, seen.release, seen.step, seen.digest, body.version]
+    click = [str(viewer.identity.id), body.kind, body.reason, seen.release, seen.step, seen.digest, body.version]
     return Order(
         body.kind,
         viewer.name,
@@ -189,14 +193,31 @@ def address_of(request: Request) -> str:
         return asking_address(peer, (), ())
 
 
-def unavailable(kind: str) -> str:
-    """What is said while the history does not answer."""
-    sentence = f"The history does not answer, so `{kind}` was not taken."
-    if kind == "abort":
-        sentence += (
-            f" The DAG {ROLLBACK_DAG} moves the traffic now; `release abort` does as soon as the history answers."
-        )
-    return sentence
+def _beside(viewer: Viewer, dag_id: str, run_id: str, order: Order) -> dict[str, Any]:
+    """Keep what cannot wait for the history in Airflow's own database, by what Airflow alone knows of the person and the run."""
+    from release_pipelines.airflow.aside import put_aside
+    from release_pipelines.pages.forms import life_of
+
+    person = Steerer(viewer.identity, runs=viewer.may("POST", dag_id))
+    no = not_theirs(order.kind, person) or (
+        No("incomplete", NEED_REASON[order.kind]) if order.kind in NEED_REASON and not order.reason else None
+    )
+    life = life_of(dag_id, run_id)
+    if no is None and (life is None or order.seen.release != f"{dag_id}/{run_id}#{life}"):
+        no = No("not now", "The run was cleared since, or is gone: look at the page again.")
+    if no:
+        raise Refused(no.status, no.sentence)
+    log.warning(
+        "%s of %s by %s from %s goes beside the history", order.kind, order.seen.release, order.by, order.address
+    )
+    put_aside(order.seen.release, order.kind, order.by, order.reason)
+    sentence = (
+        f"{order.kind} by {order.by}: the history does not answer; the release takes it up within seconds all the same, "
+        f"where a trigger works for it."
+    )
+    if order.kind == "abort":
+        sentence += f" The DAG {ROLLBACK_DAG} moves the traffic, too."
+    return {"kind": order.kind, "by": order.by, "sentence": sentence, "answered": False}
 
 
 def _given(

@@ -15,6 +15,8 @@ from release_pipelines.core.steering import Decide, Given, No, Order
 
 MOMENT_SECONDS = 5.0
 """The same click within this time is one click, in seconds."""
+REFUSED_SECONDS = 1.0
+"""The same for one that is refused, in seconds: what stood in the way may be gone soon."""
 
 
 class Steering(Audit):
@@ -41,7 +43,10 @@ class Steering(Audit):
         """
         with self._write() as connection:
             self._known(connection, release_id)
-            if before := self._given_before(connection, release_id, order):
+            before = self._given_before(connection, release_id, order)
+            if before and not before.no:
+                return before
+            if before := self._given_before(connection, release_id, order, REFUSED_SECONDS):
                 return before
             if no := decide(self._detail(connection, release_id, measured=False)):
                 self._told(connection, release_id, order, no)
@@ -89,6 +94,23 @@ class Steering(Audit):
             self._told(connection, release_id, order)
         return Command.model_validate(dict(row._mapping))
 
+    def _given_late(self, release_id: str, order: Order, at: float) -> Command:
+        same = select(commands).where(
+            commands.c.release_id == release_id,
+            commands.c.kind == order.kind,
+            commands.c.by == order.by,
+            commands.c.at == at,
+        )
+        with self._write() as connection:
+            self._known(connection, release_id)
+            row = connection.execute(same).first()
+            if row is None:
+                values = {"kind": order.kind, "by": order.by, "reason": order.reason, "at": at}
+                connection.execute(insert(commands).values(release_id=release_id, **values))
+                row = connection.execute(same).one()
+                self._told(connection, release_id, order)
+        return Command.model_validate(dict(row._mapping))
+
     def _told(self, connection: Connection, release_id: str, order: Order, no: No | None = None) -> None:
         texts = {"actor": order.by, "reason": order.reason, "address": order.address}
         data = order.told()
@@ -97,11 +119,13 @@ class Steering(Audit):
             data["refused"] = no.kind
         self._audit(connection, order.kind, "refused" if no else "asked", release=release_id, texts=texts, data=data)
 
-    def _given_before(self, connection: Connection, release_id: str, order: Order) -> Given | None:
+    def _given_before(
+        self, connection: Connection, release_id: str, order: Order, seconds: float = MOMENT_SECONDS
+    ) -> Given | None:
         """What became of the same click a moment before; None: it is the first."""
         if not order.key:
             return None
-        recent = (audit.c.release == release_id, audit.c.at >= round((self._now() - MOMENT_SECONDS) * 1_000_000))
+        recent = (audit.c.release == release_id, audit.c.at >= round((self._now() - seconds) * 1_000_000))
         rows = connection.execute(select(audit).where(*recent).order_by(audit.c.number.desc())).all()
         same = next((it for it in rows if it.action == order.kind and _key(it) == order.key), None)
         if same is None:

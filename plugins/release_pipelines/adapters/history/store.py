@@ -39,12 +39,13 @@ from release_pipelines.adapters.history.tables import (
 from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
-from release_pipelines.core.model.command import Command
+from release_pipelines.core.model.command import Command, CommandKind
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import OfTrains, Outcome, TrainOutcome
 from release_pipelines.core.model.records import Decision, Mark
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.steering import Order
 
 WORD_OF: dict[Decision, str] = {"approved": "approve", "rejected": "reject", "expired": "expired"}
 """What the audit trail calls an answer: as buttons and commands do."""
@@ -311,6 +312,14 @@ class History(Trains, Plans, Pushes, Copies, Steering, Attempts):
             self._append(connection, events, row.release_id, event)
             told = {"actor": row.by, "reason": row.reason, "about": effect}
             self._audit(connection, row.kind, "done", release=row.release_id, texts=told)
+
+    def late_command(
+        self, release_id: str, kind: CommandKind, by: str, reason: str | None, at: float, effect: str | None = None
+    ) -> None:
+        """Add a command that was given while the history did not answer, and what it did; a second call adds what it did."""
+        command = self._given_late(release_id, Order(kind, by, reason), at)
+        if effect is not None:
+            self.answer(command.id, effect)
 
     def answered(self, command: Command, seconds: float) -> Command:
         """Wait for a command's answer.

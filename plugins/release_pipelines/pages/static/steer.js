@@ -9,10 +9,6 @@ let sending = false;
 
 const by = (id) => document.getElementById(id);
 
-function show() {
-  for (const it of document.querySelectorAll("[data-steer][hidden]")) it.hidden = false;
-}
-
 function named({ label, app, version, environment, step, weight }) {
   const where = environment ? ` in ${environment}` : "";
   const at = step ? `, at ${step}${weight ? ` (${weight} %)` : ""}` : "";
@@ -103,8 +99,6 @@ function closed() {
 export function steer() {
   const dialog = by("steer");
   if (!dialog) return;
-  show();
-  new MutationObserver(show).observe(document.body, { childList: true, subtree: true });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-word]");
     if (button) open(button);

@@ -77,7 +77,7 @@ def opened(page: Page, word: str) -> None:
 
 
 def said(page: Page, where: str) -> str:
-    page.wait_for_function(f"document.getElementById('{where}').textContent !== ''")
+    page.wait_for_selector(f"#{where}:not(:empty)", state="attached")
     return page.text_content(f"#{where}") or ""
 
 
@@ -103,7 +103,7 @@ def test_a_refusal_is_said_in_the_dialog_and_the_button_works_again(page: Page, 
     at_step(history, release, "step_25", 25)
     for _ in range(2):
         page.click("#steer-give")
-        page.wait_for_function("!document.getElementById('steer-give').hasAttribute('aria-busy')")
+        page.wait_for_selector("#steer-give:not([aria-busy])")
         assert said(page, "steer-refused") == "It is at step_25 (25 %) now, you saw step_10."
     assert page.is_visible("#steer[open]")
     assert not history.commands()
@@ -184,7 +184,6 @@ def test_a_page_next_door_cannot_make_its_reader_abort(page: Page, site: str, hi
 def test_the_dialog_fits_and_can_be_read(page: Page, width: int, dark: bool) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme="dark" if dark else "light")
-    page.wait_for_function(f"document.documentElement.classList.contains('dark') === {str(dark).lower()} || true")
     page.evaluate(f"document.documentElement.classList.toggle('dark', {str(dark).lower()})")
     opened(page, "abort")
     box = page.locator("#steer").bounding_box()

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from release_pipelines.airflow.aside import put_aside_of
 from release_pipelines.airflow.hooks.history import HistoryHook, keep
 from release_pipelines.airflow.loop import of_this_loop
-from release_pipelines.core.model.command import Command
+from release_pipelines.core.model.command import Command, CommandKind
 from release_pipelines.core.progression.commands import ReleaseCommands
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ LOOK_SECONDS = 0.5
 """Maximum age of cached commands, in seconds."""
 PATIENCE_SECONDS = 1.0
 """Maximum time to wait for the history, in seconds; after that the cached commands are used, and its answer comes later."""
+ASIDE_SECONDS = 10.0
+"""Pause between two looks for commands that were given while the history did not answer, in seconds; while it does not, each look sees them."""
 INTEREST_SECONDS = 30.0
 """Time after which a release that no trigger has asked for is no longer queried, in seconds."""
 
@@ -56,6 +59,8 @@ class CommandCache:
         self._polling: asyncio.Task[None] | None = None
         self._unavailable = False
         self._kept: set[int] = set()
+        self._looked_aside_at = -ASIDE_SECONDS
+        self._moved: set[int] = set()
 
     @classmethod
     def here(cls) -> CommandCache:
@@ -118,6 +123,9 @@ class CommandCache:
 
         :raises HistoryUnavailable: when the history does not answer in time.
         """
+        if command.id < 0:  # the history does not have it yet
+            await self.keep(command, effect)
+            return
         await self.write(lambda history: history.answer(command.id, effect))
         self._read_at = 0.0
 
@@ -145,7 +153,10 @@ class CommandCache:
         """Keep an answer that the history could not take, once: loops give it again and again."""
         if command.id not in self._kept:
             self._kept.add(command.id)
-            await asyncio.to_thread(keep, "answer", command.id, effect)
+            if command.id < 0:
+                await asyncio.to_thread(keep, "late_command", *late(command), effect)
+            else:
+                await asyncio.to_thread(keep, "answer", command.id, effect)
 
     async def _opened(self) -> History:
         if self._history is None:
@@ -157,19 +168,47 @@ class CommandCache:
 
         now = time.monotonic()
         self._asked_at = {it: at for it, at in self._asked_at.items() if now - at < INTEREST_SECONDS}
+        if self._unavailable:  # it may take long to say that it is away still
+            await self._hear_aside()
         try:
             history, releases = await self._opened(), list(self._asked_at)
+            await self._move_aside(history, releases)
             commands = await asyncio.to_thread(history.commands_of, releases)
-        except HistoryUnavailable as error:  # nobody can give a command meanwhile either
+        except HistoryUnavailable as error:
             if not self._unavailable:
-                log.warning("%s Commands of people are not heard until it does.", error)
+                log.warning("%s Only `abort` and `pause` from a release's page are heard until it does.", error)
             self._unavailable, self._read_at = True, time.monotonic()
+            await self._hear_aside()
             return
         self._unavailable = False
         self._commands = {release: [] for release in releases}
         for command in commands:
             self._commands[command.release_id].append(command)
         self._read_at = time.monotonic()
+
+    async def _hear_aside(self) -> None:
+        """Follow what was given beside the history, while that does not answer."""
+        releases = list(self._asked_at)
+        given = await asyncio.to_thread(put_aside_of, releases)
+        for release in releases:
+            recorded = [it for it in self._commands.get(release, []) if it.id >= 0]
+            new = [it for it in given if it.release_id == release and it.id not in self._moved]
+            self._commands[release] = recorded + new
+
+    async def _move_aside(self, history: History, releases: list[str]) -> None:
+        """Give the history what was given beside it."""
+        if not self._unavailable and time.monotonic() - self._looked_aside_at < ASIDE_SECONDS:
+            return
+        for command in await asyncio.to_thread(put_aside_of, releases):
+            if command.id not in self._moved:
+                await asyncio.to_thread(history.at(command.at).late_command, *late(command))
+                self._moved.add(command.id)
+        self._looked_aside_at = time.monotonic()
+
+
+def late(command: Command) -> tuple[str, CommandKind, str, str | None, float]:
+    """What the history is told of a command that was given beside it."""
+    return command.release_id, command.kind, command.by, command.reason, command.at
 
 
 class HistoryCommands:

@@ -94,8 +94,7 @@ def give(kind: CommandKind, name: str, reason: str, by: str, wait: float, as_jso
     running = addressed_release(history.running(app, environment), name)
     approvers, alone = (spec.production.approvers, spec.app.approval.self_approval) if spec else ([], False)
     who = Identity(id=by, name=by)  # it is not proven, and any name of a person will do
-    asks = running is not None and history.waits_for_approval(running.id)
-    objection = refusal(kind, who, reason, running, approvers, alone, waits_for_approval=asks)
+    objection = refusal(kind, who, reason, history.steered(running.id) if running else None, approvers, alone)
     if objection or running is None:
         fail(f"{app}: {objection}")
     command = history.answered(history.command(running.id, kind, by, reason or None), wait)

@@ -31,7 +31,7 @@ RIGHTS_SECONDS = 10.0
 """How long what a person may is believed, in seconds: a right that is taken away ends an open stream, too."""
 OPEN = "/static/"
 """Scripts, styles and fonts are the same for everybody."""
-Method = Literal["GET", "POST"]
+Method = Literal["GET", "POST", "PUT"]
 READS = ("GET", "HEAD")
 NOT_YOURS = "You may not see this, or it does not exist."
 HEADERS = {
@@ -85,7 +85,10 @@ class Viewer:
         return {it for it in dag_ids if self.may("GET", it)}
 
     def may(self, method: Method, dag_id: str) -> bool:
-        """Whether they may read a DAG (``GET``), or start and change runs of it (``POST``). Asks Airflow: not in an event loop."""
+        """Whether they may read a DAG (``GET``), start and change runs of it (``POST``), or answer its forms (``PUT``).
+
+        Asks Airflow: not in an event loop.
+        """
         if time.monotonic() - self._since > RIGHTS_SECONDS:
             self._known, self._since = {}, time.monotonic()
         if (method, dag_id) not in self._known:
@@ -96,7 +99,7 @@ class Viewer:
         from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
         from airflow.models import DagModel
 
-        entity = None if method == "GET" else DagAccessEntity.RUN
+        entity = {"GET": None, "POST": DagAccessEntity.RUN, "PUT": DagAccessEntity.HITL_DETAIL}[method]
         details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
         return self.manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=self.user)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -25,18 +26,24 @@ Looking = Annotated[Viewer, Depends(viewer)]
 
 def create() -> FastAPI:
     """All pages."""
-    from release_pipelines.pages import charts, overview, release
+    from release_pipelines.pages import charts, commands, overview, release
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.reading = release.Reading()
     app.add_middleware(Access)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for module in (overview, release, charts):
+    for module in (overview, release, charts, commands):
         app.include_router(module.router)
 
     @app.exception_handler(Refused)
     async def refused(request: Request, refusal: Refused) -> Response:
         return answer(request, refusal)
+
+    @app.exception_handler(RequestValidationError)
+    async def unreadable(request: Request, error: Any) -> Response:
+        found = error.errors()[0]
+        where = ".".join(str(it) for it in found["loc"] if it != "body") or "body"
+        return answer(request, Refused(422, f"{where}: {found['msg']}."))
 
     @app.exception_handler(AnyHTTPException)
     async def failed(request: Request, error: Any) -> Response:

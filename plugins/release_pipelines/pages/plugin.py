@@ -12,6 +12,8 @@ from release_pipelines.airflow.timetable import MaintenanceWindowTimetable
 
 PREFIX = "/releases"
 HOOKS = "/hooks/"
+AROUND = "release_pipelines.around"
+"""Under this a request knows Airflow's own app, which it came through."""
 
 
 class Endpoint:
@@ -25,6 +27,7 @@ class Endpoint:
         if scope["type"] == "lifespan":
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        scope[AROUND] = scope.get("app")
         app = self._made("hooks", _hooks) if path.startswith(HOOKS) else self._made("pages", _pages)
         await app(scope, receive, send)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
-from release_pipelines.adapters.history import UnknownRelease
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.release_id import dag_of, is_rollback
 from release_pipelines.core.model.train import IN_WORDS
 from release_pipelines.pages.access import NOT_YOURS, Refused, Viewer
 from release_pipelines.pages.app import Looking
+from release_pipelines.pages.commands import Actions, actions
 from release_pipelines.pages.html import page, render
 from release_pipelines.spec.status import WANTED, read_status
 
@@ -157,8 +157,14 @@ def release(request: Request, viewer: Looking, dag_id: str, run_id: str, life: i
         lives=[(life_of(it), it) for it in known.lives],
         apps=[(it, dag_of(it.app), IN_WORDS[it.result]) for it in apps],
         hidden=hidden,
+        actions=_actions(viewer, known),
         **shown(status),
     )
+
+
+def _actions(viewer: Viewer, known: Found) -> Actions | None:
+    """What the viewer may tell the release; an earlier life of a run hears nothing any more."""
+    return actions(viewer, HistoryHook().history(), known.release) if known.release.id == known.lives[-1] else None
 
 
 def _without_others(status: ReleaseStatus) -> ReleaseStatus:

@@ -39,7 +39,7 @@ def test_what_people_do_is_told_before_and_after_its_effect(history: History) ->
         ("release", "asked", "alice"),
         ("pause", "asked", "bob"),
         ("pause", "done", "bob"),
-        ("approved", "done", "carol"),
+        ("approve", "done", "carol"),
     ]
     assert {row.app for row in history.audit_rows()} == {"shop"}
     assert verified(history.audit_rows(), [history.audit_head()]).whole

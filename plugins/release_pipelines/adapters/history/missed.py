@@ -25,7 +25,9 @@ from release_pipelines.core.model.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-Write = Literal["begin", "record_artifact", "record_event", "record_verdict", "promoted", "finish", "mark", "answer"]
+Write = Literal[
+    "begin", "record_artifact", "record_event", "record_verdict", "promoted", "finish", "mark", "answer", "late_command"
+]
 """Methods of the history that can be made up for."""
 
 VALUES: dict[str, type[Value]] = {it.__name__: it for it in (Artifact, Sample, Verdict)}

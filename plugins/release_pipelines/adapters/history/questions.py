@@ -199,24 +199,32 @@ class Questions:
     def release(self, release_id: str) -> ReleaseDetail:
         """One release with events, verdicts, measurements and approvals, oldest first."""
         with self._read() as connection:
-            row = connection.execute(listed().where(releases.c.id == release_id)).first()
-            if row is None:
-                raise UnknownRelease(f"The history knows no release {release_id}.")
+            return self._detail(connection, release_id)
 
-            def of(table: Table, *order: str) -> list[dict[str, Any]]:
-                query = select(table).where(table.c.release_id == release_id)
-                return [fields(it) for it in connection.execute(query.order_by(*(table.c[name] for name in order)))]
+    @staticmethod
+    def _detail(connection: Connection, release_id: str, *, measured: bool = True) -> ReleaseDetail:
+        """The same in a transaction.
 
-            parts = {
-                "events": of(events, "id"),
-                "verdicts": of(verdicts, "decided_at"),
-                "measurements": of(measurements, "at", "metric"),
-                "approvals": of(approvals, "id"),
-            }
-            query = given().where(commands.c.release_id == release_id)
-            parts["commands"] = [dict(it._mapping) for it in connection.execute(query)]
-            kept = select(reports.c.content).where(reports.c.release_id == release_id, reports.c.name == PROGRESS)
-            progress = connection.scalar(kept) if row.outcome is None else None
+        :param measured: whether its measurements are wanted, which may be many.
+        """
+        row = connection.execute(listed().where(releases.c.id == release_id)).first()
+        if row is None:
+            raise UnknownRelease(f"The history knows no release {release_id}.")
+
+        def of(table: Table, *order: str) -> list[dict[str, Any]]:
+            query = select(table).where(table.c.release_id == release_id)
+            return [fields(it) for it in connection.execute(query.order_by(*(table.c[name] for name in order)))]
+
+        parts = {
+            "events": of(events, "id"),
+            "verdicts": of(verdicts, "decided_at"),
+            "measurements": of(measurements, "at", "metric") if measured else [],
+            "approvals": of(approvals, "id"),
+        }
+        query = given().where(commands.c.release_id == release_id)
+        parts["commands"] = [dict(it._mapping) for it in connection.execute(query)]
+        kept = select(reports.c.content).where(reports.c.release_id == release_id, reports.c.name == PROGRESS)
+        progress = connection.scalar(kept) if row.outcome is None else None
         for name in ("events", "verdicts", "measurements"):
             for it in parts[name]:
                 del it["release_id"]

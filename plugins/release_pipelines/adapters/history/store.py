@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, false, insert, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.attempts import Attempts
-from release_pipelines.adapters.history.audit import Audit
 from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
@@ -26,6 +25,7 @@ from release_pipelines.adapters.history.queries import (
     stories,
     worth_keeping,
 )
+from release_pipelines.adapters.history.steering import Steering
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
@@ -40,18 +40,21 @@ from release_pipelines.adapters.history.tables import (
 from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
-from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind
+from release_pipelines.core.model.command import Command, CommandKind
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.outcome import OfTrains, Outcome, TrainOutcome
 from release_pipelines.core.model.records import Decision, Mark
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.model.verdict import Verdict
+from release_pipelines.core.steering import Order
 
+WORD_OF: dict[Decision, str] = {"approved": "approve", "rejected": "reject", "expired": "expired"}
+"""What the audit trail calls an answer: as buttons and commands do."""
 ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans, Pushes, Copies, Audit, Attempts, Observations):
+class History(Trains, Plans, Pushes, Copies, Steering, Attempts, Observations):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.
@@ -187,7 +190,9 @@ class History(Trains, Plans, Pushes, Copies, Audit, Attempts, Observations):
         with self._write() as connection:
             if self._append(connection, approvals, release_id, row):
                 told = {"actor": by, "reason": note}
-                self._audit(connection, decision, "done", release=release_id, texts=told, data={"digest": digest})
+                self._audit(
+                    connection, WORD_OF[decision], "done", release=release_id, texts=told, data={"digest": digest}
+                )
 
     def promoted(self, release_id: str) -> None:
         """Note that the release passed all stages and serves all traffic from stable."""
@@ -270,29 +275,6 @@ class History(Trains, Plans, Pushes, Copies, Audit, Attempts, Observations):
 
     # --- commands -----------------------------------------------------------------------------------------------
 
-    def command(self, release_id: str, kind: CommandKind, by: str, reason: str | None = None) -> Command:
-        """Add a person's command to a running release; the same one before it is answered is one command.
-
-        :raises ValueError: when ``kind`` is none of the commands.
-        """
-        if kind not in COMMAND_KINDS:
-            raise ValueError(f"A command is one of {', '.join(COMMAND_KINDS)}, found {kind!r}.")
-        same = select(commands).where(
-            commands.c.release_id == release_id,
-            commands.c.kind == kind,
-            commands.c.by == by,
-            commands.c.answered_at.is_(None),
-        )
-        with self._write() as connection:
-            self._known(connection, release_id)
-            row = connection.execute(same).first()
-            if row is None:
-                new = insert(commands).values(release_id=release_id, kind=kind, by=by, reason=reason, at=self._now())
-                connection.execute(new)
-                row = connection.execute(same).one()
-                self._audit(connection, kind, "asked", release=release_id, texts={"actor": by, "reason": reason})
-        return Command.model_validate(dict(row._mapping))
-
     def commands(self, release_id: str | None = None, *, open_only: bool = False) -> list[Command]:
         """Commands, oldest first.
 
@@ -331,6 +313,14 @@ class History(Trains, Plans, Pushes, Copies, Audit, Attempts, Observations):
             self._append(connection, events, row.release_id, event)
             told = {"actor": row.by, "reason": row.reason, "about": effect}
             self._audit(connection, row.kind, "done", release=row.release_id, texts=told)
+
+    def late_command(
+        self, release_id: str, kind: CommandKind, by: str, reason: str | None, at: float, effect: str | None = None
+    ) -> None:
+        """Add a command that was given while the history did not answer, and what it did; a second call adds what it did."""
+        command = self._given_late(release_id, Order(kind, by, reason), at)
+        if effect is not None:
+            self.answer(command.id, effect)
 
     def answered(self, command: Command, seconds: float) -> Command:
         """Wait for a command's answer.

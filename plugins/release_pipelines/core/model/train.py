@@ -1,5 +1,7 @@
 """A train: several apps, released in waves."""
 
+import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -78,3 +80,9 @@ class TrainApp(Stored):
         if self.version is None or self.digest is None or self.image is None:
             return None
         return Artifact(app=self.app, version=self.version, image=self.image, digest=self.digest)
+
+
+def digest_of(apps: Iterable[TrainApp]) -> str:
+    """One digest for all that goes with a train: an answer to its form is bound to it."""
+    named = "".join(sorted(f"{it.app}={it.digest};" for it in apps if it.goes))
+    return f"sha256:{hashlib.sha256(named.encode()).hexdigest()}"

@@ -77,10 +77,10 @@ class ReleaseControlOperator(ReleaseOperator):
         spec, history = spec_of(self.app.strip(), self.apps, self.config), HistoryHook().history()
         running, reason = running_release(history, spec), self.reason.strip()
         approvers, alone = spec.production.approvers, spec.app.approval.self_approval
-        asks = running is not None and history.waits_for_approval(running.id)
+        known = history.steered(running.id) if running else None
         # A robot that says for whom it asks has no more rights than that person, nor than it has itself.
         for name in filter(None, asked):
-            no = refusal(self.action, name, reason, running, approvers, alone, waits_for_approval=asks)
+            no = refusal(self.action, name, reason, known, approvers, alone)
             if no or running is None:
                 raise AirflowFailException(f"{spec.app.name}: {no}")
         assert running is not None  # noqa: S101 - or it was refused

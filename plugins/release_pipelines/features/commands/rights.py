@@ -1,16 +1,14 @@
-"""Who may give which command to a running release."""
+"""Who may give which command to a running release, as the command line and the DAG ``release_control`` ask it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from release_pipelines.core.approvers import allowed_approvers, in_words, is_one_of
-from release_pipelines.core.model.command import COMMAND_KINDS, CommandKind
 from release_pipelines.core.model.person import Identity, Person
-
-NEED_APPROVER: tuple[CommandKind, ...] = ("promote", "skip")
-"""Commands that shorten the checks: only who may approve a release may give them."""
+from release_pipelines.core.model.records import ReleaseDetail
+from release_pipelines.core.steering import NEED_APPROVER as NEED_APPROVER
+from release_pipelines.core.steering import State, Steerer, refused, state_of
 
 
 def refusal(
@@ -23,28 +21,25 @@ def refusal(
     *,
     waits_for_approval: bool = False,
 ) -> str | None:
-    """Why a command is refused, in one sentence; None if it is allowed.
+    """Why a command is refused, in one sentence; None if it is allowed. Whether Airflow lets that person is Airflow's to say.
 
     :param kind: one of :data:`~release_pipelines.core.model.command.COMMAND_KINDS`.
     :param by: the person who gives the command: the user name, or all that is known.
     :param reason: why; an abort needs one.
-    :param running: the app's running release (with ``version``, ``requester`` and ``started_by``); None if no release runs.
+    :param running: the app's running release: with its records, or at least ``version``, ``requester`` and ``started_by``; None if no release
+        runs.
     :param approvers: who may approve releases to production.
     :param self_approval: whether the requester may approve.
-    :param waits_for_approval: whether its approval is asked for now, with a form that says what will be measured.
+    :param waits_for_approval: whether its approval is asked for now, with a form that says what will be measured; records say it
+        themselves.
     """
-    if kind not in COMMAND_KINDS:
-        return f"There is no action `{kind}`: one of {', '.join(COMMAND_KINDS)} is expected."
-    if running is None:
-        return f"No release is running: there is nothing to {kind}."
-    if kind == "abort" and not (reason or "").strip():
-        return "An abort needs a reason: say why in a few words."
-    if kind in NEED_APPROVER and not self_approval:
+    state = None
+    if isinstance(running, ReleaseDetail):
+        state = state_of(running)
+    elif running is not None:
         asked = (running.requester, getattr(running, "started_by", None))
-        named = allowed_approvers(approvers, *asked, self_approval=False)
-        if not is_one_of(named, by if isinstance(by, Identity) else Identity(name=by)):
-            who = in_words(named, "an approver who did not ask for the release")
-            return f"{by} may not {kind} {running.version}, because it shortens its checks: {who} may."
-    if kind == "promote" and waits_for_approval:
-        return f"{running.version} waits for its approval, and the form says what will be measured: give `promote` when it is approved."
-    return None
+        state = State(running.version, asked=asked, asks="approval" if waits_for_approval else None, known=False)
+    who = by if isinstance(by, Identity) else Identity(name=by)
+    person = Steerer(who, approvers=approvers, self_approval=self_approval)
+    no = refused(kind, state, person, reason)
+    return no.sentence if no else None

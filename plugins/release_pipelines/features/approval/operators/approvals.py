@@ -17,6 +17,7 @@ from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.units import lasting
 from release_pipelines.core.model.window import WindowRule
+from release_pipelines.core.steering import QUESTION
 from release_pipelines.features.approval.form import Known, approval_form
 from release_pipelines.features.approval.operators.asking import AskingOperator, who_asked
 
@@ -176,6 +177,12 @@ class StepApprovalOperator(AskingOperator):
             self.log.info("First release: it has all traffic already, there is nothing to ask.")
             return {"decision": "approved", "by": None}
         return super().execute(context)
+
+    def look_up(self, context: Context, artifact: Artifact) -> None:
+        """Say in the history that people are asked."""
+        with noted("That people are asked could not be recorded"):
+            sentence = f"Asked whether {artifact.version} may go on: {context['ti'].task_id}."
+            history_of(context, self.release, artifact).record_event(self.release, QUESTION, sentence)
 
     def form(self, artifact: Artifact, target: Target, preflight: dict[str, Any]) -> tuple[str, str]:
         """How far the release has come."""

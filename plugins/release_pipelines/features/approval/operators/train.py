@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from release_pipelines.core.approvers import allowed_approvers, approves_alone, 
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.person import Asked, Identity, Person
 from release_pipelines.core.model.target import Target
+from release_pipelines.core.model.train import digest_of
 from release_pipelines.features.approval.form import Known, train_form
 from release_pipelines.features.approval.operators.asking import AskingOperator, responder, who_asked
 from release_pipelines.spec.frozen import spec_of
@@ -83,12 +83,11 @@ class TrainApprovalOperator(AskingOperator):
             return
         _, spec = self.going[0]
         self.target = target_of(spec, spec.production.name)
-        digests = "".join(sorted(f"{it.app}={it.digest};" for it, _ in self.going))
         self.artifact = Artifact(
             app=train_dag_id(self.train.name),
             version=", ".join(it.named for it, _ in self.going)[:255],
             image=train_dag_id(self.train.name),
-            digest=f"sha256:{hashlib.sha256(digests.encode()).hexdigest()}",
+            digest=digest_of(it for it, _ in self.going),
         )
         self.approvers = self.train.approvers or _people(spec for _, spec in self.going)
         self.notifiers = [WaitingNotifier(environment=spec.production)]

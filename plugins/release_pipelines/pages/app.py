@@ -27,9 +27,12 @@ Looking = Annotated[Viewer, Depends(viewer)]
 def create() -> FastAPI:
     """All pages."""
     from release_pipelines.pages import charts, commands, overview, release
+    from release_pipelines.pages.hub import Hub
+    from release_pipelines.pages.reading import Reading
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.reading = release.Reading()
+    app.state.hub = Hub()
+    app.state.reading = Reading()
     app.add_middleware(Access)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for module in (overview, release, charts, commands):

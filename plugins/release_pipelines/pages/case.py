@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from release_pipelines.core.approvers import same_person, words_of
 from release_pipelines.core.model.person import Person
@@ -19,6 +19,7 @@ from release_pipelines.pages.access import Viewer
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
+    from release_pipelines.core.model.train import TrainApp
     from release_pipelines.pages.forms import Form
     from release_pipelines.spec.release import ReleaseSpec
     from release_pipelines.spec.trains import TrainSpec
@@ -78,41 +79,97 @@ class Case:
         return [word for word, no in allowed(self.state(detail), self.person).items() if no is None]
 
 
-def case_of(viewer: Viewer, history: History, detail: ReleaseDetail) -> Case:
-    """What a person is to a release, asked anew of Airflow, the history and the app's file.
+class Ground(NamedTuple):
+    """What is the same for everybody in front of a release.
 
-    :param viewer: who looks.
+    :ivar spec: of its app; None where it has none here, and of a train.
+    :ivar form: what waits for an answer.
+    :ivar apps: those of a train.
+    :ivar approvers: who may approve it.
+    :ivar release: id of the run's newest life.
+    :ivar good: versions that can be gone back to, the newest first.
+    :ivar other: the version of another release of the app that runs now.
+    """
+
+    spec: ReleaseSpec | None
+    form: Form | None
+    apps: Sequence[TrainApp]
+    approvers: Sequence[str | Person]
+    release: str
+    good: tuple[str, ...]
+    other: str | None
+
+    @property
+    def environment(self) -> str:
+        """Where it ends up; empty where that is not known here."""
+        return self.spec.production.name if self.spec else ""
+
+
+def ground_of(history: History, detail: ReleaseDetail) -> Ground:
+    """What is the same for everybody, asked anew of Airflow, the history and the app's file.
+
     :param detail: the newest life of a run's release.
     """
-    train, running = detail.app == detail.dag_id, detail.outcome is None
+    train, running = is_train(detail), detail.outcome is None
     spec = None if train else spec_of_app(detail.app)
     environment = spec.production.name if spec else ""
-    form = forms.open_form(detail.dag_id, detail.run_id) if running else None
     approvers: Sequence[str | Person] = spec.production.approvers if spec else ()
     apps = history.train_apps(detail.id) if train else []
     if train:
         approvers = people_of_train(detail.app, [it.app for it in apps])
+    steered = not train and detail.dag_id != ROLLBACK_DAG
+    others = [it for it in history.running(detail.app, environment) if it.id != detail.id] if steered else []
+    return Ground(
+        spec=spec,
+        form=forms.open_form(detail.dag_id, detail.run_id) if running else None,
+        apps=apps,
+        approvers=approvers,
+        release=newest_id(detail),
+        good=good_versions(history, detail, environment) if steered else (),
+        other=others[0].version if others else None,
+    )
+
+
+def is_train(detail: ReleaseDetail) -> bool:
+    """Whether the release is a train."""
+    return detail.app == detail.dag_id
+
+
+def case_of(viewer: Viewer, history: History, detail: ReleaseDetail) -> Case:
+    """What a person is to a release, asked anew.
+
+    :param viewer: who looks.
+    :param detail: the newest life of a run's release.
+    """
+    return case_on(ground_of(history, detail), viewer, detail)
+
+
+def case_on(ground: Ground, viewer: Viewer, detail: ReleaseDetail) -> Case:
+    """The same, where it is known already what is the same for everybody: only Airflow's rights are asked.
+
+    :param viewer: who looks.
+    :param detail: the newest life of a run's release.
+    """
+    spec, form, train = ground.spec, ground.form, is_train(detail)
     person = Steerer(
         viewer.identity,
         runs=viewer.may("POST", detail.dag_id),
         answers=viewer.may("PUT", detail.dag_id),
         rolls=viewer.may("POST", ROLLBACK_DAG),
-        approvers=approvers,
-        answerers=answerers(form, approvers, spec, detail),
+        approvers=ground.approvers,
+        answerers=answerers(form, ground.approvers, spec, detail),
         self_approval=bool(spec and spec.app.approval.self_approval) and not is_urgent(form),
     )
-    steered = not train and detail.dag_id != ROLLBACK_DAG
-    others = [it for it in history.running(detail.app, environment) if it.id != detail.id] if steered else []
     return Case(
-        release=newest_id(detail),
+        release=ground.release,
         app=detail.app,
-        environment=environment,
+        environment=ground.environment,
         person=person,
         form=form,
         train=train,
-        digest=digest_of(apps) if train else detail.digest,
-        good=good_versions(history, detail, environment) if steered else (),
-        other=others[0].version if others else None,
+        digest=digest_of(ground.apps) if train else detail.digest,
+        good=ground.good,
+        other=ground.other,
     )
 
 

@@ -124,12 +124,12 @@ class Actions:
     buttons: tuple[Action, ...]
 
 
-def actions(viewer: Viewer, history: History, detail: ReleaseDetail) -> Actions:
-    """What a person may tell a release now, for its page. Asks Airflow and the history: not in an event loop.
+def actions(case: Case, detail: ReleaseDetail) -> Actions:
+    """What a person may tell a release now, for its page.
 
+    :param case: who, and what.
     :param detail: the newest life of a run's release.
     """
-    case = case_of(viewer, history, detail)
     state, words = case.state(detail), case.words(detail)
     buttons = tuple(
         Action(

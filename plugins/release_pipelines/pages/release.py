@@ -2,111 +2,123 @@
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
-from threading import Lock
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.core.model.release_id import dag_of, is_rollback
+from release_pipelines.core.model.release_id import dag_of, is_rollback, run_of
 from release_pipelines.core.model.train import IN_WORDS
 from release_pipelines.pages.access import NOT_YOURS, Refused, Viewer
 from release_pipelines.pages.app import Looking
+from release_pipelines.pages.case import case_on
 from release_pipelines.pages.commands import Actions, actions
 from release_pipelines.pages.html import page, render
-from release_pipelines.spec.status import WANTED, read_status
+from release_pipelines.pages.live import streams
+from release_pipelines.pages.reading import Found, Reading, life_of
+from release_pipelines.pages.saying import Told, told
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
-    from release_pipelines.core.model.records import ReleaseDetail
-    from release_pipelines.core.model.train import TrainApp
+    from release_pipelines.adapters.history.pulse import News
     from release_pipelines.core.status.model import ReleaseStatus
 
 router = APIRouter(prefix="/runs/{dag_id}/{run_id}")
 
-PARTS = ("sentence", "clock", "stages", "tracks", "metrics", "way_back", "deployed", "said")
-"""What of the page changes while it is looked at: ids of its elements, and names of their templates."""
-Key = tuple[str, str, int | None]
-LOCKS = 16
-MANY = 50
-"""Of so many releases it is kept what was read."""
+PARTS = (
+    "header",
+    "sentence",
+    "clock",
+    "actions",
+    "train",
+    "stages",
+    "tracks",
+    "metrics",
+    "way_back",
+    "deployed",
+    "record",
+)
+"""What of the page changes while it is looked at, in its order: ids of its elements, and names of their templates."""
 
 
-class Found(NamedTuple):
-    """A release, as it was read for everybody."""
+class Sight(NamedTuple):
+    """What of a release somebody may see and do; those with equal ones see the same page.
 
-    release: ReleaseDetail
-    status: ReleaseStatus
-    lives: list[str]
-    """Ids of all releases of its run, oldest first."""
-    apps: list[TrainApp]
-    """Of a train."""
+    :ivar apps: of a train, those that they may see.
+    :ivar words: what they may tell it.
+    """
+
+    apps: frozenset[str]
+    words: tuple[str, ...]
 
 
-class Reading:
-    """Reads releases for everybody who looks, once for those who ask in the same moment."""
+class One:
+    """One release, live.
 
-    def __init__(self) -> None:
-        self._known: OrderedDict[Key, tuple[float, Found | None]] = OrderedDict()
-        self._texts: OrderedDict[str, tuple[dict[str, float], dict[str, str]]] = OrderedDict()
-        self._locks = [Lock() for _ in range(LOCKS)]
-        self._lock = Lock()
+    :param life: which of its run's releases; None: the newest.
+    """
 
-    def of(self, dag_id: str, run_id: str, life: int | None, seconds: float) -> Found | None:
-        """The release of a run; None: the history knows none.
+    def __init__(self, reading: Reading, dag_id: str, run_id: str, life: int | None = None) -> None:
+        self.reading, self.dag_id, self.run_id, self.life = reading, dag_id, run_id, life
+        self.key: Hashable = (dag_id, run_id, life)
+        self.release: str | None = None
+        self._app: str | None = None
 
-        :param life: which of its releases, counted as in its id; None: the newest.
-        :param seconds: how old it may be.
+    def touched(self, news: News) -> bool:
+        """By what is new of it, or of what its app runs."""
+        mine = (self.dag_id, self.run_id)
+        return news.everything or self._app in news.apps or any(run_of(it) == mine for it in news.releases)
+
+    def read(self, history: History) -> Found | None:
+        """The release; None: the history does not know it."""
+        found = self.reading.read(history, self.dag_id, self.run_id, self.life)
+        if found is not None:
+            self.release, self._app = found.release.id, found.release.app
+        return found
+
+    def sight(self, data: Found | None, viewer: Viewer) -> Sight:
+        """Who may read the DAG sees all of it, but for a train's other apps; all apps have one DAG for rollbacks by hand.
+
+        :raises Refused: when the viewer may not see it.
         """
-        key = (dag_id, run_id, life)
-        with self._locks[hash(key) % LOCKS]:
-            known = self._known.get(key)
-            if known is None or time.monotonic() - known[0] >= seconds:
-                read = self.read(HistoryHook().history(), dag_id, run_id, life)
-                known = (time.monotonic(), read)
-                with self._lock:
-                    _keep(self._known, key, known)
-        return known[1]
+        if not viewer.may("GET", self.dag_id):
+            raise Refused(403, NOT_YOURS)
+        if data is None:
+            return Sight(frozenset(), ())
+        if is_rollback(data.release.id) and not viewer.may("GET", dag_of(data.release.app)):
+            raise Refused(403, NOT_YOURS)
+        told = _actions(data, viewer)
+        words = tuple(it.word for it in told.buttons) if told else ()
+        return Sight(frozenset(viewer.readable({dag_of(it.app) for it in data.apps})), words)
 
-    def read(self, history: History, dag_id: str, run_id: str, life: int | None) -> Found | None:
-        """The same, read anew."""
-        lives = history.lives(dag_id, run_id)
-        wanted = lives[-1:] if life is None else [it for it in lives if life_of(it) == life]
-        if not wanted:
-            return None
-        try:
-            release = history.release(wanted[0])
-        except UnknownRelease:  # it was pruned this moment
-            return None
-        times = history.attachment_times(release.id)
-        status = read_status(history, release, attached=times, texts=self._contents(history, release.id, times))
-        return Found(release, status, lives, history.train_apps(release.id))
+    def parts(self, request: Request, data: Found | None, sight: Sight) -> dict[str, str]:
+        """All of it."""
+        shown = self.shown(request.state.viewer, data, sight)
+        return {name: render(request, f"parts/{name}.html", **shown) for name in shown["names"]}
 
-    def _contents(self, history: History, release: str, times: dict[str, float]) -> dict[str, str]:
-        """Commits, findings and stages of a release: read again where one was written since."""
-        wanted = {name: at for name, at in times.items() if name in WANTED}
-        if (known := self._texts.get(release)) and known[0] == wanted:
-            return known[1]
-        texts = history.texts(release, list(wanted)) if wanted else {}
-        with self._lock:
-            _keep(self._texts, release, (wanted, texts))
-        return texts
+    def shown(self, viewer: Viewer, data: Found | None, sight: Sight) -> dict[str, Any]:
+        """What the templates use."""
+        where: dict[str, Any] = {"dag_id": self.dag_id, "run_id": self.run_id}
+        if data is None:
+            return {**where, "release": None, "names": ["nothing"]}
+        apps = [it for it in data.apps if dag_of(it.app) in sight.apps]
+        return {
+            **where,
+            "release": data.release,
+            "names": [it for it in PARTS if it != "train" or data.apps],
+            "life": life_of(data.release.id),
+            "lives": [(life_of(it), it) for it in data.lives],
+            "apps": [(it, dag_of(it.app), IN_WORDS[it.result]) for it in apps],
+            "hidden": len(data.apps) - len(apps),
+            "actions": _actions(data, viewer),
+            "state": _without_others(data.status) if len(apps) < len(data.apps) else data.status,
+        }
 
-
-def _keep(known: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    known[key] = value
-    known.move_to_end(key)
-    while len(known) > MANY:
-        known.popitem(last=False)
-
-
-def life_of(release: str) -> int:
-    """Which life of its run a release is, counted from 0."""
-    number = release.rpartition("#")[2]
-    return int(number) if "#" in release and number.isdigit() else 0
+    def told(self, data: Found | None, sight: Sight) -> Sequence[Told]:
+        """Each change of its state."""
+        return told(data.release) if data and len(sight.apps) == len({it.app for it in data.apps}) else ()
 
 
 def found(
@@ -116,7 +128,7 @@ def found(
 
     :param life: which of the run's releases; None: the newest.
     :param seconds: how old what was read may be.
-    :raises Refused: when the viewer may not see it. All apps have one DAG for rollbacks by hand: there the app's own is asked.
+    :raises Refused: when the viewer may not see it.
     """
     reading: Reading = request.app.state.reading
     release = reading.of(dag_id, run_id, life, seconds)
@@ -125,46 +137,28 @@ def found(
     return release
 
 
-def parts(request: Request, status: ReleaseStatus) -> dict[str, str]:
-    """The parts of the page, whole, by the ids of their elements.
-
-    :param status: the release's state.
-    """
-    return {name: render(request, f"parts/{name}.html", **shown(status)) for name in PARTS}
-
-
-def shown(status: ReleaseStatus) -> dict[str, Any]:
-    """What the templates of the parts use."""
-    dag_id, _, rest = status.id.partition("/")
-    return {"state": status, "dag_id": dag_id, "run_id": rest.rpartition("#")[0] or rest, "life": life_of(status.id)}
+def one(request: Request) -> One:
+    """The release that a request means."""
+    life = request.query_params.get("life", "")
+    names = request.path_params
+    number = int(life) if life.isdecimal() and len(life) < 10 else None
+    return One(request.app.state.reading, names["dag_id"], names["run_id"], number)
 
 
 @router.get("")
 def release(request: Request, viewer: Looking, dag_id: str, run_id: str, life: int | None = None) -> HTMLResponse:
     """The release of a run."""
-    known = found(request, viewer, dag_id, run_id, life)
-    if known is None:
-        return page(request, "release.html", viewer=viewer, release=None, dag_id=dag_id, run_id=run_id)
-    mine = viewer.readable({dag_of(it.app) for it in known.apps})
-    apps = [it for it in known.apps if dag_of(it.app) in mine]
-    hidden = len(known.apps) - len(apps)
-    status = _without_others(known.status) if hidden else known.status
-    return page(
-        request,
-        "release.html",
-        viewer=viewer,
-        release=known.release,
-        lives=[(life_of(it), it) for it in known.lives],
-        apps=[(it, dag_of(it.app), IN_WORDS[it.result]) for it in apps],
-        hidden=hidden,
-        actions=_actions(viewer, known),
-        **shown(status),
-    )
+    live = one(request)
+    data = live.read(HistoryHook().history())
+    return page(request, "release.html", viewer=viewer, **live.shown(viewer, data, live.sight(data, viewer)))
 
 
-def _actions(viewer: Viewer, known: Found) -> Actions | None:
-    """What the viewer may tell the release; an earlier life of a run hears nothing any more."""
-    return actions(viewer, HistoryHook().history(), known.release) if known.release.id == known.lives[-1] else None
+streams(router, one)
+
+
+def _actions(data: Found, viewer: Viewer) -> Actions | None:
+    """What the viewer may tell the release; None: it is an earlier life of its run, which hears nothing any more."""
+    return actions(case_on(data.ground, viewer, data.release), data.release) if data.ground else None
 
 
 def _without_others(status: ReleaseStatus) -> ReleaseStatus:

@@ -15,6 +15,7 @@ from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.observations import Observations
 from release_pipelines.adapters.history.plans import Plans
+from release_pipelines.adapters.history.pulse import Pulses
 from release_pipelines.adapters.history.pushes import Pushes
 from release_pipelines.adapters.history.queries import (
     direction_of,
@@ -54,7 +55,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans, Pushes, Copies, Steering, Attempts, Observations):
+class History(Trains, Plans, Pushes, Copies, Steering, Attempts, Observations, Pulses):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

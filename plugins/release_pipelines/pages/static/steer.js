@@ -96,7 +96,7 @@ function closed() {
   about = null;
 }
 
-export function steer() {
+export function follow() {
   const dialog = by("steer");
   if (!dialog) return;
   document.addEventListener("click", (event) => {

@@ -58,7 +58,7 @@ def test_what_runs_and_what_was_last_tried_stand_beside_each_other(url: str, his
     history.observe([sighting(release=brought)])
     [heading, line] = ask(url).stdout.splitlines()
     assert heading.split()[:4] == ["APP", "ENVIRONMENT", "RUNS", "SINCE"]
-    for part in ("shop", "production", "1.0.0", "alice", "ok", "1.0.10 rolled back", "5 s ago"):
+    for part in ("shop", "production", "1.0.0", "alice", "ok", "1.0.10 rolled back", " s ago"):
         assert part in line
     [it] = told(url)
     assert (it["runs"], it["by"], it["state"], it["old"]) == ("1.0.0", "alice", "ok", False)

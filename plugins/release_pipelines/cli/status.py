@@ -43,7 +43,7 @@ def status(
         history = open_history_at(database)
         apps = None if name is None else [name]
         rows = history.observations(apps)
-        releases = history.standing_releases(apps)
+        releases = history.standing_releases(rows, apps)
         if name is not None and not rows and not releases and (sentence := unknown(name, history.apps())):
             fail(sentence)
         places = _places(rows, releases, name)
@@ -120,6 +120,8 @@ def _why(it: Shown) -> str:
     trouble = [f"{track.track}: {track.ready} of {track.wanted} replicas are ready" for track in it.seen.tracks]
     if it.state == "not_ready":
         return "; ".join(trouble)
+    if it.state == "not_measured" and it.health is None:
+        return "stable was not measured lately"
     return it.health.sentence if it.health and it.state != "ok" else ""
 
 

@@ -134,9 +134,10 @@ def test_beside_what_runs_stand_the_releases_that_run_that_ended_last_and_that_b
     history.at(60.0).finish(failed, "rolled_back", ".")
     running = release(history, "1.0.11", "d", 70.0)
     other = release(history, "9.0.0", "e", 80.0, app="cart")
-    history.observe([sighting(release=scheduled)])
-    assert {it.id for it in history.standing_releases()} == {scheduled, failed, running, other}
-    assert {it.id for it in history.standing_releases(["shop"])} == {scheduled, failed, running}
+    rows = [sighting(release=scheduled)]
+    assert {it.id for it in history.standing_releases(rows)} == {scheduled, failed, running, other}
+    assert {it.id for it in history.standing_releases(rows, ["shop"])} == {scheduled, failed, running}
+    assert {it.id for it in history.standing_releases()} == {failed, running, other}
 
 
 def test_progress_of_several_releases_is_one_question(history: History) -> None:

@@ -46,6 +46,7 @@ class Day:
         self.row: Sighting | None = None
         self.minute = at("09:59")
         self.away = False
+        self.measured = True
 
     def until(self, moment: str) -> Day:
         """Somebody looks each minute, this one too."""
@@ -59,7 +60,8 @@ class Day:
             self.row = missed(self.row, target(), "The cluster does not answer.", now)
             return
         known = Known(self.served, {digest: version for version, digest in VERSIONS.items()})
-        self.row = seen(self.row, target(), self.observed(), known, now, health=HEALTHY)
+        health = HEALTHY.model_copy(update={"at": now})
+        self.row = seen(self.row, target(), self.observed(), known, now, health=health if self.measured else None)
 
     def observed(self) -> Observed:
         split = share_with("canary", self.weight) if self.weight else ALL_TO_STABLE
@@ -204,6 +206,15 @@ def test_the_whole_day_ends_with_what_was_last_seen_marked_old(day: Day) -> None
         "was unknown version (sha256:ffffffffffff…), since 10:30",
         "drift since 10:30",
     ]
+
+
+def test_numbers_that_nobody_measures_any_more_are_not_green_for_long(day: Day) -> None:
+    day.until("10:20")
+    day.measured = False
+    day.until("10:23")
+    assert day.shown("10:23").state == "ok"
+    day.until("10:24")
+    assert (day.shown("10:24").state, day.shown("10:24").old) == ("not_measured", False)
 
 
 def test_nobody_who_looks_is_told_and_nothing_is_green(day: Day) -> None:

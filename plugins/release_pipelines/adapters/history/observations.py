@@ -86,9 +86,10 @@ class Observations(Reports):
         with self._read() as connection:
             return {row.digest: row.version for row in connection.execute(query.order_by(releases.c.started_at))}
 
-    def standing_releases(self, apps: Collection[str] | None = None) -> list[Release]:
+    def standing_releases(self, rows: Iterable[Sighting] = (), apps: Collection[str] | None = None) -> list[Release]:
         """Of each app the releases that run, the one that ended last, and those that brought what runs now.
 
+        :param rows: what runs now.
         :param apps: of these apps; None: of all.
         """
         ended = releases.alias()
@@ -98,7 +99,7 @@ class Observations(Reports):
             .group_by(ended.c.app)
             .subquery()
         )
-        seen = [it.release for it in self.observations(apps) if it.release]
+        seen = {it.release for it in rows if it.release}
         is_last = and_(releases.c.app == last.c.app, releases.c.ended_at == last.c.at)
         wanted = or_(releases.c.outcome.is_(None), is_last, releases.c.id.in_(seen))
         query: Select[Any] = listed().outerjoin_from(releases, last, releases.c.app == last.c.app)

@@ -70,8 +70,8 @@ class Shown:
 
     @property
     def health(self) -> Health | None:
-        """How stable did at the last look; None: nobody knows."""
-        return self.seen.health if self.seen else None
+        """How stable did when it was measured lately; None: nobody knows."""
+        return _health(self.seen)
 
     @property
     def by(self) -> str | None:
@@ -193,4 +193,12 @@ def _state(row: Sighting | None, old: bool) -> State:
         return "nothing"
     if any(it.ready < it.wanted and it.weight for it in row.tracks):
         return "not_ready"
-    return row.health.state if row.health else "not_measured"
+    health = _health(row)
+    return health.state if health else "not_measured"
+
+
+def _health(row: Sighting | None) -> Health | None:
+    """A release's own loops observe without measuring stable: what was measured before that grows old."""
+    if row is None or row.health is None or row.observed_at is None:
+        return None
+    return row.health if row.observed_at - row.health.at <= MISSED_LOOKS * row.every else None

@@ -346,7 +346,7 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), timeout_graceful_shutd
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as server:
         try:
             assert server.stdout
-            token = [line.strip() for line in iter(server.stdout.readline, "") if line.count(".") == 2][0]
+            token = next(line.strip() for line in iter(server.stdout.readline, "") if line.count(".") == 2)
             it = _first_answer(port, token)
             assert any(it.readline().startswith(b"event: state") for _ in range(20))
             server.send_signal(signal.SIGTERM)
@@ -371,4 +371,3 @@ def _hub_of(server: FastAPI) -> hub_module.Hub:
     [mounted] = [it for it in server.routes if getattr(it, "path", "") == PREFIX]
     found: hub_module.Hub = mounted.app.state.hub
     return found
-

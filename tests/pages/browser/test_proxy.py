@@ -54,7 +54,8 @@ def proxied(pages: FastAPI, tmp_path: Path) -> Iterator[str]:
         try:
             until = time.monotonic() + 20
             while not (tmp_path / "pid").exists():
-                assert proxy.poll() is None and time.monotonic() < until, Path(log).read_text()
+                assert proxy.poll() is None, Path(log).read_text()
+                assert time.monotonic() < until, "the proxy does not start"
                 time.sleep(0.05)
             yield f"http://127.0.0.1:{port}{PATH}"
         finally:
@@ -82,4 +83,7 @@ def test_every_request_stays_below_the_path_and_the_stream_is_not_held_back(
     history.finish(RELEASE, "released", "It is released.")
     page.get_by_text("It is released.").wait_for()
     assert len(asked) > 8
-    assert [it for it in asked if not it.startswith(f"{proxied}/releases/")] in ([], [f"{proxied.removesuffix(PATH)}/favicon.ico"])
+    assert [it for it in asked if not it.startswith(f"{proxied}/releases/")] in (
+        [],
+        [f"{proxied.removesuffix(PATH)}/favicon.ico"],
+    )

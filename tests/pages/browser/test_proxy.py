@@ -29,6 +29,7 @@ http {{
   proxy_buffering on; proxy_read_timeout 60s; gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any;
   server {{
     listen 127.0.0.1:{port};
+    location = /favicon.ico {{ return 204; }}
     location {path}/ {{
       proxy_pass http://127.0.0.1:{to};
       proxy_set_header Host $http_host;

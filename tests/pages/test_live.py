@@ -371,4 +371,3 @@ def _hub_of(server: FastAPI) -> hub_module.Hub:
     [mounted] = [it for it in server.routes if getattr(it, "path", "") == PREFIX]
     found: hub_module.Hub = mounted.app.state.hub
     return found
-

@@ -209,8 +209,9 @@ class Hub:
                 self._take(news(before, now), at, waiting)
                 before = now
             await asyncio.sleep(max(0.0, self._look_seconds - (time.monotonic() - begun)))
-        if self._pulse is not None:
-            await self._ask(self._pulse.close)
+        pulse, self._pulse = self._pulse, None  # the next one who looks may come while this one is closed
+        if pulse is not None:
+            await self._ask(pulse.close)
 
     def _take(self, found: News, at: float, waiting: list[Shown]) -> None:
         """What a look has found, for the pages that were looked at when it began."""

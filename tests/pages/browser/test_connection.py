@@ -113,7 +113,7 @@ def test_a_login_that_is_over_is_said_and_taken_up_again(
     profile.clear_cookies()
     wire.cut()
     wire.mend()
-    page.get_by_text("Your login is over").wait_for()
+    page.locator("#connection", has_text="Your login is over").wait_for()
     assert "Weight" in page.locator("#state").inner_text()
     profile.add_cookies([{"name": "_token", "value": token_of("alice"), "url": "http://127.0.0.1"}])
     step(history, 10)

@@ -29,6 +29,7 @@ http {{
   proxy_buffering on; proxy_read_timeout 60s; gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any;
   server {{
     listen 127.0.0.1:{port};
+    location = /favicon.ico {{ return 204; }}
     location {path}/ {{
       proxy_pass http://127.0.0.1:{to};
       proxy_set_header Host $http_host;
@@ -54,7 +55,8 @@ def proxied(pages: FastAPI, tmp_path: Path) -> Iterator[str]:
         try:
             until = time.monotonic() + 20
             while not (tmp_path / "pid").exists():
-                assert proxy.poll() is None and time.monotonic() < until, Path(log).read_text()
+                assert proxy.poll() is None, Path(log).read_text()
+                assert time.monotonic() < until, "the proxy does not start"
                 time.sleep(0.05)
             yield f"http://127.0.0.1:{port}{PATH}"
         finally:
@@ -80,6 +82,9 @@ def test_every_request_stays_below_the_path_and_the_stream_is_not_held_back(
     page.reload()
     page.locator("#still").wait_for(state="detached")
     history.finish(RELEASE, "released", "It is released.")
-    page.get_by_text("It is released.").wait_for()
+    page.locator("#release").get_by_text("It is released.").wait_for()
     assert len(asked) > 8
-    assert [it for it in asked if not it.startswith(f"{proxied}/releases/")] in ([], [f"{proxied.removesuffix(PATH)}/favicon.ico"])
+    assert [it for it in asked if not it.startswith(f"{proxied}/releases/")] in (
+        [],
+        [f"{proxied.removesuffix(PATH)}/favicon.ico"],
+    )

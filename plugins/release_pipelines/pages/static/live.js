@@ -6,6 +6,7 @@ import { hear, say } from "./voice.js";
 import { words } from "./zone.js";
 
 const LOST = 4200; // milliseconds without a word from the server
+const PATIENCE = 20000; // and at most so many for a connection to come about
 const AGAIN = [500, 1000, 2000, 3000, 5000]; // milliseconds until it is asked again
 const TROUBLE = {
   loading: "Loading.",
@@ -49,6 +50,7 @@ function again() {
 function took(name, told) {
   page.heard = performance.now();
   page.tries = 0;
+  watch.patience = LOST;
   page.over = null;
   if (name === "gone") return gone(told.sentence);
   heard(told.at);
@@ -131,13 +133,15 @@ function watch() {
     say("The connection is lost.");
   }
   show(null);
-  if (!page.source || performance.now() - watch.opened > LOST) {
+  if (!page.source || performance.now() - watch.opened > watch.patience) {
     watch.opened = performance.now();
-    open(); // a connection may be dead without an end
+    watch.patience = Math.min(2 * watch.patience, PATIENCE);
+    open(); // a connection may be dead without an end; one that a busy server has not taken yet gets more time each time
   }
 }
 watch.at = [Date.now(), performance.now()];
 watch.opened = 0;
+watch.patience = LOST;
 
 function turned() {
   if (!document.hidden) {

@@ -78,7 +78,7 @@ async def test_every_tick_is_said_in_the_log_with_what_is_still_missing(
     assert (errors.judgement, errors.missing, len(errors.points) > 1) == ("pass", None, True)
     assert slow.missing == "share of requests over 0.5 s: 1,000 requests, at least 5000 are needed"
     assert [(it.track, it.weight, it.ready, it.wanted) for it in told.tracks] == [
-        ("stable", 90, 4, 4),
+        ("stable", 90, 2, 2),
         ("canary", 10, 1, 1),
     ]
     assert told.seen_at is not None

@@ -73,6 +73,25 @@ async def test_every_tick_is_said_in_the_log_with_what_is_still_missing(
     assert (told.step, told.weight, told.environment) == ("step_10", 10, "production")
     assert told.latest is not None
     assert told.latest > told.at
+    errors, slow = told.metrics
+    assert (errors.metric, errors.unit, errors.value, errors.stable, errors.limit) == ("errors", "share", 0, 0, 0.01)
+    assert (errors.judgement, errors.missing, len(errors.points) > 1) == ("pass", None, True)
+    assert slow.missing == "share of requests over 0.5 s: 1,000 requests, at least 5000 are needed"
+    assert [(it.track, it.weight, it.ready, it.wanted) for it in told.tracks] == [
+        ("stable", 90, 2, 2),
+        ("canary", 10, 1, 1),
+    ]
+    assert told.seen_at is not None
+    assert told.began_at is not None
+    assert told.began_at <= told.seen_at <= told.at
+
+
+def test_what_an_earlier_version_told_is_read_and_what_it_reads_has_nothing_new() -> None:
+    old = looked().model_dump_json(context={"earlier": True})
+    assert (
+        not {"metrics", "tracks", "seen_at", "began_at", "paused_at", "opens_at", "closes_at"} & json.loads(old).keys()
+    )
+    assert Progress.model_validate_json(old) == looked()
 
 
 def test_who_has_the_traffic_is_said_by_its_name() -> None:

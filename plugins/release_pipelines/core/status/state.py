@@ -77,4 +77,5 @@ def _sentence(release: ReleaseDetail, here: StageStatus | None, clock: Clock) ->
         return f"It has ended: {release.outcome.replace('_', ' ')}."
     if here is not None and here.state == "failed" and clock.waits_for == "work":
         return f"{here.name} has failed{f': {here.sentence}' if here.sentence else ''}."
-    return clock.sentence
+    told = live(release)
+    return f"{told.step} in {told.environment}: {told.traffic}." if told else clock.sentence

@@ -19,6 +19,7 @@ from tests.pages import people
 from tests.pages.conftest import PREFIX, SECRET, Client, token_of
 from tests.pages.test_commands import DAG, OURS, R1, RUN, WHERE, at_step, begun, person, said, text, trail
 from tests.pages.test_commands import files as files
+from tests.pages.test_commands import moment as moment
 
 DAGS = Path(__file__).parent / "dags"
 NAMES = ("release_shop", "release_rollback", "train_weekly")
@@ -193,7 +194,7 @@ def test_an_answer_is_bound_to_the_digest_that_was_seen(as_: Client, history: Hi
     assert answer_of("approval") is None
 
 
-def test_two_clicks_answer_once(as_: Client, history: History, release: str) -> None:
+def test_two_clicks_answer_once(as_: Client, history: History, release: str, moment: None) -> None:
     asks("approval", ["bob"])
     clients = [person(as_, "bob"), person(as_, "bob")]
     with ThreadPoolExecutor(2) as pool:
@@ -276,7 +277,9 @@ def runs_of_rollback() -> list[tuple[str, dict[str, Any], str | None]]:
         return [(it.run_id, dict(it.conf or {}), it.triggering_user_name) for it in found]
 
 
-def test_a_rollback_is_a_run_of_its_own_with_the_rights_of_who_asks(as_: Client, history: History, ended: str) -> None:
+def test_a_rollback_is_a_run_of_its_own_with_the_rights_of_who_asks(
+    as_: Client, history: History, ended: str, moment: None
+) -> None:
     alice = everything(as_, "alice")
     page = alice.get(WHERE.removesuffix("/commands")).text
     assert 'data-word="roll_back"' in page

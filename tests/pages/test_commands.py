@@ -254,7 +254,14 @@ def test_an_answer_for_another_digest_is_refused(as_: Client, history: History, 
     assert not history.release(release).approvals
 
 
-def test_two_clicks_are_one_command_with_one_answer(as_: Client, history: History, release: str) -> None:
+@pytest.fixture
+def moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment is long, as the machine of a test may be slow."""
+    for name in ("MOMENT_SECONDS", "REFUSED_SECONDS"):
+        monkeypatch.setattr(f"release_pipelines.adapters.history.steering.{name}", 600.0)
+
+
+def test_two_clicks_are_one_command_with_one_answer(as_: Client, history: History, release: str, moment: None) -> None:
     people = [person(as_, "bob"), person(as_, "bob")]
     with taken_up(history, "It is done."), ThreadPoolExecutor(2) as pool:
         first = pool.submit(people[0].post, WHERE, json=said("skip"))
@@ -267,7 +274,7 @@ def test_two_clicks_are_one_command_with_one_answer(as_: Client, history: Histor
     assert trail(history) == [("skip", "asked", "bob"), ("skip", "done", "bob")]
 
 
-def test_two_clicks_that_are_refused_are_one_row(as_: Client, history: History, release: str) -> None:
+def test_two_clicks_that_are_refused_are_one_row(as_: Client, history: History, release: str, moment: None) -> None:
     alice = person(as_, "alice")
     answers = [alice.post(WHERE, json=said("skip")) for _ in range(2)]
     assert answers[0].json() == answers[1].json()
@@ -396,3 +403,6 @@ def test_without_the_history_rights_reason_and_life_still_count(as_: Client, awa
     assert bob.post(WHERE, json=said("abort", reason="why", release=f"{DAG}/{RUN}#1")).status_code == 409
     assert bob.post(WHERE, json=said("abort", reason="why", release="release_cart/x#0")).status_code == 409
     assert Variable.get(VARIABLE, default_var=None) is None
+    page = bob.get(WHERE.removesuffix("/commands"), headers={"accept": "text/html"})
+    assert page.status_code == 503
+    assert "The history of releases does not answer now" in page.text

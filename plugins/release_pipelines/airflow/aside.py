@@ -29,6 +29,15 @@ def put_aside(release: str, kind: str, by: str, reason: str | None) -> Command:
     :param release: the release's id.
     :return: the command; the same one again within a moment is one.
     """
+    from sqlalchemy.exc import IntegrityError
+
+    try:
+        return _put(release, kind, by, reason)
+    except IntegrityError:  # somebody else has made the variable in the same moment
+        return _put(release, kind, by, reason)
+
+
+def _put(release: str, kind: str, by: str, reason: str | None) -> Command:
     from airflow.models.variable import Variable
     from airflow.utils.session import create_session
     from sqlalchemy import select

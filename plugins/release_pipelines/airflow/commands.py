@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from release_pipelines.airflow.aside import put_aside_of
@@ -199,9 +200,12 @@ class CommandCache:
         """Give the history what was given beside it."""
         if not self._unavailable and time.monotonic() - self._looked_aside_at < ASIDE_SECONDS:
             return
+        from release_pipelines.adapters.history import UnknownRelease
+
         for command in await asyncio.to_thread(put_aside_of, releases):
             if command.id not in self._moved:
-                await asyncio.to_thread(history.at(command.at).late_command, *late(command))
+                with suppress(UnknownRelease):
+                    await asyncio.to_thread(history.at(command.at).late_command, *late(command))
                 self._moved.add(command.id)
         self._looked_aside_at = time.monotonic()
 

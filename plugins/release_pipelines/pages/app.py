@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +12,10 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from release_pipelines.adapters.history import HistoryUnavailable
 from release_pipelines.pages.access import Access, Refused, Viewer, answer
 
+log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 
 
@@ -41,6 +44,11 @@ def create() -> FastAPI:
     @app.exception_handler(Refused)
     async def refused(request: Request, refusal: Refused) -> Response:
         return answer(request, refusal)
+
+    @app.exception_handler(HistoryUnavailable)
+    async def away(request: Request, error: Any) -> Response:
+        log.error("%s", error)
+        return answer(request, Refused(503, "The history of releases does not answer now: try again soon."))
 
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, error: Any) -> Response:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
 
 from release_pipelines.adapters.history import HistoryUnavailable
 from release_pipelines.airflow.hooks.history import HistoryHook
@@ -161,7 +162,7 @@ async def give(request: Request, viewer: Looking, dag_id: str, run_id: str, body
         return told | await _rolled_back(request, history, release, order, given, body.version or "")
     except HistoryUnavailable as error:
         if order.kind in AT_ONCE:
-            return await asyncio.to_thread(_beside, viewer, dag_id, run_id, order)
+            return await _at_once(viewer, dag_id, run_id, order)
         log.error("%s by %s could not be taken: %s", order.kind, one_line(order.by, 80), error)
         raise Refused(503, f"The history does not answer, so `{order.kind}` was not taken.") from error
 
@@ -191,6 +192,16 @@ def address_of(request: Request) -> str:
     except ValueError as error:
         log.error("%s: %s; no proxy is believed.", PROXIES, error)
         return asking_address(peer, (), ())
+
+
+async def _at_once(viewer: Viewer, dag_id: str, run_id: str, order: Order) -> dict[str, Any]:
+    try:
+        return await asyncio.to_thread(_beside, viewer, dag_id, run_id, order)
+    except SQLAlchemyError as error:
+        log.error("%s by %s could not be taken: %s", order.kind, one_line(order.by, 80), type(error).__name__)
+        raise Refused(
+            503, f"Neither the history nor Airflow's database answers, so `{order.kind}` was not taken."
+        ) from error
 
 
 def _beside(viewer: Viewer, dag_id: str, run_id: str, order: Order) -> dict[str, Any]:

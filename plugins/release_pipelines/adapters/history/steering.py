@@ -43,7 +43,7 @@ class Steering(Audit):
         """
         with self._write() as connection:
             self._known(connection, release_id)
-            before = self._given_before(connection, release_id, order)
+            before = self._given_before(connection, release_id, order, MOMENT_SECONDS)
             if before and not before.no:
                 return before
             if before := self._given_before(connection, release_id, order, REFUSED_SECONDS):
@@ -64,7 +64,7 @@ class Steering(Audit):
     def refusal_of(self, release_id: str, order: Order) -> No | None:
         """Why this click was refused by who had to carry it out, if it was."""
         with self._read() as connection:
-            before = self._given_before(connection, release_id, order)
+            before = self._given_before(connection, release_id, order, MOMENT_SECONDS)
         return before.no if before else None
 
     def steered(self, release_id: str) -> ReleaseDetail:
@@ -119,9 +119,7 @@ class Steering(Audit):
             data["refused"] = no.kind
         self._audit(connection, order.kind, "refused" if no else "asked", release=release_id, texts=texts, data=data)
 
-    def _given_before(
-        self, connection: Connection, release_id: str, order: Order, seconds: float = MOMENT_SECONDS
-    ) -> Given | None:
+    def _given_before(self, connection: Connection, release_id: str, order: Order, seconds: float) -> Given | None:
         """What became of the same click a moment before; None: it is the first."""
         if not order.key:
             return None

@@ -61,3 +61,23 @@ def _day(version: str) -> tuple[object, ...] | None:
         return date(int(match[1]), int(match[3]), int(match[4])), int(match[5] or 0)
     except ValueError:
         return None
+
+
+def is_older(version: str, than: str) -> bool:
+    """Whether a version is older than another one, by the scheme that both fit; False where none says so."""
+    return any(
+        goes_backward(scheme, than, version)
+        for scheme in ("semver", "date")
+        if version_fits(scheme, version) is None and version_fits(scheme, than) is None
+    )
+
+
+def sort_key(version: str | None) -> tuple[object, ...]:
+    """Sorts versions by their order: 1.0.9 before 1.0.10. Those without an order come first, by their letters; what is unknown before all."""
+    if version is None:
+        return (0,)
+    if (semantic := _precedence(version)) is not None:
+        return 2, *semantic
+    if (day := _day(version)) is not None:
+        return 3, *day
+    return 1, version

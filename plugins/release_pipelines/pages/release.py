@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse
 
 from release_pipelines.adapters.history import UnknownRelease
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.pages.access import NOT_YOURS, Refused
 from release_pipelines.pages.app import Looking
 from release_pipelines.pages.html import page
 
@@ -21,4 +22,6 @@ def release(request: Request, viewer: Looking, dag_id: str, run_id: str) -> HTML
         found = history.release(f"{dag_id}/{run_id}")
     except UnknownRelease:
         found = None
+    if found is not None and not viewer.sees(found):
+        raise Refused(403, NOT_YOURS)
     return page(request, "release.html", viewer=viewer, release=found)

@@ -14,6 +14,7 @@ from release_pipelines.adapters.history.audit import Audit
 from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
+from release_pipelines.adapters.history.overview import Overview
 from release_pipelines.adapters.history.plans import Plans
 from release_pipelines.adapters.history.pushes import Pushes
 from release_pipelines.adapters.history.queries import (
@@ -36,7 +37,6 @@ from release_pipelines.adapters.history.tables import (
     releases,
     verdicts,
 )
-from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind
@@ -50,7 +50,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans, Pushes, Copies, Audit, Attempts):
+class History(Overview, Plans, Pushes, Copies, Audit, Attempts):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

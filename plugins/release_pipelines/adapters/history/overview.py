@@ -1,0 +1,150 @@
+"""All apps at once, as the overview reads them: a handful of queries, however many apps there are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, exists, func, select
+
+from release_pipelines.adapters.history.plans import open_plans
+from release_pipelines.adapters.history.queries import ASKED, listed
+from release_pipelines.adapters.history.tables import (
+    approvals,
+    events,
+    observations,
+    releases,
+    reports,
+    train_apps,
+    train_holds,
+)
+from release_pipelines.adapters.history.trains import Trains, app_in
+from release_pipelines.core.model.base import stored
+from release_pipelines.core.model.progress import PROGRESS, Progress
+from release_pipelines.core.model.release_id import ROLLBACK_DAG
+from release_pipelines.core.overview import Listed, Seen, Told
+
+REACHED = ("deployed", "rollback")
+"""Kinds of events by which a release changed an environment."""
+COLUMNS = (
+    "id", "app", "dag_id", "run_id", "version", "digest", "commit", "outcome", "sentence", "started_at", "ended_at",
+)  # fmt: skip
+
+
+class Overview(Trains):
+    """Reads what the overview of all apps shows."""
+
+    def told(self) -> Told:
+        """What runs everywhere, what is going on, and how the last releases ended."""
+        ended, forward = releases.c.outcome.is_not(None), releases.c.dag_id != ROLLBACK_DAG
+        with self._read() as connection:
+            newest = dict(_newest(connection, releases.c.started_at, forward))
+            last = dict(_newest(connection, releases.c.ended_at, ended))
+            last_in = _last_in(connection)
+            seen = {(it.app, it.environment): it for it in connection.execute(select(observations))}
+            brought = _brought(connection)
+            running = connection.scalars(select(releases.c.id).where(~ended)).all()
+            held = select(train_holds.c.app, train_holds.c.environment, train_holds.c.release_id).where(~self._over())
+            holds = {(it.app, it.environment): it.release_id for it in connection.execute(held)}
+            ids = {*newest.values(), *last.values(), *last_in.values(), *brought.values(), *running}
+            known = _listed(connection, ids, running)
+        of_app = defaultdict(list)
+        for release in sorted((known[it] for it in running if it in known), key=lambda it: -it.started_at):
+            of_app[release.app].append(release)
+        return Told(
+            newest={app: known[it] for app, it in newest.items()},
+            running=of_app,
+            last={app: known[it] for app, it in last.items()},
+            last_in={place: known[it] for place, it in last_in.items()},
+            seen={place: _seen(row, known.get(brought.get(place, ""))) for place, row in seen.items()},
+            held=holds,
+        )
+
+
+def _newest(connection: Connection, by: Any, *conditions: Any) -> Iterable[tuple[str, str]]:
+    """The id of the newest release of each app, of those that fulfil the conditions."""
+    newest = select(releases.c.app, func.max(by).label("at")).where(*conditions).group_by(releases.c.app).subquery()
+    query = select(releases.c.app, releases.c.id).join(newest, (releases.c.app == newest.c.app) & (by == newest.c.at))
+    return ((row.app, row.id) for row in connection.execute(query.where(*conditions).order_by(releases.c.id)))
+
+
+def _last_in(connection: Connection) -> dict[tuple[str, str], str]:
+    """The id of the release that ended last in each environment, of those that changed it, by app and environment."""
+    changed = select(events.c.release_id, events.c.environment).where(
+        events.c.kind.in_(REACHED), events.c.environment.is_not(None)
+    )
+    here = changed.subquery()
+    query = (
+        select(releases.c.app, here.c.environment, releases.c.id, releases.c.ended_at)
+        .join(here, here.c.release_id == releases.c.id)
+        .where(releases.c.outcome.is_not(None))
+    )
+    of = query.subquery()
+    place = (of.c.app, of.c.environment)
+    first = func.row_number().over(partition_by=place, order_by=(of.c.ended_at.desc(), of.c.id)).label("n")
+    ranked = select(*place, of.c.id, first).subquery()
+    rows = connection.execute(select(ranked).where(ranked.c.n == 1))
+    return {(row.app, row.environment): row.id for row in rows}
+
+
+def _brought(connection: Connection) -> dict[tuple[str, str], str]:
+    """The newest release that got what runs somewhere through, by app and environment."""
+    query = (
+        select(observations.c.app, observations.c.environment, releases.c.id)
+        .join(releases, (releases.c.app == observations.c.app) & (releases.c.digest == observations.c.digest))
+        .where(releases.c.promoted_at.is_not(None))
+        .order_by(releases.c.promoted_at)
+    )
+    return {(row.app, row.environment): row.id for row in connection.execute(query)}
+
+
+def _listed(connection: Connection, ids: Iterable[str], running: Iterable[str]) -> dict[str, Listed]:
+    """Releases by their ids; of those that are running how far they have come, too."""
+    mine = set(running)
+    asked = exists().where(events.c.release_id == releases.c.id, events.c.kind == ASKED)
+    answered = exists().where(approvals.c.release_id == releases.c.id)
+    waiting = set(connection.scalars(select(releases.c.id).where(releases.c.id.in_(mine), asked & ~answered)))
+    kept = select(reports.c.release_id, reports.c.content).where(
+        reports.c.name == PROGRESS, reports.c.release_id.in_(mine)
+    )
+    progress = {row.release_id: _progress(row.content) for row in connection.execute(kept)}
+    planned = {it.release: it.start_at for it in open_plans(connection) if not it.begun}
+    apps = defaultdict(list)
+    of_trains = select(train_apps).where(train_apps.c.release_id.in_(list(ids))).order_by(train_apps.c.position)
+    for row in connection.execute(of_trains):
+        apps[row.release_id].append(app_in(row))
+    wanted = [releases.c[it] for it in COLUMNS]
+    query = listed()
+    approver, started = query.selected_columns["approver"], query.selected_columns["started"]
+    query = query.with_only_columns(*wanted, releases.c.requester.label("by"), approver, started)
+    found = {}
+    for row in connection.execute(query.where(releases.c.id.in_(list(ids)))):
+        values = {**row._mapping}
+        by = (values.pop("started") or {}).get("by")
+        more = (row.id in waiting, planned.get(row.id), progress.get(row.id), tuple(apps[row.id]))
+        found[row.id] = Listed(**values, started_by=by, waits=more[0], planned=more[1], progress=more[2], apps=more[3])
+    return found
+
+
+def _progress(content: str) -> Progress | None:
+    """How far a stage has come; None where another version wrote it in a way that this one cannot read."""
+    try:
+        with stored():
+            return Progress.model_validate_json(content)
+    except ValueError:
+        return None
+
+
+def _seen(row: Any, brought: Listed | None) -> Seen:
+    return Seen(
+        looked_at=row.looked_at,
+        observed_at=row.observed_at,
+        digest=row.digest,
+        version=row.version,
+        since=row.since,
+        drift_since=row.drift_since,
+        failure=row.failure,
+        data=row.data if isinstance(row.data, dict) else {},
+        brought=brought,
+    )

@@ -38,6 +38,7 @@ NOT_PUBLIC = {
     "GateOperator",  # parts of a compiled DAG, which make no sense in another
     "AnsweringControlOperator",
     "FetchCalendarOperator",
+    "ObserveAppsOperator",
     "ReleasePolicyOperator",
     "LookingOperator",
     "RefusedTrigger",

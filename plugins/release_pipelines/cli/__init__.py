@@ -23,6 +23,7 @@ from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
 from release_pipelines.cli.sbom import sbom
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
+from release_pipelines.cli.status import status
 from release_pipelines.cli.terminal import (
     AsJson,
     Database,
@@ -187,6 +188,10 @@ def stability(
         print_table(headings, [_stability_row(it) for it in versions])
 
 
+app.command(
+    epilog=examples("release status", "release status shop --environment production", "release status --json"),
+    rich_help_panel=LOOK,
+)(status)
 app.command(epilog=examples('release lift shop 1.2.0 --reason "the database was away"'), rich_help_panel=LOOK)(lift)
 app.command(
     epilog=examples("release validate", "release validate include/apps/shop.yaml", "release validate include/config"),

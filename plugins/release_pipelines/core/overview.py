@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, get_args
 
 from release_pipelines.core.model.outcome import TrainOutcome
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.release_id import ROLLBACK_DAG, dag_of, run_of
+from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.model.train import TrainApp
+from release_pipelines.core.observed import Shown, shown
 from release_pipelines.core.outlook import Outlook
 from release_pipelines.core.versions import sort_key
 
@@ -22,7 +25,6 @@ SEVERAL = "several apps"
 """Version of a train with apps that whoever looks may not see."""
 SOMEBODY = "another release"
 """Who holds an app, where whoever looks may not see that."""
-HEALTH = {"ok": "healthy", "over": "over its limits", "not_measured": "not measured"}
 GOOD = ("released", "no_op")
 NOTHING_CHANGED = ("rejected", "expired")
 """Outcomes by which a person's answer, or none, ended a release before it changed the last environment: nothing failed."""
@@ -84,43 +86,6 @@ class Listed(NamedTuple):
         return self.outcome is None and self.state in ("waits for approval", "paused")
 
 
-class Seen(NamedTuple):
-    """What was last seen to run in an environment; times are Unix times in seconds.
-
-    :param looked_at: the last look.
-    :param observed_at: the last look that saw something; None: none ever has.
-    :param failure: what stood in the way of the last look.
-    :param data: what else was seen there.
-    :param brought: the newest release that put this digest there; None: none is known.
-    """
-
-    looked_at: float
-    observed_at: float | None
-    digest: str | None
-    version: str | None
-    since: float | None
-    drift_since: float | None
-    failure: str | None
-    data: Mapping[str, Any]
-    brought: Listed | None = None
-
-    @property
-    def stale(self) -> bool:
-        """Whether the last look saw nothing: what is known is old."""
-        return self.observed_at is None or self.observed_at < self.looked_at
-
-    @property
-    def health(self) -> str:
-        """How stable does by its own metrics, in words."""
-        health = self.data.get("health") or {}
-        return HEALTH.get(str(health.get("state")), HEALTH["not_measured"])
-
-    @property
-    def holder(self) -> str | None:
-        """Who holds the lease."""
-        return self.data.get("holder")
-
-
 class Told(NamedTuple):
     """What the history says of all apps.
 
@@ -128,7 +93,8 @@ class Told(NamedTuple):
     :param running: releases that have not ended, by app, newest first.
     :param last: the newest release that has ended, by app.
     :param last_in: the same of those that got as far as an environment, by app and environment.
-    :param seen: by app and environment.
+    :param seen: what was last seen to run, by app and environment.
+    :param brought: the releases that brought it.
     :param held: ids of trains that hold apps, by app and environment.
     """
 
@@ -136,7 +102,8 @@ class Told(NamedTuple):
     running: Mapping[str, Sequence[Listed]]
     last: Mapping[str, Listed]
     last_in: Mapping[tuple[str, str], Listed]
-    seen: Mapping[tuple[str, str], Seen]
+    seen: Mapping[tuple[str, str], Sighting]
+    brought: Mapping[tuple[str, str], Listed]
     held: Mapping[tuple[str, str], str]
 
 
@@ -158,6 +125,8 @@ class Filed(NamedTuple):
 class Place(NamedTuple):
     """One environment of an app.
 
+    :param now: what runs there.
+    :param brought: the release that brought it.
     :param last: the newest release that has ended and got so far.
     :param running: the release that is there now.
     :param held: the id of the train that holds the app here.
@@ -165,11 +134,17 @@ class Place(NamedTuple):
     """
 
     environment: str
-    seen: Seen | None
+    now: Shown
+    brought: Listed | None
     last: Listed | None
     running: Listed | None
     held: str | None = None
     window: Outlook | None = None
+
+    @property
+    def holder(self) -> str | None:
+        """Who holds the lease here."""
+        return self.now.seen.holder if self.now.seen else None
 
 
 class Row(NamedTuple):
@@ -195,7 +170,7 @@ class Row(NamedTuple):
             return any(it.for_a_person for it in self.running)
         if state == "failed":
             return self.last is not None and self.last.failed
-        return any(it.seen is not None and it.seen.drift_since is not None for it in self.places)
+        return any(it.now.drift_since is not None for it in self.places)
 
     @property
     def team(self) -> str:
@@ -214,9 +189,9 @@ class Row(NamedTuple):
         for it in filter(None, (*self.running, self.last, *(place.last for place in self.places))):
             known += [it.version, it.digest, it.commit, it.by, it.approver, it.state, *(app.app for app in it.apps)]
         for place in self.places:
-            known.append(place.environment)
-            if place.seen is not None:
-                known += [place.seen.version, place.seen.digest, "drift" if place.seen.drift_since else None]
+            seen = place.now.seen
+            known += [place.environment, place.now.word]
+            known += [seen.version, seen.digest, *(it.kind for it in seen.drift)] if seen else []
         return "\n".join(filter(None, known)).casefold()
 
 
@@ -241,20 +216,21 @@ def gates(app: str, dag_id: str) -> set[str]:
     return {dag_id, dag_of(app)} if dag_id == ROLLBACK_DAG else {dag_id}
 
 
-def rows(told: Told, files: Mapping[str, Filed]) -> list[Row]:
+def rows(told: Told, files: Mapping[str, Filed], now: float) -> list[Row]:
     """All apps and trains, by name: those that have a file, and those that have releases or run somewhere.
 
     :param files: by app, and by the id of a train's DAG.
+    :param now: Unix time in seconds.
     """
     places: dict[str, set[str]] = {}
-    now = ((app, it.progress.environment) for app, found in told.running.items() for it in found if it.progress)
-    for app, environment in (*told.last_in, *told.seen, *now):
+    going = ((app, it.progress.environment) for app, found in told.running.items() for it in found if it.progress)
+    for app, environment in (*told.last_in, *told.seen, *going):
         places.setdefault(app, set()).add(environment)
     names = {*told.newest, *told.running, *told.last, *places, *files}
-    return [_row(name, told, files.get(name), places.get(name, set())) for name in sorted(names)]
+    return [_row(name, told, files.get(name), places.get(name, set()), now) for name in sorted(names)]
 
 
-def _row(name: str, told: Told, filed: Filed | None, known: Collection[str]) -> Row:
+def _row(name: str, told: Told, filed: Filed | None, known: Collection[str], now: float) -> Row:
     newest, running = told.newest.get(name), tuple(told.running.get(name, ()))
     dag_id = filed.dag_id if filed else newest.dag_id if newest else dag_of(name)
     order = filed.environments if filed else ()
@@ -262,7 +238,8 @@ def _row(name: str, told: Told, filed: Filed | None, known: Collection[str]) -> 
     places = tuple(
         Place(
             environment=it,
-            seen=told.seen.get((name, it)),
+            now=shown(name, it, told.seen.get((name, it)), (), now),
+            brought=told.brought.get((name, it)),
             last=told.last_in.get((name, it)),
             running=next((r for r in running if r.progress is not None and r.progress.environment == it), None),
             held=told.held.get((name, it)),
@@ -279,7 +256,7 @@ def dags_of(row: Row) -> set[str]:
     for it in _releases_in(row):
         found |= {it.dag_id} | {dag_of(app.app) for app in it.apps}
     for place in row.places:
-        found |= {run_of(it)[0] for it in (place.held, place.seen and place.seen.holder) if it}
+        found |= {run_of(it)[0] for it in (place.held, place.holder) if it}
     return found - {ROLLBACK_DAG}
 
 
@@ -288,7 +265,7 @@ def _releases_in(row: Row) -> Iterable[Listed]:
     if row.last is not None:
         yield row.last
     for place in row.places:
-        yield from filter(None, (place.last, place.running, place.seen and place.seen.brought))
+        yield from filter(None, (place.last, place.running, place.brought))
 
 
 def visible(row: Row, readable: Collection[str]) -> Row | None:
@@ -312,14 +289,11 @@ def visible(row: Row, readable: Collection[str]) -> Row | None:
         return it._replace(apps=apps, unseen=unseen, version=SEVERAL, sentence=None) if unseen else it
 
     def place(it: Place) -> Place:
-        seen = it.seen
-        if seen is not None:
-            data = seen.data
-            if seen.holder is not None and not may(run_of(seen.holder)[0]):
-                data = {**data, "holder": SOMEBODY}
-            seen = seen._replace(brought=mine(seen.brought), data=data)
+        now = it.now
+        if now.seen is not None and it.holder is not None and not may(run_of(it.holder)[0]):
+            now = replace(now, seen=now.seen.model_copy(update={"holder": SOMEBODY}))
         held = it.held if it.held is None or may(run_of(it.held)[0]) else SOMEBODY
-        return it._replace(seen=seen, last=mine(it.last), running=mine(it.running), held=held)
+        return it._replace(now=now, brought=mine(it.brought), last=mine(it.last), running=mine(it.running), held=held)
 
     running = tuple(filter(None, map(mine, row.running)))
     return row._replace(places=tuple(map(place, row.places)), running=running, last=mine(row.last))
@@ -373,10 +347,10 @@ def _has(row: Row, words: Sequence[str]) -> bool:
 def _rank(row: Row, wish: Wish) -> tuple[Any, ...]:
     if wish.sort == "version":
         known = [it for it in row.places if not wish.environment or it.environment == wish.environment]
-        version = next((it.seen.version for it in reversed(known) if it.seen and it.seen.version), None)
+        version = next((it.now.seen.version for it in reversed(known) if it.now.seen and it.now.seen.version), None)
         return (version is None, sort_key(version))
     if wish.sort == "since":
-        return (-max((it.seen.since or 0.0 for it in row.places if it.seen), default=0.0),)
+        return (-max((it.now.seen.since or 0.0 for it in row.places if it.now.seen), default=0.0),)
     if wish.sort == "last":
         known_at = [it.started_at for it in row.running] + [row.last.started_at if row.last else 0.0]
         return (-max(known_at),)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from release_pipelines.features.lease.operators import GiveBackLeaseOperator as GiveBackLeaseOperator
     from release_pipelines.features.lease.operators import HoldLeaseOperator as HoldLeaseOperator
     from release_pipelines.features.lease.operators import TakeLeaseOperator as TakeLeaseOperator
+    from release_pipelines.features.observations.operators import ObserveOperator as ObserveOperator
     from release_pipelines.features.own_stages.operators.container import (
         ContainerStageOperator as ContainerStageOperator,
     )
@@ -111,6 +112,7 @@ __getattr__, __dir__, __all__ = lazy(
             "RollingUpdateOperator",
         ),
         "features.lease.operators": ("GiveBackLeaseOperator", "HoldLeaseOperator", "TakeLeaseOperator"),
+        "features.observations.operators": ("ObserveOperator",),
         "features.own_stages.operators.looking": (
             "AccessibilityStageOperator",
             "WebSecurityStageOperator",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -111,7 +112,7 @@ def shot() -> Shot:
             503, "The release history does not answer now. Nothing is known to have changed; look again in a moment."
         ) from error
     files = FILES.all()
-    found = rows(told, {name: it.shown for name, it in files.items()})
+    found = rows(told, {name: it.shown for name, it in files.items()}, time.time())
     return Shot(tuple((row, frozenset(dags_of(row))) for row in found), files)
 
 
@@ -247,18 +248,21 @@ def _as_json(row: Row) -> dict[str, Any]:
 
 
 def _place_as_json(place: Place) -> dict[str, Any]:
-    seen, window = place.seen, place.window
+    now, window = place.now, place.window
+    seen = now.seen
     return {
         "environment": place.environment,
+        "state": now.state,
         "version": seen and seen.version,
         "digest": seen and seen.digest,
         "since": seen and seen.since,
-        "by": seen and seen.brought and seen.brought.by,
+        "by": place.brought and place.brought.by,
+        "backward": seen is not None and seen.backward,
         "observed_at": seen and seen.observed_at,
-        "looked_at": seen and seen.looked_at,
-        "health": seen.health if seen and not seen.stale else None,
-        "drift_since": seen and seen.drift_since,
-        "lease": place.held or (seen and seen.holder),
+        "not_observed_since": now.not_observed_since,
+        "health": None if now.old or now.health is None else now.health.state,
+        "drift_since": now.drift_since,
+        "lease": place.held or place.holder,
         "running": place.running and place.running.id,
         "last_release": place.last and _release_as_json(place.last),
         "may_begin": window and window.may_begin,

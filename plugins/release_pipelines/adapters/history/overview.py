@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, func, select
 
+from release_pipelines.adapters.history.observations import Observations, sighting_in
 from release_pipelines.adapters.history.plans import open_plans
 from release_pipelines.adapters.history.queries import ASKED, listed
 from release_pipelines.adapters.history.tables import (
@@ -23,7 +24,7 @@ from release_pipelines.adapters.history.trains import Trains, app_in
 from release_pipelines.core.model.base import stored
 from release_pipelines.core.model.progress import PROGRESS, Progress
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
-from release_pipelines.core.overview import Listed, Seen, Told
+from release_pipelines.core.overview import Listed, Told
 
 REACHED = ("deployed", "rollback")
 """Kinds of events by which a release changed an environment."""
@@ -32,7 +33,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class Overview(Trains):
+class Overview(Trains, Observations):
     """Reads what the overview of all apps shows."""
 
     def told(self) -> Told:
@@ -42,12 +43,11 @@ class Overview(Trains):
             newest = dict(_newest(connection, releases.c.started_at, forward))
             last = dict(_newest(connection, releases.c.ended_at, ended))
             last_in = _last_in(connection)
-            seen = {(it.app, it.environment): it for it in connection.execute(select(observations))}
-            brought = _brought(connection)
+            looks = [sighting_in(row) for row in connection.execute(select(observations))]
             running = connection.scalars(select(releases.c.id).where(~ended)).all()
             held = select(train_holds.c.app, train_holds.c.environment, train_holds.c.release_id).where(~self._over())
             holds = {(it.app, it.environment): it.release_id for it in connection.execute(held)}
-            ids = {*newest.values(), *last.values(), *last_in.values(), *brought.values(), *running}
+            ids = {*newest.values(), *last.values(), *last_in.values(), *running, *(it.release for it in looks if it.release)}
             known = _listed(connection, ids, running)
         of_app = defaultdict(list)
         for release in sorted((known[it] for it in running if it in known), key=lambda it: -it.started_at):
@@ -57,7 +57,8 @@ class Overview(Trains):
             running=of_app,
             last={app: known[it] for app, it in last.items()},
             last_in={place: known[it] for place, it in last_in.items()},
-            seen={place: _seen(row, known.get(brought.get(place, ""))) for place, row in seen.items()},
+            seen={(it.app, it.environment): it for it in looks},
+            brought={(it.app, it.environment): known[it.release] for it in looks if it.release in known},
             held=holds,
         )
 
@@ -86,17 +87,6 @@ def _last_in(connection: Connection) -> dict[tuple[str, str], str]:
     ranked = select(*place, of.c.id, first).subquery()
     rows = connection.execute(select(ranked).where(ranked.c.n == 1))
     return {(row.app, row.environment): row.id for row in rows}
-
-
-def _brought(connection: Connection) -> dict[tuple[str, str], str]:
-    """The newest release that got what runs somewhere through, by app and environment."""
-    query = (
-        select(observations.c.app, observations.c.environment, releases.c.id)
-        .join(releases, (releases.c.app == observations.c.app) & (releases.c.digest == observations.c.digest))
-        .where(releases.c.promoted_at.is_not(None))
-        .order_by(releases.c.promoted_at)
-    )
-    return {(row.app, row.environment): row.id for row in connection.execute(query)}
 
 
 def _listed(connection: Connection, ids: Iterable[str], running: Iterable[str]) -> dict[str, Listed]:
@@ -134,17 +124,3 @@ def _progress(content: str) -> Progress | None:
             return Progress.model_validate_json(content)
     except ValueError:
         return None
-
-
-def _seen(row: Any, brought: Listed | None) -> Seen:
-    return Seen(
-        looked_at=row.looked_at,
-        observed_at=row.observed_at,
-        digest=row.digest,
-        version=row.version,
-        since=row.since,
-        drift_since=row.drift_since,
-        failure=row.failure,
-        data=row.data if isinstance(row.data, dict) else {},
-        brought=brought,
-    )

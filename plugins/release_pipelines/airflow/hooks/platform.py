@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseHook
@@ -29,11 +29,12 @@ def _build(
     connection: AirflowConnection,
     registry: Connection,
     reread_registry: Callable[[], Awaitable[Connection]] | None = None,
+    client: Callable[[str], AbstractAsyncContextManager[Any]] | None = None,
 ) -> Platform:
     connections = Connections(
         platform=values_of(connection),
         registry=registry,
-        kubernetes_client=lambda: _kubernetes_client(target.platform_connection),
+        kubernetes_client=lambda: (client or _kubernetes_client)(target.platform_connection),
         reread_registry=reread_registry,
     )
     return PLATFORMS.get(target.platform).open(target, connections)
@@ -86,3 +87,43 @@ class PlatformHook(BaseHook):
                 return await work(ready)
 
         return run(opened())  # type: ignore[no-any-return]
+
+
+class SharedPlatforms(BaseHook):
+    """The platforms of many targets, for one who only looks: each connection is read once, each cluster has one client.
+
+    Nobody signs in at a registry: nothing is pulled.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, AirflowConnection] = {}
+        self._clients: dict[str, Any] = {}
+        self._opening = asyncio.Lock()
+        self._open = AsyncExitStack()
+
+    def platform(self, target: Target) -> Platform:
+        """The platform of a target, its connections resolved here, synchronously.
+
+        :raises AirflowNotFoundException: when there is no such connection.
+        """
+        registry = values_of(self._connection(target.registry_connection))
+        return _build(target, self._connection(target.platform_connection), registry, client=self._client)
+
+    def _connection(self, name: str) -> AirflowConnection:
+        if name not in self._known:
+            self._known[name] = self.get_connection(name)
+        return self._known[name]
+
+    @asynccontextmanager
+    async def _client(self, connection: str) -> AsyncIterator[Any]:
+        """Opened by whoever needs it first, closed by :meth:`aclose`."""
+        async with self._opening:
+            if connection not in self._clients:
+                client = await self._open.enter_async_context(_kubernetes_client(connection))
+                self._clients[connection] = client
+        yield self._clients[connection]
+
+    async def aclose(self) -> None:
+        """Close what all of them share."""
+        await self._open.aclose()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
 from release_pipelines.adapters.history import History
-from release_pipelines.adapters.history.tables import observations
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
+from release_pipelines.core.model.sighting import Sighting, TrackSeen
 from release_pipelines.core.model.train import TrainApp
 from release_pipelines.pages import access, overview
 from release_pipelines.pages.files import Files
@@ -54,9 +54,27 @@ def ended(history: History, release_id: str, outcome: Any = "released", environm
 
 
 def observe(history: History, app: str, environment: str = "production", **values: Any) -> None:
-    row = {"app": app, "environment": environment, "looked_at": 100.0, "observed_at": 100.0, **values}
-    with history._write() as connection:
-        connection.execute(insert(observations).values(row))
+    """What a look of now has seen."""
+    at = time.time()
+    ready = TrackSeen(track="stable", wanted=1, ready=1)
+    history.observe(
+        [
+            Sighting.model_validate(
+                {
+                    "app": app,
+                    "environment": environment,
+                    "looked_at": at,
+                    "observed_at": at,
+                    "tracks": [ready],
+                    **values,
+                }
+            )
+        ]
+    )
+
+
+def health(state: str) -> dict[str, Any]:
+    return {"state": state, "at": 1.0, "sentence": f"its errors are {state}"}
 
 
 @pytest.fixture
@@ -68,7 +86,15 @@ def teams(history: History) -> None:
     running = release(history, "b1", "9.9.9", by="dave", reason="heartbleed")
     history.record_artifact(running, Artifact(app="b1", version="9.9.9", image="r/b1", digest=f"sha256:{'b' * 64}"))
     history.record_event(running, "asked", "Asked whether 9.9.9 may go on.")
-    observe(history, "b1", version="9.9.9", digest=f"sha256:{'b' * 64}", drift_since=60.0, failure="b1: heartbleed")
+    observe(
+        history,
+        "b1",
+        version="9.9.9",
+        digest=f"sha256:{'b' * 64}",
+        drift_since=60.0,
+        failure="b1: heartbleed",
+        failed_since=5.0,
+    )
     rollback = release(history, "b1", "9.9.9", by="dave", dag=ROLLBACK_DAG)
     history.finish(rollback, "failed", "b1: heartbleed")
     train = release(history, "train_weekly", "b1 9.9.9, a1 1.0.0", by="erin", dag="train_weekly", run="manual__1")
@@ -207,29 +233,30 @@ def test_where_airflow_cannot_say_what_may_be_seen_nothing_is(
 def many(history: History) -> None:
     """Apps in every state."""
     ended(history, release(history, "good"))
-    observe(history, "good", version="1.0.0", digest=f"sha256:{'c' * 64}", since=50.0, data={"health": {"state": "ok"}})
+    observe(history, "good", version="1.0.0", digest=f"sha256:{'c' * 64}", since=50.0, health=health("ok"))
     ended(history, release(history, "bad", "1.0.10"), "rolled_back")
-    observe(history, "bad", version="1.0.2", digest=f"sha256:{'d' * 64}", data={"health": {"state": "over"}})
+    observe(history, "bad", version="1.0.2", digest=f"sha256:{'d' * 64}", health=health("over"))
     running = release(history, "canary", "1.0.3")
     look = {"at": 11.0, "environment": "production", "step": "step_10", "weight": 10, "traffic": "10 %"}
     history.keep_progress({running: Progress(**look, earliest=20.0, latest=30.0)})
-    observe(history, "canary", version="1.0.10", observed_at=90.0, failure="It does not answer.")
+    observe(history, "canary", version="1.0.10", observed_at=80.0, failed_since=90.0, failure="It does not answer.")
     paused = release(history, "held", "1.0.4")
     history.keep_progress({paused: Progress(**look)})
     history.record_event(release(history, "asks", "1.0.5"), "asked", "Asked.")
-    observe(history, "drifted", digest=f"sha256:{'e' * 64}", drift_since=70.0)
+    changed = {"kind": "version", "since": 70.0, "sentence": "erin put another image there"}
+    observe(history, "drifted", digest=f"sha256:{'e' * 64}", drift_since=70.0, drift=[changed])
 
 
 def test_every_state_is_a_word(as_: Client, many: None) -> None:
     found = rows(as_("root", read={"*"}).get(f"{PREFIX}/").text)
     by_name = {it.split()[0]: it for it in found}
     for name, words in {
-        "good": ("1.0.0", "cccccccccccc", "since 1970-01-01 00:00:50 UTC", "healthy", "last here: released"),
-        "bad": ("1.0.2", "over its limits", "rolled back 1.0.10"),
-        "canary": ("not observed since 1970-01-01 00:01:30 UTC", "last seen: 1.0.10", "not known", "running 1.0.3 step_10, 10 %"),
+        "good": ("1.0.0", "cccccccccccc", "since 1970-01-01 00:00:50 UTC", "ok", "last here: released"),
+        "bad": ("1.0.2", "over its limit", "its errors are over", "rolled back 1.0.10"),
+        "canary": ("not observed since 1970-01-01 00:01:30 UTC", "last seen: 1.0.10", "not observed ", "running 1.0.3 step_10, 10 %"),
         "held": ("paused 1.0.4",),
         "asks": ("waits for approval 1.0.5",),
-        "drifted": ("unknown version eeeeeeeeeeee", "drift since 1970-01-01 00:01:10 UTC", "not measured"),
+        "drifted": ("unknown version (sha256:eeeeeeeeeeee…)", "drift since 1970-01-01 00:01:10 UTC erin put another image there"),
     }.items():  # fmt: skip
         for word in words:
             assert word in by_name[name], (name, word, by_name[name])

@@ -26,8 +26,10 @@ Looking = Annotated[Viewer, Depends(viewer)]
 def create() -> FastAPI:
     """All pages."""
     from release_pipelines.pages import overview, release
+    from release_pipelines.pages.hub import Hub
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.hub = Hub()
     app.add_middleware(Access)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     for module in (overview, release):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
@@ -43,7 +44,7 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
 
 def render(request: Request, template: str, **context: Any) -> str:
     """A template as text: a page, or one part of it for a stream."""
-    return environment().get_template(template).render({**addresses(request), **context})
+    return environment().get_template(template).render({"now": round(time.time(), 3), **addresses(request), **context})
 
 
 def addresses(request: Request) -> Mapping[str, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -20,7 +20,6 @@ from release_pipelines.core.overview import (
     Listed,
     Place,
     Row,
-    Told,
     Wish,
     counts,
     dags_of,
@@ -32,7 +31,13 @@ from release_pipelines.pages.access import Refused, Viewer
 from release_pipelines.pages.app import Looking
 from release_pipelines.pages.files import FILES, File
 from release_pipelines.pages.html import NOT_KEPT, page, render, segment
+from release_pipelines.pages.live import streams
+from release_pipelines.pages.saying import Told, endings
 from release_pipelines.pages.windows import WINDOWS
+
+if TYPE_CHECKING:
+    from release_pipelines.adapters.history import History
+    from release_pipelines.adapters.history.pulse import News
 
 log = logging.getLogger(__name__)
 router = APIRouter()
@@ -99,38 +104,80 @@ class View(NamedTuple):
         return "?" + urlencode({k: v for k, v in asked.items() if v and v != usual.get(k)})
 
 
-def shot() -> Shot:
-    """All apps now, from the history and the files.
-
-    :raises Refused: when the history does not answer.
-    """
-    try:
-        told: Told = HistoryHook().history().told()
-    except HistoryUnavailable as error:
-        log.warning("The overview cannot be shown: %s", error)
-        raise Refused(
-            503, "The release history does not answer now. Nothing is known to have changed; look again in a moment."
-        ) from error
-    files = FILES.all()
+def shot(history: History) -> Shot:
+    """All apps now, from the history and the files."""
+    told, files = history.told(), FILES.all()
     found = rows(told, {name: it.shown for name, it in files.items()}, time.time())
     return Shot(tuple((row, frozenset(dags_of(row))) for row in found), files)
 
 
-def view(viewer: Viewer, taken: Shot, wish: Wish) -> View:
-    """What somebody may see and wants to see. Asks Airflow: not in an event loop."""
-    readable = frozenset(viewer.readable(set().union(*(dags for _, dags in taken.rows))))
-    mine = [it for row, dags in taken.rows if (it := row if dags <= readable else visible(row, readable))]
-    who = viewer.identity
-    for_me = frozenset(
-        release.id
-        for row in mine
-        for release in row.running
-        if release.waits and row.name in taken.files and taken.files[row.name].waits_for(release, who)
-    )
-    listed = wanted(mine, wish)
+class Sight(NamedTuple):
+    """What somebody may see, and what waits for them; whoever has the same one sees the same.
+
+    :param readable: ids of the DAGs that they may read.
+    :param mine: ids of the releases that wait for them.
+    """
+
+    readable: frozenset[str]
+    mine: frozenset[str]
+
+
+class Overview:
+    """The list that an address asks for, live."""
+
+    release = None
+
+    def __init__(self, wish: Wish) -> None:
+        self.wish = wish
+        self.key: Hashable = ("overview", wish)
+
+    def touched(self, news: News) -> bool:
+        """By whatever is new."""
+        return True
+
+    def read(self, history: History) -> Shot:
+        """All apps."""
+        return shot(history)
+
+    def sight(self, data: Shot, viewer: Viewer) -> Sight:
+        """What the viewer may see. Asks Airflow: not in an event loop."""
+        readable = frozenset(viewer.readable(set().union(*(dags for _, dags in data.rows))))
+        who = viewer.identity
+        mine = (
+            release.id
+            for row, _ in data.rows
+            if row.dag_id in readable and row.name in data.files
+            for release in row.running
+            if release.waits and data.files[row.name].waits_for(release, who)
+        )
+        return Sight(readable, frozenset(mine))
+
+    def parts(self, request: Request, data: Shot, sight: Sight) -> dict[str, str]:
+        """Each row of their page, and the numbers above the list."""
+        seen = view(data, sight, self.wish)
+        found = {
+            f"overview-{it}": render(request, f"parts/overview_{it}.html", view=seen) for it in ("counts", "empty")
+        }
+        before = None
+        for row in seen.shown:
+            context = {"view": seen, "row": row, "before": before, "row_id": row_id}
+            before = row_id(row)
+            found[before] = render(request, "parts/overview_row.html", **context)
+        return found
+
+    def told(self, data: Shot, sight: Sight) -> Sequence[Told]:
+        """Which releases begin and end."""
+        seen = view(data, sight, self.wish)
+        return endings([it for row in seen.listed for it in (*row.running, row.last) if it is not None])
+
+
+def view(taken: Shot, sight: Sight, wish: Wish) -> View:
+    """What somebody may see and wants to see."""
+    known = [it for row, dags in taken.rows if (it := row if dags <= sight.readable else visible(row, sight.readable))]
+    listed = wanted(known, wish)
     here = listed[(wish.page - 1) * PER_PAGE : wish.page * PER_PAGE]
     shown = [with_windows(row, taken.files.get(row.name)) for row in here]
-    return View(wish, mine, listed, shown, counts(mine, for_me), for_me, bool(taken.files))
+    return View(wish, known, listed, shown, counts(known, sight.mine), sight.mine, bool(taken.files))
 
 
 def with_windows(row: Row, file: File | None) -> Row:
@@ -197,33 +244,37 @@ def overview(request: Request, viewer: Looking) -> Response:
     """All apps and environments that the viewer may see."""
     if _wants_json(request):
         return as_json(request, viewer)
-    return _page(request, view(viewer, shot(), wish_of(request.query_params)))
+    return _page(request, _looked(request, viewer)[1])
 
 
 @router.get("/overview.json")
 def as_json(request: Request, viewer: Looking) -> Response:
     """The same rows for programs, all pages at once."""
-    taken = shot()
-    seen = view(viewer, taken, wish_of(request.query_params)._replace(page=1))
+    taken, seen = _looked(request, viewer)
     listed = [_as_json(with_windows(row, taken.files.get(row.name))) for row in seen.listed]
     return JSONResponse({"counts": seen.counts._asdict(), "rows": listed}, headers=NOT_KEPT)
+
+
+streams(router, lambda request: Overview(wish_of(request.query_params)))
+
+
+def _looked(request: Request, viewer: Viewer) -> tuple[Shot, View]:
+    """What a request asks for.
+
+    :raises Refused: when the history does not answer.
+    """
+    live = Overview(wish_of(request.query_params))
+    try:
+        taken = live.read(HistoryHook().history())
+    except HistoryUnavailable as error:
+        log.warning("The overview cannot be shown: %s", error)
+        raise Refused(503, "The release history does not answer: what runs now is not known. Look again.") from error
+    return taken, view(taken, live.sight(taken, viewer), live.wish)
 
 
 def _wants_json(request: Request) -> bool:
     accepted = request.headers.get("accept", "")
     return "application/json" in accepted and "text/html" not in accepted
-
-
-def parts(request: Request, viewer: Viewer, taken: Shot, wish: Wish) -> dict[str, str]:
-    """What changes while somebody looks: each row of their page, and the numbers above the list. Asks Airflow: not in an event loop.
-
-    :return: HTML of whole elements by their ids.
-    """
-    seen = view(viewer, taken, wish)
-    found = {"overview-counts": render(request, "parts/overview_counts.html", view=seen)}
-    for row in seen.shown:
-        found[row_id(row)] = render(request, "parts/overview_row.html", view=seen, row=row, row_id=row_id)
-    return found
 
 
 def row_id(row: Row) -> str:

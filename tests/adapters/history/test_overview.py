@@ -12,6 +12,7 @@ from release_pipelines.adapters.history.tables import observations, reports
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
+from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.model.train import TrainApp
 
 DIGEST = "sha256:" + "a" * 64
@@ -38,12 +39,6 @@ def ended(history: History, release_id: str, at: float, outcome: Any, *environme
     if outcome == "released":
         then.promoted(release_id)
     then.finish(release_id, outcome, f"It ended {outcome}.")
-
-
-def observe(history: History, app: str, environment: str, **values: Any) -> None:
-    row = {"app": app, "environment": environment, "looked_at": 100.0, "observed_at": 100.0, **values}
-    with history._write() as connection:
-        connection.execute(insert(observations).values(row))
 
 
 def test_an_empty_history_has_no_apps(history: History) -> None:
@@ -106,16 +101,23 @@ def test_what_runs_is_what_was_observed_with_who_brought_it(history: History) ->
     history.record_artifact(brought, artifact)
     ended(history, brought, 20.0, "released", "production")
     ended(history, release(history, "shop", "2", 30.0, "1.0.10"), 40.0, "rolled_back", "production")
-    observe(history, "shop", "production", digest=DIGEST, version="1.0.1", since=15.0, drift_since=50.0)
-    observe(history, "shop", "staging", digest="sha256:" + "b" * 64, observed_at=90.0, failure="It does not answer.")
+    seen = {"looked_at": 100.0, "observed_at": 100.0, "release": brought}
+    history.observe(
+        [Sighting(app="shop", environment="production", digest=DIGEST, version="1.0.1", since=15.0, **seen)]
+    )
     told = history.told()
-    seen = told.seen["shop", "production"]
-    assert (seen.version, seen.since, seen.drift_since, seen.stale) == ("1.0.1", 15.0, 50.0, False)
-    assert seen.brought is not None
-    assert (seen.brought.version, seen.brought.by) == ("1.0.1", "alice")
+    assert told.seen["shop", "production"].since == 15.0
+    assert told.brought["shop", "production"].version == "1.0.1"
+    assert told.brought["shop", "production"].by == "alice"
     assert told.last_in["shop", "production"].version == "1.0.10"
-    other = told.seen["shop", "staging"]
-    assert (other.version, other.stale, other.failure, other.brought) == (None, True, "It does not answer.", None)
+
+
+def test_a_look_that_another_version_wrote_stands_as_far_as_it_can_be_read(history: History) -> None:
+    row = {"app": "shop", "environment": "production", "looked_at": 100.0, "version": "1.0.1", "data": {"health": 5}}
+    with history._write() as connection:
+        connection.execute(insert(observations).values(row))
+    seen = history.told().seen["shop", "production"]
+    assert (seen.version, seen.health) == ("1.0.1", None)
 
 
 def test_a_rollback_by_a_person_says_not_whose_an_app_is(history: History) -> None:

@@ -24,6 +24,7 @@ from release_pipelines.adapters.history.trains import Trains, app_in
 from release_pipelines.core.model.base import stored
 from release_pipelines.core.model.progress import PROGRESS, Progress
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
+from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.overview import Listed, Told
 
 REACHED = ("deployed", "rollback")
@@ -43,11 +44,17 @@ class Overview(Trains, Observations):
             newest = dict(_newest(connection, releases.c.started_at, forward))
             last = dict(_newest(connection, releases.c.ended_at, ended))
             last_in = _last_in(connection)
-            looks = [sighting_in(row) for row in connection.execute(select(observations))]
+            looks = [_look(row) for row in connection.execute(select(observations))]
             running = connection.scalars(select(releases.c.id).where(~ended)).all()
             held = select(train_holds.c.app, train_holds.c.environment, train_holds.c.release_id).where(~self._over())
             holds = {(it.app, it.environment): it.release_id for it in connection.execute(held)}
-            ids = {*newest.values(), *last.values(), *last_in.values(), *running, *(it.release for it in looks if it.release)}
+            ids = {
+                *newest.values(),
+                *last.values(),
+                *last_in.values(),
+                *running,
+                *(it.release for it in looks if it.release),
+            }
             known = _listed(connection, ids, running)
         of_app = defaultdict(list)
         for release in sorted((known[it] for it in running if it in known), key=lambda it: -it.started_at):
@@ -115,6 +122,15 @@ def _listed(connection: Connection, ids: Iterable[str], running: Iterable[str]) 
         more = (row.id in waiting, planned.get(row.id), progress.get(row.id), tuple(apps[row.id]))
         found[row.id] = Listed(**values, started_by=by, waits=more[0], planned=more[1], progress=more[2], apps=more[3])
     return found
+
+
+def _look(row: Any) -> Sighting:
+    """What was seen; only the columns where another version wrote the rest in a way that this one cannot read."""
+    try:
+        with stored():
+            return sighting_in(row)
+    except ValueError:
+        return Sighting.model_validate({name: value for name, value in row._mapping.items() if name != "data"})
 
 
 def _progress(content: str) -> Progress | None:

@@ -16,6 +16,7 @@ from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.overview import Overview
 from release_pipelines.adapters.history.plans import Plans
+from release_pipelines.adapters.history.pulse import Pulses
 from release_pipelines.adapters.history.pushes import Pushes
 from release_pipelines.adapters.history.queries import (
     direction_of,
@@ -50,7 +51,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Overview, Plans, Pushes, Copies, Audit, Attempts):
+class History(Overview, Plans, Pushes, Copies, Audit, Attempts, Pulses):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

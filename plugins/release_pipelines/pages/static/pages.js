@@ -1,4 +1,5 @@
-// What every page has: Airflow's colours, and links that lead out of the frame.
-import { follow } from "./frame.js";
+// What every page has. Each concern stands for itself: one that cannot be loaded takes no other with it, and the page reads as the server wrote it.
 
-follow();
+for (const concern of ["./frame.js", "./zone.js", "./clock.js", "./live.js", "./overview.js"]) {
+  import(concern).then((module) => module.follow()).catch((error) => console.error(error));
+}

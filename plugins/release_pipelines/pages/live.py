@@ -1,0 +1,126 @@
+"""Streams of pages: whole state at once, then every part that has changed, as server-sent events.
+
+A page's module adds its stream with :func:`streams`. What is read, and for whom it is written, stands in
+:mod:`release_pipelines.pages.hub`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import StreamingResponse
+
+from release_pipelines.pages.access import RIGHTS_SECONDS, Refused, Viewer
+from release_pipelines.pages.app import Looking
+from release_pipelines.pages.hub import Hub, Page, Shown, stopping
+
+log = logging.getLogger(__name__)
+
+STREAM_SECONDS = 25.0
+"""How long a stream lasts, in seconds; the browser takes it up again. One that never ends would keep the server from stopping."""
+BEAT_SECONDS = 2.0
+"""Time between two beats, in seconds. They carry the server's clock, and tell that the connection lives."""
+RETRY_SECONDS, TURN_SECONDS = 1.0, 2.0
+"""After how long a browser asks again, in seconds: usually, and when it has many tabs."""
+AT_ONCE = 3
+"""Streams that one person has open in a process. A browser has six connections to a host, and a stream takes one: what
+further tabs ask for ends when it has been told, so that all tabs and Airflow itself go on."""
+HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+
+_open: Counter[str] = Counter()
+
+
+def streams(router: APIRouter, page: Callable[[Request], Page], path: str = "/stream") -> None:
+    """Add the stream of a page to its router.
+
+    :param page: the page that a request means, with what its address says of it (path parameters, filters).
+    :param path: below the router's prefix; a browser finds it beside the page's own address.
+    """
+
+    @router.get(path)
+    async def stream(request: Request, viewer: Looking) -> StreamingResponse:
+        """The page's parts, whenever one changes."""
+        return StreamingResponse(_events(request, page(request), viewer), headers=HEADERS)
+
+
+async def _events(request: Request, page: Page, viewer: Viewer) -> AsyncIterator[str]:
+    who = viewer.identity.id or viewer.name
+    _open[who] += 1
+    turn = _open[who] > AT_ONCE
+    try:
+        yield f"retry: {1000 * (TURN_SECONDS if turn else RETRY_SECONDS):.0f}\n: the history is asked\n\n"
+        hub: Hub = request.app.state.hub
+        async with hub.looking(page) as shown:
+            async for text in _told(request, hub, shown, viewer, turn):
+                yield text
+    except Refused as refusal:
+        yield _event("gone", {"sentence": refusal.sentence})
+    except Exception as error:
+        log.error("A page cannot be shown.", exc_info=error)
+        yield _event("beat", {"at": round(time.time(), 3), "as_of": None, "trouble": "away"})
+    finally:
+        _open[who] -= 1
+        if not _open[who]:
+            del _open[who]
+
+
+async def _told(request: Request, hub: Hub, shown: Shown, viewer: Viewer, turn: bool) -> AsyncIterator[str]:
+    """What one connection is told.
+
+    :param turn: it ends with the first complete state.
+    """
+    sent: dict[str, str] = {}
+    version, sight, asked, beat = 0, None, 0.0, 0.0
+    trouble: str | None = None
+    end = time.monotonic() + STREAM_SECONDS
+    while (now := time.monotonic()) < end and not stopping():
+        if shown.version and (shown.version != version or now - asked > RIGHTS_SECONDS):
+            may, asked = await hub.sight(shown, viewer), now
+            if shown.version != version or may != sight:
+                version, sight = shown.version, may
+                if state := await _state(request, hub, shown, sight, sent):
+                    yield _event("state", state)
+        if shown.trouble() != trouble or now - beat >= BEAT_SECONDS:
+            trouble, beat = shown.trouble(), now
+            yield ": still here\n" + _event("beat", _clock(shown) | {"trouble": trouble})
+        if turn and version:
+            return
+        await shown.changes(min(end, beat + BEAT_SECONDS) - time.monotonic())
+
+
+async def _state(
+    request: Request, hub: Hub, shown: Shown, sight: Hashable, sent: dict[str, str]
+) -> dict[str, Any] | None:
+    """Whole parts, those that differ from what this connection was sent; None: none do.
+
+    :param sent: what it was sent; told what it is sent now.
+    """
+    clock, first = _clock(shown), not sent
+    rendered = await hub.rendered(request, shown, sight)
+    parts = {name: html for name, html in rendered.parts.items() if sent.get(name) != html}
+    gone = [name for name in sent if name not in rendered.parts]
+    if not (parts or gone or first):
+        return None
+    for name in gone:
+        del sent[name]
+    sent.update(parts)
+    return clock | {"parts": parts, "gone": gone, "say": [it._asdict() for it in rendered.told]}
+
+
+def _clock(shown: Shown) -> dict[str, Any]:
+    """The server's time, and the time at which the history said what is shown, as Unix times in seconds."""
+    return {"at": round(time.time(), 3), "as_of": shown.as_of and round(shown.as_of, 3)}
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"

@@ -43,7 +43,7 @@ FILL = (
     json_build_object('release', 'release_app_' || a || '/run-1#0', 'tracks', json_build_array(json_build_object('track', 'stable', 'weight',
     100, 'ready', 2, 'wanted', 2)), 'health', json_build_object('state', 'ok', 'at', 1.0, 'sentence', 'errors: 0.1 % of 1,000'))
     FROM generate_series(1, {APPS}) a, unnest(ARRAY['staging', 'production']) e""",
-)  # noqa: S608
+)
 PLAIN = {
     "overview": (
         "SELECT r.* FROM releases r JOIN (SELECT app, max(ended_at) AS at FROM releases GROUP BY app) l ON l.app = r.app AND l.at = r.ended_at",
@@ -51,7 +51,7 @@ PLAIN = {
         "SELECT * FROM release_observations",
     ),
     "a release": tuple(
-        f"SELECT * FROM {name} WHERE release_id = 'release_app_7/run-9#0'"  # noqa: S608
+        f"SELECT * FROM {name} WHERE release_id = 'release_app_7/run-9#0'"
         for name in (
             "release_events",
             "release_measurements",

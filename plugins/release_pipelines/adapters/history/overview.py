@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, exists, func, select, text
 
 from release_pipelines.adapters.history.observations import Observations, sighting_in
 from release_pipelines.adapters.history.plans import open_plans
 from release_pipelines.adapters.history.queries import ASKED, listed
 from release_pipelines.adapters.history.tables import (
+    REACHED,
     approvals,
     events,
     observations,
@@ -27,8 +28,6 @@ from release_pipelines.core.model.release_id import ROLLBACK_DAG
 from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.overview import Listed, Told
 
-REACHED = ("deployed", "rollback")
-"""Kinds of events by which a release changed an environment."""
 COLUMNS = (
     "id", "app", "dag_id", "run_id", "version", "digest", "commit", "outcome", "sentence", "started_at", "ended_at",
 )  # fmt: skip
@@ -79,21 +78,17 @@ def _newest(connection: Connection, by: Any, *conditions: Any) -> Iterable[tuple
 
 def _last_in(connection: Connection) -> dict[tuple[str, str], str]:
     """The id of the release that ended last in each environment, of those that changed it, by app and environment."""
-    changed = select(events.c.release_id, events.c.environment).where(
-        events.c.kind.in_(REACHED), events.c.environment.is_not(None)
+    reached = (text(REACHED), events.c.environment.is_not(None), releases.c.outcome.is_not(None))
+    newest = (
+        select(releases.c.app, events.c.environment, func.max(releases.c.ended_at).label("at"))
+        .join(events, events.c.release_id == releases.c.id)
+        .where(*reached)
+        .group_by(releases.c.app, events.c.environment)
+        .subquery()
     )
-    here = changed.subquery()
-    query = (
-        select(releases.c.app, here.c.environment, releases.c.id, releases.c.ended_at)
-        .join(here, here.c.release_id == releases.c.id)
-        .where(releases.c.outcome.is_not(None))
-    )
-    of = query.subquery()
-    place = (of.c.app, of.c.environment)
-    first = func.row_number().over(partition_by=place, order_by=(of.c.ended_at.desc(), of.c.id)).label("n")
-    ranked = select(*place, of.c.id, first).subquery()
-    rows = connection.execute(select(ranked).where(ranked.c.n == 1))
-    return {(row.app, row.environment): row.id for row in rows}
+    same = (releases.c.app == newest.c.app) & (releases.c.ended_at == newest.c.at)
+    query = select(releases.c.app, newest.c.environment, releases.c.id).join(newest, same)
+    return {(row.app, row.environment): row.id for row in connection.execute(query.order_by(releases.c.id))}
 
 
 def _listed(connection: Connection, ids: Iterable[str], running: Iterable[str]) -> dict[str, Listed]:

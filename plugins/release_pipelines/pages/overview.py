@@ -125,7 +125,7 @@ class Sight(NamedTuple):
 class Overview:
     """The list that an address asks for, live."""
 
-    release = None
+    release: str | None = None
 
     def __init__(self, wish: Wish) -> None:
         self.wish = wish

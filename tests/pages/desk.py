@@ -48,7 +48,7 @@ class Desk:
         return {
             "state": f"""<section id="state"><p>Weight <b id="weight">{weight}</b> % after {count} events.
 <span id="quote">This text stays selected whatever stands beside it: {count}.</span></p>
-<time id="left" datetime="{NOW["until"]}" data-until>soon</time> <time id="age" datetime="{NOW["since"]}" data-since>before</time>
+<time id="left" datetime="{NOW["until"]}" data-countdown>soon</time> <time id="age" datetime="{NOW["since"]}" data-age>before</time>
 <time id="began" datetime="2026-03-28T23:30:00Z">2026-03-28 23:30:00 UTC</time>
 <ol id="timeline">{"".join(f"<li>{it.sentence}</li>" for it in data.events)}</ol></section>""",
             "steer": f"""<form id="steer" class="seen{count}"><label>Reason <input name="reason" value=""></label>

@@ -47,8 +47,11 @@ class Page(Protocol):
     :ivar release: id of the release that it shows; None where it shows many.
     """
 
-    key: Hashable
-    release: str | None
+    @property
+    def key(self) -> Hashable: ...
+
+    @property
+    def release(self) -> str | None: ...
 
     def touched(self, news: News) -> bool:
         """Whether what is new in the history concerns this page."""
@@ -63,7 +66,10 @@ class Page(Protocol):
         """
 
     def parts(self, request: Request, data: Any, sight: Any) -> dict[str, str]:
-        """The page's parts, by the id of their element; each one a whole element with that id."""
+        """The page's parts, by the id of their element; each one a whole element with that id.
+
+        :param request: of one of the viewers who may see the same; its ``state.viewer`` stands for all of them.
+        """
 
     def told(self, data: Any, sight: Any) -> Sequence[Told]:
         """What a screen reader says of it, oldest first."""
@@ -161,7 +167,8 @@ class Hub:
 
     async def sight(self, shown: Shown, viewer: Viewer) -> Hashable:
         """What a viewer may see of a page; see :meth:`Page.sight`."""
-        return await self._paint(shown.page.sight, shown.data, viewer)
+        found: Hashable = await self._paint(shown.page.sight, shown.data, viewer)
+        return found
 
     async def rendered(self, request: Request, shown: Shown, sight: Hashable) -> Rendered:
         """A page's HTML: written once for all viewers who may see the same."""
@@ -202,8 +209,9 @@ class Hub:
                 self._take(news(before, now), at, waiting)
                 before = now
             await asyncio.sleep(max(0.0, self._look_seconds - (time.monotonic() - begun)))
-        if self._pulse is not None:
-            await self._ask(self._pulse.close)
+        pulse, self._pulse = self._pulse, None  # the next one who looks may come while this one is closed
+        if pulse is not None:
+            await self._ask(pulse.close)
 
     def _take(self, found: News, at: float, waiting: list[Shown]) -> None:
         """What a look has found, for the pages that were looked at when it began."""

@@ -114,7 +114,7 @@ async def _state(
     for name in gone:
         del sent[name]
     sent.update(parts)
-    return clock | {"parts": parts, "gone": gone, "say": [it._asdict() for it in rendered.told]}
+    return clock | {"parts": parts, "order": list(rendered.parts), "say": [it._asdict() for it in rendered.told]}
 
 
 def _clock(shown: Shown) -> dict[str, Any]:

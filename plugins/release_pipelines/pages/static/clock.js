@@ -42,10 +42,10 @@ export function ago(seconds) {
 
 function tick() {
   if (offset === null) return;
-  for (const it of document.querySelectorAll("time[data-until], time[data-since]")) {
+  for (const it of document.querySelectorAll("time[data-countdown], time[data-age]")) {
     const at = instant(it);
     if (at === null) continue;
-    const text = "until" in it.dataset ? left(at - now()) : ago(now() - at);
+    const text = "countdown" in it.dataset ? left(at - now()) : ago(now() - at);
     if (it.textContent !== text) it.textContent = text;
     it.dataset.written = "";
   }

@@ -1,7 +1,7 @@
 // Keeps a page up to date by its stream, and says so when it cannot.
 
 import { heard, now, slept } from "./clock.js";
-import { patch, remember } from "./morph.js";
+import { add, patch, remember } from "./morph.js";
 import { hear, say } from "./voice.js";
 import { words } from "./zone.js";
 
@@ -19,6 +19,7 @@ const page = {
   asOf: null, // the server's time at which what is shown was true
   complete: false,
   lost: null, // the server's time at which the connection was lost
+  parts: [], // the ids of all parts
   tries: 0,
   timer: null,
   over: null, // why nothing comes any more: signed out, or no right
@@ -60,11 +61,10 @@ function took(name, told) {
   show(name === "beat" ? told.trouble : null);
 }
 
-function state({ parts, gone: removed, say: told }) {
-  for (const [id, html] of Object.entries(parts)) {
-    if (!patch(id, html)) document.dispatchEvent(new CustomEvent("releases:unknown", { detail: { id, html } }));
-  }
-  for (const id of removed) document.getElementById(id)?.replaceChildren();
+function state({ parts, order, say: told }) {
+  for (const [id, html] of Object.entries(parts)) patch(id, html) || add(id, html, order);
+  for (const id of page.parts) if (!order.includes(id)) document.getElementById(id)?.remove();
+  page.parts = order;
   document.dispatchEvent(new CustomEvent("releases:patched", { detail: Object.keys(parts) }));
   hear(told, !page.complete);
   page.complete = true;

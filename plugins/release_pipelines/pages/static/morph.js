@@ -25,6 +25,24 @@ export function patch(id, html) {
   return true;
 }
 
+/** Adds a part that the page does not have yet, such as a row: beside those of its kind, in their order.
+ * @param {string[]} order the ids of all parts
+ */
+export function add(id, html, order) {
+  const box = document.createElement("template");
+  box.innerHTML = html;
+  const fresh = box.content.getElementById(id);
+  if (!fresh) return;
+  const at = order.indexOf(id);
+  const like = (name) => [document.getElementById(name)].find((it) => it?.localName === fresh.localName);
+  const before = order.slice(0, at).reverse().map(like).find(Boolean);
+  const after = order.slice(at + 1).map(like).find(Boolean);
+  const place = before?.parentNode ?? after?.parentNode ?? document.querySelector(`[data-parts="${fresh.localName}"]`);
+  const added = document.importNode(fresh, true);
+  remember(added);
+  place?.insertBefore(added, before ? before.nextSibling : (after ?? null));
+}
+
 function morph(old, fresh) {
   if (old.nodeType !== Node.ELEMENT_NODE) return retell(old, fresh.nodeValue);
   if (old.hasAttribute("data-keep")) return;

@@ -44,7 +44,7 @@ export function words(at, show = "moment", where = zone()) {
 
 /** Writes the times below an element anew, unless clock.js counts them. */
 export function retime(root = document) {
-  for (const it of root.querySelectorAll("time[datetime]:not([data-until], [data-since])")) {
+  for (const it of root.querySelectorAll("time[datetime]:not([data-countdown], [data-age])")) {
     const at = instant(it);
     if (at === null) continue;
     const text = words(at, it.dataset.show, known(it.dataset.zone) ? it.dataset.zone : zone());

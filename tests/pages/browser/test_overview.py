@@ -69,7 +69,7 @@ def looking(signed_in: Callable[..., BrowserContext], address: str, **options: A
 
 
 def test_rows_change_where_they_stand_and_a_new_one_comes_in_its_place(
-    signed_in: Callable[..., BrowserContext], address: str, history: History
+    address: str, signed_in: Callable[..., BrowserContext], history: History
 ) -> None:
     fill(history)
     page = looking(signed_in, address)
@@ -88,7 +88,7 @@ def test_rows_change_where_they_stand_and_a_new_one_comes_in_its_place(
 
 
 def test_a_row_that_does_not_fit_any_more_is_emptied_and_nothing_else_moves(
-    signed_in: Callable[..., BrowserContext], address: str, history: History
+    address: str, signed_in: Callable[..., BrowserContext], history: History
 ) -> None:
     fill(history)
     page = looking(signed_in, f"{address}?state=waits")
@@ -102,7 +102,7 @@ def test_a_row_that_does_not_fit_any_more_is_emptied_and_nothing_else_moves(
 
 @pytest.mark.parametrize("width", [400, 1440])
 def test_the_list_is_as_wide_as_its_window(
-    signed_in: Callable[..., BrowserContext], address: str, history: History, width: int
+    address: str, signed_in: Callable[..., BrowserContext], history: History, width: int
 ) -> None:
     fill(history)
     page = looking(signed_in, address, viewport={"width": width, "height": 900})

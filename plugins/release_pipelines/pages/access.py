@@ -7,19 +7,25 @@ cannot be forgotten. What is below ``/runs/<DAG id>/`` needs the right to read t
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import html
+import json
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 from fastapi.security import HTTPAuthorizationCredentials
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from release_pipelines.core.model.person import Identity
+from release_pipelines.core.overview import gates
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
@@ -29,6 +35,8 @@ log = logging.getLogger(__name__)
 
 RIGHTS_SECONDS = 10.0
 """How long what a person may is believed, in seconds: a right that is taken away ends an open stream, too."""
+PEOPLE = 500
+"""Whose rights a process knows at once."""
 OPEN = "/static/"
 """Scripts, styles and fonts are the same for everybody."""
 Method = Literal["GET", "POST", "PUT"]
@@ -58,6 +66,42 @@ class Refused(Exception):
 
 
 @dataclass
+class Rights:
+    """What a person may, as far as the auth manager was asked: by the DAG's id.
+
+    :param since: when it was first asked, by the monotonic clock in seconds.
+    """
+
+    known: dict[str, bool] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+
+
+class Memory:
+    """What the process knows of what people may read, each person's apart, for :data:`RIGHTS_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._of: WeakKeyDictionary[Any, OrderedDict[str, Rights]] = WeakKeyDictionary()
+        self._lock = Lock()
+
+    def of(self, manager: BaseAuthManager[Any], user: BaseUser) -> Rights:
+        """A person's rights. Who has signed in otherwise, with another role say, is another person."""
+        claims = json.dumps(manager.serialize_user(user), sort_keys=True, default=str)
+        person = hashlib.sha256(f"{user.get_id()}\n{claims}".encode()).hexdigest()  # a claim may be a secret
+        with self._lock:
+            people = self._of.setdefault(manager, OrderedDict())
+            rights = people.get(person)
+            if rights is None or time.monotonic() - rights.since > RIGHTS_SECONDS:
+                rights = people[person] = Rights()
+            people.move_to_end(person)
+            while len(people) > PEOPLE:
+                people.popitem(last=False)
+        return rights
+
+
+MEMORY = Memory()
+
+
+@dataclass
 class Viewer:
     """Who looks, and what they may.
 
@@ -67,8 +111,7 @@ class Viewer:
 
     user: BaseUser
     manager: BaseAuthManager[Any]
-    _known: dict[tuple[Method, str], bool] = field(default_factory=dict)
-    _since: float = field(default_factory=time.monotonic)
+    _changes: Rights = field(default_factory=Rights)
 
     @property
     def identity(self) -> Identity:
@@ -81,25 +124,59 @@ class Viewer:
         return self.user.get_name()
 
     def readable(self, dag_ids: Iterable[str]) -> set[str]:
-        """Those of these DAGs that they may read, also where Airflow does not have the DAG any more. Asks Airflow: not in an event loop."""
-        return {it for it in dag_ids if self.may("GET", it)}
+        """Those of these DAGs that they may read, also where Airflow does not have the DAG any more. Asks Airflow: not in an event loop.
+
+        :raises Refused: when Airflow cannot say it: nothing is shown then.
+        """
+        wanted, known = set(dag_ids), MEMORY.of(self.manager, self.user).known
+        unknown = {it for it in wanted if it not in known}
+        if unknown:
+            try:
+                granted = self._granted(unknown)
+            except Exception as error:
+                log.error("Airflow cannot say what may be read: %s", type(error).__name__)
+                raise Refused(503, "Airflow cannot say what you may see now.") from error
+            known.update({it: it in granted for it in unknown})
+        return {it for it in wanted if known[it]}
 
     def may(self, method: Method, dag_id: str) -> bool:
         """Whether they may read a DAG (``GET``), start and change runs of it (``POST``), or answer its forms (``PUT``).
 
         Asks Airflow: not in an event loop.
         """
-        if time.monotonic() - self._since > RIGHTS_SECONDS:
-            self._known, self._since = {}, time.monotonic()
-        if (method, dag_id) not in self._known:
-            self._known[method, dag_id] = self._asked(method, dag_id)
-        return self._known[method, dag_id]
+        if method == "GET":
+            return bool(self.readable({dag_id}))
+        if time.monotonic() - self._changes.since > RIGHTS_SECONDS:
+            self._changes = Rights()
+        key = f"{method} {dag_id}"
+        if key not in self._changes.known:  # each request asks anew who changes something
+            self._changes.known[key] = self._may_change(method, dag_id)
+        return self._changes.known[key]
 
-    def _asked(self, method: Method, dag_id: str) -> bool:
+    def sees(self, release: Any) -> bool:
+        """Whether they may see a release: also one that a person rolled back, by a DAG of all apps. Asks Airflow: not in an event loop.
+
+        :param release: with its ``app`` and ``dag_id``.
+        """
+        needed = gates(release.app, release.dag_id)
+        return self.readable(needed) == needed
+
+    def _granted(self, dag_ids: set[str]) -> set[str]:
+        """What the auth manager says of many DAGs: one question for each team."""
+        from airflow.models import DagModel
+
+        teams = DagModel.get_dag_id_to_team_name_mapping(sorted(dag_ids))
+        by_team: dict[str | None, set[str]] = {}
+        for it in dag_ids:
+            by_team.setdefault(teams.get(it), set()).add(it)
+        ask = self.manager.filter_authorized_dag_ids
+        return {it for team, ids in by_team.items() for it in ask(dag_ids=ids, user=self.user, team_name=team)}
+
+    def _may_change(self, method: Method, dag_id: str) -> bool:
         from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
         from airflow.models import DagModel
 
-        entity = {"GET": None, "POST": DagAccessEntity.RUN, "PUT": DagAccessEntity.HITL_DETAIL}[method]
+        entity = DagAccessEntity.HITL_DETAIL if method == "PUT" else DagAccessEntity.RUN
         details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
         return self.manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=self.user)
 

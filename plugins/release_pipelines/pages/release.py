@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from release_pipelines.airflow.hooks.history import HistoryHook
-from release_pipelines.core.model.release_id import dag_of, is_rollback, run_of
+from release_pipelines.core.model.release_id import dag_of, run_of
 from release_pipelines.core.model.train import IN_WORDS
 from release_pipelines.pages.access import NOT_YOURS, Refused, Viewer
 from release_pipelines.pages.app import Looking
@@ -83,12 +83,10 @@ class One:
 
         :raises Refused: when the viewer may not see it.
         """
-        if not viewer.may("GET", self.dag_id):
+        if not viewer.may("GET", self.dag_id) or (data is not None and not viewer.sees(data.release)):
             raise Refused(403, NOT_YOURS)
         if data is None:
             return Sight(frozenset(), ())
-        if is_rollback(data.release.id) and not viewer.may("GET", dag_of(data.release.app)):
-            raise Refused(403, NOT_YOURS)
         told = _actions(data, viewer)
         words = tuple(it.word for it in told.buttons) if told else ()
         return Sight(frozenset(viewer.readable({dag_of(it.app) for it in data.apps})), words)
@@ -132,7 +130,7 @@ def found(
     """
     reading: Reading = request.app.state.reading
     release = reading.of(dag_id, run_id, life, seconds)
-    if release and is_rollback(release.release.id) and not viewer.may("GET", dag_of(release.release.app)):
+    if release and not viewer.sees(release.release):
         raise Refused(403, NOT_YOURS)
     return release
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from release_pipelines.core.model.records import Event, Release, ReleaseDetail
+from release_pipelines.core.overview import Listed
 
 NEWEST = 30
 """How many of the newest sentences a page has: what was missed while a connection was lost is among them."""
@@ -65,12 +66,12 @@ def told(release: ReleaseDetail) -> list[Told]:
     return [said for _, said in sorted(found, key=lambda it: it[0])][-NEWEST:]
 
 
-def endings(releases: list[Release]) -> list[Told]:
+def endings(releases: Sequence[Release | Listed]) -> list[Told]:
     """What is said of many releases: that they have begun, and how they ended; oldest first."""
     return [said for _, said in sorted(_turns(releases), key=lambda it: it[0])][-NEWEST:]
 
 
-def _turns(releases: list[Release]) -> Iterator[tuple[float, Told]]:
+def _turns(releases: Sequence[Release | Listed]) -> Iterator[tuple[float, Told]]:
     for it in releases:
         yield it.started_at, Told(f"{it.id}-began", f"{it.app}: a release has begun.")
         if it.outcome:
@@ -78,7 +79,7 @@ def _turns(releases: list[Release]) -> Iterator[tuple[float, Told]]:
             yield it.ended_at or it.started_at, said._replace(id=f"{it.id}-{said.id}", text=f"{it.app}: {said.text}")
 
 
-def ended(release: Release) -> Told:
+def ended(release: Release | Listed) -> Told:
     """How a release ended."""
     text = ENDS.get(release.outcome or "", FAILED)
     return Told(f"end-{release.outcome}", text, text.startswith("Failed"))

@@ -49,7 +49,7 @@ class Observations(Reports):
         if apps is not None:
             query = query.where(observations.c.app.in_(apps))
         with self._read() as connection:
-            return [_sighting(it) for it in connection.execute(query)]
+            return [sighting_in(it) for it in connection.execute(query)]
 
     def no_longer_observed(self, gone: Collection[tuple[str, str]]) -> None:
         """Forget what was seen there.
@@ -125,7 +125,8 @@ def _row(it: Sighting) -> dict[str, Any]:
     return {**columns, "data": stated}
 
 
-def _sighting(row: Any) -> Sighting:
+def sighting_in(row: Any) -> Sighting:
+    """What was seen, in a row of ``release_observations``."""
     known = dict(row._mapping)
     return Sighting.model_validate({**(known.pop("data") or {}), **known})
 

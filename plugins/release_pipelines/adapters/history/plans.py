@@ -39,7 +39,7 @@ class Plans(Reports):
             running = select(releases.c.id).where(releases.c.app == app, releases.c.outcome.is_(None))
             # whoever plans for this app at the same time has to wait here, and then sees this plan
             connection.execute(running.order_by(releases.c.id).with_for_update()).all()
-            known = _plans(connection, app)
+            known = open_plans(connection, app)
             for it in known:
                 if it.release != release_id and collides(it.start_at):
                     return it
@@ -59,10 +59,10 @@ class Plans(Reports):
         :param app: of this app; None: of all.
         """
         with self._read() as connection:
-            return [it for it in _plans(connection, app) if not it.begun]
+            return [it for it in open_plans(connection, app) if not it.begun]
 
 
-def _plans(connection: Connection, app: str | None) -> list[Plan]:
+def open_plans(connection: Connection, app: str | None = None) -> list[Plan]:
     """The plans of releases that have not ended; the last one of each."""
     query = (
         select(releases, events.c.kind, events.c.environment, events.c.data)

@@ -13,7 +13,7 @@ from release_pipelines.adapters.history.attempts import Attempts
 from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
-from release_pipelines.adapters.history.observations import Observations
+from release_pipelines.adapters.history.overview import Overview
 from release_pipelines.adapters.history.plans import Plans
 from release_pipelines.adapters.history.pulse import Pulses
 from release_pipelines.adapters.history.pushes import Pushes
@@ -38,7 +38,6 @@ from release_pipelines.adapters.history.tables import (
     releases,
     verdicts,
 )
-from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import Command, CommandKind
@@ -55,7 +54,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans, Pushes, Copies, Steering, Attempts, Observations, Pulses):
+class History(Overview, Plans, Pushes, Copies, Steering, Attempts, Pulses):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultDialect
@@ -113,6 +114,9 @@ def _belongs() -> Column[str]:
     return Column("release_id", String(600), ForeignKey("releases.id", ondelete="CASCADE"), nullable=False, index=True)
 
 
+REACHED = "kind IN ('deployed', 'rollback')"
+"""Events by which a release changed an environment, a few of all: the last one of every app is asked for often."""
+
 releases = Table(
     "releases",
     metadata,
@@ -149,6 +153,13 @@ events = Table(
     Column("environment", ShortText(64)),
     Column("sentence", SafeText, nullable=False),
     Column("data", SafeJson),
+    Index(
+        "ix_release_events_reached",
+        "environment",
+        "release_id",
+        postgresql_where=text(REACHED),
+        sqlite_where=text(REACHED),
+    ),
 )
 
 verdicts = Table(

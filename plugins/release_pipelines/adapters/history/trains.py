@@ -45,7 +45,7 @@ class Trains(Reports):
         """The apps of a train, in the order of its file; none where it does not know them yet."""
         query = select(train_apps).where(train_apps.c.release_id == train).order_by(train_apps.c.position)
         with self._read() as connection:
-            return [_app_in(row) for row in connection.execute(query)]
+            return [app_in(row) for row in connection.execute(query)]
 
     def change_train(self, train: str, app: str, **values: Any) -> None:
         """Set fields of a :class:`TrainApp`: what became of the app."""
@@ -107,7 +107,7 @@ class Trains(Reports):
         query = select(train_apps).where(train_apps.c.app == app, train_apps.c.run_id == run_id)
         with self._read() as connection:
             row = connection.execute(query.order_by(train_apps.c.id.desc()).limit(1)).first()
-        return (row.release_id, _app_in(row)) if row else None
+        return (row.release_id, app_in(row)) if row else None
 
     def _over(self) -> Any:
         """Whether a hold counts no more: its train has ended, or has not been heard of."""
@@ -163,5 +163,6 @@ def _place(app: TrainApp) -> Any:
     return and_(train_holds.c.app == app.app, train_holds.c.environment == app.environment)
 
 
-def _app_in(row: Any) -> TrainApp:
+def app_in(row: Any) -> TrainApp:
+    """The app in a row of ``train_apps``."""
     return TrainApp.model_validate({k: v for k, v in fields(row).items() if k != "release_id"})

@@ -39,3 +39,11 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_release_remarks_release_id", "release_remarks", ["release_id"])
+    changed = sa.text("kind IN ('deployed', 'rollback')")
+    op.create_index(
+        "ix_release_events_reached",
+        "release_events",
+        ["environment", "release_id"],
+        postgresql_where=changed,
+        sqlite_where=changed,
+    )

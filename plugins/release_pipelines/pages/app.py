@@ -25,12 +25,12 @@ Looking = Annotated[Viewer, Depends(viewer)]
 
 def create() -> FastAPI:
     """All pages."""
-    from release_pipelines.pages import overview, release
+    from release_pipelines.pages import audit, compare, overview, release, remarks, report
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Access)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for module in (overview, release):
+    for module in (overview, release, report, remarks, compare, audit):
         app.include_router(module.router)
 
     @app.exception_handler(Refused)

@@ -64,6 +64,12 @@ def frozen(app: str) -> ReleaseSpec | None:
     return running[0].spec if running else None
 
 
+def frozen_of(app: str, release_id: str) -> ReleaseSpec | None:
+    """The spec that a release began with; None where it is not kept, as after the release's end."""
+    record = _read(_frozen_path(app, release_id))
+    return record.spec if record else None
+
+
 def others_running(app: str, release_id: str) -> list[str]:
     """Ids of the app's other releases that have a frozen specification, oldest first; none where this one has its own already."""
     ids = [record.release or "" for record in _running(app)]

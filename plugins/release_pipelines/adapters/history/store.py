@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, false, insert, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.attempts import Attempts
-from release_pipelines.adapters.history.audit import Audit
 from release_pipelines.adapters.history.blame import Story, marks_of
 from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
@@ -25,6 +24,7 @@ from release_pipelines.adapters.history.queries import (
     stories,
     worth_keeping,
 )
+from release_pipelines.adapters.history.remarks import Remarks
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
@@ -36,6 +36,7 @@ from release_pipelines.adapters.history.tables import (
     releases,
     verdicts,
 )
+from release_pipelines.adapters.history.trail import Trail
 from release_pipelines.adapters.history.trains import Trains
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
@@ -50,7 +51,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Trains, Plans, Pushes, Copies, Audit, Attempts):
+class History(Trains, Plans, Pushes, Copies, Remarks, Trail, Attempts):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 from release_pipelines.adapters.history import History, open_history
 from release_pipelines.cli import app
 from release_pipelines.core.findings.judgement import judge
+from release_pipelines.core.findings.kept import RESULTS
+from release_pipelines.core.model.finding import ScanResult
 from release_pipelines.core.sarif import REPORT, write
 from tests.core.findings.findings import NOW, B, exemption, flaw, found, rules
 
@@ -55,6 +57,27 @@ def test_each_finding_says_what_it_comes_to_for_the_release(history: History, ur
         ("CVE-2026-3", "unknown"),
         ("CVE-2026-4", "passes"),
     }
+
+
+def test_where_nothing_was_judged_each_scanner_has_its_say(history: History, url: str) -> None:
+    looked = found(flaw("CVE-2026-1"))
+    blind = ScanResult(status="unknown", sentence="grype has no database.", not_looked_at=["linux/arm64: no database"])
+    history.attach(RELEASE, "scan-trivy.json", "application/json", RESULTS.dump_json([looked]).decode())
+    history.attach(RELEASE, "scan-grype.json", "application/json", RESULTS.dump_json([blind]).decode())
+    said = ask(url).stdout
+    for words in ("no findings that were judged together", "grype: unknown. grype has no database.", "CVE-2026-1"):
+        assert words in said
+    assert "not looked at: linux/arm64: no database" in said
+    told = json.loads(ask(url, "--json").stdout)
+    assert told["judged"] is False
+    assert told["scanners"]["grype"][0]["status"] == "unknown"
+
+
+def test_what_scanners_found_is_damaged_and_that_is_said(history: History, url: str) -> None:
+    history.attach(RELEASE, "scan-trivy.json", "application/json", "[{")
+    said = ask(url)
+    assert said.exit_code == 1
+    assert "cannot be read" in said.stderr
 
 
 def test_a_report_of_before_says_what_it_has(history: History, url: str) -> None:

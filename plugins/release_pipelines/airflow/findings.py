@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter
-
-from release_pipelines.core.model.base import stored
+from release_pipelines.core.findings.kept import BEGINNING, ENDING, RESULTS, results_in
 from release_pipelines.core.model.finding import ScanResult
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
-
-BEGINNING, ENDING = "scan-", ".json"
-RESULTS = TypeAdapter(list[ScanResult])
 
 
 def keep_results(history: History, release: str, scanner: str, results: Sequence[ScanResult]) -> None:
@@ -28,9 +23,4 @@ def keep_results(history: History, release: str, scanner: str, results: Sequence
 
 def kept_results(history: History, release: str) -> dict[str, list[ScanResult]]:
     """Names of scanners to what they found for a release."""
-    with stored():  # another version may have kept more of them
-        return {
-            it.name.removeprefix(BEGINNING).removesuffix(ENDING): RESULTS.validate_json(it.content)
-            for it in history.attachments(release)
-            if it.name.startswith(BEGINNING) and it.name.endswith(ENDING)
-        }
+    return results_in(history.attachments(release))

@@ -1,4 +1,4 @@
-"""What a registry says of images: whether two digests have the same ones; each platform's image of a digest, fetched."""
+"""What a registry says of images: whether two digests have the same ones; each platform's image of a digest, fetched; a tag's digest."""
 
 from __future__ import annotations
 
@@ -65,3 +65,32 @@ def fetched(registry_conn_id: str, image: str, digest: str) -> Iterator[tuple[Pa
         with tempfile.TemporaryDirectory(prefix="image-") as folder:
             registry.fetch(image, it.digest, Path(folder))
             yield Path(folder), it
+
+
+def pinned(image: str, registry_conn_id: str) -> str:
+    """An image's reference by digest.
+
+    :param image: ``name@sha256:…``, or ``name:tag``, with or without a registry's host; without one it is the connection's.
+    :param registry_conn_id: the environment's registry.
+    :raises PlatformError: when there is no such image, or its registry does not answer or refuses.
+    """
+    if "@" in image:
+        return image
+    import re
+
+    from release_pipelines.airflow.hooks.registry import RegistryHook
+    from release_pipelines.core.errors import PlatformError
+    from release_pipelines.core.model.connection import Connection
+    from release_pipelines.core.ports.registry import registry
+
+    match = re.fullmatch(r"(.+?)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?", image)
+    name, tag = (match[1], match[2] or "latest") if match else (image, "latest")
+    own = RegistryHook(registry_conn_id).get_conn()
+    host, _, rest = name.partition("/")
+    elsewhere = rest and ("." in host or ":" in host or host == "localhost") and own.repository(name) != name
+    asked = registry(Connection(host=host)) if elsewhere else own  # without credentials: these are the environment's
+    full = asked.repository(name)
+    digest = asked.digest_of(name, tag)
+    if digest is None:
+        raise PlatformError(f"The registry has no image {full}:{tag}: push it, or name another.")
+    return f"{full}@{digest}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from release_pipelines.cli.known import found
 from release_pipelines.cli.terminal import (
@@ -14,9 +14,15 @@ from release_pipelines.cli.terminal import (
     errors_as_sentences,
     fail,
     open_history_at,
+    print_json,
     print_table,
 )
+from release_pipelines.core.model.finding import badness
 from release_pipelines.core.sarif import REPORT
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.finding import Finding
+    from release_pipelines.core.model.records import Attachment
 
 STANDS = {"new": "new", "unchanged": "not new", "absent": "fixed"}
 """States of results, in words."""
@@ -27,12 +33,10 @@ def findings(release: Which, version: OfVersion = None, as_json: AsJson = False,
     with errors_as_sentences():
         history = open_history_at(database)
         detail = found(history, release, version)
-        report = next((it.content for it in history.attachments(detail.id) if it.name == REPORT), None)
+        texts = history.attachments(detail.id)
+        report = next((it.content for it in texts if it.name == REPORT), None)
     if report is None:
-        sentence = f"{detail.app} {detail.version} has no findings that were judged together."
-        if as_json:
-            fail(sentence)
-        print(sentence)
+        _not_judged(f"{detail.app} {detail.version}", texts, as_json)
         return
     try:
         notes, rows = _read(report)
@@ -47,6 +51,42 @@ def findings(release: Which, version: OfVersion = None, as_json: AsJson = False,
         print_table(("gate", "severity", "finding", "state", "excepted", "what"), rows)
     else:
         print("Nothing was found.")
+
+
+def _not_judged(what: str, texts: list[Attachment], as_json: bool) -> None:
+    """What each scanner said, where the release ended before all of it was judged together."""
+    from release_pipelines.core.findings.kept import results_in
+
+    sentence = f"{what} has no findings that were judged together."
+    try:
+        results = results_in(texts)
+    except ValueError:
+        fail(f"{sentence} What its scanners found cannot be read: a text is damaged.")
+    if as_json and not results:
+        fail(sentence)
+    if as_json:
+        told = {name: [it.model_dump(mode="json") for it in found] for name, found in results.items()}
+        print_json({"judged": False, "scanners": told})
+        return
+    print(f"{sentence}{' This is what its scanners said:' if results else ''}")
+    for name, found_by in results.items():
+        for it in found_by:
+            print(f"{name}: {it.status}. {it.sentence}")
+            for part in it.not_looked_at:
+                print(f"  not looked at: {part}")
+    rows = [
+        [it.severity, it.rule, name, _where(it)]
+        for name, found_by in results.items()
+        for result in found_by
+        for it in sorted(result.findings, key=badness, reverse=True)
+    ]
+    if rows:
+        print_table(("severity", "finding", "scanner", "what"), rows)
+
+
+def _where(finding: Finding) -> str:
+    place = finding.component or (f"{finding.file}:{finding.line}" if finding.line else finding.file)
+    return f"{place}: {finding.text}" if place else str(finding.text)
 
 
 def _read(report: str) -> tuple[list[str], list[list[str]]]:

@@ -56,7 +56,14 @@ def test_a_history_of_before_gets_the_table_and_keeps_what_it_has(address: str):
     history = open_history(address)
     history.begin("release_shop/1#0", "shop", "release_shop", "1", "1.0.0", "alice")
     with history._read(writes=True) as connection:
-        for table in ("calendar_copies", "release_audit", "release_audit_texts", "release_audit_head"):
+        later = (
+            "release_audit",
+            "release_audit_texts",
+            "release_audit_head",
+            "release_observations",
+            "release_remarks",
+        )
+        for table in ("calendar_copies", *later):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
     again = open_history(address)

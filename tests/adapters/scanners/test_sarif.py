@@ -70,3 +70,37 @@ def test_a_report_outside_of_the_source_is_neither_removed_nor_read(path: str, t
     result = SarifScanner("codeql", ["true"], path).scan(source, "Dockerfile")
     assert (result.status, "inside of the source" in result.sentence) == ("unknown", True)
     assert (tmp_path / "a.sarif").exists()
+
+
+CYCLONEDX = json.dumps(
+    {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "components": [
+            {"type": "library", "name": "a", "version": "1", "purl": "pkg:npm/a@1", "licenses": [{"expression": "MIT"}]}
+        ],
+    }
+)
+PIP_LICENSES = json.dumps([{"Name": "a", "Version": "1", "License": "MIT License"}])
+
+
+@pytest.mark.parametrize(("text", "purl"), [(CYCLONEDX, "pkg:npm/a@1"), (PIP_LICENSES, "pkg:pypi/a@1")])
+def test_a_list_of_components_tells_their_licences(text: str, purl: str, tmp_path: Path) -> None:
+    result = scanner(tmp_path, writes(text)).scan(tmp_path, "Dockerfile")
+    assert [(it.kind, it.rule, it.component) for it in result.findings] == [("licence", "MIT", purl)], result.sentence
+    assert result.sentence == "codeql lists 1 component with their licences."
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[]", "lists no component"),
+        ('{"bomFormat": "CycloneDX", "components": []}', "lists no component"),
+        ('{"bomFormat": "CycloneDX", "components": 7}', "cannot be read"),
+        ('[{"name": "a"}]', "`License` is expected"),
+    ],
+)
+def test_a_list_that_is_none_or_empty_is_unknown(text: str, why: str, tmp_path: Path) -> None:
+    result = scanner(tmp_path, writes(text)).scan(tmp_path, "Dockerfile")
+    assert result.status == "unknown"
+    assert why in result.sentence

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
-from release_pipelines.airflow import runs
+from release_pipelines.airflow import images, runs
 from release_pipelines.core.allowed import is_allowed
 from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.ports import registry as registries
 from release_pipelines.core.ports.own_stage import OwnStagePlace
-from release_pipelines.features.own_stages.operators import container
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
 from release_pipelines.features.own_stages.operators.dag import DagStageOperator
 from release_pipelines.features.own_stages.operators.imported import ImportedStageOperator
@@ -222,13 +221,13 @@ def test_a_tag_is_asked_where_it_stands_and_credentials_go_to_their_own_registry
 ) -> None:
     own = Connection(host="own.example", login="robot", password="geheim")
     hook = SimpleNamespace(get_conn=lambda: Registry(own))
-    monkeypatch.setattr(container, "RegistryHook", lambda conn_id: hook)
+    monkeypatch.setattr("release_pipelines.airflow.hooks.registry.RegistryHook", lambda conn_id: hook)
     monkeypatch.setattr(registries, "registry", Registry)
-    assert container.pinned("team/k6:1", "registry") == f"own.example/team/k6@{NEW}"
-    assert container.pinned("own.example/team/k6:1", "registry") == f"own.example/team/k6@{NEW}"
-    assert container.pinned("docker.io/grafana/k6", "registry") == f"docker.io/grafana/k6@{GOOD}"
-    assert container.pinned(f"k6@{NEW}", "registry") == f"k6@{NEW}"
+    assert images.pinned("team/k6:1", "registry") == f"own.example/team/k6@{NEW}"
+    assert images.pinned("own.example/team/k6:1", "registry") == f"own.example/team/k6@{NEW}"
+    assert images.pinned("docker.io/grafana/k6", "registry") == f"docker.io/grafana/k6@{GOOD}"
+    assert images.pinned(f"k6@{NEW}", "registry") == f"k6@{NEW}"
     with pytest.raises(
         Exception, match=r"^The registry has no image own.example/team/k6:2: push it, or name another.$"
     ):
-        container.pinned("team/k6:2", "registry")
+        images.pinned("team/k6:2", "registry")

@@ -131,3 +131,40 @@ def test_scanners_without_a_source_are_told_of_and_stop_nobody(tmp_path: Path) -
     assert [it for it in FEATURE.remarks(spec) if "look at nothing" in it]
     (tmp_path / "shop.yaml").write_text("name: shop\n")
     assert list(FEATURE.remarks(load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses"))) == []
+
+
+CONTAINERS = "{scanners: [hadolint, bandit], image_scanners: [trivy], containers: {hadolint: 'tools/hadolint:2', trivy: 'tools/trivy:1'}}"
+
+
+def test_a_scanner_runs_in_the_container_that_the_app_names(tmp_path: Path) -> None:
+    dag = dag_of(tmp_path, f"name: shop\nbuild: {{repository: shop}}\nscan: {CONTAINERS}\n")
+    inside: Any = {it.task_id: it for it in dag.tasks}
+    for task, image in (("scan.hadolint", "tools/hadolint:2"), ("image_scan.trivy", "tools/trivy:1")):
+        assert inside[task].container == image
+        assert inside[task].engine_conn_id == "sandbox_engine"
+    assert inside["scan.bandit"].container is None
+
+
+@pytest.mark.parametrize(
+    ("scan", "place", "expected"),
+    [
+        ("{scanners: [bandit], containers: {bandit: x}}", "scan.containers.bandit", "this one runs on the worker"),
+        ("{image_scanners: [secrets], containers: {secrets: x}}", None, ""),
+        (
+            "{scanners: [hadolint], containers: {semgrep: x}}",
+            "scan",
+            "expected containers of scanners that run (hadolint)",
+        ),
+    ],
+)
+def test_a_container_is_for_a_scanner_whose_program_is_all_that_it_needs(
+    scan: str, place: str | None, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.yaml").write_text(f"name: shop\nbuild: {{repository: shop}}\nscan: {scan}\n")
+    if place is None:
+        load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses")
+        return
+    with pytest.raises(SpecError) as mistake:
+        load_release(tmp_path / "shop.yaml", CONFIG, tmp_path / "analyses")
+    assert place in str(mistake.value)
+    assert expected in str(mistake.value)

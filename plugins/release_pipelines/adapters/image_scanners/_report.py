@@ -37,6 +37,7 @@ class ImageReportScanner:
     """How a worker gets the program, in brackets."""
     advice = ""
     limits = Limits()
+    contained = True
 
     def within(self, limits: Limits) -> Self:
         """The same scanner, with these limits."""

@@ -40,7 +40,14 @@ class Grype(ImageReportScanner):
             self.program, f"oci-dir:{layout}", "--output", f"json={report}", "--output", f"cyclonedx-json={packages}",
             "--platform", image.platform,
         ]  # fmt: skip
-        done = tools.run(command, folder, self.limits, environment={"GRYPE_FAIL_ON_SEVERITY": ""})
+        done = tools.run(
+            command,
+            folder,
+            self.limits,
+            environment={"GRYPE_FAIL_ON_SEVERITY": ""},
+            reads=[layout],
+            writes=[report, packages],
+        )
         if done.code:
             raise NotLooked(done.ended())
         said = tools.document(report, done)

@@ -46,7 +46,7 @@ class Secrets(ImageReportScanner):
         report = folder / "report.json"
         (folder / "empty").mkdir()
         command = [gitleaks.PROGRAM, "--ignore-gitleaks-allow", *gitleaks.arguments(files, report)]
-        done = tools.run(command, folder / "empty", self.limits)
+        done = tools.run(command, folder / "empty", self.limits, reads=[files], writes=[report])
         if done.code not in gitleaks.ACCEPTED:
             raise NotLooked(done.ended())
         found = gitleaks.looked(tools.document(report, done), done)

@@ -29,7 +29,7 @@ class Trivy(ImageReportScanner):
             "image", "--input", str(layout), "--scanners", "vuln", "--list-all-pkgs", "--format", "json", "--output", str(report),
             "--exit-code", "0", "--severity", "UNKNOWN,LOW,MEDIUM,HIGH,CRITICAL", "--timeout", f"{self.limits.timeout:.0f}s",
         ]  # fmt: skip
-        done = tools.run([trivy.PROGRAM, *arguments], folder, self.limits)
+        done = tools.run([trivy.PROGRAM, *arguments], folder, self.limits, reads=[layout], writes=[report])
         if done.code:
             raise NotLooked(done.ended())
         said = tools.document(report, done)

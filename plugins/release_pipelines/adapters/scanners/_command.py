@@ -91,6 +91,7 @@ class ReportScanner:
     report = "report.json"
     """How its report is called."""
     limits = Limits()
+    contained = True
 
     def within(self, limits: Limits) -> Self:
         """The same scanner, with these limits."""
@@ -139,7 +140,10 @@ class ReportScanner:
                 empty = Path(folder) / "empty"  # where no settings lie that come with the source
                 empty.mkdir()
                 arguments = self.command(directory, dockerfile, report)
-                done = tools.run([self.program, *arguments], empty, self.limits, environment=self.environment())
+                command = [self.program, *arguments]
+                done = tools.run(
+                    command, empty, self.limits, environment=self.environment(), reads=[directory], writes=[report]
+                )
                 if done.code not in self.accepted:
                     raise NotLooked(done.ended())
                 findings = self.read(tools.document(report, done), done, directory, dockerfile)

@@ -17,6 +17,7 @@ class Hadolint(CommandScanner):
     """Looks at the Dockerfile."""
 
     name = "hadolint"
+    contained = True
     severities: dict[str, Severity] = {"error": "high", "warning": "medium", "info": "low", "style": "low"}
 
     def command(self, dockerfile: str) -> list[str]:

@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from release_pipelines.core.model.finding import Finding, ScanResult, in_words
 from release_pipelines.core.model.limits import Limits
@@ -79,6 +80,41 @@ class Done:
         return f"it ended with exit code {self.code} and said: {self.last_words}"
 
 
+class Place(Protocol):
+    """Where programs run, if not on this worker."""
+
+    def lacking(self, command: str, hint: str) -> str | None:
+        """A sentence that a command is missing there; None: it is there, or that is not known before it is started."""
+
+    def run(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        limits: Limits,
+        given: bytes | None,
+        environment: Mapping[str, str],
+        reads: Sequence[Path],
+        writes: Sequence[Path],
+    ) -> Done:
+        """Run a program there; see :func:`run`."""
+
+
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
+
+
+@contextlib.contextmanager
+def inside(place: Place | None) -> Iterator[None]:
+    """Programs that are run meanwhile run there.
+
+    :param place: None: on this worker.
+    """
+    before = _place.set(place)
+    try:
+        yield
+    finally:
+        _place.reset(before)
+
+
 def path_of(command: str) -> str | None:
     """Where a command is: on the PATH, or beside this Python."""
     return shutil.which(command) or shutil.which(command, path=str(Path(sys.executable).parent))
@@ -86,6 +122,8 @@ def path_of(command: str) -> str | None:
 
 def lacking(command: str, hint: str = "") -> str | None:
     """A sentence that a command is missing; None: it is there."""
+    if place := _place.get():
+        return place.lacking(command, hint)
     return None if path_of(command) else f"the command {command} is missing on this worker{hint}"
 
 
@@ -95,6 +133,8 @@ def run(
     limits: Limits,
     given: bytes | None = None,
     environment: Mapping[str, str] | None = None,
+    reads: Sequence[Path] = (),
+    writes: Sequence[Path] = (),
 ) -> Done:
     """Run a program and everything that it starts, within limits.
 
@@ -103,8 +143,12 @@ def run(
     :param folder: where it runs.
     :param given: what it reads from its standard input; None: nothing.
     :param environment: variables beside those of the worker.
+    :param reads: what it looks at, beside the folder and what the command names by paths of their own.
+    :param writes: the files that it writes.
     :raises NotLooked: when it cannot be run, takes too long or too much memory.
     """
+    if place := _place.get():
+        return place.run(command, folder, limits, given, environment or {}, reads, writes)
     variables = {name: it for name, it in os.environ.items() if not name.startswith(PRIVATE)} | dict(environment or {})
     if limits.memory:
         variables.setdefault("GOMEMLIMIT", str(int(limits.memory * 0.9)))  # collects garbage before it is ended
@@ -138,7 +182,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> None:
     while True:
         left = end - time.monotonic()
         if left <= 0:
-            raise NotLooked(f"it took longer than {_seconds(limits.timeout)}")
+            raise took_too_long(limits)
         try:
             process.wait(min(left, LOOK_SECONDS) if limits.memory else left)
             return
@@ -147,6 +191,11 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> None:
                 raise NotLooked(
                     f"it needed {used >> 20:,} MiB of memory, and {limits.memory >> 20:,} MiB are allowed"
                 ) from None
+
+
+def took_too_long(limits: Limits) -> NotLooked:
+    """That a program took longer than it may."""
+    return NotLooked(f"it took longer than {_seconds(limits.timeout)}")
 
 
 def _seconds(seconds: float) -> str:

@@ -23,6 +23,16 @@ class Limited(Protocol):
 
 
 @runtime_checkable
+class Contained(Protocol):
+    """What a scanner can do in addition: run its program in a container, instead of on the worker.
+
+    :ivar contained: whether all that it needs is that program.
+    """
+
+    contained: bool
+
+
+@runtime_checkable
 class Scanner(Protocol):
     """Scans a folder of source code.
 

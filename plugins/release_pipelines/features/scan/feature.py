@@ -12,6 +12,7 @@ from release_pipelines.core.model.advisories import AdvisorySources
 from release_pipelines.core.model.base import Value
 from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.model.source import Source
+from release_pipelines.core.ports.scanner import IMAGE_SCANNERS, SCANNERS, Contained
 from release_pipelines.core.templates import field, part
 from release_pipelines.features.scan.spec import ECR, SarifSpec, ScanSpec
 from release_pipelines.spec.ended import ended_exceptions
@@ -63,6 +64,7 @@ class ScanFeature(Feature):
             yield Mistake(place, f"`{ADVISORIES}`", expected)
         yield from _nobody_asked(spec)
         yield from _names_taken(spec)
+        yield from _not_contained(spec)
 
     def remarks(self, spec: ReleaseSpec) -> Iterator[str]:
         """Exceptions that hold no more, and scanners that have nothing to look at."""
@@ -169,9 +171,29 @@ def _names_taken(spec: ReleaseSpec) -> Iterator[Mistake]:
             )
 
 
-def _limits(scene: Scene, name: str) -> dict[str, Any]:
-    limits = _scan(scene.spec).limits.get(name, Limits())
-    return {"timeout": limits.timeout, "memory": limits.memory}
+def _not_contained(spec: ReleaseSpec) -> Iterator[Mistake]:
+    """Scanners that cannot run in a container, and containers that no engine runs."""
+    scan, first = _scan(spec), spec.environments[0]
+    if scan.containers and not first.connections.engine:
+        expected = f"`connections.engine` in {first.name}.yaml, on which containers run"
+        yield Mistake("scan.containers", "no engine", expected)
+    own = {it.name for it in scan.sarif}
+    for name in sorted(set(scan.containers) - own):
+        scanners: list[object] = [SCANNERS.get(name)] if name in scan.scanners else []
+        scanners += [IMAGE_SCANNERS.get(name)] if name in scan.image_scanners else []
+        if not all(isinstance(it, Contained) and it.contained for it in scanners):
+            expected = "scanners whose program is all that they need; this one runs on the worker"
+            yield Mistake(f"scan.containers.{name}", f"`{name}`", expected)
+
+
+def _within(scene: Scene, name: str) -> dict[str, Any]:
+    """Where a scanner runs, and what it may use."""
+    scan, connections = _scan(scene.spec), scene.spec.environments[0].connections
+    limits = scan.limits.get(name, Limits())
+    within: dict[str, Any] = {"timeout": limits.timeout, "memory": limits.memory}
+    if name in scan.containers:
+        within |= {"container": scan.containers[name], "engine_conn_id": connections.engine}
+    return within
 
 
 def _scanning(scanner: str | SarifSpec, task_id: str, scene: Scene) -> Any:
@@ -190,9 +212,10 @@ def _scanning(scanner: str | SarifSpec, task_id: str, scene: Scene) -> Any:
         block_on=_scan(scene.spec).block_on,
         exclude=_scan(scene.spec).exclude,
         rules=_scan(scene.spec).rules,
+        registry_conn_id=scene.spec.environments[0].connections.registry,
         gated=_scan(scene.spec).gated,
         release=scene.release,
-        **_limits(scene, task_id),
+        **_within(scene, task_id),
     )
 
 
@@ -224,7 +247,7 @@ def _examining(scanner: str, task_id: str, scene: Scene) -> Any:
         options=options.model_dump(mode="json") if options else None,
         registry_conn_id=first.connections.registry,
         **_released(scene),
-        **_limits(scene, scanner),
+        **_within(scene, scanner),
     )
 
 

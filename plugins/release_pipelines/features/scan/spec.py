@@ -47,7 +47,15 @@ DocumentName = Annotated[str, AfterValidator(_file_name)]
 class ScanSpec(Rules):
     """What is scanned before anything is deployed, and what of it stops a release."""
 
-    later: ClassVar[frozenset[str]] = Rules.later | {"exclude", "vex", "image_scanners", "sarif", "limits", "ecr"}
+    later: ClassVar[frozenset[str]] = Rules.later | {
+        "exclude",
+        "vex",
+        "image_scanners",
+        "sarif",
+        "limits",
+        "ecr",
+        "containers",
+    }
 
     scanners: list[Annotated[str, Choice(SCANNERS)]] = ["hadolint", "bandit"]
     exclude: list[Annotated[str, Field(min_length=1)]] = Field(
@@ -61,6 +69,10 @@ class ScanSpec(Rules):
     ecr: EcrSpec | None = Field(None, description="Wait for Amazon ECR's own scan of the image")
     limits: dict[str, Limits] = Field(
         default_factory=dict, description="What scanners may use, by their names: `timeout` and `memory`"
+    )
+    containers: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="Images in whose containers scanners run on the build's engine, by the scanners' names; the others run on the worker",
     )
     vex: list[DocumentName] = Field(
         default_factory=list, description="OpenVEX and CycloneDX documents in `include/vex`, as JSON"
@@ -76,11 +88,12 @@ class ScanSpec(Rules):
             if twice:
                 raise ValueError(f"each of `{name}` and `sarif` once is expected, found `{twice[0]}` twice")
         known = {*self.scanners, *self.image_scanners, *(it.name for it in self.sarif)}
-        for name in self.limits:
-            if name not in known:
-                raise ValueError(
-                    f"limits of scanners that run are expected ({', '.join(sorted(known))}), found `{name}`"
-                )
+        for what, names in (("limits", self.limits), ("containers", self.containers)):
+            for name in names:
+                if name not in known:
+                    raise ValueError(
+                        f"{what} of scanners that run are expected ({', '.join(sorted(known))}), found `{name}`"
+                    )
         return self
 
     @property

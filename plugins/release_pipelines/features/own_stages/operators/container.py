@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from release_pipelines.airflow.hooks.registry import RegistryHook
+from release_pipelines.airflow.images import pinned
 from release_pipelines.core.errors import PlatformError
 from release_pipelines.core.model.base import to_json
-from release_pipelines.core.model.connection import Connection
 from release_pipelines.core.model.own_stage import OwnStageResult
 from release_pipelines.features.own_stages.kinds.container import ContainerOptions
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
@@ -65,27 +63,3 @@ class ContainerStageOperator(OwnStageOperator):
     def result_of(self, context: Context, event: dict[str, Any]) -> OwnStageResult:
         self.log.info(event.get("output") or "It printed nothing.")
         return super().result_of(context, event)
-
-
-def pinned(image: str, registry_conn_id: str) -> str:
-    """An image's reference by digest.
-
-    :param image: ``name@sha256:…``, or ``name:tag``, with or without a registry's host; without one it is the connection's.
-    :param registry_conn_id: the environment's registry.
-    :raises PlatformError: when there is no such image, or its registry does not answer or refuses.
-    """
-    if "@" in image:
-        return image
-    from release_pipelines.core.ports.registry import registry
-
-    match = re.fullmatch(r"(.+?)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?", image)
-    name, tag = (match[1], match[2] or "latest") if match else (image, "latest")
-    own = RegistryHook(registry_conn_id).get_conn()
-    host, _, rest = name.partition("/")
-    elsewhere = rest and ("." in host or ":" in host or host == "localhost") and own.repository(name) != name
-    asked = registry(Connection(host=host)) if elsewhere else own  # without credentials: these are the environment's
-    full = asked.repository(name)
-    digest = asked.digest_of(name, tag)
-    if digest is None:
-        raise PlatformError(f"The registry has no image {full}:{tag}: push it, or name another.")
-    return f"{full}@{digest}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from release_pipelines.airflow.findings import keep_results
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.airflow.images import pinned
 from release_pipelines.airflow.operator import abort_watch
 from release_pipelines.core.errors import ReleaseError
 from release_pipelines.core.model.base import to_json
@@ -21,7 +22,7 @@ from release_pipelines.features.own_stages.kinds.accessibility import Accessibil
 from release_pipelines.features.own_stages.kinds.web_security import WebSecurityOptions
 from release_pipelines.features.own_stages.kinds.zap import ZapOptions
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
-from release_pipelines.features.own_stages.operators.container import IMAGE, pinned
+from release_pipelines.features.own_stages.operators.container import IMAGE
 from release_pipelines.features.own_stages.triggers import ContainerStageTrigger
 from release_pipelines.spec.folders import axe_file
 

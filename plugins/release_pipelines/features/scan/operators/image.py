@@ -18,6 +18,7 @@ from release_pipelines.core.model.image import PlatformImage
 from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.ports.registry import Images
 from release_pipelines.core.ports.scanner import IMAGE_SCANNERS, ImageScanner, image_scanner
+from release_pipelines.features.scan.operators._place import within
 from release_pipelines.features.scan.operators._verdict import (
     image_results,
     limited,
@@ -46,6 +47,8 @@ class ImageScanOperator(ReleaseOperator):
     :param options: of the scanner, where it takes any: like ``{"osv": [...]}`` of ``advisories``.
     :param timeout: how long it may look at one platform, in seconds.
     :param memory: how much memory the scanner's processes may have together, in bytes, or like ``2Gi``; None: as much as there is.
+    :param container: image in whose container the scanner's program runs, by digest or tag; None: on the worker.
+    :param engine_conn_id: the engine that runs it.
     :param release: id of the release that keeps the results; empty: they are kept nowhere.
     :return: ``{"scanner", "status", "sentence", "counts"}``; a failing task pushes it as ``result``.
 
@@ -66,6 +69,8 @@ class ImageScanOperator(ReleaseOperator):
         options: Mapping[str, Any] | None = None,
         timeout: float | str = 300.0,
         memory: int | str | None = None,
+        container: str | None = None,
+        engine_conn_id: str = "container_engine",
         release: str = "",
         **kwargs: Any,
     ) -> None:
@@ -80,13 +85,16 @@ class ImageScanOperator(ReleaseOperator):
         self.block_on = block_on
         self.options = dict(options or {})
         self.limits = Limits.model_validate({"timeout": timeout, "memory": memory})
+        self.container = container
+        self.engine_conn_id = engine_conn_id
         self.release = release
 
     def work(self, context: Context) -> dict[str, Any]:
         scanner = image_scanner(self.scanner, self.options) if isinstance(self.scanner, str) else self.scanner
         if is_blank(self.digest):
             raise ValueError("digest is missing: the task that gives it has not run, or gave nothing.")
-        results = list(self._results(scanner))
+        with within(self.container, self.engine_conn_id, self.registry_conn_id, self.limits):
+            results = list(self._results(scanner))
         if not is_blank(self.release):
             keep_results(HistoryHook().history(), self.release, image_results(scanner.name), results)
         summary = summary_of(scanner.name, results)

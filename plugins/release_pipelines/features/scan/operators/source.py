@@ -15,6 +15,7 @@ from release_pipelines.core.model.finding import Severity
 from release_pipelines.core.model.limits import Limits
 from release_pipelines.core.ports.scanner import SCANNERS, Scanner
 from release_pipelines.features.scan.judged import stop
+from release_pipelines.features.scan.operators._place import within
 from release_pipelines.features.scan.operators._verdict import limited, log_findings, summary_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class ScanOperator(ReleaseOperator):
     :param rules: what stops the release, with exceptions; None: nothing but ``block_on``.
     :param timeout: how long it may look, in seconds.
     :param memory: how much memory the scanner's processes may have together, in bytes, or like ``2Gi``; None: as much as there is.
+    :param container: image in whose container the scanner's program runs, by digest or tag; None: on the worker.
+    :param engine_conn_id: the engine that runs it.
+    :param registry_conn_id: the registry that tells the digest of a tag, and has the image where its name has no host.
     :param gated: whether a :class:`FindingsGateOperator` behind all scanners judges what is found in components: then only what is found in
         files stops the release here.
     :param release: id of the release that keeps the result, for the gate behind all scanners; empty: none does.
@@ -61,6 +65,9 @@ class ScanOperator(ReleaseOperator):
         rules: Rules | None = None,
         timeout: float | str = 300.0,
         memory: int | str | None = None,
+        container: str | None = None,
+        engine_conn_id: str = "container_engine",
+        registry_conn_id: str = "registry",
         gated: bool = False,
         release: str = "",
         **kwargs: Any,
@@ -76,6 +83,9 @@ class ScanOperator(ReleaseOperator):
         self.block_on = block_on
         self.git_conn_id = git_conn_id
         self.exclude = exclude or []
+        self.container = container
+        self.engine_conn_id = engine_conn_id
+        self.registry_conn_id = registry_conn_id
         self.gated = gated
         self.rules = rules or Rules(block_on=block_on)
         self.limits = Limits.model_validate({"timeout": timeout, "memory": memory})
@@ -90,7 +100,8 @@ class ScanOperator(ReleaseOperator):
         with git.checkout(self.commit, self.context, lfs=False) as source:  # nothing of it is code
             folder = folder_inside(source, self.context)
             left_out = leave_out(folder, self.exclude) if self.exclude else 0
-            result = limited(scanner, self.limits).scan(folder, self.dockerfile)
+            with within(self.container, self.engine_conn_id, self.registry_conn_id, self.limits):
+                result = limited(scanner, self.limits).scan(folder, self.dockerfile)
         sentence = (
             f"{result.sentence.rstrip('.')}, with {left_out} file{'s' if left_out > 1 else ''} left out."
             if left_out

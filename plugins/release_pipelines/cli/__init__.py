@@ -21,6 +21,8 @@ from release_pipelines.cli.lift import lift
 from release_pipelines.cli.policy import policy
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
+from release_pipelines.cli.remark import remark
+from release_pipelines.cli.remark import row as remark_row
 from release_pipelines.cli.sbom import sbom
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.terminal import (
@@ -187,6 +189,7 @@ def stability(
         print_table(headings, [_stability_row(it) for it in versions])
 
 
+app.command(epilog=examples('release remark shop --about note "prices were right"'), rich_help_panel=LOOK)(remark)
 app.command(epilog=examples('release lift shop 1.2.0 --reason "the database was away"'), rich_help_panel=LOOK)(lift)
 app.command(
     epilog=examples("release validate", "release validate include/apps/shop.yaml", "release validate include/config"),
@@ -353,6 +356,9 @@ def _print_detail(release: ReleaseDetail) -> None:
             for it in release.commands
         ]
         print_table(("at", "by", "command", "reason", "answered", "what it did"), rows)
+    if release.remarks:
+        print("\nRemarks")
+        print_table(("at", "by", "about", "remark"), [remark_row(it) for it in release.remarks])
     if release.events:
         print("\nEvents")
         rows = [[local(it.at), it.environment or "", it.kind, it.sentence] for it in release.events]

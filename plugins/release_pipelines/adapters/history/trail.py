@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import Select, func, select
 
 from release_pipelines.adapters.history.audit import Audit, row_of
 from release_pipelines.adapters.history.tables import audit, audit_texts, releases
@@ -52,7 +52,7 @@ class Wanted:
         if self.person is not None:
             texts = audit_texts.alias()
             named = func.lower(texts.c.value).contains(self.person.lower(), autoescape=True)
-            query = query.where(exists().where(texts.c.number == audit.c.number, named))
+            query = query.where(audit.c.number.in_(select(texts.c.number).where(named)))
         return query
 
 
@@ -87,13 +87,14 @@ class Trail(Audit):
             yield (_together(list(rows)) for _, rows in groupby(found, lambda it: it.number)), head
 
     def audit_actions(self, apps: frozenset[str] | None = None) -> list[str]:
-        """The actions that rows tell of, by name.
+        """The actions that the newest rows tell of, by name.
 
         :param apps: only of rows of these apps; None: of all.
         """
-        query = Wanted(apps).of(select(audit.c.action)).distinct()
+        newest = Wanted(apps).of(select(audit.c.action)).order_by(audit.c.number.desc()).limit(AT_ONCE).subquery()
         with self._read() as connection:
-            return sorted(it for it in connection.scalars(query) if isinstance(it, str))
+            found = connection.scalars(select(newest.c.action).distinct())
+            return sorted(it for it in found if isinstance(it, str))
 
     def dags_of_apps(self) -> dict[str, set[str]]:
         """The apps that have releases, and the ids of the DAGs that release them: who may read an app, may read those."""

@@ -20,6 +20,7 @@ from release_pipelines.cli.lift import lift
 from release_pipelines.cli.policy import policy
 from release_pipelines.cli.prune import prune
 from release_pipelines.cli.pushes import pushes
+from release_pipelines.cli.remark import remark
 from release_pipelines.cli.sbom import sbom
 from release_pipelines.cli.schedule import PANEL, schedule, unschedule
 from release_pipelines.cli.status import status
@@ -194,6 +195,7 @@ app.command(
     epilog=examples("release status", "release status shop --environment production", "release status --json"),
     rich_help_panel=LOOK,
 )(status)
+app.command(epilog=examples('release remark shop --about note "prices were right"'), rich_help_panel=LOOK)(remark)
 app.command(epilog=examples('release lift shop 1.2.0 --reason "the database was away"'), rich_help_panel=LOOK)(lift)
 app.command(
     epilog=examples("release validate", "release validate include/apps/shop.yaml", "release validate include/config"),

@@ -178,10 +178,11 @@ def forget(
     by: Annotated[str | None, typer.Option(help="Who asks for it. Default: the login here.")] = None,
     database: Database = None,
 ) -> None:
-    """Forget a person in the audit trail: each text with one of these names goes, the trail stays whole. Nobody can bring them back."""
+    """Forget a person in the audit trail and in remarks: each text with one of these names goes, the trail stays whole. Nobody can bring them back."""
     with errors_as_sentences():
-        rows = open_history_at(database).audit_forget(names, by or login())
-    print(f"Forgot texts in {rows} row{'s' if rows != 1 else ''}.")
+        rows, remarks = open_history_at(database).forget(names, by or login())
+    more = f" and {remarks} remark{'s' if remarks != 1 else ''}" if remarks else ""
+    print(f"Forgot texts in {rows} row{'s' if rows != 1 else ''}{more}.")
 
 
 def _head(text: str) -> Head:

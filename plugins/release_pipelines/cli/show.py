@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from release_pipelines.cli.remark import row as remark_row
 from release_pipelines.cli.terminal import local, print_table
 from release_pipelines.core.model.release_id import is_rollback
 from release_pipelines.core.model.units import lasting
@@ -65,6 +66,9 @@ def print_detail(release: ReleaseDetail, status: ReleaseStatus) -> None:
             for it in release.commands
         ]
         print_table(("at", "by", "command", "reason", "answered", "what it did"), rows)
+    if release.remarks:
+        print("\nRemarks")
+        print_table(("at", "by", "about", "remark"), [remark_row(it) for it in release.remarks])
     if release.events:
         print("\nEvents")
         rows = [[local(it.at), it.environment or "", it.kind, it.sentence] for it in release.events]

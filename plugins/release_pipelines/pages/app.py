@@ -29,7 +29,7 @@ Looking = Annotated[Viewer, Depends(viewer)]
 
 def create() -> FastAPI:
     """All pages."""
-    from release_pipelines.pages import charts, commands, overview, release
+    from release_pipelines.pages import audit, charts, commands, compare, overview, release, remarks, report
     from release_pipelines.pages.hub import Hub
     from release_pipelines.pages.reading import Reading
 
@@ -38,7 +38,7 @@ def create() -> FastAPI:
     app.state.reading = Reading()
     app.add_middleware(Access)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for module in (overview, release, charts, commands):
+    for module in (overview, release, charts, commands, report, remarks, compare, audit):
         app.include_router(module.router)
 
     @app.exception_handler(Refused)

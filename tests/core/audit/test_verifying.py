@@ -90,6 +90,20 @@ def test_only_the_place_of_a_damage_is_named(damage: object, place: str) -> None
     assert verified(damage(rows), [head_of(rows)]).breaks == [place]  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_row_that_was_put_in_the_place_of_a_missing_number_is_named(copied: bool) -> None:
+    rows = trail(800, skipped=405)
+    put = replace(rows[403], number=405)
+    if not copied:
+        put = replace(rows[403], number=405, action="approved").after(rows[403].hash)
+    place = (
+        "row 405 was inserted: it is a copy of row 404"
+        if copied
+        else "row 406 does not follow row 405: it follows another one"
+    )
+    assert verified([*rows[:404], put, *rows[404:]], [head_of(rows)]).breaks == [place]
+
+
 def test_one_break_hides_no_other() -> None:
     rows = trail(800)
     found = verified(removed(other_action(exchanged(rows))), [head_of(rows)])

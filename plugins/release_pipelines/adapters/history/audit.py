@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -132,7 +132,7 @@ class Audit(Reports):
             head = connection.execute(found).one()
             if not added.rowcount and _follows(connection, head):  # somebody else was faster
                 return End(head.hash, head.number, head._mapping["count"])
-        rows = [_row(it, {}) for it in connection.execute(select(audit).order_by(audit.c.number))]
+        rows = [row_of(it, {}) for it in connection.execute(select(audit).order_by(audit.c.number))]
         followed = {row.previous for row in rows}
         last = next((row.hash for row in reversed(rows) if row.hash not in followed), FIRST)
         number = max((row.number for row in rows if row.number < HIGHEST), default=0)
@@ -168,12 +168,16 @@ class Audit(Reports):
             texts: dict[int, dict[str, Any]] = {}
             for it in connection.execute(select(audit_texts).where(audit_texts.c.number.in_(wanted))):
                 texts.setdefault(it.number, {})[it.name] = it
-        return [_row(it, texts.get(it.number, {})) for it in found]
+        return [row_of(it, texts.get(it.number, {})) for it in found]
 
     def audit_head(self) -> Head | None:
         """The end of the trail as the database has it: to be kept elsewhere. None: somebody has removed it."""
         with self._read() as connection:
-            head = connection.execute(select(audit_head).where(audit_head.c.id == 1)).first()
+            return self._head(connection)
+
+    @staticmethod
+    def _head(connection: Connection) -> Head | None:
+        head = connection.execute(select(audit_head).where(audit_head.c.id == 1)).first()
         if head is None:
             return None
         count = head._mapping["count"]
@@ -209,7 +213,7 @@ class Audit(Reports):
             if last is None:
                 return 0
             rule = f"a retention of {older_than_days:g} days"
-            rows = [_row(it, {}) for it in connection.execute(select(audit).order_by(audit.c.number))]
+            rows = [row_of(it, {}) for it in connection.execute(select(audit).order_by(audit.c.number))]
             gone = written(rows, str(last.hash))[0]
             data = {"rule": rule, UP_TO: str(last.number), REMOVED: str(gone), CONTINUES_FROM: str(last.hash)}
             self._audit(connection, RETENTION, "done", texts={"actor": by}, data=data)
@@ -222,28 +226,23 @@ class Audit(Reports):
         if connection.execute(select(audit_head).where(audit_head.c.id == 1).with_for_update()).first() is None:
             raise ValueError(HEAD_IS_MISSING)
 
-    def audit_forget(self, names: Iterable[str], by: str) -> int:
-        """Forget a person: every text that has one of the names goes; the trail stays whole, and says that it was done.
+    def _forget(self, connection: Connection, wanted: Sequence[re.Pattern[str]], by: str, remarks: int) -> int:
+        """Remove every text that fits one of these; in how many rows. Who asks has the lock.
 
-        :param names: the person's name, id, e-mail: whatever stands in the trail.
         :param by: who asked for it.
-        :return: in how many rows something was forgotten.
-        :raises ValueError: where the head is missing.
+        :param remarks: in how many remarks something was forgotten with it.
         """
-        wanted = [re.compile(rf"(?<!\w){re.escape(name.strip())}(?!\w)", re.I) for name in names if name.strip()]
-        with self._write() as connection:
-            self._locked(connection)
-            texts = connection.execute(select(audit_texts)).all()
-            gone = [it for it in texts if any(name.search(str(it.value)) for name in wanted)]
-            for it in gone:
-                connection.execute(
-                    delete(audit_texts).where(audit_texts.c.number == it.number, audit_texts.c.name == it.name)
-                )
-            numbers = sorted({it.number for it in gone})
-            if numbers:
-                by = "" if any(name.search(by) for name in wanted) else by
-                data = {ERASED: " ".join(map(str, numbers))}
-                self._audit(connection, ERASURE, "done", texts={"actor": by}, data=data)
+        texts = connection.execute(select(audit_texts)).all()
+        gone = [it for it in texts if any(name.search(str(it.value)) for name in wanted)]
+        for it in gone:
+            connection.execute(
+                delete(audit_texts).where(audit_texts.c.number == it.number, audit_texts.c.name == it.name)
+            )
+        numbers = sorted({it.number for it in gone})
+        if numbers or remarks:
+            by = "" if any(name.search(by) for name in wanted) else by
+            data = {ERASED: " ".join(map(str, numbers)), **({"remarks": str(remarks)} if remarks else {})}
+            self._audit(connection, ERASURE, "done", texts={"actor": by}, data=data)
         return len(numbers)
 
 
@@ -268,7 +267,11 @@ def _columns(row: Row) -> dict[str, Any]:
     }
 
 
-def _row(found: Any, texts: Mapping[str, Any]) -> Row:
+def row_of(found: Any, texts: Mapping[str, Any]) -> Row:
+    """A row as the database has it.
+
+    :param texts: what of it can be forgotten, by name.
+    """
     kept = None
     if isinstance(found.seals, dict) and all(isinstance(it, str) for it in found.seals.values()):
         kept = {

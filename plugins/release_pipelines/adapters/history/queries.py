@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, exists, or_, select
 
 from release_pipelines.adapters.history.blame import WENT_BACK, Story, marks_of, newest_good
-from release_pipelines.adapters.history.tables import approvals, commands, events, marks, releases, verdicts
+from release_pipelines.adapters.history.tables import approvals, commands, events, marks, releases, remarks, verdicts
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.command import COMMAND_KINDS
 from release_pipelines.core.model.records import Direction
@@ -99,6 +99,12 @@ def release_in(row: Any) -> dict[str, Any]:
 def fields(row: Any) -> dict[str, Any]:
     """A row as a dict, without the database's own ``id``."""
     return {name: value for name, value in row._mapping.items() if name != "id"}
+
+
+def said_of(release_id: str) -> Select[Any]:
+    """What people have added to a release, oldest first."""
+    columns = (remarks.c.id, remarks.c.at, remarks.c.by, remarks.c.about, remarks.c.text)
+    return select(*columns).where(remarks.c.release_id == release_id).order_by(remarks.c.id)
 
 
 def stories(connection: Connection, app: str) -> dict[str, Story]:

@@ -23,6 +23,7 @@ from release_pipelines.adapters.history.queries import (
     reached,
     release_in,
     releases_of,
+    said_of,
     stories,
 )
 from release_pipelines.adapters.history.tables import (
@@ -60,8 +61,15 @@ class Questions:
         self._engine = engine
 
     @contextmanager
-    def _read(self, *, writes: bool = False) -> Iterator[Connection]:
-        with reachable(self._engine), self._engine.execution_options(writes=writes).begin() as connection:
+    def _read(self, *, writes: bool = False, snapshot: bool = False) -> Iterator[Connection]:
+        """A transaction.
+
+        :param snapshot: all of its reads see one moment; SQLite's always do.
+        """
+        options: dict[str, Any] = {"writes": writes}
+        if snapshot and self._engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"
+        with reachable(self._engine), self._engine.execution_options(**options).begin() as connection:
             yield connection
 
     def artifact_of(self, app: str, version: str) -> Artifact | None:
@@ -223,6 +231,7 @@ class Questions:
         }
         query = given().where(commands.c.release_id == release_id)
         parts["commands"] = [dict(it._mapping) for it in connection.execute(query)]
+        parts["remarks"] = [dict(it._mapping) for it in connection.execute(said_of(release_id))]
         kept = select(reports.c.content).where(reports.c.release_id == release_id, reports.c.name == PROGRESS)
         progress = connection.scalar(kept) if row.outcome is None else None
         for name in ("events", "verdicts", "measurements"):
@@ -230,6 +239,31 @@ class Questions:
                 del it["release_id"]
         told = Progress.model_validate_json(progress) if progress else None
         return ReleaseDetail.model_validate({**release_in(row), **parts, "progress": told})
+
+    def newest_of_run(self, dag_id: str, run_id: str) -> str:
+        """The id of the newest release of a run: one that was cleared has several.
+
+        :raises UnknownRelease: when there is none.
+        """
+        query = select(releases.c.id).where(releases.c.dag_id == dag_id, releases.c.run_id == run_id)
+        with self._read() as connection:
+            found = connection.scalar(query.order_by(releases.c.started_at.desc()).limit(1))
+        if found is None:
+            raise UnknownRelease(f"The history knows no release of the run {run_id} of {dag_id}.")
+        return str(found)
+
+    def version_before(self, release: Release) -> Release | None:
+        """The release whose version served before another one; where none had held before, the one before it; None: it is the first."""
+        earlier = (
+            releases.c.app == release.app,
+            releases.c.started_at < release.started_at,
+            releases.c.dag_id != ROLLBACK_DAG,
+        )
+        held = releases.c.promoted_at.is_not(None)
+        query = listed().where(*earlier).order_by(held.desc(), releases.c.started_at.desc()).limit(1)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return Release.model_validate(release_in(row)) if row else None
 
     def find(self, text: str, version: str | None = None) -> ReleaseDetail:
         """The release with this id, the newest one of this app or of this version, or the only one whose id, or whose run's id, begins so.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select
 
 from release_pipelines.adapters.history.errors import UnknownRelease
 from release_pipelines.adapters.history.questions import Questions
 from release_pipelines.adapters.history.tables import releases, reports
 from release_pipelines.core.model.progress import PROGRESS
-from release_pipelines.core.model.records import STAGES, Attachment
+from release_pipelines.core.model.records import COMMITS, STAGES, Attachment, Release
 
 if TYPE_CHECKING:
     from release_pipelines.core.model.progress import Progress
@@ -56,6 +56,39 @@ class Reports(Questions):
         with self._read() as connection:
             rows = connection.execute(query).all()
         return [Attachment(name=row.name, media_type=row.media_type, at=row.at, content=row.content) for row in rows]
+
+    def attachment(self, release_id: str, name: str) -> Attachment | None:
+        """One of the release's attachments; None: it has none of this name."""
+        query = select(reports).where(reports.c.release_id == release_id, reports.c.name == name)
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return None
+        return Attachment(name=row.name, media_type=row.media_type, at=row.at, content=row.content)
+
+    def attached(self, release_id: str) -> dict[str, str]:
+        """Names of the release's attachments to their media types, in the order of the names."""
+        mine = (reports.c.release_id == release_id, reports.c.name != PROGRESS)
+        query = select(reports.c.name, reports.c.media_type).where(*mine).order_by(reports.c.name)
+        with self._read() as connection:
+            return {row.name: row.media_type for row in connection.execute(query)}
+
+    def commits_between(self, left: Release, right: Release) -> list[str]:
+        """What releases of one app kept of their commits: those that held after the left one and before the right one, and the right one."""
+        between = (
+            releases.c.promoted_at.is_not(None),
+            releases.c.started_at > left.started_at,
+            releases.c.started_at < right.started_at,
+        )
+        query = (
+            select(reports.c.content)
+            .join(releases, releases.c.id == reports.c.release_id)
+            .where(reports.c.name == COMMITS, releases.c.app == right.app)
+            .where(or_(and_(*between), releases.c.id == right.id))
+            .order_by(releases.c.started_at.desc())
+        )
+        with self._read() as connection:
+            return list(connection.scalars(query))
 
     def keep_progress(self, progress: Mapping[str, Progress]) -> None:
         """Keep how far the stages of these releases have come; what was kept before is replaced. Of releases that are not known nothing is.

@@ -26,6 +26,7 @@ from release_pipelines.adapters.history.queries import (
     stories,
     worth_keeping,
 )
+from release_pipelines.adapters.history.remarks import Remarks
 from release_pipelines.adapters.history.steering import Steering
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
@@ -38,6 +39,7 @@ from release_pipelines.adapters.history.tables import (
     releases,
     verdicts,
 )
+from release_pipelines.adapters.history.trail import Trail
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.command import Command, CommandKind
@@ -54,7 +56,7 @@ ANSWER_LOOK_SECONDS = 0.2
 """Pause between two looks for a command's answer, in seconds."""
 
 
-class History(Overview, Plans, Pushes, Copies, Steering, Attempts, Pulses):
+class History(Overview, Plans, Pushes, Copies, Steering, Remarks, Trail, Attempts, Pulses):
     """All releases of all apps. Made by :func:`release_pipelines.adapters.history.open_history`.
 
     Methods that name a release raise :class:`UnknownRelease` when it has not begun.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -41,11 +42,20 @@ class NotReadable(ValueError):
 
 def as_csv(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """Rows as CSV (RFC 4180). Text that a spreadsheet would calculate gets one apostrophe; numbers stay numbers."""
+    return "".join(csv_pieces(columns, rows))
+
+
+def csv_pieces(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """The same, a row at a time."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(list(columns))
-    writer.writerows([_harmless(value) for value in row] for row in rows)
-    return out.getvalue()
+    for row in rows:
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+        writer.writerow([_harmless(value) for value in row])
+    yield out.getvalue()
 
 
 def _harmless(value: object) -> object:
@@ -82,14 +92,24 @@ class Export:
 
     rows: list[Row]
     head: Head | None
-    part: Mapping[str, str | None] | None = None
+    part: Mapping[str, Any] | None = None
 
 
 def as_json(export: Export) -> str:
     """An export as JSON: its rows unchanged; that it is a part stands in it."""
-    head = None if export.head is None else {"hash": export.head.hash, "count": export.head.count}
-    document = {"format": FORMAT, "part": export.part, "head": head}
-    return json.dumps({**document, "rows": [_kept(row) for row in export.rows]}, indent=1)
+    return "".join(json_pieces(export.rows, export.head, export.part))
+
+
+def json_pieces(rows: Iterable[Row], head: Head | None, part: Mapping[str, Any] | None) -> Iterator[str]:
+    """The same, a row at a time."""
+    ends = None if head is None else {"hash": head.hash, "count": head.count}
+    beginning = json.dumps({"format": FORMAT, "part": part, "head": ends, "rows": []}, indent=1)
+    yield beginning.removesuffix("]\n}")
+    between = "\n"
+    for row in rows:
+        yield between + textwrap.indent(json.dumps(_kept(row), indent=1), "  ")
+        between = ",\n"
+    yield "]\n}" if between == "\n" else "\n ]\n}"
 
 
 def _kept(row: Row) -> dict[str, Any]:

@@ -15,6 +15,7 @@ COMMITS = "commits.json"
 """Name of the attachment with the commits that a release brings: ``[{"sha", "authored_at", "counts"}]``."""
 STAGES = "stages.json"
 """Name of the attachment with all parts of a release, as its specification has them when it begins."""
+About = Literal["expected", "happened", "note"]
 Decision = Literal["approved", "rejected", "expired"]
 Direction = Literal["forward", "backward"]
 
@@ -99,6 +100,16 @@ class RecordedSample(Sample):
     step: str
 
 
+class Remark(Stored):
+    """What a person adds to a release."""
+
+    id: int
+    at: float
+    by: str
+    about: About = Field(description="What was expected of the release, what happened, or anything else")
+    text: str
+
+
 class Release(Stored):
     """One release in a list."""
 
@@ -144,4 +155,5 @@ class ReleaseDetail(Release):
     measurements: list[RecordedSample] = Field(default_factory=list)
     approvals: list[Approval] = Field(default_factory=list)
     commands: list[Command] = Field(default_factory=list)
+    remarks: list[Remark] = Field(default_factory=list, description="What people have added to it")
     progress: Progress | None = Field(None, description="How far its stage had come at the last look, while it runs")

@@ -25,12 +25,14 @@ Looking = Annotated[Viewer, Depends(viewer)]
 
 def create() -> FastAPI:
     """All pages."""
-    from release_pipelines.pages import overview, release
+    from release_pipelines.pages import calendar, delivery, metrics, overview, release
+    from release_pipelines.pages.deliveries import Deliveries
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Access)
+    app.state.deliveries = Deliveries()
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for module in (overview, release):
+    for module in (overview, release, calendar, delivery, metrics):
         app.include_router(module.router)
 
     @app.exception_handler(Refused)

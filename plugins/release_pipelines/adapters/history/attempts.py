@@ -64,12 +64,13 @@ class Attempts(Reports):
             del known[key]
         stories = {it.id: known[it.id, it.outcome] for it in rows}
         found: list[Attempt] = []
-        serving: dict[tuple[str, str], str] = {}
+        serving: dict[tuple[str, str], Attempt] = {}
         for row in rows:
             for attempt in _attempts(row, stories[row.id], serving):
                 found.append(attempt)
-                if attempt.outcome == "released":
-                    serving[attempt.app, attempt.environment] = attempt.release
+                here = (attempt.app, attempt.environment)
+                if attempt.outcome == "released" or (attempt.outcome == "superseded" and attempt.first_traffic_at):
+                    serving[here] = attempt
         since = {it: story.since for story in stories.values() for it in story.remedies if story.since is not None}
         return [replace(it, degraded_since=since.get(it.release)) for it in found]
 
@@ -126,7 +127,7 @@ class Story:
             self.back.setdefault(verdict.environment, verdict.accepted_at)
 
 
-def _attempts(row: Any, story: Story, serving: dict[tuple[str, str], str]) -> list[Attempt]:
+def _attempts(row: Any, story: Story, serving: dict[tuple[str, str], Attempt]) -> list[Attempt]:
     if row.dag_id == ROLLBACK_DAG:
         return _by_a_person(row, story, serving)
     return [
@@ -146,8 +147,8 @@ def _attempts(row: Any, story: Story, serving: dict[tuple[str, str], str]) -> li
     ]
 
 
-def _by_a_person(row: Any, story: Story, serving: dict[tuple[str, str], str]) -> list[Attempt]:
-    """A way back as a release of its own: it puts right what served until then."""
+def _by_a_person(row: Any, story: Story, serving: dict[tuple[str, str], Attempt]) -> list[Attempt]:
+    """A way back as a release of its own: it puts right what served until then, also what it cut off while that was still going on."""
     went = row.outcome == "rolled_back"
     return [
         Attempt(
@@ -157,7 +158,7 @@ def _by_a_person(row: Any, story: Story, serving: dict[tuple[str, str], str]) ->
             outcome="released" if went else row.outcome,
             first_traffic_at=at,
             full_at=at,
-            remedies=(serving[row.app, where],) if (row.app, where) in serving else (),
+            remedies=(serving[row.app, where].release,) if (row.app, where) in serving else (),
             version=row.version,
         )
         for where, at in story.verified.items()

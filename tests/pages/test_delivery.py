@@ -180,6 +180,20 @@ def test_what_goes_wrong_later_changes_an_earlier_month_on_reading_again(
     assert alice.get(july).json()["apps"]["shop"]["change_fail_rate"] == 1.0
 
 
+def test_a_week_lists_its_releases_and_says_how_many_it_does_not(
+    as_: Client, released: Released, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from release_pipelines.pages import delivery
+
+    monkeypatch.setattr(delivery, "MOST_A_WEEK", 2)
+    for hour in range(10, 15):
+        released("shop", at(f"2026-06-02T{hour}:00"))
+    page = as_("alice", read={"*"}).get(f"{PREFIX}/delivery?{JUNE}").text
+    assert "<summary>5 releases</summary>" in page
+    assert "and 3 more" in page
+    assert page.count(f'href="{PREFIX}/runs/') == 2
+
+
 def samples(text: str) -> dict[str, float]:
     """Sample to value, of a text that Prometheus reads."""
     from prometheus_client.parser import text_string_to_metric_families

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from release_pipelines.adapters.history import HistoryUnavailable
 from release_pipelines.airflow.hooks.history import HistoryHook
@@ -25,19 +25,21 @@ log = logging.getLogger(__name__)
 class Known(NamedTuple):
     """What was read.
 
+    :param by_dag: the deployments by the id of the DAG whose readers may see them, in the order of their instants.
     :param as_of: when, as Unix time in seconds.
     """
 
-    found: Sequence[Deployment]
+    by_dag: Mapping[str, Sequence[Deployment]]
     as_of: float
 
 
 class Deliveries:
-    """Reads the history anew whenever it is asked, but of releases that ended long ago only their rows."""
+    """Asks the history each time whether something has changed, reads what has, and counts anew only then."""
 
     def __init__(self) -> None:
         self._read: Read = {}
         self._lock = threading.Lock()
+        self._state: Any = None
         self._known: Known | None = None
 
     def known(self, max_age: float = 0.0) -> Known:
@@ -49,25 +51,29 @@ class Deliveries:
         asked = time.time()
         with self._lock:
             if self._known is None or self._known.as_of < asked - max_age:
-                now = time.time()
                 try:
-                    attempts = HistoryHook().history().attempts(read=self._read)
+                    self._known = self._looked(time.time())
                 except HistoryUnavailable as error:
                     log.warning("%s", error)
-                    raise Refused(
-                        503, "The release history does not answer: what was delivered is not known now."
-                    ) from error
-                earlier = {name: it.earlier for name, it in apps().items()}
-                self._known = Known(deployments(in_production(attempts, earlier)), now)
+                    sentence = "The release history does not answer: what was delivered is not known now."
+                    raise Refused(503, sentence) from error
             return self._known
 
+    def _looked(self, now: float) -> Known:
+        history = HistoryHook().history()
+        earlier = {name: it.earlier for name, it in apps().items()}
+        state = (history.attempts_state(), earlier)
+        if self._known is not None and self._state == state:
+            return self._known._replace(as_of=now)
+        found: dict[str, list[Deployment]] = {}
+        for it in deployments(in_production(history.attempts(read=self._read), earlier)):
+            found.setdefault(dag_that_shows(run_of(it.attempt.release)[0], it.attempt.app), []).append(it)
+        self._state = state
+        return Known(found, now)
 
-def visible(found: Sequence[Deployment], viewer: Viewer) -> list[Deployment]:
-    """The deployments that somebody may see."""
-    dags = {it.attempt.release: _dag(it) for it in found}
-    mine = viewer.readable(set(dags.values()))
-    return [it for it in found if dags[it.attempt.release] in mine]
 
-
-def _dag(it: Deployment) -> str:
-    return dag_that_shows(run_of(it.attempt.release)[0], it.attempt.app)
+def visible(known: Known, viewer: Viewer) -> list[Deployment]:
+    """The deployments that somebody may see, in the order of their instants."""
+    mine = viewer.readable(known.by_dag)
+    found = [it for dag_id, part in known.by_dag.items() if dag_id in mine for it in part]
+    return sorted(found, key=lambda it: (it.at, it.attempt.release))

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from release_pipelines.core.delivery.deployments import Deployment, of_apps
-from release_pipelines.core.delivery.measures import Span, as_json, by_week, measures
+from release_pipelines.core.delivery.measures import Span, as_json, by_week, measures, within
 from release_pipelines.core.delivery.words import InWords, in_words, lasting
 from release_pipelines.core.model.release_id import run_of
 from release_pipelines.pages.access import Refused
@@ -26,6 +26,8 @@ from release_pipelines.pages.html import NOT_KEPT, page
 router = APIRouter()
 
 DAYS, MOST_DAYS = 30, 1100
+MOST_A_WEEK = 100
+"""So many releases of a week are listed."""
 FIRST_DAY, LAST_DAY = date(1971, 1, 1), date(2199, 12, 31)
 
 
@@ -81,14 +83,16 @@ Asking = Annotated[Asked, Depends(asked)]
 class Shown(NamedTuple):
     """What is shown of all that the viewer may see.
 
-    :param found: each deployment in each environment.
+    :param found: each deployment in each environment, of the releases that are in the span somewhere.
     :param merged: what is measured: one of each release, where no environment is asked for.
+    :param apps: those that fit what is asked for, whether or not something was deployed in the span.
     :param all: all that the viewer may see, for what may be chosen.
     :param teams: whose these apps are, where their files say it.
     """
 
     found: list[Deployment]
     merged: list[Deployment]
+    apps: list[str]
     all: list[Deployment]
     teams: dict[str, str]
     as_of: float
@@ -96,24 +100,26 @@ class Shown(NamedTuple):
 
 def _shown(request: Request, viewer: Looking, asked: Asked) -> Shown:
     known = request.app.state.deliveries.known()
-    mine = visible(known.found, viewer)
+    mine = visible(known, viewer)
     files = apps_here()
     teams = {it: files[it].owner for it in sorted({one.attempt.app for one in mine}) if it in files}
-    found = [
+    fits = [
         it
         for it in mine
         if (not asked.apps or it.attempt.app in asked.apps)
         and (not asked.team or teams.get(it.attempt.app) == asked.team)
         and (not asked.environment or it.attempt.environment == asked.environment)
     ]
-    return Shown(found, found if asked.environment else of_apps(found), mine, teams, known.as_of)
+    inside = {it.attempt.release for it in within(fits, asked.span)}
+    found = [it for it in fits if it.attempt.release in inside]
+    merged = found if asked.environment else of_apps(found)
+    return Shown(found, merged, sorted({it.attempt.app for it in fits}), mine, teams, known.as_of)
 
 
 @router.get("/delivery")
 def delivery(request: Request, viewer: Looking, asked: Asking) -> HTMLResponse:
     """The five measures, with the releases behind them."""
     shown = _shown(request, viewer, asked)
-    named = sorted({it.attempt.app for it in shown.merged})
     environments = sorted({it.attempt.environment for it in shown.all} - {""})
     teams = sorted(set(shown.teams.values()))
     choices = {"app": sorted({it.attempt.app for it in shown.all}), "team": teams, "environment": environments}
@@ -127,12 +133,17 @@ def delivery(request: Request, viewer: Looking, asked: Asking) -> HTMLResponse:
         "delivery.html",
         viewer=viewer,
         asked=known,
-        apps=_lines(shown.merged, named, lambda it: it.attempt.app, asked.span),
-        teams=_lines(shown.merged, teams, lambda it: shown.teams.get(it.attempt.app, ""), asked.span),
-        environments=_lines(shown.found, environments, lambda it: it.attempt.environment, asked.span),
+        apps=_lines(shown.merged, shown.apps, lambda it: it.attempt.app, asked.span),
+        teams=_lines(shown.merged, _teams(shown), lambda it: shown.teams.get(it.attempt.app, ""), asked.span),
+        environments=_lines(shown.found, _environments(shown), lambda it: it.attempt.environment, asked.span),
         together=in_words(measures(shown.merged, asked.span)),
         weeks=[
-            (it.bar, in_words(it.measures), [_release(one, asked.span) for one in it.found])
+            (
+                it.bar,
+                in_words(it.measures),
+                [_release(one, asked.span) for one in it.found[:MOST_A_WEEK]],
+                len(it.found),
+            )
             for it in by_week(shown.merged, asked.span)
         ],
         choices=choices,
@@ -147,8 +158,9 @@ def delivery(request: Request, viewer: Looking, asked: Asking) -> HTMLResponse:
 def delivery_json(request: Request, viewer: Looking, asked: Asking) -> JSONResponse:
     """The same for programs, as ``release delivery --json`` has it."""
     shown = _shown(request, viewer, asked)
-    names = sorted({it.attempt.app for it in shown.merged})
-    lines = {app: [it for it in shown.merged if it.attempt.app == app] for app in names}
+    lines: dict[str, list[Deployment]] = {app: [] for app in shown.apps}
+    for it in shown.merged:
+        lines[it.attempt.app].append(it)
     told: dict[str, Any] = {
         "since": str(asked.span.begin),
         "until": str(asked.span.end),
@@ -173,15 +185,21 @@ def chart(request: Request, viewer: Looking, asked: Asking, theme: str = "light"
     return Response(weekly(columns, theme == "dark"), media_type="image/svg+xml", headers=headers)
 
 
+def _teams(shown: Shown) -> list[str]:
+    return sorted({shown.teams[it] for it in shown.apps if it in shown.teams})
+
+
+def _environments(shown: Shown) -> list[str]:
+    return sorted({it.attempt.environment for it in shown.found} - {""})
+
+
 def _lines(found: Sequence[Deployment], names: Iterable[str], of: Any, span: Span) -> list[Line]:
     parts: dict[str, list[Deployment]] = {it: [] for it in names}
     for it in found:
         if of(it) in parts:
             parts[of(it)].append(it)
     return [
-        Line(name, len({it.attempt.app for it in part}), in_words(measures(part, span)))
-        for name, part in parts.items()
-        if part
+        Line(name, len({it.attempt.app for it in part}), in_words(measures(part, span))) for name, part in parts.items()
     ]
 
 

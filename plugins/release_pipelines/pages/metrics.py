@@ -49,7 +49,7 @@ def scrape(request: Request, viewer: Looking) -> Response:
     from prometheus_client import CollectorRegistry
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-    found = visible(request.app.state.deliveries.known(KEPT_SECONDS).found, viewer)
+    found = visible(request.app.state.deliveries.known(KEPT_SECONDS), viewer)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector(found))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=NOT_KEPT)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from release_pipelines.adapters.history.reports import Reports
 from release_pipelines.adapters.history.tables import events, releases, reports, verdicts
@@ -42,6 +42,19 @@ class Attempts(Reports):
         )
         with self._read() as connection:
             return connection.scalar(query.order_by(releases.c.started_at.desc()).limit(1))
+
+    def attempts_state(self) -> tuple[Any, ...]:
+        """What is another one whenever :meth:`attempts` of all apps would tell something else: asked in a few small queries."""
+        ended = select(func.count(), func.max(releases.c.ended_at)).where(releases.c.outcome.is_not(None))
+        lately = select(releases.c.id).where(releases.c.ended_at >= self._now() - SETTLED_SECONDS)
+        told = select(func.max(events.c.id)).where(
+            events.c.release_id.in_(lately), events.c.kind.in_((TRAFFIC, REMEDIES, VERIFIED))
+        )
+        judged = select(func.count(), func.max(verdicts.c.id), func.max(verdicts.c.accepted_at)).where(
+            verdicts.c.release_id.in_(lately)
+        )
+        with self._read() as connection:
+            return tuple(value for it in (ended, told, judged) for value in connection.execute(it).one())
 
     def attempts(self, app: str | None = None, read: Read | None = None) -> list[Attempt]:
         """All releases that have ended, oldest first, one for each environment in which they got traffic; those that got none, once.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -160,6 +160,24 @@ def test_a_train_shows_the_apps_that_its_reader_may_see_and_counts_the_others(as
     assert "hidden" not in page.replace('type="hidden"', "")
     assert f"{PREFIX}/runs/train_web" not in page
     assert "train_web" not in as_("carol", read={"release_cart"}).get(f"{PREFIX}/calendar?at=2026-10").text
+
+
+def test_a_train_with_a_schedule_stands_where_its_calendars_open_next(
+    as_: Client, history: History, project: Path
+) -> None:
+    (project / "trains/web.yaml").write_text("name: web\nwaves: [[shop], [hidden]]\nschedule: [weekends]\n")
+    month = datetime.now(timezone.utc) + timedelta(days=45)
+    asked = f"{PREFIX}/calendar?at={month:%Y-%m}&zone=Europe/Berlin"
+    found = {
+        day: text
+        for day, text in days(as_("alice", read={"release_shop"}).get(asked).text).items()
+        if "train_web" in text
+    }
+    assert {datetime.fromisoformat(it).weekday() for it in found} == {5}
+    for text in found.values():
+        for words in ("22:00 CE", "scheduled", "shop 1 app that you may not see"):
+            assert words in text
+    assert "train_web" not in as_("carol", read={"release_cart"}).get(asked).text
 
 
 def test_a_plan_stands_at_its_moment_with_the_clocks_of_its_environment_beside(as_: Client, history: History) -> None:

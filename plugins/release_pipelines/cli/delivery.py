@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,10 +21,9 @@ from release_pipelines.cli.terminal import (
 
 if TYPE_CHECKING:
     from release_pipelines.core.delivery.deployments import Deployment
-    from release_pipelines.core.delivery.measures import Measures, Span
+    from release_pipelines.core.delivery.measures import Span
 
 DAYS = 30
-NONE = "–"  # noqa: RUF001
 
 
 def delivery(
@@ -49,7 +46,8 @@ def delivery(
 
     docs/delivery.md says what counts as what. Where there is nothing to measure a measure has no value.
     """
-    from release_pipelines.core.delivery.deployments import deployments, of_apps
+    from release_pipelines.core.delivery.deployments import deployments, in_production, of_apps
+    from release_pipelines.core.delivery.measures import as_json as told
 
     span = _span(since, until, zone)
     with errors_as_sentences():
@@ -61,6 +59,7 @@ def delivery(
         attempts = [it for name in (names or (None,)) for it in history.attempts(name)]
         if environment is not None:
             _known(environment, {it.environment for it in (history.attempts() if names else attempts)})
+    attempts = in_production(attempts, _earlier({it.app for it in attempts}))
     found = deployments(it for it in attempts if environment in (None, it.environment))
     if environment is None:
         found = of_apps(found)
@@ -72,7 +71,7 @@ def delivery(
                 "since": str(span.begin),
                 "until": str(span.end),
                 "zone": zone,
-                "apps": {app: _json(lines[app], span) for app in apps},
+                "apps": {app: told(lines[app], span) for app in apps},
             }
         )
         return
@@ -82,6 +81,16 @@ def delivery(
     headings = ("app", "deployed", "a week", "lead time", "fail rate", "recovery", "rework", "left out")
     print_table(headings, [_row(app, lines[app], span) for app in apps])
     print(f"From {span.begin} to before {span.end}, {zone}, as of now: a later hotfix may still change it.")
+
+
+def _earlier(apps: set[str]) -> dict[str, list[str]]:
+    """The environments before the last one, of the apps whose files are here."""
+    from release_pipelines.spec.folders import apps_folder, config_folder
+    from release_pipelines.spec.release import release_specs
+
+    folders = apps_folder(Path.cwd()), config_folder(Path.cwd())
+    specs = [it for app in sorted(apps) for it in release_specs(*folders, app)]
+    return {it.app.name: [env.name for env in it.environments[:-1]] for it in specs}
 
 
 def _known(environment: str, used: set[str]) -> None:
@@ -94,60 +103,24 @@ def _known(environment: str, used: set[str]) -> None:
         fail(f"--environment: found `{environment}`, expected one of {', '.join(known)}.")
 
 
-def _json(found: list[Deployment], span: Span) -> dict[str, Any]:
-    from release_pipelines.core.delivery.measures import measures, weeks
-
-    bars = [{"week": str(bar.week), "deployed": bar.count, "days": bar.days} for bar in weeks(found, span)]
-    return {**asdict(measures(found, span)), "weeks": bars}
-
-
 def _row(app: str, found: list[Deployment], span: Span) -> list[str]:
     from release_pipelines.core.delivery.measures import measures
+    from release_pipelines.core.delivery.words import in_words
 
-    it = measures(found, span)
-    return [
-        app,
-        str(it.deployed),
-        f"{it.per_week:.2g}",
-        _with(_lasting(it.lead_time), it.commits, "commits"),
-        _with(_percent(it.change_fail_rate), it.attempts, "releases", part=it.failed),
-        _recovery(it),
-        _with(_percent(it.rework_rate), it.attempts, "releases", part=it.rework),
-        f"{it.ahead} committed after they were deployed" if it.ahead else "",
-    ]
-
-
-def _recovery(it: Measures) -> str:
-    still = f", {it.not_recovered} not yet" if it.not_recovered else ""
-    return _with(_lasting(it.recovery_time), it.recovered, "failures") + still
-
-
-def _with(value: str, count: int, what: str, part: int | None = None) -> str:
-    if value == NONE:
-        return NONE
-    return f"{value} ({count} {what})" if part is None else f"{value} ({part} of {count})"
-
-
-def _percent(share: float | None) -> str:
-    return NONE if share is None else f"{share * 100:.1f} %"
-
-
-def _lasting(seconds: float | None) -> str:
-    if seconds is None:
-        return NONE
-    for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {name}"
-    return f"{seconds:.0f} s"
+    it = in_words(measures(found, span))
+    numbers = [it.deployed, it.per_week, it.lead_time, it.change_fail_rate, it.recovery_time, it.rework_rate]
+    return [app, *numbers, it.left_out]
 
 
 def _span(since: str | None, until: str | None, zone: str) -> Span:
+    from release_pipelines.core.calendars.zones import UnknownZone
+    from release_pipelines.core.calendars.zones import zone as rules
     from release_pipelines.core.delivery.measures import Span
 
     try:
-        here = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        fail(f"--zone: found `{zone}`, expected the name of a time zone like Europe/Berlin.")
+        here = rules(zone)
+    except UnknownZone as error:
+        fail(f"--zone: {error}, found `{zone}`.")
     end = _day(until, "--until") if until else datetime.now(here).date() + timedelta(days=1)
     begin = _day(since, "--since") if since else end - timedelta(days=DAYS)
     try:

@@ -29,7 +29,20 @@ Looking = Annotated[Viewer, Depends(viewer)]
 
 def create() -> FastAPI:
     """All pages."""
-    from release_pipelines.pages import audit, charts, commands, compare, overview, release, remarks, report
+    from release_pipelines.pages import (
+        audit,
+        calendar,
+        charts,
+        commands,
+        compare,
+        delivery,
+        metrics,
+        overview,
+        release,
+        remarks,
+        report,
+    )
+    from release_pipelines.pages.deliveries import Deliveries
     from release_pipelines.pages.hub import Hub
     from release_pipelines.pages.reading import Reading
 
@@ -37,8 +50,9 @@ def create() -> FastAPI:
     app.state.hub = Hub()
     app.state.reading = Reading()
     app.add_middleware(Access)
+    app.state.deliveries = Deliveries()
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for module in (overview, release, charts, commands, report, remarks, compare, audit):
+    for module in (overview, release, charts, commands, report, remarks, compare, calendar, delivery, metrics, audit):
         app.include_router(module.router)
 
     @app.exception_handler(Refused)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from release_pipelines.adapters.history import History
+from release_pipelines.adapters.history.attempts import Read
 from release_pipelines.core.delivery.deployments import Attempt, Commit, deployments
 from release_pipelines.core.model.records import COMMITS
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
@@ -125,3 +126,61 @@ def test_what_never_got_traffic_is_no_deployment(clock: Callable[[float], Histor
         history.finish(release, outcome, "No.")  # type: ignore[arg-type]
     assert len(of(history)) == 4
     assert deployments(of(history)) == []
+
+
+def test_a_persons_way_back_from_a_release_that_goes_on_says_nothing_against_the_one_before(
+    clock: Callable[[float], History],
+) -> None:
+    history = clock(100.0)
+    good = begin(history, "1", "1.0.0")
+    traffic(history, good, 100, 110.0)
+    history.promoted(good)
+    history.finish(good, "released", "Released.")
+    cut_off = begin(clock(200.0), "2", "2.0.0")
+    traffic(history, cut_off, 10, 210.0)
+    back = begin(clock(220.0), "3", "2.0.0", ROLLBACK_DAG)
+    history.finish(cut_off, "superseded", "A person went back.")
+    clock(230.0).record_event(back, "verified", "all traffic is on 1.0.0", PRODUCTION)
+    history.finish(back, "rolled_back", "Back on 1.0.0.")
+    found = {it.attempt.release: (it.failed, it.rework) for it in deployments(of(history))}
+    assert found == {good: (False, False), back: (False, True)}
+
+
+def test_what_ended_long_ago_is_read_once_and_again_when_its_outcome_changes(
+    clock: Callable[[float], History],
+) -> None:
+    history = clock(100.0)
+    old = begin(history, "1", "1.0.0")
+    traffic(history, old, 100, 110.0)
+    history.finish(old, "released", "Released.")
+    read: Read = {}
+    first = clock(10 * 86400.0).attempts(read=read)
+    assert set(read) == {(old, "released")}
+    kept = read[old, "released"]
+    assert history.attempts(read=read) == first == history.attempts()
+    assert read[old, "released"] is kept
+    new = begin(history, "2", "2.0.0")
+    traffic(history, new, 10, 10 * 86400.0)
+    history.finish(new, "rolled_back", "Back.")
+    history.finish(old, "rolled_back", "A person went back.")
+    again = history.attempts(read=read)
+    assert again == history.attempts()
+    assert set(read) == {(old, "rolled_back"), (new, "rolled_back")}
+
+
+def test_a_history_of_many_releases_is_read_in_few_queries(clock: Callable[[float], History]) -> None:
+    from sqlalchemy import event
+
+    history = clock(100.0)
+    for number in range(30):
+        traffic(history, begin(history, str(number), "1.0.0"), 100, 110.0)
+        history.finish(f"release_shop/{number}#0", "released", "Released.")
+    asked: list[str] = []
+    event.listen(history._engine, "before_cursor_execute", lambda _c, _k, statement, *_: asked.append(statement))
+    read: Read = {}
+    clock(10 * 86400.0).attempts(read=read)
+    first = len([it for it in asked if it.lstrip().startswith("SELECT")])
+    asked.clear()
+    history.attempts(read=read)
+    assert first == 4
+    assert len([it for it in asked if it.lstrip().startswith("SELECT")]) == 1

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release_pipelines.core.delivery.deployments import Attempt, Commit, deployments, of_apps
-from release_pipelines.core.delivery.measures import Bar, Span, measures, weeks
+from release_pipelines.core.delivery.deployments import Attempt, Commit, deployments, in_production, of_apps
+from release_pipelines.core.delivery.measures import Bar, Span, by_week, measures, weeks
+from release_pipelines.core.delivery.words import frequency, in_words
 
 UTC = ZoneInfo("UTC")
 
@@ -92,6 +93,66 @@ def test_a_remedy_of_the_next_month_changes_this_ones_rate() -> None:
     hotfix = attempt("r9", full="09-02T09:00", remedies=("r7",))
     found = measures(deployments([*AUGUST, hotfix]), span("08-01", "09-01"))
     assert (found.failed, found.attempts) == (4, 8)
+
+
+def test_a_remedy_that_failed_itself_has_put_nothing_right() -> None:
+    line = [
+        attempt("bad", full="08-10T09:00"),
+        attempt("other", full="08-10T10:00"),
+        attempt("fix1", "rolled_back", first="08-10T11:00", back_at=at("08-10T11:05"), remedies=("bad",)),
+        attempt("fix2", full="08-10T12:00", remedies=("bad",)),
+    ]
+    found = {it.attempt.release: it for it in deployments(line)}
+    assert found["bad"].recovered_at == at("08-10T12:00")
+    assert [it.release for it in line if found[it.release].failed] == ["bad", "fix1"]
+    only = {it.attempt.release: it for it in deployments(line[:3])}
+    assert only["bad"].recovered_at is None
+    later = {it.attempt.release: it for it in deployments([*line[:3], attempt("next", full="08-11T09:00")])}
+    assert later["bad"].recovered_at == at("08-11T09:00")
+
+
+def test_only_a_version_that_held_ends_a_failure() -> None:
+    line = [
+        attempt("stuck", "rollback_failed", first="08-10T09:00"),
+        attempt("worse", full="08-10T10:00"),
+        attempt("fix", full="08-10T11:00", remedies=("worse",)),
+    ]
+    found = {it.attempt.release: it.recovered_at for it in deployments(line)}
+    assert found == {"stuck": at("08-10T11:00"), "worse": at("08-10T11:00"), "fix": None}
+
+
+def test_what_got_traffic_before_the_last_environment_is_no_deployment() -> None:
+    line = [attempt("1", full="07-01T10:00", environment="staging"), attempt("1", full="07-01T12:00")]
+    line.append(attempt("2", "rolled_back", first="07-02T10:00", environment="staging"))
+    found = measures(deployments(in_production(line, {"shop": ("staging",)})), span("07-01", "07-15"))
+    assert (found.deployed, found.attempts) == (1, 1)
+    assert len(in_production(line, {"cart": ("staging",)})) == 3
+
+
+def test_a_week_has_its_own_measures_and_they_sum_up() -> None:
+    asked = span("08-01", "09-01")
+    found = deployments(AUGUST)
+    told = by_week(found, asked)
+    assert [it.bar for it in told] == weeks(found, asked)
+    assert sum(it.measures.attempts for it in told) == 8
+    assert [len(it.found) for it in told] == [0, 8, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("times", "words"), [(0, "0"), (7 / 15, "0.47"), (2.1, "2.1"), (9.8, "9.8"), (12.3, "12"), (123.0, "123")]
+)
+def test_a_frequency_is_read_without_an_exponent(times: float, words: str) -> None:
+    assert frequency(times) == words
+
+
+def test_measures_are_read_with_what_they_are_made_of() -> None:
+    month = in_words(measures(deployments(SEPTEMBER), span("09-01", "10-01")))
+    assert (month.lead_time, month.left_out) == ("14.5 h (4 commits)", "1 committed after it was deployed")
+    august = in_words(measures(deployments(AUGUST), span("08-01", "09-01")))
+    assert (august.deployed, august.change_fail_rate, august.rework_rate) == ("7", "37.5 % (3 of 8)", "25.0 % (2 of 8)")
+    assert august.recovery_time == "45 min (3 failures)"
+    nothing = in_words(measures([], span("06-01", "07-01")))
+    assert nothing[3:] == ("–", "–", "–", "–", "")  # noqa: RUF001
 
 
 C = {

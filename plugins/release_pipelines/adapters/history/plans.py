@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
 from release_pipelines.adapters.history.errors import UnknownRelease
 from release_pipelines.adapters.history.reports import Reports
@@ -16,6 +17,28 @@ PLANNED, WINDOW, DEPLOYED = "planned", "window", "deployed"
 """Kinds of events: a release is planned; what its window says; a version was deployed."""
 BEGAN = "began_at"
 """In the data of an event of the window: the release may begin now, and its plan is over."""
+CHANGED_NOTHING = ("no_op", "rejected", "expired")
+TRAFFIC, ALL = "traffic", 100
+"""Kind of event: a stage got its traffic, in percent."""
+
+
+class Happened(NamedTuple):
+    """A release as a calendar shows it.
+
+    :param outcome: None: it goes on.
+    :param environment: the last one in which it got traffic; empty: in none, or that is not known.
+    :param at: when all traffic was on it; of one that did not stay, its first traffic; of one that got none, its end; of one that goes on,
+        its beginning. Unix time in seconds.
+    """
+
+    release: str
+    app: str
+    dag_id: str
+    run_id: str
+    version: str
+    outcome: str | None
+    environment: str
+    at: float
 
 
 class Plans(Reports):
@@ -60,6 +83,54 @@ class Plans(Reports):
         """
         with self._read() as connection:
             return [it for it in open_plans(connection, app) if not it.begun]
+
+    def happened(self, start: float, end: float, app: str | None = None) -> list[Happened]:
+        """What was released in a span of time, oldest first; without what changed nothing.
+
+        :param start: Unix time in seconds, as ``end``, which no longer belongs to it.
+        :param app: of this app; None: of all.
+        """
+        columns = ("id", "app", "dag_id", "run_id", "version", "outcome", "started_at", "ended_at", "promoted_at")
+        query = select(*(releases.c[it] for it in columns)).where(
+            releases.c.started_at < end,
+            or_(releases.c.ended_at.is_(None), releases.c.ended_at >= start),
+            or_(releases.c.outcome.is_(None), releases.c.outcome.not_in(CHANGED_NOTHING)),
+        )
+        if app is not None:
+            query = query.where(releases.c.app == app)
+        mine = query.with_only_columns(releases.c.id)
+        told = select(events.c.release_id, events.c.environment, events.c.data).where(
+            events.c.release_id.in_(mine), events.c.kind == TRAFFIC
+        )
+        traffic: defaultdict[str, list[Any]] = defaultdict(list)
+        with self._read() as connection:
+            rows = connection.execute(query).all()
+            for it in connection.execute(told.order_by(events.c.id)):
+                if it.data and it.data.get("weight"):
+                    traffic[it.release_id].append(it)
+        found = [_happened(row, traffic[row.id]) for row in rows]
+        return sorted((it for it in found if start <= it.at < end), key=lambda it: (it.at, it.release))
+
+
+def _happened(row: Any, told: Sequence[Any]) -> Happened:
+    """Where and when a release is shown.
+
+    :param told: its events of traffic, in order.
+    """
+    first: dict[str, float] = {}
+    full: dict[str, float] = {}
+    for it in told:
+        first.setdefault(it.environment or "", it.data["at"])
+        if it.data["weight"] >= ALL:
+            full.setdefault(it.environment or "", it.data["at"])
+    where = max(first, key=lambda it: first[it], default="")
+    if row.outcome is None:
+        at = row.started_at
+    elif row.outcome == "released":
+        at = full.get(where) or row.promoted_at or row.ended_at or row.started_at
+    else:
+        at = first.get(where) or row.ended_at or row.started_at
+    return Happened(row.id, row.app, row.dag_id, row.run_id, row.version, row.outcome, where, at)
 
 
 def open_plans(connection: Connection, app: str | None = None) -> list[Plan]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 ENDED_BADLY = frozenset({"rolled_back", "aborted", "rollback_failed"})
@@ -97,10 +97,11 @@ def deployments(attempts: Iterable[Attempt]) -> list[Deployment]:
 def _of_one_place(attempts: Sequence[Attempt]) -> list[Deployment]:
     reached = [(at, it) for it in attempts if (at := _instant(it)) is not None]
     reached.sort(key=lambda pair: (pair[0], pair[1].release))
-    remedied: dict[str, Attempt] = {}
+    remedied: dict[str, list[Attempt]] = {}
     for _, it in reached:
         for release in it.remedies:
-            remedied.setdefault(release, it)
+            remedied.setdefault(release, []).append(it)
+    held = [(at, it) for at, it in reached if it.outcome == "released" and it.release not in remedied]
     return [
         Deployment(
             attempt=it,
@@ -108,7 +109,7 @@ def _of_one_place(attempts: Sequence[Attempt]) -> list[Deployment]:
             deployed=it.outcome == "released",
             failed=it.outcome in ENDED_BADLY or it.release in remedied,
             rework=bool(it.remedies),
-            recovered_at=_recovered(it, at, remedied.get(it.release), reached),
+            recovered_at=_recovered(it, at, remedied.get(it.release, []), held),
         )
         for at, it in reached
     ]
@@ -122,16 +123,22 @@ def _instant(it: Attempt) -> float | None:
 
 
 def _recovered(
-    it: Attempt, at: float, remedy: Attempt | None, reached: Sequence[tuple[float, Attempt]]
+    it: Attempt, at: float, remedies: Sequence[Attempt], held: Sequence[tuple[float, Attempt]]
 ) -> float | None:
-    """When it was over; None: it did no harm, or still does."""
+    """When it was over; None: it did no harm, or still does.
+
+    :param remedies: what names it, in order; one that failed itself has put nothing right.
+    :param held: the versions that held, and since when they had all traffic.
+    """
     if it.outcome in ENDED_BADLY and it.back_at is not None:
         return it.back_at
-    if remedy is not None and remedy.outcome == "released":
-        return _instant(remedy)
-    if it.outcome in ENDED_BADLY or remedy is not None:
-        return next((when for when, other in reached if when > at and other.outcome == "released"), None)
-    return None
+    mended = next((_instant(remedy) for remedy in remedies if remedy.outcome == "released"), None)
+    if mended is not None:
+        return mended
+    if it.outcome not in ENDED_BADLY and not remedies:
+        return None
+    tried = [when for remedy in remedies if (when := _instant(remedy)) is not None]
+    return next((when for when, _ in held if when > max([at, *tried])), None)
 
 
 def _lead_times(found: list[Deployment]) -> list[Deployment]:
@@ -150,6 +157,14 @@ def _lead_times(found: list[Deployment]) -> list[Deployment]:
         ahead = sum(time < 0 for time in times)
         timed.append(replace(it, lead_times=tuple(time for time in times if time >= 0), ahead=ahead))
     return timed
+
+
+def in_production(attempts: Iterable[Attempt], earlier: Mapping[str, Collection[str]]) -> list[Attempt]:
+    """The attempts without those in environments that come before an app's last one.
+
+    :param earlier: names of these environments, by the app's name; of an app that is not in it all count.
+    """
+    return [it for it in attempts if it.environment not in earlier.get(it.app, ())]
 
 
 def of_apps(found: Iterable[Deployment]) -> list[Deployment]:

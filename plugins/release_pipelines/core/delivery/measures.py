@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from release_pipelines.core.delivery.deployments import Deployment
@@ -49,6 +50,14 @@ class Bar:
     week: date
     count: int
     days: int
+
+
+class Week(NamedTuple):
+    """What happened in a week."""
+
+    bar: Bar
+    measures: Measures
+    found: list[Deployment]
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,24 @@ def weeks(found: Sequence[Deployment], span: Span) -> list[Bar]:
         bars.append(Bar(monday, sum(monday <= day < following for day in days), inside))
         monday = following
     return bars
+
+
+def by_week(found: Iterable[Deployment], span: Span) -> list[Week]:
+    """The measures of each week, as far as it is in the span."""
+    inside = within(found, span)
+    told = []
+    for bar in weeks(inside, span):
+        following = bar.week + timedelta(days=DAYS_OF_A_WEEK)
+        part = Span(max(bar.week, span.begin), min(following, span.end), span.zone)
+        mine = within(inside, part)
+        told.append(Week(bar, measures(mine, part), mine))
+    return told
+
+
+def as_json(found: Sequence[Deployment], span: Span) -> dict[str, Any]:
+    """The measures of a span with its weeks, for programs: the command and the page say the same."""
+    bars = [{"week": str(it.week), "deployed": it.count, "days": it.days} for it in weeks(found, span)]
+    return {**asdict(measures(found, span)), "weeks": bars}
 
 
 def _midnight(day: date, zone: ZoneInfo) -> float:

@@ -24,6 +24,14 @@ def dag_of(app: str) -> str:
     return f"{APP_DAG}{app.replace('-', '_')}"
 
 
+def dag_that_shows(dag_id: str, app: str) -> str:
+    """The id of the DAG whose readers may see a release of an app: a person's rollback is the app's, whoever may read the DAG of all rollbacks.
+
+    :param dag_id: of the release's own run.
+    """
+    return dag_of(app) if dag_id == ROLLBACK_DAG else dag_id
+
+
 def run_of(release: str) -> tuple[str, str]:
     """DAG id and run id of a release."""
     dag, _, run = release.partition("/")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from release_pipelines.pages.html import link_target
+from release_pipelines.core.links import web_link
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -26,8 +26,8 @@ def _reader() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     made = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    made.normalizeLink = lambda url: link_target(url) or url  # type: ignore[method-assign]
-    made.validateLink = lambda url: link_target(url) is not None  # type: ignore[method-assign]
+    made.normalizeLink = lambda url: web_link(url) or url  # type: ignore[method-assign]
+    made.validateLink = lambda url: web_link(url) is not None  # type: ignore[method-assign]
     made.core.ruler.push("dressed", _dressed)
     made.add_render_rule("table_open", _table_open)
     made.add_render_rule("table_close", lambda *_: "</table></div>\n")

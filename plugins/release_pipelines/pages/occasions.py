@@ -95,7 +95,7 @@ class Looked:
 
     def environments(self) -> list[str]:
         """The environments to which these apps go."""
-        mine = {where for it in self.scope.values() if self._reads(it.name) for where in it.environments}
+        mine = {where for it in self.files.values() if self._reads(it.name) for where in it.environments}
         return sorted(mine if self.files else self.zones)
 
     def _reads(self, app: str) -> bool:
@@ -110,7 +110,7 @@ class Looked:
         folder = calendars_folder(scope.project())
         names = [it.stem for it in calendar_files(folder)] if folder.is_dir() else []
         kept = self._kept()
-        doubtful = any(it.mistake and not self._reads(it.name) for it in self.scope.values())  # it may keep to any
+        doubtful = any(it.mistake and not self._reads(it.name) for it in self.files.values())  # it may keep to any
         names = [
             it for it in names if any(self._reads(app) for app in kept.get(it, ())) or not (it in kept or doubtful)
         ]
@@ -136,7 +136,7 @@ class Looked:
     def _kept(self) -> Mapping[str, set[str]]:
         """Which apps keep to a calendar, by themselves or by their train, by its name."""
         found: dict[str, set[str]] = {}
-        for it in self.scope.values():
+        for it in self.files.values():
             for name in it.calendars:
                 found.setdefault(name, set()).add(it.name)
         for train in self.trains.values():
@@ -162,7 +162,7 @@ class Looked:
     def _concerned(self, entry: Entry) -> set[str] | None:
         """The apps that an entry is limited to; None: it is limited to none, or only to an environment to which no app goes that is known here."""
         places = set(entry.environments or ())
-        there = {it.name for it in self.scope.values() if not places or places & set(it.environments)}
+        there = {it.name for it in self.files.values() if not places or places & set(it.environments)}
         if entry.apps is None and entry.tags is None:
             return there or None if places else None
         named = set(self.files) if entry.apps is None else set(entry.apps)
@@ -274,7 +274,7 @@ class Looked:
 
     def _zone(self, app: str, environment: str) -> str:
         """Where people read the clocks of an environment."""
-        facts = self.scope.get(app)
+        facts = self.files.get(app)
         where = environment or (facts.environments[-1] if facts else "")
         return self.zones.get(where, "UTC")
 

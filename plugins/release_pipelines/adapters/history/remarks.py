@@ -54,7 +54,7 @@ class Remarks(Audit):
             if row is None or any(row._mapping[name] != value for name, value in values.items()):
                 connection.execute(insert(remarks).values(release_id=release_id, at=self._now(), **values))
                 row = connection.execute(newest).one()
-                self._told(connection, REMARK, row, by, address)
+                self._noted(connection, REMARK, row, by, address)
         return _remark(row)
 
     def take_back(self, release_id: str, remark_id: int, by: str, address: str | None = None) -> bool:
@@ -69,10 +69,10 @@ class Remarks(Audit):
             if row is None:
                 return False
             connection.execute(delete(remarks).where(*mine))
-            self._told(connection, TAKEN_BACK, row, by, address)
+            self._noted(connection, TAKEN_BACK, row, by, address)
         return True
 
-    def _told(self, connection: Connection, action: str, row: Any, by: str, address: str | None) -> None:
+    def _noted(self, connection: Connection, action: str, row: Any, by: str, address: str | None) -> None:
         data = {"about": row.about, "remark": str(row.id)}
         texts = {"actor": by, "address": address}
         self._audit(connection, action, "done", release=row.release_id, texts=texts, data=data)

@@ -10,7 +10,8 @@ PLACEHOLDERS = ("app", "environment", "version", "digest", "image", "release", "
 """What an address of a team's own may have in braces: names, and the span that is looked at, as Unix times in milliseconds."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_SCP = re.compile(r"(?:[A-Za-z0-9_.-]+@)?(?P<host>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+):(?P<path>[^/:][^:]*)")
+_SCP = re.compile(r"(?:[\w.+-]+@)?([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+):(?!/)([\w./~+-]+)")
+"""``git@host:path``, as ssh takes it."""
 _SHA = re.compile(r"[0-9a-f]{7,64}")
 
 
@@ -31,6 +32,38 @@ def web_link(address: object) -> str | None:
         return None
 
 
+def forge_of(repository: object) -> str | None:
+    """A repository's page at its forge, without a slash at its end and without what signs in; None: its address tells of none.
+
+    :param repository: an address that Git takes.
+    """
+    text = repository.strip() if isinstance(repository, str) else ""
+    if not text or any(ord(it) < 32 for it in text):
+        return None
+    if "://" not in text:
+        found = _SCP.fullmatch(text)
+        return _page("https", found[1], found[2]) if found else None
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    scheme = parts.scheme.lower()
+    if scheme in ("http", "https"):
+        return _page(scheme, f"{host}:{port}" if port else host, parts.path)
+    if scheme in ("ssh", "git+ssh", "ssh+git"):
+        return _page("https", host, parts.path)
+    return None
+
+
+def _page(scheme: str, host: str, path: str) -> str | None:
+    path = path.strip("/").removesuffix(".git")
+    return f"{scheme}://{host}/{quote(path, safe='/~+%')}" if path else None
+
+
 def commit_page(repository: object, commit: object) -> str | None:
     """Where the forge of a repository shows a commit; None where that is not known, as for a folder.
 
@@ -39,24 +72,11 @@ def commit_page(repository: object, commit: object) -> str | None:
     :param repository: a Git URL, also like ``git@host:path``.
     :param commit: its hash.
     """
-    if not isinstance(repository, str) or not isinstance(commit, str) or not _SHA.fullmatch(commit):
+    page = forge_of(repository)
+    if page is None or not isinstance(commit, str) or not _SHA.fullmatch(commit):
         return None
-    address = repository
-    if "://" not in address:
-        found = _SCP.fullmatch(address)
-        if found is None:
-            return None
-        address = f"https://{found['host']}/{found['path']}"
-    elif address.lower().startswith("ssh://"):
-        host = urlsplit(address).hostname
-        address = f"https://{host}{urlsplit(address).path}" if host else ""
-    page = web_link(address)
-    if page is None:
-        return None
-    parts = urlsplit(page)
-    word = "commits" if parts.hostname == "bitbucket.org" else "commit"
-    path = parts.path.rstrip("/").removesuffix(".git")
-    return parts._replace(path=f"{path}/{word}/{commit}", query="", fragment="").geturl() if path else None
+    host = urlsplit(page).hostname or ""
+    return f"{page}/{'commits' if host.startswith('bitbucket.') else 'commit'}/{commit}"
 
 
 def unknown_placeholders(template: str) -> list[str]:

@@ -11,6 +11,7 @@ import hashlib
 import html
 import json
 import logging
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from release_pipelines.core.model.person import Identity
 from release_pipelines.core.overview import gates
+from release_pipelines.core.peers import asking_address
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
@@ -41,6 +43,8 @@ OPEN = "/static/"
 """Scripts, styles and fonts are the same for everybody."""
 Method = Literal["GET", "POST", "PUT"]
 READS = ("GET", "HEAD")
+PROXIES = "RELEASE_PIPELINES_TRUSTED_PROXIES"
+"""Networks of the proxies whose ``X-Forwarded-For`` is believed, like ``10.0.0.0/8,fd00::/8``; none by itself."""
 NOT_YOURS = "You may not see this, or it does not exist."
 HEADERS = {
     "Content-Security-Policy": (
@@ -313,3 +317,15 @@ def airflow_root(request: Request) -> str:
     from release_pipelines.pages.plugin import PREFIX
 
     return str(request.scope.get("root_path", "")).removesuffix(PREFIX)
+
+
+def address_of(request: Request) -> str:
+    """From where somebody asks."""
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    trusted = [it.strip() for it in os.environ.get(PROXIES, "").split(",") if it.strip()]
+    peer = request.client.host if request.client else None
+    try:
+        return asking_address(peer, [it for it in forwarded if it.strip()], trusted)
+    except ValueError as error:
+        log.error("%s: %s; no proxy is believed.", PROXIES, error)
+        return asking_address(peer, (), ())

@@ -22,7 +22,7 @@ from release_pipelines.core.audit import export
 from release_pipelines.core.audit.row import Row
 from release_pipelines.core.audit.verifying import Head, Verified, rows_in_words, verified
 from release_pipelines.core.model.release_id import run_of
-from release_pipelines.pages.access import Refused, Viewer
+from release_pipelines.pages.access import Refused, Viewer, address_of
 from release_pipelines.pages.app import Looking
 from release_pipelines.pages.found import as_file, readable_apps
 from release_pipelines.pages.html import page, render
@@ -196,7 +196,12 @@ def verify(request: Request, viewer: Looking, _: Nothing) -> JSONResponse:
     sentences = in_words(found, head)
     if head is not None:  # a row that is added now would make a head anew, and hide since when there is none
         data = {"rows": str(found.rows), "breaks": str(len(found.breaks))}
-        history.audit(VERIFIED, "done", texts={"actor": viewer.name, "about": sentences[0]}, data=data)
+        history.audit(
+            VERIFIED,
+            "done",
+            texts={"actor": viewer.name, "about": sentences[0], "address": address_of(request)},
+            data=data,
+        )
     context = {"sentences": sentences, "good": found.whole and head is not None, **whole_trail(history, True)}
     parts = {"verified": render(request, "parts/verified.html", **context)}
     return JSONResponse({"sentence": sentences[0], "parts": parts}, headers={"Cache-Control": "no-store"})

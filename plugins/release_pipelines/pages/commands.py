@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import os
 import time
 import uuid
 from contextlib import suppress
@@ -22,10 +21,9 @@ from release_pipelines.adapters.history import HistoryUnavailable
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.command import Command, not_answered
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
-from release_pipelines.core.peers import asking_address
 from release_pipelines.core.steering import ANSWERS, NEED_REASON, Given, No, Order, Seen, Steerer, Word, not_theirs
 from release_pipelines.core.text import one_line
-from release_pipelines.pages.access import Refused, Viewer, airflow_root
+from release_pipelines.pages.access import Refused, Viewer, address_of, airflow_root
 from release_pipelines.pages.app import Looking
 from release_pipelines.pages.case import Case, case_of
 from release_pipelines.pages.inside import ask_airflow
@@ -43,8 +41,6 @@ LOOK_SECONDS = 0.2
 """Pause between two looks for it, in seconds."""
 REASON_LIMIT = 2000
 """Longest reason that is taken, in characters."""
-PROXIES = "RELEASE_PIPELINES_TRUSTED_PROXIES"
-"""Networks of the proxies whose ``X-Forwarded-For`` is believed, like ``10.0.0.0/8,fd00::/8``; none by itself."""
 AT_ONCE: tuple[Word, ...] = ("abort", "pause")
 """Commands that do not wait for the history."""
 LABELS: dict[Word, str] = {
@@ -180,18 +176,6 @@ def order_of(request: Request, viewer: Viewer, body: CommandBody) -> Order:
         address=address_of(request),
         seen=seen,
     )
-
-
-def address_of(request: Request) -> str:
-    """From where somebody asks."""
-    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-    trusted = [it.strip() for it in os.environ.get(PROXIES, "").split(",") if it.strip()]
-    peer = request.client.host if request.client else None
-    try:
-        return asking_address(peer, [it for it in forwarded if it.strip()], trusted)
-    except ValueError as error:
-        log.error("%s: %s; no proxy is believed.", PROXIES, error)
-        return asking_address(peer, (), ())
 
 
 async def _at_once(viewer: Viewer, dag_id: str, run_id: str, order: Order) -> dict[str, Any]:

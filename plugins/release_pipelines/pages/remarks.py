@@ -12,7 +12,7 @@ from release_pipelines.adapters.history import History, ReleaseDetail
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.records import About
 from release_pipelines.core.review.retrospective import retrospective
-from release_pipelines.pages.access import Refused, Viewer
+from release_pipelines.pages.access import Refused, Viewer, address_of
 from release_pipelines.pages.app import Looking
 from release_pipelines.pages.found import may, of_run
 from release_pipelines.pages.html import render
@@ -50,7 +50,7 @@ def add(request: Request, viewer: Looking, dag_id: str, run_id: str, new: New) -
     history = HistoryHook().history()
     release = _mine(history, viewer, dag_id, run_id)
     try:
-        history.remark(release.id, new.about, new.text, viewer.name)
+        history.remark(release.id, new.about, new.text, viewer.name, address=address_of(request))
     except ValueError as error:
         raise Refused(422, str(error)) from error
     return _told(request, history, viewer, dag_id, run_id, "The remark was added.")
@@ -61,7 +61,7 @@ def take_back(request: Request, viewer: Looking, dag_id: str, run_id: str, remar
     """Take one's own remark back."""
     history = HistoryHook().history()
     release = _mine(history, viewer, dag_id, run_id)
-    if not history.take_back(release.id, remark_id, viewer.name):
+    if not history.take_back(release.id, remark_id, viewer.name, address=address_of(request)):
         if any(it.id == remark_id for it in release.remarks):
             raise Refused(403, "Only who wrote a remark may take it back.")
         raise Refused(404, "The release has no such remark: it was taken back already.")

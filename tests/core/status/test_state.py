@@ -8,10 +8,10 @@ import pytest
 
 from release_pipelines.core.findings.comparison import Serving
 from release_pipelines.core.findings.judgement import judge
+from release_pipelines.core.links import commit_page
 from release_pipelines.core.model.progress import TrackNow
 from release_pipelines.core.model.records import COMMITS, Approval, ReleaseDetail
 from release_pipelines.core.sarif import REPORT, write
-from release_pipelines.core.status.links import commit_link
 from release_pipelines.core.status.model import ReleaseStatus, Tracks
 from release_pipelines.core.status.state import line_in, status_of
 from tests.core.findings.findings import NOW, exemption, flaw, found, rules, unknown
@@ -153,8 +153,8 @@ def test_what_it_brings_has_links_to_its_forge() -> None:
 def test_a_commit_is_a_link_where_its_forge_is_known_and_never_signs_in(
     repository: str | None, link: str | None
 ) -> None:
-    assert commit_link(repository, "c0ffee1") == link
-    assert commit_link(repository, "../../x") is None
+    assert commit_page(repository, "c0ffee1") == link
+    assert commit_page(repository, "../../x") is None
 
 
 def test_findings_are_counted_also_new_fixed_excepted_and_what_nobody_looked_at() -> None:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from release_pipelines.core.links import commit_page
 from release_pipelines.core.model.records import COMMITS, ReleaseDetail
 from release_pipelines.core.sarif import REPORT
-from release_pipelines.core.status.links import commit_link
 from release_pipelines.core.status.model import Commit, Deployed, Findings, Line
 
 EVIDENCE = "evidence"
@@ -30,7 +30,7 @@ def deployed_of(
     for event in release.events:
         if event.kind == EVIDENCE and event.data and event.data.get("digest") == release.digest:
             checks |= {str(name): str(result) for name, result in (event.data.get("results") or {}).items()}
-    commit = Commit(sha=release.commit, link=commit_link(repository, release.commit)) if release.commit else None
+    commit = Commit(sha=release.commit, link=commit_page(repository, release.commit)) if release.commit else None
     return Deployed(
         version=release.version,
         digest=release.digest,
@@ -52,7 +52,7 @@ def _commits(text: str | None, repository: str | None) -> list[Commit] | None:
         return None
     known = [it for it in found if isinstance(it, dict) and isinstance(it.get("sha"), str)]
     return [
-        Commit(sha=it["sha"], authored_at=_moment(it.get("authored_at")), link=commit_link(repository, it["sha"]))
+        Commit(sha=it["sha"], authored_at=_moment(it.get("authored_at")), link=commit_page(repository, it["sha"]))
         for it in known[:MOST_COMMITS]
     ]
 

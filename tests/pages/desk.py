@@ -51,7 +51,7 @@ class Desk:
 <time id="left" datetime="{NOW["until"]}" data-countdown>soon</time> <time id="age" datetime="{NOW["since"]}" data-age>before</time>
 <time id="began" datetime="2026-03-28T23:30:00Z">2026-03-28 23:30:00 UTC</time>
 <ol id="timeline">{"".join(f"<li>{it.sentence}</li>" for it in data.events)}</ol></section>""",
-            "steer": f"""<form id="steer" class="seen{count}"><label>Reason <input name="reason" value=""></label>
+            "asks": f"""<form id="asks" class="seen{count}"><label>Reason <input name="reason" value=""></label>
 <textarea name="more"></textarea><select name="how"><option>now</option><option>later</option></select>
 <button type="button" id="abort">abort</button><details id="menu"><summary>More</summary><p>{count}</p></details></form>""",
             "list": f"""<div id="list"><table><tbody id="rows" data-sorted>{rows}</tbody></table>

@@ -16,9 +16,11 @@ from release_pipelines.cli import app as cli
 from release_pipelines.core.model.artifact import Artifact
 from release_pipelines.core.model.measurement import Sample
 from release_pipelines.core.model.records import COMMITS, STAGES
+from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.model.train import TrainApp
 from release_pipelines.core.model.verdict import Verdict
 from release_pipelines.pages.charts import DRAWINGS
+from release_pipelines.pages.html import instant
 from release_pipelines.pages.reading import Reading
 from release_pipelines.pages.release import PARTS
 from tests.core.status import stories
@@ -349,3 +351,22 @@ def test_times_name_their_zone_and_addresses_begin_where_airflow_is(as_: Client,
     for it in page.select("a[href], img[src]"):
         address = it.get("href") or it.get("src")
         assert address.startswith(("/", "#", "https://github.com/")), it
+
+
+def test_who_has_the_traffic_is_what_was_seen_last_also_after_the_release(as_: Client, history: History) -> None:
+    live(history)
+    tracks = [{"track": "stable", "digest": OLD, "version": "1.0.0", "weight": 100, "ready": 3, "wanted": 4}]
+    seen = {"app": "shop", "environment": "production", "looked_at": T + 400, "observed_at": T + 400, "tracks": tracks}
+    history.observe([Sighting.model_validate({**seen, "looked_at": T + 200, "observed_at": T + 200})])
+    part = soup(as_).find(id="tracks")
+    assert "canary" in part.get_text()  # the stage has looked since
+    history.at(T + 300).finish(ID, "rolled_back", "It is back.")
+    history.observe([Sighting.model_validate(seen)])
+    part = soup(as_).find(id="tracks")
+    assert [it.get_text(" ", strip=True) for it in part.select("tbody tr > *")][:3] == [
+        "stable",
+        "100 %",
+        "3 of 4 ready",
+    ]
+    assert "canary" not in part.get_text()
+    assert part.find("time")["datetime"] == instant(T + 400)

@@ -158,11 +158,9 @@ class Overview:
         found = {
             f"overview-{it}": render(request, f"parts/overview_{it}.html", view=seen) for it in ("counts", "empty")
         }
-        before = None
         for row in seen.shown:
-            context = {"view": seen, "row": row, "before": before, "row_id": row_id}
-            before = row_id(row)
-            found[before] = render(request, "parts/overview_row.html", **context)
+            context = {"view": seen, "row": row, "row_id": row_id}
+            found[row_id(row)] = render(request, "parts/overview_row.html", **context)
         return found
 
     def told(self, data: Shot, sight: Sight) -> Sequence[Told]:

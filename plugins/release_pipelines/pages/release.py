@@ -39,6 +39,7 @@ PARTS = (
     "way_back",
     "deployed",
     "record",
+    "after",
 )
 """What of the page changes while it is looked at, in its order: ids of its elements, and names of their templates."""
 

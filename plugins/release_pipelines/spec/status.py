@@ -11,15 +11,16 @@ from release_pipelines.core.sarif import REPORT
 from release_pipelines.core.status.state import line_in, status_of
 
 if TYPE_CHECKING:
-    from release_pipelines.core.status.model import ReleaseStatus, Said, Tracks
+    from release_pipelines.core.model.sighting import Sighting
+    from release_pipelines.core.status.model import ReleaseStatus, Said
     from release_pipelines.spec.release import ReleaseSpec
 
 WANTED = (COMMITS, REPORT, STAGES)
 """Attachments that are read for it."""
 
 
-class Texts(Protocol):
-    """What a history keeps with a release."""
+class Kept(Protocol):
+    """What a history keeps with a release, and of what runs."""
 
     def attachment_times(self, release_id: str) -> dict[str, float]:
         """Names of its attachments, and when each was written."""
@@ -27,12 +28,14 @@ class Texts(Protocol):
     def texts(self, release_id: str, names: Collection[str]) -> dict[str, str]:
         """Contents of some of them."""
 
+    def observations(self, apps: Collection[str] | None = None) -> list[Sighting]:
+        """What was last seen of some apps, in each environment."""
+
 
 def read_status(
-    history: Texts,
+    history: Kept,
     release: ReleaseDetail,
     *,
-    looked: Tracks | None = None,
     remarks: Sequence[Said] = (),
     attached: Mapping[str, float] | None = None,
     texts: Mapping[str, str] | None = None,
@@ -41,9 +44,8 @@ def read_status(
 
     :param history: where it is kept.
     :param release: with its records.
-    :param looked: the newest look at what runs, of whoever looks all the time; None: nobody does.
     :param remarks: what people have added.
-    :param attached: what :meth:`Texts.attachment_times` gave, where it is known already.
+    :param attached: what :meth:`Kept.attachment_times` gave, where it is known already.
     :param texts: the contents, likewise.
     """
     names = history.attachment_times(release.id) if attached is None else attached
@@ -61,7 +63,7 @@ def read_status(
         line=line,
         texts=texts,
         attached=names,
-        looked=looked,
+        looked=history.observations([release.app]),
         remarks=remarks,
         who=who,
     )

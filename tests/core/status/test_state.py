@@ -11,8 +11,9 @@ from release_pipelines.core.findings.judgement import judge
 from release_pipelines.core.links import commit_page
 from release_pipelines.core.model.progress import TrackNow
 from release_pipelines.core.model.records import COMMITS, Approval, ReleaseDetail
+from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.sarif import REPORT, write
-from release_pipelines.core.status.model import ReleaseStatus, Tracks
+from release_pipelines.core.status.model import ReleaseStatus
 from release_pipelines.core.status.state import line_in, status_of
 from tests.core.findings.findings import NOW, exemption, flaw, found, rules, unknown
 from tests.core.status.stories import (
@@ -51,9 +52,34 @@ def test_weights_and_replicas_have_the_age_of_the_look_and_not_of_the_row() -> N
 
 
 def test_the_newest_look_counts_whoever_looked() -> None:
-    looked = Tracks(at=T + 255, tracks=[TrackNow(track="stable", weight=100, ready=3, wanted=4)], source="observed")
-    assert of(in_step_10(), looked=looked).tracks.source == "observed"
-    assert of(in_step_10(), looked=looked.model_copy(update={"at": T + 100})).tracks.source == "stage"
+    tracks = of(in_step_10(), looked=[seen(255)]).tracks
+    assert (tracks.source, tracks.at, tracks.environment) == ("observed", T + 255, "production")
+    assert tracks.tracks == [
+        TrackNow(track="stable", weight=100, ready=3, wanted=4, version="1.0.0", digest=OLD)
+    ]  # a track with nothing in it is none
+    assert of(in_step_10(), looked=[seen(100)]).tracks.source == "stage"
+
+
+def test_what_was_seen_elsewhere_or_never_says_nothing_of_who_has_the_traffic_here() -> None:
+    for it in (seen(255, environment="staging"), seen(255, observed_at=None)):
+        assert of(in_step_10(), looked=[it]).tracks.source == "stage"
+
+
+def test_what_runs_after_a_release_is_what_was_seen_there_last() -> None:
+    over = in_step_10(progress=None, outcome="rolled_back", ended_at=T + 300)
+    assert of(over, 400).tracks.at is None
+    tracks = of(over, 400, looked=[seen(390), seen(395, environment="staging")]).tracks
+    assert (tracks.at, tracks.environment, tracks.source) == (T + 390, "production", "observed")
+
+
+def seen(after: float, environment: str = "production", **more: object) -> Sighting:
+    """All traffic on stable, as whoever looks all the time saw it so many seconds after the beginning."""
+    tracks = [
+        {"track": "stable", "weight": 100, "ready": 3, "wanted": 4, "version": "1.0.0", "digest": OLD},
+        {"track": "canary"},
+    ]
+    told = {"app": "shop", "environment": environment, "looked_at": T + after, "observed_at": T + after}
+    return Sighting.model_validate({**told, "tracks": tracks, **more})
 
 
 def test_a_stage_of_an_earlier_version_tells_its_weight_alone() -> None:

@@ -82,7 +82,7 @@ def test_every_request_stays_below_the_path_and_the_stream_is_not_held_back(
     page.reload()
     page.locator("#still").wait_for(state="detached")
     history.finish(RELEASE, "released", "It is released.")
-    page.locator("#release").get_by_text("It is released.").wait_for()
+    page.locator("#sentence").get_by_text("It is released.").wait_for()
     assert len(asked) > 8
     assert [it for it in asked if not it.startswith(f"{proxied}/releases/")] in (
         [],

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from release_pipelines.adapters.history import History
+from release_pipelines.pages.release import PARTS
+from tests.pages import people
 from tests.pages.desk import RELEASE
+
+SECTIONS = "() => [...document.querySelectorAll('article > section')].map((it) => it.id)"
 
 READER = """() => ({
   focus: document.activeElement.name, typed: document.activeElement.value, caret: document.activeElement.selectionStart,
@@ -71,3 +75,26 @@ def test_a_selection_stays_while_the_text_beside_it_changes(
     history.record_event(RELEASE, "note", "x")
     page.get_by_text("after 1 events").wait_for()
     assert page.evaluate("getSelection().toString()") == "text stays selected"
+
+
+def test_the_page_of_a_run_becomes_that_of_its_release_when_it_begins(
+    site: str, signed_in: Callable[..., Any], history: History
+) -> None:
+    people.RUN["alice"] = {"release_cart"}
+    page = signed_in().new_page()
+    page.goto(f"{site}/runs/release_cart/manual__1")
+    page.locator("#still").wait_for(state="detached")
+    page.get_by_text("The history knows no release of this run").wait_for()
+    page.evaluate("() => { window.dialog = document.getElementById('steer'); }")
+    history.begin("release_cart/manual__1#0", "cart", "release_cart", "manual__1", "1.0.0", requester="alice")
+    page.get_by_role("heading", name="cart 1.0.0").wait_for()
+    page.locator("#nothing").wait_for(state="detached")
+    assert page.evaluate(SECTIONS) == [it for it in PARTS if it != "train"]
+    assert page.evaluate("window.dialog === document.getElementById('steer')")
+    page.locator("button[data-word=abort]").click()
+    assert page.locator("#steer-title").inner_text().startswith("Abort: cart 1.0.0")
+    page.keyboard.press("Escape")
+    history.finish("release_cart/manual__1#0", "aborted", "It is over.")
+    page.locator("#sentence").get_by_text("It is over.").wait_for()
+    page.locator("button[data-word=abort]").wait_for(state="detached")
+    assert page.evaluate(SECTIONS) == [it for it in PARTS if it != "train"]

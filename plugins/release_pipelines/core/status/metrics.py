@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from release_pipelines.core.model.measurement import finite
 from release_pipelines.core.model.progress import MetricNow, Progress, TrackNow
 from release_pipelines.core.model.records import RecordedSample, RecordedVerdict, ReleaseDetail
+from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.model.verdict import MetricVerdict
 from release_pipelines.core.status.model import MetricStatus, Series, Span, Tracks
 from release_pipelines.core.status.series import points_of
@@ -124,6 +125,17 @@ def _stable(samples: Sequence[RecordedSample]) -> float | None:
     ]
     whole = math.fsum(total for _, total in pairs)
     return math.fsum(bad for bad, _ in pairs) / whole if whole else None
+
+
+def seen_in(environment: str | None, looked: Iterable[Sighting]) -> Tracks | None:
+    """What whoever looks all the time has last seen there; None: nobody has looked there, or no look succeeded."""
+    seen = next((it for it in looked if it.environment == environment and it.observed_at is not None), None)
+    if seen is None:
+        return None
+    told = {"weight", "ready", "wanted", "version", "digest"}
+    there = [it for it in seen.tracks if it.digest or it.wanted or it.ready or it.weight]
+    tracks = [TrackNow(track=it.track, **it.model_dump(include=told)) for it in there]
+    return Tracks(at=seen.observed_at, environment=environment, tracks=tracks, source="observed")
 
 
 def tracks_of(release: ReleaseDetail, told: Progress | None, looked: Tracks | None) -> Tracks:

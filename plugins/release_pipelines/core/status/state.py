@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from release_pipelines.core.model.records import ReleaseDetail
+from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.status.clock import clock_of, live
 from release_pipelines.core.status.deployed import deployed_of
-from release_pipelines.core.status.metrics import metrics_of, series_of, tracks_of
-from release_pipelines.core.status.model import Clock, Line, ReleaseStatus, Said, StageStatus, Tracks
+from release_pipelines.core.status.metrics import metrics_of, seen_in, series_of, tracks_of
+from release_pipelines.core.status.model import Clock, Line, ReleaseStatus, Said, StageStatus
 from release_pipelines.core.status.said import said_of
 from release_pipelines.core.status.stages import stages_of
 from release_pipelines.core.status.way_back import way_back_of
@@ -29,7 +30,7 @@ def status_of(
     line: Line | None = None,
     texts: Mapping[str, str] | None = None,
     attached: Collection[str] = (),
-    looked: Tracks | None = None,
+    looked: Sequence[Sighting] = (),
     remarks: Sequence[Said] = (),
     who: str | None = None,
 ) -> ReleaseStatus:
@@ -40,7 +41,7 @@ def status_of(
     :param line: its parts by its specification; None: only what happened is known.
     :param texts: contents of attachments by name: commits and findings.
     :param attached: the names of all of its attachments.
-    :param looked: the newest look at what runs, of whoever looks all the time; None: nobody does.
+    :param looked: what was last seen of its app, by whoever looks all the time.
     :param remarks: what people have added.
     :param who: who may answer its questions, in words; None: that is not known.
     """
@@ -50,16 +51,17 @@ def status_of(
     last = (line.environment if line else None) or next(
         (it.environment for it in reversed(stages) if it.environment), None
     )
+    environment = (told.environment if told else here.environment if here else None) or last
     return ReleaseStatus(
         id=release.id,
         app=release.app,
         version=release.version,
-        environment=(here.environment if here else None) or last,
+        environment=environment,
         outcome=release.outcome,
         at=now,
         sentence=release.sentence or _sentence(release, here, clock),
         stages=stages,
-        tracks=tracks_of(release, told, looked),
+        tracks=tracks_of(release, told, seen_in(environment, looked)),
         clock=clock,
         metrics=metrics_of(release, told),
         series=series_of(release, told),

@@ -153,9 +153,15 @@ function turned() {
   }
 }
 
+/** The ids of the parts that the page was written with: what the stream does not know any more, goes. */
+function written(place) {
+  return [...place.children].filter((it) => it.id && it.localName === place.dataset.parts).map((it) => it.id);
+}
+
 export function follow() {
   if (!("live" in document.body.dataset)) return;
   remember(document.body);
+  page.parts = [...document.querySelectorAll("[data-parts]")].flatMap(written);
   page.heard = performance.now();
   open();
   setInterval(watch, 500);

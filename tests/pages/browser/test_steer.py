@@ -2,72 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from release_pipelines.adapters.history import History
 from tests.pages import people
-from tests.pages.conftest import PREFIX, token_of
+from tests.pages.serving import served
 from tests.pages.test_commands import DAG, RUN, at_step, taken_up
 from tests.pages.test_commands import files as files
 from tests.pages.test_commands import release as release
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 60_000
-"""Time in which a browser does what it is asked for, in milliseconds: other tests may run beside."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium is installed")
-    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-    with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE * 2)
-        yield made
-        made.close()
+    from playwright.sync_api import BrowserContext, Page
 
 
 @pytest.fixture
-def site(server: FastAPI, release: str) -> Iterator[str]:
-    """The address below which the pages are."""
-    server.get("/favicon.ico")(lambda: None)  # as Airflow has one
-    config = uvicorn.Config(server, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
-    one, listening = uvicorn.Server(config), config.bind_socket()
-    thread = threading.Thread(target=one.run, args=([listening],), daemon=True)
-    thread.start()
-    until = time.monotonic() + PATIENCE / 1000
-    while not one.started:
-        assert time.monotonic() < until, "the server does not start"
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}{PREFIX}"
-    one.should_exit = one.force_exit = True
-    thread.join(30)
-
-
-@pytest.fixture
-def page(browser: Browser, site: str) -> Iterator[Page]:
-    """The release's page before bob, who may approve."""
+def page(site: str, signed_in: Callable[..., BrowserContext]) -> Page:
+    """The release's page before bob, who may approve; a command that is refused shows in its console."""
     people.READ["bob"] = people.RUN["bob"] = {DAG}
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE)
-    context.add_cookies([{"name": "_token", "value": token_of("bob"), "url": site}])
-    shown, wrong = context.new_page(), []
-    shown.on("pageerror", lambda it: wrong.append(str(it)))
+    shown = signed_in("bob", quiet=False).new_page()
     shown.goto(f"{site}/runs/{DAG}/{RUN}")
-    yield shown
-    context.close()
-    assert wrong == []
+    return shown
 
 
 def opened(page: Page, word: str) -> None:
@@ -151,12 +109,8 @@ def test_a_page_next_door_cannot_make_its_reader_abort(page: Page, site: str, hi
     where = f"{site}/runs/{DAG}/{RUN}/commands"
     here = FastAPI()
     here.get("/")(lambda: None)
-    config = uvicorn.Config(here, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
-    one, listening = uvicorn.Server(config), config.bind_socket()
-    thread = threading.Thread(target=one.run, args=([listening],), daemon=True)
-    thread.start()
-    try:
-        page.goto(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+    with served(here) as port:
+        page.goto(f"http://127.0.0.1:{port}/")
         sent: Any = page.evaluate(
             """async (where) => {
               const told = JSON.stringify({kind: "abort", reason: "x", seen: {release: "release_shop/manual__1#0"}});
@@ -171,9 +125,6 @@ def test_a_page_next_door_cannot_make_its_reader_abort(page: Page, site: str, hi
             where,
         )
         assert sent == ["opaque", "opaque", "stopped"]
-    finally:
-        one.should_exit = one.force_exit = True
-        thread.join(30)
     assert not history.commands()
     assert [it.phase for it in history.audit_rows() if it.action == "abort"] == []
 

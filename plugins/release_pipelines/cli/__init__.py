@@ -112,7 +112,7 @@ def show(
     with errors_as_sentences():
         history = open_history_at(database)
         detail = found(history, release, version)
-        status = read_status(history, detail)
+        status = read_status(history, detail, sightings=history.observations([detail.app]))
     if as_json:
         told = {**detail.model_dump(mode="json"), "status": status.model_dump(mode="json")}
         print_json({**_release_json(detail), **times(told)})

@@ -104,4 +104,6 @@ def release_page(airflow: str, dag_id: str, run_id: str, below: str = "") -> str
     :param airflow: where people reach Airflow.
     :param below: what of it, like ``/report``.
     """
-    return f"{airflow.rstrip('/')}/plugin/releases/releases/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}{below}"
+    return (
+        f"{airflow.rstrip('/')}/plugin/releases/releases/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}{below}"
+    )

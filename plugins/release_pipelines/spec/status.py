@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from release_pipelines.core.model.records import COMMITS, STAGES, ReleaseDetail
 from release_pipelines.core.sarif import REPORT
+from release_pipelines.core.status.metrics import looked
 from release_pipelines.core.status.state import line_in, status_of
 
 if TYPE_CHECKING:
-    from release_pipelines.core.status.model import ReleaseStatus, Said, Tracks
+    from release_pipelines.core.model.sighting import Sighting
+    from release_pipelines.core.status.model import ReleaseStatus, Said
     from release_pipelines.spec.release import ReleaseSpec
 
 WANTED = (COMMITS, REPORT, STAGES)
@@ -32,7 +34,7 @@ def read_status(
     history: Texts,
     release: ReleaseDetail,
     *,
-    looked: Tracks | None = None,
+    sightings: Sequence[Sighting] = (),
     remarks: Sequence[Said] = (),
     attached: Mapping[str, float] | None = None,
     texts: Mapping[str, str] | None = None,
@@ -41,7 +43,7 @@ def read_status(
 
     :param history: where it is kept.
     :param release: with its records.
-    :param looked: the newest look at what runs, of whoever looks all the time; None: nobody does.
+    :param sightings: what whoever looks all the time has seen of its app.
     :param remarks: what people have added.
     :param attached: what :meth:`Texts.attachment_times` gave, where it is known already.
     :param texts: the contents, likewise.
@@ -61,7 +63,7 @@ def read_status(
         line=line,
         texts=texts,
         attached=names,
-        looked=looked,
+        looked=looked(release, sightings),
         remarks=remarks,
         who=who,
     )

@@ -10,8 +10,10 @@ from release_pipelines.core.findings.comparison import Serving
 from release_pipelines.core.findings.judgement import judge
 from release_pipelines.core.model.progress import TrackNow
 from release_pipelines.core.model.records import COMMITS, Approval, ReleaseDetail
+from release_pipelines.core.model.sighting import Sighting, TrackSeen
 from release_pipelines.core.sarif import REPORT, write
 from release_pipelines.core.status.links import commit_link
+from release_pipelines.core.status.metrics import looked
 from release_pipelines.core.status.model import ReleaseStatus, Tracks
 from release_pipelines.core.status.state import line_in, status_of
 from tests.core.findings.findings import NOW, exemption, flaw, found, rules, unknown
@@ -51,9 +53,22 @@ def test_weights_and_replicas_have_the_age_of_the_look_and_not_of_the_row() -> N
 
 
 def test_the_newest_look_counts_whoever_looked() -> None:
-    looked = Tracks(at=T + 255, tracks=[TrackNow(track="stable", weight=100, ready=3, wanted=4)], source="observed")
-    assert of(in_step_10(), looked=looked).tracks.source == "observed"
-    assert of(in_step_10(), looked=looked.model_copy(update={"at": T + 100})).tracks.source == "stage"
+    seen = Tracks(at=T + 255, tracks=[TrackNow(track="stable", weight=100, ready=3, wanted=4)], source="observed")
+    assert of(in_step_10(), looked=seen).tracks.source == "observed"
+    assert of(in_step_10(), looked=seen.model_copy(update={"at": T + 100})).tracks.source == "stage"
+
+
+def test_what_was_seen_counts_where_the_release_works_and_while_it_does() -> None:
+    seen = [TrackSeen(track="stable", weight=100, ready=4, wanted=4, version="1.0.0", digest=OLD)]
+    here = Sighting(app="shop", environment="production", looked_at=T + 255, observed_at=T + 255, tracks=seen)
+    elsewhere = here.model_copy(update={"environment": "staging"})
+    tracks = looked(in_step_10(), [elsewhere, here])
+    assert tracks is not None
+    assert (tracks.at, tracks.environment, tracks.source) == (T + 255, "production", "observed")
+    assert [(it.track, it.weight, it.version) for it in tracks.tracks] == [("stable", 100, "1.0.0")]
+    assert looked(in_step_10(), [elsewhere]) is None
+    assert looked(in_step_10(), [here.model_copy(update={"observed_at": None})]) is None
+    assert looked(in_step_10(outcome="aborted"), [here]) is None
 
 
 def test_a_stage_of_an_earlier_version_tells_its_weight_alone() -> None:

@@ -9,9 +9,11 @@ from typing import Literal
 from release_pipelines.core.model.measurement import finite
 from release_pipelines.core.model.progress import MetricNow, Progress, TrackNow
 from release_pipelines.core.model.records import RecordedSample, RecordedVerdict, ReleaseDetail
+from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.model.verdict import MetricVerdict
 from release_pipelines.core.status.model import MetricStatus, Series, Span, Tracks
 from release_pipelines.core.status.series import points_of
+from release_pipelines.core.status.stages import last_place
 
 NOT_MEASURED = "could not measure "
 MOST_POINTS = 60
@@ -143,6 +145,22 @@ def tracks_of(release: ReleaseDetail, told: Progress | None, looked: Tracks | No
             last = given[-1]
             known.append(_shares(release, last.at, last.environment, (last.data or {})["weight"]))
     return max(known, key=lambda it: it.at or 0.0, default=Tracks())
+
+
+def looked(release: ReleaseDetail, sightings: Sequence[Sighting]) -> Tracks | None:
+    """What whoever looks all the time has seen where a release works now; None: nothing.
+
+    Of one that has ended it says nothing: by now others may have the traffic.
+
+    :param sightings: of its app.
+    """
+    place = last_place(release)
+    here = next((it for it in sightings if it.app == release.app and it.environment == place), None)
+    if release.outcome is not None or here is None or here.observed_at is None:
+        return None
+    own = ("track", "weight", "ready", "wanted", "version", "digest")
+    tracks = [TrackNow(**it.model_dump(include=set(own))) for it in here.tracks]
+    return Tracks(at=here.observed_at, environment=place, tracks=tracks, source="observed")
 
 
 def _shares(release: ReleaseDetail, at: float, environment: str | None, weight: int) -> Tracks:

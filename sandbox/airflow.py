@@ -31,8 +31,8 @@ from sandbox.settings import (
 
 HOME = STATE / "airflow"
 ENVIRONMENT = STATE / "environment"
-USERS = {"admin": "admin", "alice": "user", "bob": "user", "carol": "user"}
-"""Everybody's password is their name: all of it is on loopback."""
+USERS = {"admin": "admin", "alice": "user", "bob": "user", "carol": "user", "vera": "viewer", "sam": ""}
+"""Everybody's password is their name: all of it is on loopback. vera may only look, and sam may nothing."""
 TOKEN = "/auth/token"  # noqa: S105
 HOOKS = "hooks"
 """The secret by which forges and registries are known here."""

@@ -8,6 +8,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -81,7 +82,8 @@ class Sandbox:
             async with ContainerHost(engine_url=engine.url(), state_url=STORE_URL, registry_auth=None) as platform:
                 return await platform.observe(target(self.spec, environment))
 
-        return asyncio.run(look())
+        with ThreadPoolExecutor(1) as beside:  # a test that has a browser has an event loop in its own thread
+            return beside.submit(lambda: asyncio.run(look())).result()
 
     def serves(self, environment: str = "production") -> str | None:
         """The version that answers through the proxy."""

@@ -86,7 +86,7 @@ def test_every_task_leads_to_the_page_of_its_release(dag: DAG) -> None:
         if task.operator_extra_links:
             assert address(task, "Release") == f"{AIRFLOW}/dags/release_shop/runs/manual__1%2Bx/plugin/release"
     assert address(dag.get_task("outcome"), "Report") == (
-        f"{AIRFLOW}/plugin/releases/runs/release_shop/manual__1%2Bx/report"
+        f"{AIRFLOW}/plugin/releases/releases/runs/release_shop/manual__1%2Bx/report"
     )
     stored = {it.name: it.xcom_key for it in kept(dag).get_task("production.step_10").operator_extra_links}
     assert stored["Prometheus"] == "_link_prometheus"

@@ -119,9 +119,11 @@ def run_page(airflow: str, dag_id: str, run_id: str, below: str = "") -> str:
 
 
 def release_page(airflow: str, dag_id: str, run_id: str, below: str = "") -> str:
-    """The page of a release, in Airflow's navigation.
+    """The page of a release, in Airflow's navigation: behind the page's own address stands the whole path that its frame shows.
 
     :param airflow: where people reach Airflow.
     :param below: what of it, like ``/report``.
     """
-    return f"{airflow.rstrip('/')}/plugin/releases/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}{below}"
+    return (
+        f"{airflow.rstrip('/')}/plugin/releases/releases/runs/{quote(dag_id, safe='')}/{quote(run_id, safe='')}{below}"
+    )

@@ -95,7 +95,8 @@ async def _told(request: Request, hub: Hub, shown: Shown, viewer: Viewer, turn: 
             yield ": still here\n" + _event("beat", _clock(shown) | {"trouble": trouble})
         if turn and version:
             return
-        await shown.changes(min(end, beat + BEAT_SECONDS) - time.monotonic())
+        if shown.version == version or not shown.version:  # else something came while this was told
+            await shown.changes(min(end, beat + BEAT_SECONDS) - time.monotonic())
 
 
 async def _state(

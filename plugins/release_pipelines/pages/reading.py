@@ -73,7 +73,12 @@ class Reading:
         except UnknownRelease:  # it was pruned this moment
             return None
         times = history.attachment_times(release.id)
-        status = read_status(history, release, attached=times, texts=self._contents(history, release.id, times))
+        status = read_status(
+            history,
+            release,
+            attached=times,
+            texts=self._contents(history, release.id, times),
+        )
         ground = ground_of(history, release) if release.id == lives[-1] else None
         return Found(release, status, lives, history.train_apps(release.id), ground)
 

@@ -38,7 +38,10 @@ class Decision:
         if needs_person(self.stage, verdict):
             return await self.wait_for_person(note, verdict)
         give_back = action(self.stage.analysis, verdict) != "go_on"
-        return self.watch.event(await self.watch.write(note, verdict, give_back=give_back))
+        event = self.watch.event(await self.watch.write(note, verdict, give_back=give_back))
+        if give_back:
+            await self.watch.show()
+        return event
 
     async def without_capacity(self, note: RouteNote, not_ready: NotReady) -> dict[str, Any]:
         """The stage gets no traffic. Returns the event."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from contextlib import suppress
 from typing import Any
 
 from release_pipelines.core.errors import FenceLost, Forbidden, PlatformError, PlatformUnavailable, TrafficStuck
@@ -36,6 +37,8 @@ STUCK_SECONDS = 5.0
 """Time that a way back may take to get through before people are called, in seconds."""
 LOOK_SECONDS = 5.0
 """Pause between two looks at replicas, weights and lease, in seconds; measurements and commands have their own."""
+SHOW_SECONDS = 2.0
+"""Longest time of the look that is only for people, in seconds."""
 
 
 class StageWatch:
@@ -93,6 +96,11 @@ class StageWatch:
             )
         context.show(observed)
         return observed
+
+    async def show(self) -> None:
+        """Let people see what runs now that the traffic has moved. No release waits for that long, or fails by it."""
+        with suppress(Exception):  # whatever is in the way of looking: the traffic has moved
+            await asyncio.wait_for(self.observe(), SHOW_SECONDS)
 
     def owns(self, note: RouteNote) -> bool:
         """Whether the note is this stage's own."""
@@ -342,6 +350,7 @@ class StageWatch:
         own = note if self.owns(note) else note.model_copy(update={"started_at": verdict.decided_at})
         written = await self.write(own, verdict, give_back=True)
         await self.context.commands.answer(command, self._effect_of_abort(verdict, written))
+        await self.show()
         return self.event(written, command)
 
     def _effect_of_abort(self, verdict: Verdict, written: Verdict) -> str:

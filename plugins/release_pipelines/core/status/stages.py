@@ -42,7 +42,7 @@ def stages_of(release: ReleaseDetail, line: Line | None) -> list[StageStatus]:
     :param line: what its specification says; None: only what happened is known.
     """
     planned = line.stages if line and line.stages else _told(release)
-    seen = [_seen(release, it, line.environment if line else _last(release)) for it in planned]
+    seen = [_seen(release, it, line.environment if line else last_place(release)) for it in planned]
     furthest = max((n for n, it in enumerate(seen) if it.anything), default=0)
     states = _states(release, planned, seen, furthest)
     made = [
@@ -99,7 +99,7 @@ def going_back(release: ReleaseDetail) -> bool:
     return any(it.kind == ROLLBACK for it in release.events)
 
 
-def _last(release: ReleaseDetail) -> str | None:
+def last_place(release: ReleaseDetail) -> str | None:
     """The last environment that anything is told of."""
     places = [it.environment for it in release.events if it.environment and it.kind in (DEPLOYED, TRAFFIC, ROLLBACK)]
     return places[-1] if places else release.verdicts[-1].environment if release.verdicts else None
@@ -129,8 +129,9 @@ def _preflight(release: ReleaseDetail, part: Planned) -> Seen:
 
 
 def _bound(release: ReleaseDetail, part: Planned) -> Seen:
-    """An image has its digest when it was built, or found."""
-    return Seen(ended_at=_checked(release)) if release.digest else Seen()
+    """An image has its digest when it was built, and what is known of it was told; or it was found."""
+    told = [it.at for it in release.events if it.kind == "evidence" and (it.data or {}).get("digest") == release.digest]
+    return Seen(ended_at=told[0] if told else _checked(release)) if release.digest else Seen()
 
 
 def _examined(release: ReleaseDetail, part: Planned) -> Seen:
@@ -230,7 +231,7 @@ def _told(release: ReleaseDetail) -> list[Planned]:
     made: list[Planned] = [Planned(name="preflight", kind="preflight", words="what can be checked beforehand")]
     if release.digest:
         made.append(Planned(name="image", kind="build", words="the image of this version"))
-    last = _last(release)
+    last = last_place(release)
     places: Sequence[str] = list(
         dict.fromkeys(it.environment for it in release.events if it.kind == DEPLOYED and it.environment)
     )

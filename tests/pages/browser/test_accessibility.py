@@ -58,7 +58,7 @@ def release(history: History, released: Callable[..., str]) -> str:
         released(
             f"{number}", f"2026-09-{number + 1:02}T10:00:00", outcome="rolled_back" if number % 5 == 4 else "released"
         )
-    history._now = time.time  # type: ignore[method-assign]
+    history._now = time.time
     live(history)
     judged(history, "step_10", 10, 120)
     history.command("release_shop/manual__1#0", "pause", "bob", reason="let me look")

@@ -61,7 +61,8 @@ def test_a_screen_reader_says_each_change_once_and_no_number(
     history.finish(RELEASE, "released", "It is released.")
     wire.mend()
     page.locator("#connection").wait_for(state="hidden")
-    page.wait_for_timeout(8000)
+    page.wait_for_function("() => window.heard.length >= 7")
+    page.wait_for_timeout(2500)  # for what must not come
     heard = page.evaluate("window.heard")
     assert sorted(heard) == sorted(
         [

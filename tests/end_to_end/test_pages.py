@@ -189,7 +189,9 @@ def test_every_page_stands_in_airflows_frame_for_who_may_only_look(sandbox: Sand
         page.goto(PAGES + below(serving))
         page.reload()
         assert frame(page).locator("h1").inner_text() == "storefront 1.0.0"
-        frame(page).get_by_role("link", name="Its run in Airflow").click()
+        ours = frame(page)
+        ours.locator("#still").wait_for(state="detached")  # its scripts are there
+        ours.get_by_role("link", name="Its run in Airflow").click()
         page.wait_for_url(run_page(serving.run_id))
         page.get_by_role("link", name="Release", exact=True).wait_for()
     with log.open() as said:

@@ -178,20 +178,20 @@ def test_every_page_stands_in_airflows_frame_for_who_may_only_look(sandbox: Sand
         until(lambda: "1.0.0" in frame(page).locator("main").inner_text(), "what runs is seen", 150)
         for scheme in ("light", "dark"):
             page.evaluate("(it) => localStorage.setItem('theme', it)", scheme)
-            for width in (1440, 400):
-                page.set_viewport_size({"width": width, "height": 1000})
-                for place in places:
-                    page.goto(PAGES + place)
-                    ours = frame(page)
-                    ours.wait_for_function(
-                        "(it) => document.documentElement.classList.contains('dark') === it", arg=scheme == "dark"
-                    )
+            for place in places:
+                page.goto(PAGES + place)
+                ours = frame(page)
+                ours.locator(":root.dark" if scheme == "dark" else ":root:not(.dark)").wait_for()
+                for width in (1440, 400):
+                    page.set_viewport_size({"width": width, "height": 1000})
                     assert ours.evaluate("document.documentElement.scrollWidth <= innerWidth"), (place, width)
-                    assert ours.locator("button[data-word]").count() == 0, place
+                assert ours.locator("button[data-word]").count() == 0, place
         page.goto(PAGES + below(serving))
         page.reload()
         assert frame(page).locator("h1").inner_text() == "storefront 1.0.0"
-        frame(page).get_by_role("link", name="Its run in Airflow").click()
+        ours = frame(page)
+        ours.locator("#still").wait_for(state="detached")  # its scripts are there
+        ours.get_by_role("link", name="Its run in Airflow").click()
         page.wait_for_url(run_page(serving.run_id))
         page.get_by_role("link", name="Release", exact=True).wait_for()
     with log.open() as said:

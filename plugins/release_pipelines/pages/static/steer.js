@@ -106,4 +106,5 @@ export function follow() {
   dialog.addEventListener("close", closed);
   dialog.querySelector("form").addEventListener("submit", give);
   by("steer-leave").addEventListener("click", () => dialog.close());
+  document.documentElement.dataset.steers = ""; // from now on a click is heard
 }

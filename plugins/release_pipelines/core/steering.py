@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from release_pipelines.core.approvers import allowed_approvers, approves_alone, in_words, is_one_of
 from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind, command_state
 from release_pipelines.core.model.person import Identity, Person
-from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
+
+if TYPE_CHECKING:
+    from release_pipelines.core.model.records import ReleaseDetail
 
 Word = Literal["pause", "resume", "skip", "promote", "abort", "approve", "reject", "roll_back"]
 """What a person may tell a release: the same word on a button, in the command line, in the API and in the audit trail."""
@@ -164,7 +166,7 @@ class Order:
         return {name: it for name, it in {**known, "weight": weight}.items() if it}
 
 
-Decide = Callable[[ReleaseDetail], No | None]
+Decide = Callable[["ReleaseDetail"], No | None]
 
 
 def refused(kind: str, state: State | None, person: Steerer, reason: str | None = None) -> No | None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from release_pipelines.core.model.person import Identity, Person
-from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.steering import NEED_APPROVER as NEED_APPROVER
 from release_pipelines.core.steering import State, Steerer, refused, state_of
 
@@ -34,6 +33,8 @@ def refusal(
         themselves.
     """
     state = None
+    from release_pipelines.core.model.records import ReleaseDetail  # DAG files are parsed without it
+
     if isinstance(running, ReleaseDetail):
         state = state_of(running)
     elif running is not None:

@@ -26,7 +26,6 @@ from release_pipelines.core.model.artifact import UNKNOWN_VERSION, Artifact
 from release_pipelines.core.model.base import to_json
 from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.person import Asked
-from release_pipelines.core.model.records import STAGES
 from release_pipelines.core.model.source import Source
 from release_pipelines.core.model.stage import Stage
 from release_pipelines.core.model.target import Target
@@ -164,6 +163,8 @@ class PreflightOperator(ReleaseOperator):
         self.log.info("%s %s for %s. Way back: %s.", app, version, who, way_back)
         uses = summary(self.spec)
         self.log.info("Checked: %s.", uses)
+        from release_pipelines.core.model.records import STAGES
+
         history.attach(release, STAGES, "application/json", line_of(self.spec).model_dump_json())
         history.record_event(release, "checked", uses)
         remarks = [*self._remarks(production), *self._features_remark()]

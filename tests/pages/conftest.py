@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 
 from release_pipelines.adapters.history import History
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.pages.access import Viewer
 from tests.pages import people
 
 Client = Callable[..., TestClient]
@@ -83,3 +84,11 @@ def token_of(name: str, expires_in: int = 600) -> str:
 
     user = SimpleAuthManagerUser(username=name, role="viewer")
     return get_auth_manager().generate_jwt(user, expiration_time_in_seconds=expires_in)
+
+
+def viewer_of(name: str) -> Viewer:
+    """A person as the pages know them who look."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    return Viewer(SimpleAuthManagerUser(username=name, role="viewer"), get_auth_manager())

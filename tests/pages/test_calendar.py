@@ -18,15 +18,15 @@ WEEKENDS = """
 time_zone: Europe/Berlin
 entries:
 - {window: weekend, days: sat, from: "22:00", to: "06:00"}
-- {freeze: audit, reason: the auditors are here, from: 2026-10-20, to: 2026-10-21, apps: [shop, hidden]}
-- {freeze: hidden-freeze, reason: hidden-reason, from: 2026-10-22, to: 2026-10-23, apps: hidden}
-- {freeze: secret-tag, reason: hidden-too, from: 2026-10-22, to: 2026-10-23, tags: payments}
+- {freeze: audit, reason: the auditors are here, from: 2026-10-20, to: 2026-10-21, apps: [shop, covert]}
+- {freeze: covert-freeze, reason: covert-reason, from: 2026-10-22, to: 2026-10-23, apps: covert}
+- {freeze: secret-tag, reason: covert-too, from: 2026-10-22, to: 2026-10-23, tags: payments}
 """
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The apps `shop`, which keeps to the calendar `weekends` in Berlin, and `hidden`, which keeps to `theirs`, too."""
+    """The apps `shop`, which keeps to the calendar `weekends` in Berlin, and `covert`, which keeps to `theirs`, too."""
     for name in ("apps", "config", "calendars", "trains"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(f"RELEASE_PIPELINES_{name.upper()}", str(tmp_path / name))
@@ -35,12 +35,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "config/staging.yaml").write_text("name: staging\n")
     (tmp_path / "config/production.yaml").write_text("name: production\ntime_zone: Europe/Berlin\n")
     (tmp_path / "apps/shop.yaml").write_text("name: shop\nowner: shop-team\ncalendars: [weekends]\n")
-    (tmp_path / "apps/hidden.yaml").write_text(
-        "name: hidden\nowner: hidden-team\ncalendars: [weekends, theirs]\ntags: [payments]\n"
+    (tmp_path / "apps/covert.yaml").write_text(
+        "name: covert\nowner: covert-team\ncalendars: [weekends, theirs]\ntags: [payments]\n"
     )
     (tmp_path / "calendars/weekends.yaml").write_text(WEEKENDS)
     (tmp_path / "calendars/theirs.yaml").write_text(
-        "entries:\n- {window: hidden-window, days: daily, from: '01:00', to: '02:00'}\n"
+        "entries:\n- {window: covert-window, days: daily, from: '01:00', to: '02:00'}\n"
     )
     return tmp_path
 
@@ -125,23 +125,23 @@ def test_freezes_have_their_reason_and_scope_on_each_of_their_days(as_: Client, 
 def test_what_concerns_only_others_is_in_no_byte(
     as_: Client, history: History, released: Callable[..., str], project: Path
 ) -> None:
-    released("1", "2026-10-20T10:00:00", "hidden")
-    released("2", "2026-10-20T11:00:00", "hidden", "rolled_back", "release_rollback")
+    released("1", "2026-10-20T10:00:00", "covert")
+    released("2", "2026-10-20T11:00:00", "covert", "rolled_back", "release_rollback")
     history._now = lambda: 0.0  # type: ignore[method-assign]
-    history.begin("release_hidden/p#0", "hidden", "release_hidden", "p", "7.7.7", "hidden-asker")
-    history.plan("release_hidden/p#0", "production", "2026-10-24 23:00 Europe/Berlin", lambda _: False)
-    (project / "config/hidden-place.yaml").write_text("name: hidden-place\n")
-    file = project / "apps/hidden.yaml"
-    file.write_text(file.read_text() + "environments: [staging, hidden-place]\n")
+    history.begin("release_covert/p#0", "covert", "release_covert", "p", "7.7.7", "covert-asker")
+    history.plan("release_covert/p#0", "production", "2026-10-24 23:00 Europe/Berlin", lambda _: False)
+    (project / "config/covert-place.yaml").write_text("name: covert-place\n")
+    file = project / "apps/covert.yaml"
+    file.write_text(file.read_text() + "environments: [staging, covert-place]\n")
     alice = as_("alice", read={"release_shop", "release_rollback"})
-    for query in ("", "&view=week", "&app=hidden", "&environment=hidden-place", "&app=nothing"):
+    for query in ("", "&view=week", "&app=covert", "&environment=covert-place", "&app=nothing"):
         page = alice.get(f"{PREFIX}/calendar?at=2026-10-20&zone=Asia/Tokyo{query}")
         assert page.status_code == 200
-        text = page.text.replace('type="hidden"', "")
-        for word in ("hidden", "theirs", "secret-tag", "payments", "7.7.7"):
+        text = page.text
+        for word in ("covert", "theirs", "secret-tag", "payments", "7.7.7"):
             assert word not in text, (query, word)
     bob = as_("bob", read={"*"}).get(f"{PREFIX}/calendar?at=2026-10&zone=Europe/Berlin").text
-    for word in ("hidden-reason", "hidden-window", "secret-tag", "7.7.7", "1.2.0"):
+    for word in ("covert-reason", "covert-window", "secret-tag", "7.7.7", "1.2.0"):
         assert word in bob, word
 
 
@@ -151,13 +151,13 @@ def test_a_train_shows_the_apps_that_its_reader_may_see_and_counts_the_others(as
     history.begin("train_web/t#0", "train_web", "train_web", "t", "unknown", "dave")
     apps = [
         TrainApp(app=name, environment="production", wave=1, version="2.0.0", digest="d", image="i")
-        for name in ("shop", "hidden")
+        for name in ("shop", "covert")
     ]
-    history.plan_train("train_web/t#0", "shop 2.0.0, hidden 2.0.0", apps)
+    history.plan_train("train_web/t#0", "shop 2.0.0, covert 2.0.0", apps)
     page = as_("alice", read={"release_shop"}).get(f"{PREFIX}/calendar?at=2026-10").text
     assert "shop 2.0.0: not started" in days(page)["2026-10-21"]
     assert "1 app that you may not see" in days(page)["2026-10-21"]
-    assert "hidden" not in page.replace('type="hidden"', "")
+    assert "covert" not in page
     assert f"{PREFIX}/runs/train_web" not in page
     assert "train_web" not in as_("carol", read={"release_cart"}).get(f"{PREFIX}/calendar?at=2026-10").text
 
@@ -165,7 +165,7 @@ def test_a_train_shows_the_apps_that_its_reader_may_see_and_counts_the_others(as
 def test_a_train_with_a_schedule_stands_where_its_calendars_open_next(
     as_: Client, history: History, project: Path
 ) -> None:
-    (project / "trains/web.yaml").write_text("name: web\nwaves: [[shop], [hidden]]\nschedule: [weekends]\n")
+    (project / "trains/web.yaml").write_text("name: web\nwaves: [[shop], [covert]]\nschedule: [weekends]\n")
     month = datetime.now(timezone.utc) + timedelta(days=45)
     asked = f"{PREFIX}/calendar?at={month:%Y-%m}&zone=Europe/Berlin"
     found = {
@@ -214,10 +214,10 @@ def test_a_calendar_that_was_not_fetched_is_unknown_and_says_so(
 def test_a_mistake_in_the_file_of_others_shows_nothing_of_theirs(
     as_: Client, history: History, project: Path, mistake: str
 ) -> None:
-    file = project / "apps/hidden.yaml"
+    file = project / "apps/covert.yaml"
     file.write_text(file.read_text() + mistake)
-    page = as_("alice", read={"release_shop"}).get(f"{PREFIX}/calendar?at=2026-10").text.replace('type="hidden"', "")
-    for word in ("hidden", "theirs", "secret-tag"):
+    page = as_("alice", read={"release_shop"}).get(f"{PREFIX}/calendar?at=2026-10").text
+    for word in ("covert", "theirs", "secret-tag"):
         assert word not in page
 
 

@@ -123,17 +123,17 @@ def test_a_release_in_two_environments_counts_in_each_and_once_for_its_app(
 
 def test_what_its_reader_may_not_see_is_in_no_byte_and_in_no_number(as_: Client, released: Released) -> None:
     released("shop", at("2026-06-02T10:00"))
-    released("hidden", at("2026-06-03T10:00"), "rolled_back")
-    released("hidden", at("2026-06-03T12:00"), dag="release_rollback")
+    released("covert", at("2026-06-03T10:00"), "rolled_back")
+    released("covert", at("2026-06-03T12:00"), dag="release_rollback")
     alice = as_("alice", read={"release_shop", "release_rollback"})
     for path in ("delivery", "delivery.json", "delivery/chart.svg", "metrics"):
-        for query in (JUNE, f"{JUNE}&app=hidden", f"{JUNE}&team=hidden"):
+        for query in (JUNE, f"{JUNE}&app=covert", f"{JUNE}&team=covert"):
             answer = alice.get(f"{PREFIX}/{path}?{query}")
             assert answer.status_code == 200
-            assert "hidden" not in answer.text.replace('type="hidden"', "")
+            assert "covert" not in answer.text
     assert "100.0 %" not in alice.get(f"{PREFIX}/delivery?{JUNE}").text
     unknown = alice.get(f"{PREFIX}/delivery.json?{JUNE}&app=nothing").json()
-    assert alice.get(f"{PREFIX}/delivery.json?{JUNE}&app=hidden").json()["apps"] == unknown["apps"] == {}
+    assert alice.get(f"{PREFIX}/delivery.json?{JUNE}&app=covert").json()["apps"] == unknown["apps"] == {}
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def observe(history: History, app: str, environment: str = "production", **value
 
 
 def health(state: str) -> dict[str, Any]:
-    return {"state": state, "at": 1.0, "sentence": f"its errors are {state}"}
+    return {"state": state, "at": time.time(), "sentence": f"its errors are {state}"}
 
 
 @pytest.fixture

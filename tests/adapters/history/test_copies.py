@@ -65,6 +65,7 @@ def test_a_history_of_before_gets_the_table_and_keeps_what_it_has(address: str):
         )
         for table in ("calendar_copies", *later):
             connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("DROP INDEX ix_release_events_reached"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
     again = open_history(address)
     assert again.calendar_copies() == {}

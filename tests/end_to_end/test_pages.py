@@ -201,13 +201,18 @@ def test_every_page_stands_in_airflows_frame_for_who_may_only_look(sandbox: Sand
 
 @pytest.mark.skipif(not Path(AXE).is_file(), reason="no axe-core: TEST_AXE names its axe.min.js")
 def test_axe_finds_nothing_serious_in_the_frame(sandbox: Sandbox, serving: Run) -> None:
+    places = ("/", "/calendar", "/delivery", "/audit", "/compare", below(serving), f"{below(serving)}/report")
     with signed_in("bob") as page:
-        for place in ("/", "/calendar", "/delivery", "/audit", "/compare", below(serving), f"{below(serving)}/report"):
-            page.goto(PAGES + place)
-            ours = frame(page)
-            ours.evaluate(Path(AXE).read_text())
-            found = ours.evaluate("async () => (await axe.run(document)).violations")
-            assert not [(it["id"], it["nodes"]) for it in found if it["impact"] in ("serious", "critical")], place
+        for scheme in ("light", "dark"):
+            page.evaluate("(it) => localStorage.setItem('theme', it)", scheme)
+            for place in places:
+                page.goto(PAGES + place)
+                ours = frame(page)
+                ours.locator(":root.dark" if scheme == "dark" else ":root:not(.dark)").wait_for()
+                ours.evaluate(Path(AXE).read_text())
+                found = ours.evaluate("async () => (await axe.run(document)).violations")
+                bad = [(it["id"], it["nodes"]) for it in found if it["impact"] in ("serious", "critical")]
+                assert not bad, (scheme, place, bad)
 
 
 def test_a_canary_is_steered_by_the_buttons_of_its_page(sandbox: Sandbox) -> None:

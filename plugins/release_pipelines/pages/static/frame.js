@@ -13,6 +13,9 @@ function paint() {
     ? around.document.documentElement.classList.contains("dark")
     : matchMedia("(prefers-color-scheme: dark)").matches;
   document.documentElement.classList.toggle("dark", dark);
+  // The frame is transparent; what measures contrast sees only the page itself.
+  const behind = around ? [around.document.body, around.document.documentElement].map((it) => around.getComputedStyle(it).backgroundColor) : [];
+  document.documentElement.style.backgroundColor = behind.find((it) => it !== "rgba(0, 0, 0, 0)") ?? "";
 }
 
 function leave(event) {

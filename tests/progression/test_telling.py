@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from release_pipelines.airflow import notes, progress
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.notice import Waiting
+from release_pipelines.core.model.observation import Observed
 from release_pipelines.core.model.progress import Progress
 from release_pipelines.core.model.units import lasting
 from release_pipelines.core.progression.hold import has_traffic
+from release_pipelines.core.progression.telling import Telling
 from tests.fakes import FakePrometheus, World
 from tests.progression.helpers import RELEASE, command, effect, promotion, released, stage, step, until
 from tests.receivers import Receiver
@@ -92,6 +95,30 @@ def test_what_an_earlier_version_told_is_read_and_what_it_reads_has_nothing_new(
         not {"metrics", "tracks", "seen_at", "began_at", "paused_at", "opens_at", "closes_at"} & json.loads(old).keys()
     )
     assert Progress.model_validate_json(old) == looked()
+
+
+async def test_a_look_at_the_platform_is_told_and_judges_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Progress] = []
+
+    async def tell(progress: Progress) -> None:
+        told.append(progress)
+
+    judging = SimpleNamespace(measurer=SimpleNamespace(taken=3))
+    watch = SimpleNamespace(judging=judging, seen=None, context=SimpleNamespace(tell=tell))
+    made: list[int] = []
+
+    def judged(*_: object) -> Progress:
+        made.append(judging.measurer.taken)
+        return Progress(at=1.0, environment="production", step="step_10", weight=10, traffic="10 %")
+
+    it = Telling(watch, "10 %", SimpleNamespace(holds=False))  # type: ignore[arg-type]
+    monkeypatch.setattr(it, "_progress", judged)
+    for seen_at, taken in ((None, 3), (5.0, 3), (5.0, 3), (10.0, 3), (10.0, 4)):
+        watch.seen = seen_at and (seen_at, Observed())
+        judging.measurer.taken = taken
+        await it.tell(SimpleNamespace(), 20.0, 30.0)  # type: ignore[arg-type]
+    assert made == [3, 4]
+    assert [one.seen_at for one in told] == [None, 5.0, 10.0, 10.0]
 
 
 def test_who_has_the_traffic_is_said_by_its_name() -> None:

@@ -39,7 +39,8 @@ class Telling:
         self.closing = closing
         self.traffic = traffic
         self._told: object = None
-        self._kept: object = None
+        self._seen: float | None = None
+        self._last: Progress | None = None
 
     async def tell(self, note: RouteNote, earliest: float, latest: float) -> None:
         """Tell it, where there is a measurement that was not told yet, or the clock was stopped or goes on.
@@ -51,20 +52,21 @@ class Telling:
         """
         judging = self.watch.judging
         now = (judging, judging.measurer.taken, earliest, latest, self.closing.holds)
-        seen = self.watch.seen and self.watch.seen[0]
-        if (now, seen) == self._kept:
-            return
-        self._kept = (now, seen)
-        progress = self._progress(note, earliest, latest)
-        if now != self._told:
+        seen_at, observed = self.watch.seen or (None, None)
+        if now != self._told or self._last is None:
             self._told = now
-            log.info(progress.sentence())
-        await self.watch.context.tell(progress)
+            self._last = self._progress(note, earliest, latest)
+            log.info(self._last.sentence())
+        elif seen_at == self._seen:
+            return
+        self._seen = seen_at
+        looked = {"at": time.time(), "seen_at": seen_at, "tracks": tracks_of(observed) if observed else []}
+        self._last = self._last.model_copy(update=looked)  # a look alone is no reason to judge again
+        await self.watch.context.tell(self._last)
 
     def _progress(self, note: RouteNote, earliest: float, latest: float) -> Progress:
         stage, judged = self.watch.stage, self.watch.judging.judged(note, over=time.time() >= latest)
         verdicts = [it.verdict for it in judged]
-        seen_at, observed = self.watch.seen or (None, None)
         closing = self.closing
         return Progress(
             at=time.time(),
@@ -79,8 +81,6 @@ class Telling:
             patience=patience(stage.analysis, stage.hold.max, judged),
             closed=closing.standing.sentence if closing.holds and closing.standing else None,
             metrics=[self._metric(it) for it in judged],
-            tracks=tracks_of(observed) if observed else [],
-            seen_at=seen_at,
             began_at=note.started_at,
             paused_at=note.paused_at,
             opens_at=closing.standing.opens_at if closing.holds and closing.standing else None,

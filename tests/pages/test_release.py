@@ -199,6 +199,8 @@ def test_more_lives_than_are_asked_for_at_once_are_found(history: History) -> No
     lives = history.lives("release_shop", "manual__1")
     assert lives == [f"release_shop/manual__1#{number}" for number in range(102)]
     assert history.lives("release_shop", "manual__2") == []
+    history.begin("shop to the moon", "shop", "my_dag", "r1", "1.0.0", "alice")
+    assert history.lives("my_dag", "r1") == ["shop to the moon"], "an operator alone may call its release otherwise"
 
 
 def test_a_run_that_releases_nothing_says_so_and_leads_to_it(as_: Client, history: History) -> None:

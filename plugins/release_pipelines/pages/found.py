@@ -8,7 +8,8 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from release_pipelines.adapters.history import History, Release, ReleaseDetail, UnknownRelease
-from release_pipelines.core.model.release_id import ROLLBACK_DAG, dag_of
+from release_pipelines.core.model.release_id import dag_of
+from release_pipelines.core.overview import gates
 from release_pipelines.pages.access import NOT_YOURS, Method, Refused, Viewer
 
 TRAIN = "train_"
@@ -32,8 +33,7 @@ def readable_apps(viewer: Viewer, apps: Iterable[str], known: Mapping[str, set[s
 
 def may(viewer: Viewer, method: Method, release: Release) -> bool:
     """Whether the viewer may do this with a release. All apps have one DAG for rollbacks by hand: there the app's own is asked, too."""
-    dags = {release.dag_id, *([dag_of(release.app)] if release.dag_id == ROLLBACK_DAG else [])}
-    return all(viewer.may(method, it) for it in dags)
+    return all(viewer.may(method, it) for it in gates(release.app, release.dag_id))
 
 
 def seen(history: History, viewer: Viewer, release_id: str) -> ReleaseDetail:
@@ -55,9 +55,12 @@ def of_run(history: History, viewer: Viewer, dag_id: str, run_id: str) -> Releas
 
     :raises Refused: when there is none, or it is one of an app that they may not see.
     """
+    newest = history.newest_life(dag_id, run_id)
     try:
-        found = history.release(history.newest_of_run(dag_id, run_id))
-    except UnknownRelease:
+        if newest is None:
+            raise UnknownRelease
+        found = history.release(newest)
+    except UnknownRelease:  # or it was pruned this moment
         raise Refused(404, "The history knows no release of this run.") from None
     if not may(viewer, "GET", found):
         raise Refused(403, NOT_YOURS)

@@ -240,18 +240,6 @@ class Questions:
         told = Progress.model_validate_json(progress) if progress else None
         return ReleaseDetail.model_validate({**release_in(row), **parts, "progress": told})
 
-    def newest_of_run(self, dag_id: str, run_id: str) -> str:
-        """The id of the newest release of a run: one that was cleared has several.
-
-        :raises UnknownRelease: when there is none.
-        """
-        query = select(releases.c.id).where(releases.c.dag_id == dag_id, releases.c.run_id == run_id)
-        with self._read() as connection:
-            found = connection.scalar(query.order_by(releases.c.started_at.desc()).limit(1))
-        if found is None:
-            raise UnknownRelease(f"The history knows no release of the run {run_id} of {dag_id}.")
-        return str(found)
-
     def version_before(self, release: Release) -> Release | None:
         """The release whose version served before another one; where none had held before, the one before it; None: it is the first."""
         earlier = (

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, insert, select
 
 from release_pipelines.adapters.history.audit import Audit
 from release_pipelines.adapters.history.queries import given
-from release_pipelines.adapters.history.tables import audit, audit_texts, commands, releases
+from release_pipelines.adapters.history.tables import audit, audit_texts, commands
 from release_pipelines.core.model.command import COMMAND_KINDS, Command, CommandKind
 from release_pipelines.core.model.records import ReleaseDetail
 from release_pipelines.core.steering import Decide, Given, No, Order
@@ -71,13 +71,6 @@ class Steering(Audit):
         """One release as far as commands depend on it: with all of its records but the measurements, which may be many."""
         with self._read() as connection:
             return self._detail(connection, release_id, measured=False)
-
-    def newest_life(self, dag_id: str, run_id: str) -> str | None:
-        """The id of a run's release: of its newest life, where it was cleared; None: the history knows none."""
-        same = (releases.c.dag_id == dag_id, releases.c.run_id == run_id)
-        query = select(releases.c.id).where(*same).order_by(releases.c.started_at.desc(), releases.c.id.desc()).limit(1)
-        with self._read() as connection:
-            return connection.scalar(query)
 
     def _command(self, connection: Connection, release_id: str, order: Order) -> Command:
         same = select(commands).where(

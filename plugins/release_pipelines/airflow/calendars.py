@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,7 +10,7 @@ from pathlib import Path
 from release_pipelines.core.calendars import Asked, Calendar, Standing, standing
 from release_pipelines.spec.calendars import CalendarSpec
 from release_pipelines.spec.copies import calendar_of_copy, read_here, read_spec
-from release_pipelines.spec.folders import calendars_folder
+from release_pipelines.spec.folders import airflow_home, calendars_folder
 
 
 def load_calendars(names: Sequence[str], project: Path | None = None) -> list[Calendar]:
@@ -23,7 +22,7 @@ def load_calendars(names: Sequence[str], project: Path | None = None) -> list[Ca
     :param names: what the files are called, without ``.yaml``.
     :param project: default: ``$AIRFLOW_HOME``.
     """
-    folder = calendars_folder(project or Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser())
+    folder = calendars_folder(project or airflow_home())
     return [_current(folder / f"{name}.yaml") for name in names]
 
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import BackgroundTasks, FastAPI, Request
@@ -162,7 +160,7 @@ def keep(app: str, headers: dict[str, str], told: list[Told]) -> Kept:
     :raises HistoryUnavailable: when it cannot be kept.
     """
     from release_pipelines.airflow.hooks.history import HistoryHook
-    from release_pipelines.spec.folders import apps_folder, config_folder
+    from release_pipelines.spec.folders import airflow_home, apps_folder, config_folder
     from release_pipelines.spec.pushes import receiving_spec
 
     history = HistoryHook().history()
@@ -170,7 +168,7 @@ def keep(app: str, headers: dict[str, str], told: list[Told]) -> Kept:
     name = next((headers[it] for it in NAMES if it in headers), None)
     delivery = history.deliver(app, source, name, as_kept(told))
     try:
-        project = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+        project = airflow_home()
         spec = receiving_spec(app, apps_folder(project), config_folder(project))
         return Kept(delivery, judge_delivery(history, spec, delivery, told) if spec else None)
     except Exception:  # it is kept: the DAG looks at it again

@@ -12,6 +12,7 @@ from typing import Any
 
 from release_pipelines.adapters.history.address import default_file, parts_in
 from release_pipelines.adapters.history.listing import is_file
+from release_pipelines.spec.folders import airflow_home
 
 CONNECTION = "AIRFLOW_CONN_RELEASE_HISTORY"
 NAME = "release_history"
@@ -61,7 +62,9 @@ def where_is(database: str | None) -> Where:
         return Where(said, f"as Airflow's connection `{NAME}` says")
     file = default_file()
     if not file.exists():
-        airflow = "its Airflow has no such connection" if is_airflow_here() else f"no Airflow is set up in {home()}"
+        airflow = (
+            "its Airflow has no such connection" if is_airflow_here() else f"no Airflow is set up in {airflow_home()}"
+        )
         raise ValueError(
             f"No release history is known here: {CONNECTION} is not set, {airflow}, and there is no file {file}. "
             "Say --database, or set the variables that Airflow runs with."
@@ -95,7 +98,7 @@ def surely_none(name: str = NAME) -> bool:
 
     settings = ConfigParser(interpolation=None, strict=False)
     try:
-        settings.read(os.environ.get("AIRFLOW_CONFIG") or home() / "airflow.cfg")
+        settings.read(os.environ.get("AIRFLOW_CONFIG") or airflow_home() / "airflow.cfg")
     except (Error, UnicodeDecodeError):
         return False
 
@@ -113,7 +116,7 @@ def surely_none(name: str = NAME) -> bool:
         or any(value("database", it) for it in indirect)
     ):
         return False
-    return _has_row(value("database", "sql_alchemy_conn") or f"sqlite:///{home()}/airflow.db", name) is False
+    return _has_row(value("database", "sql_alchemy_conn") or f"sqlite:///{airflow_home()}/airflow.db", name) is False
 
 
 def _has_row(database: str, name: str) -> bool | None:
@@ -149,10 +152,5 @@ def is_airflow_here() -> bool:
     """Whether an Airflow is set up for whoever gives the command."""
     from importlib.util import find_spec
 
-    set_up = any(os.environ.get(it) for it in SETTINGS) or (home() / "airflow.cfg").exists()
+    set_up = any(os.environ.get(it) for it in SETTINGS) or (airflow_home() / "airflow.cfg").exists()
     return set_up and find_spec("airflow") is not None
-
-
-def home() -> Path:
-    """Airflow's folder."""
-    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from release_pipelines.core.approvers import same_person, words_of
@@ -208,18 +206,13 @@ def answerers(
     return approvers or form.people
 
 
-def project() -> Path:
-    """Where the apps' files are, unless variables say it."""
-    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
-
-
 def spec_of_app(app: str) -> ReleaseSpec | None:
     """The specification that the app's running release began with, else the one in its file; None where there is none here."""
-    from release_pipelines.spec.folders import apps_folder, config_folder
+    from release_pipelines.spec.folders import airflow_home, apps_folder, config_folder
     from release_pipelines.spec.frozen import spec_of
 
     try:
-        return spec_of(app, apps_folder(project()), config_folder(project()))
+        return spec_of(app, apps_folder(airflow_home()), config_folder(airflow_home()))
     except (ValueError, OSError):
         return None
 
@@ -236,13 +229,13 @@ def people_of_train(train: str, apps: Sequence[str]) -> Sequence[str | Person]:
 
 
 def _train(train: str) -> TrainSpec | None:
-    from release_pipelines.spec.folders import apps_folder, calendars_folder, trains_folder
+    from release_pipelines.spec.folders import airflow_home, apps_folder, calendars_folder, trains_folder
     from release_pipelines.spec.trains import load_train, train_dag_id, train_files
 
-    for path in train_files(trains_folder(project())):
+    for path in train_files(trains_folder(airflow_home())):
         if train_dag_id(path.stem) == train:
             try:
-                return load_train(path, apps_folder(project()), calendars_folder(project()))
+                return load_train(path, apps_folder(airflow_home()), calendars_folder(airflow_home()))
             except ValueError:
                 return None
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from release_pipelines.core.approvers import allowed_approvers, is_one_of
 from release_pipelines.core.model.person import Identity, Person
 from release_pipelines.core.model.window import WindowRule
 from release_pipelines.core.overview import Filed, Listed
-from release_pipelines.spec.folders import apps_folder, calendars_folder, config_folder, trains_folder
+from release_pipelines.spec.folders import airflow_home, apps_folder, calendars_folder, config_folder, trains_folder
 from release_pipelines.spec.frozen import dag_id, dag_specs, state_folder
 from release_pipelines.spec.release import ReleaseSpec, analyses_of, app_files
 from release_pipelines.spec.trains import TrainSpec, train_dag_id, train_files, train_specs
@@ -61,7 +60,7 @@ class Files:
             return self._known
 
     def _look(self) -> None:
-        project = Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+        project = airflow_home()
         apps, config, trains = apps_folder(project), config_folder(project), trains_folder(project)
         calendars = calendars_folder(project)
         frozen = state_folder() / "frozen"

@@ -105,9 +105,9 @@ class Looked:
 
     def _calendars(self) -> list[Calendar]:
         from release_pipelines.spec.calendars import calendar_files
-        from release_pipelines.spec.folders import calendars_folder
+        from release_pipelines.spec.folders import airflow_home, calendars_folder
 
-        folder = calendars_folder(scope.project())
+        folder = calendars_folder(airflow_home())
         names = [it.stem for it in calendar_files(folder)] if folder.is_dir() else []
         kept = self._kept()
         doubtful = any(it.mistake and not self._reads(it.name) for it in self.files.values())  # it may keep to any
@@ -131,7 +131,7 @@ class Looked:
             self.told.remarks.append(
                 "This server finds no app files: windows that are limited to tags are not shown, and zones of environments are not known."
             )
-        return load_calendars(names, scope.project())
+        return load_calendars(names)
 
     def _kept(self) -> Mapping[str, set[str]]:
         """Which apps keep to a calendar, by themselves or by their train, by its name."""
@@ -267,7 +267,7 @@ class Looked:
                 continue
             lines = (*mine, *_hidden(len(train.apps) - len(mine)))
             occasion = Occasion("train", f"train {dag_id}", train.zone, "scheduled", lines=lines)
-            calendars = load_calendars(train.schedule, scope.project())
+            calendars = load_calendars(train.schedule)
             for it in openings(calendars, Asked("", ""), max(now, span.start), span.end):
                 if max(now, span.start) <= it.start < span.end:
                     self.told.occasions.append((Span(it.start, it.start), occasion))

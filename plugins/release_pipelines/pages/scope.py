@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
@@ -52,17 +51,12 @@ class TrainFacts(NamedTuple):
     zone: str
 
 
-def project() -> Path:
-    """The folder that Airflow runs in."""
-    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
-
-
 def apps() -> Mapping[str, AppFacts]:
     """The apps that have files here, by name. Each file is read once for each of its versions."""
-    from release_pipelines.spec.folders import apps_folder, config_folder
+    from release_pipelines.spec.folders import airflow_home, apps_folder, config_folder
     from release_pipelines.spec.release import analyses_of, app_files
 
-    folder, config = apps_folder(project()), config_folder(project())
+    folder, config = apps_folder(airflow_home()), config_folder(airflow_home())
     around = (*_version(config), *_version(analyses_of(folder)))
     with _READING:
         found = [_app(path, config, _stamp(path), around) for path in app_files(folder)]
@@ -71,17 +65,17 @@ def apps() -> Mapping[str, AppFacts]:
 
 def zones() -> Mapping[str, str]:
     """The time zone of each environment whose file can be read here."""
-    from release_pipelines.spec.folders import config_folder
+    from release_pipelines.spec.folders import airflow_home, config_folder
 
-    folder = config_folder(project())
+    folder = config_folder(airflow_home())
     return _zones(folder, _version(folder))
 
 
 def trains() -> Mapping[str, TrainFacts]:
     """Each train whose file can be read here, by the id of its DAG."""
-    from release_pipelines.spec.folders import apps_folder, calendars_folder, trains_folder
+    from release_pipelines.spec.folders import airflow_home, apps_folder, calendars_folder, trains_folder
 
-    here = project()
+    here = airflow_home()
     folders = trains_folder(here), apps_folder(here), calendars_folder(here)
     return _trains(folders, tuple(_version(it) for it in folders))
 

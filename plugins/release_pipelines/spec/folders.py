@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 
+def airflow_home() -> Path:
+    """Airflow's own folder, which is the project's where nothing says otherwise: ``AIRFLOW_HOME``, else ``~/airflow``."""
+    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+
+
 def apps_folder(project: Path) -> Path:
     """Folder of the app files: ``RELEASE_PIPELINES_APPS``, else the project's ``include/apps``."""
     return Path(os.environ.get("RELEASE_PIPELINES_APPS") or project / "include" / "apps")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release_pipelines.core.model.policy import Policy
-from release_pipelines.spec.folders import policies_folder
+from release_pipelines.spec.folders import airflow_home, policies_folder
 
 if TYPE_CHECKING:
     from release_pipelines.core.model.policy import PolicyWaiver
@@ -31,7 +30,7 @@ def waivers_of(spec: ReleaseSpec, environment: str) -> list[PolicyWaiver]:
 
 def folder_here() -> Path:
     """The folder of the policies of the project that Airflow runs."""
-    return policies_folder(Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser())
+    return policies_folder(airflow_home())
 
 
 def policies_here(names: Sequence[str], folder: Path | None = None) -> tuple[list[Policy], dict[str, str]]:

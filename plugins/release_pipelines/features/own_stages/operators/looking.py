@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from release_pipelines.airflow.findings import keep_results
@@ -24,7 +22,7 @@ from release_pipelines.features.own_stages.kinds.zap import ZapOptions
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
 from release_pipelines.features.own_stages.operators.container import IMAGE
 from release_pipelines.features.own_stages.triggers import ContainerStageTrigger
-from release_pipelines.spec.folders import axe_file
+from release_pipelines.spec.folders import airflow_home, axe_file
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -132,7 +130,7 @@ class AccessibilityStageOperator(LookingOperator):
         from release_pipelines.core.site.accessibility import findings_in
 
         target = self.app_target()
-        script = axe_file(Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser())
+        script = axe_file(airflow_home())
         reports = axe_reports(target.url, target.host, wanted.paths, script, min(seconds, 60.0))
         return [it for path, report in reports.items() for it in findings_in(path, report)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from release_pipelines.core.model.own_stage import OwnStageResult
 from release_pipelines.core.model.target import Target
 from release_pipelines.features.own_stages.kinds.performance import PerformanceOptions
 from release_pipelines.features.own_stages.operators.base import OwnStageOperator
-from release_pipelines.spec.folders import load_folder
+from release_pipelines.spec.folders import airflow_home, load_folder
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -125,7 +124,7 @@ def _script(wanted: PerformanceOptions) -> Path:
 
     if wanted.script is None:
         return k6.SCRIPT
-    folder = load_folder(Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()).resolve()
+    folder = load_folder(airflow_home()).resolve()
     script = (folder / wanted.script).resolve()
     if not script.is_relative_to(folder):
         raise ReleaseError(f"The script {wanted.script} is not in {folder}: the path of a file there is expected.")

@@ -129,3 +129,18 @@ def test_a_link_that_cannot_be_made_stops_nothing(dag: DAG) -> None:
     stage = dag.get_task("production.step_10")
     stage.artifact = "{no json"
     assert address(stage, "Registry") == ""
+
+
+def test_a_task_waits_also_where_its_links_cannot_be_stored(dag: DAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage: Any = dag.get_task("production.step_10")
+
+    def refuses(key: str, value: Any) -> None:
+        raise ConnectionError("the API server is away")
+
+    def waits(context: Any) -> None:
+        raise TaskDeferred(trigger=SimpleNamespace(), method_name="x")
+
+    monkeypatch.setattr(stage, "work", waits)
+    ti = SimpleNamespace(dag_id="release_shop", run_id="manual__1", xcom_push=refuses)
+    with pytest.raises(TaskDeferred):
+        type(stage).execute(stage, {"ti": ti})

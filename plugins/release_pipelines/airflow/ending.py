@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.links import run_page
 from release_pipelines.core.model.analysis import Analysis
 from release_pipelines.core.model.target import Target
 from release_pipelines.spec.environment import EnvironmentSpec
@@ -143,7 +144,7 @@ def run_url(context: Context) -> str | None:
 
     run: Any = context["dag_run"]
     base = conf.get("api", "base_url", fallback=None)
-    return f"{base.rstrip('/')}/dags/{run.dag_id}/runs/{quote(run.run_id, safe='')}" if base else None
+    return run_page(base, run.dag_id, run.run_id) if base else None
 
 
 @contextmanager

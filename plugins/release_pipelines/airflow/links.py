@@ -105,13 +105,16 @@ def _targets(operator: Any, settings: LinkSettings) -> Iterator[tuple[str, Calla
 
 
 def tell_links(operator: Any, ti: Any) -> None:
-    """Store the links of a task that is about to wait, so that they are there meanwhile.
+    """Store the links of a task that is about to wait, so that they are there meanwhile. Never raises: it waits without them, too.
 
     :param ti: its task instance.
     """
-    for it in operator.operator_extra_links:
-        if isinstance(it, Link) and (address := it.get_link(operator, ti_key=ti)):
-            ti.xcom_push(it.xcom_key, address)
+    try:
+        for it in operator.operator_extra_links:
+            if isinstance(it, Link) and (address := it.get_link(operator, ti_key=ti)):
+                ti.xcom_push(it.xcom_key, address)
+    except Exception as error:
+        log.info("The links of %s are stored when it has ended: %s", operator.task_id, type(error).__name__)
 
 
 def _release(place: Place) -> str | None:

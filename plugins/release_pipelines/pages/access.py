@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 from weakref import WeakKeyDictionary
 
 from fastapi.security import HTTPAuthorizationCredentials
@@ -233,7 +233,7 @@ async def admitted(request: Request, path: str) -> Viewer:
         from_our_page(request)
     part, _, rest = path.lstrip("/").partition("/")
     if part == "runs":
-        dag_id = unquote(rest.partition("/")[0])
+        dag_id = rest.partition("/")[0]  # the path of a scope is decoded, as it is for the routes
         if not await asyncio.to_thread(_may_read, found, dag_id):
             raise Refused(403, NOT_YOURS)
     return found

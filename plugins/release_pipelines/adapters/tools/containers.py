@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SETTINGS = ("TRIVY_", "GRYPE_", "SEMGREP_", "GITLEAKS_", "HADOLINT_", "CHECKOV_")
 """Beginnings of the worker's variables that a program in a container gets, too: they say what it may ask of the network."""
-HERE_ONLY = ("_DIR", "_CONFIG", "_RULES", "_TOKEN", "_PASSWORD")
+HERE_ONLY = ("_DIR", "_CONFIG", "_RULES", "_TOKEN", "_PASSWORD", "_SECRET", "_KEY")
 """Ends of those that it does not get: folders of the worker, and secrets."""
 LABEL = {"release-pipelines.scan": "true"}
 PROCESSES = 4096
@@ -86,9 +86,7 @@ class Container:
         given: bytes | None,
         environment: Mapping[str, str],
     ) -> str:
-        variables = {
-            name: it for name, it in os.environ.items() if name.startswith(SETTINGS) and not name.endswith(HERE_ONLY)
-        }
+        variables = settings_in(os.environ)
         if limits.memory:
             variables["GOMEMLIMIT"] = str(int(limits.memory * 0.9))
         made = self.client.create_container(
@@ -188,6 +186,11 @@ def _write(file: IO[bytes], pieces: Iterator[bytes]) -> None:
             raise NotLooked(TOO_LONG.format(OUTPUT_BYTES))
         file.write(piece)
     file.seek(0)
+
+
+def settings_in(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of the worker's variables that programs in containers get."""
+    return {name: it for name, it in variables.items() if name.startswith(SETTINGS) and not name.endswith(HERE_ONLY)}
 
 
 def _places(command: Sequence[str]) -> list[Path]:

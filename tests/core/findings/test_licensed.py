@@ -38,6 +38,11 @@ def test_all_licences_of_a_component_hold_together_and_none_is_unknown(licences:
     assert passes(component(*licences), allow=["MIT", "Apache-2.0"]) is allowed
 
 
+def test_a_licence_that_nobody_tells_beside_one_that_is_allowed_is_unknown() -> None:
+    [half] = pip_licenses_in([{"Name": "a", "Version": "1", "License": "MIT License; UNKNOWN"}])
+    assert not passes(half, allow=["MIT"])
+
+
 def test_one_component_with_a_forbidden_licence_stops_all() -> None:
     agpl = component("AGPL-3.0-only", name="mongo")
     assert passes(component("MIT"), deny=["AGPL-3.0-only"])
@@ -52,6 +57,8 @@ def test_one_component_with_a_forbidden_licence_stops_all() -> None:
         ("BSD-3-Clause", "BSD-3-Clause"),
         ("GNU General Public License v3 (GPLv3); MIT License", "(GPL-3.0-only) AND (MIT)"),
         ("UNKNOWN", ""),
+        ("", ""),
+        ("MIT License; UNKNOWN", "(MIT) AND (NOASSERTION)"),
         ("BSD License", "BSD License"),
     ],
 )

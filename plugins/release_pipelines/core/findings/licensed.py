@@ -8,6 +8,8 @@ from typing import Any
 from release_pipelines.core.model.component import Component
 from release_pipelines.core.model.finding import Finding
 
+NOT_TOLD = "NOASSERTION"
+"""A licence that nobody tells, in SPDX's word: beside others, too, it is unknown."""
 CLASSIFIERS = {
     "MIT License": "MIT",
     "MIT No Attribution License (MIT-0)": "MIT-0",
@@ -60,6 +62,7 @@ def pip_licenses_in(document: Any) -> list[Component]:
 
 
 def _of_python(name: str, version: str, said: str) -> Component:
-    licences = [CLASSIFIERS.get(it.strip(), it.strip()) for it in said.split(";") if it.strip() not in ("", "UNKNOWN")]
+    named = [it.strip() for it in said.split(";") if it.strip()]
+    licences = [NOT_TOLD if it == "UNKNOWN" else CLASSIFIERS.get(it, it) for it in named if named != ["UNKNOWN"]]
     purl = f"pkg:pypi/{name.lower().replace('_', '-')}" + (f"@{version}" if version else "")
     return Component(name=name, version=version or None, purl=purl, licences=licences)

@@ -20,10 +20,13 @@ from fastapi import FastAPI
 from sqlalchemy import event
 
 from release_pipelines.adapters.history import History, HistoryUnavailable
+from release_pipelines.adapters.history.pulse import News
 from release_pipelines.airflow.hooks.history import HistoryHook
 from release_pipelines.core.model.release_id import run_of
+from release_pipelines.core.overview import Wish
 from release_pipelines.pages import hub as hub_module
 from release_pipelines.pages import live
+from release_pipelines.pages.overview import Overview
 from tests.databases import postgres, postgres_server
 from tests.pages import people
 from tests.pages.conftest import PREFIX, token_of
@@ -272,12 +275,29 @@ def test_one_statement_a_second_however_many_look_and_none_when_nobody_does(
             time.sleep(0.1)
 
 
+def test_a_page_that_takes_long_to_read_rests_and_is_not_called_up_to_date_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hub, shown, read = hub_module.Hub(), hub_module.Shown(Overview(Wish())), []
+    monkeypatch.setattr(hub, "_read_soon", read.append)
+    shown.keep("data", 100.0, took=2.0)
+    hub._take(News(), 101.0, [shown])
+    assert shown.as_of == 101.0
+    for at in (102.0, 103.0):  # there is something new all the time
+        hub._take(News(everything=True), at, [shown])
+    hub._take(News(), 104.0, [shown])
+    assert (read, shown.as_of) == ([], 101.0)
+    shown.read_at -= 2.0 * hub_module.REST
+    hub._take(News(), 105.0, [shown])
+    assert read == [shown], "what was new while it rested is not forgotten"
+
+
 def _looks(statements: list[str]) -> list[str]:
     return [it for it in statements if "newest" in it]
 
 
 def _reads(statements: list[str]) -> list[str]:
-    return [it for it in statements if "max(releases.started_at)" in it]
+    return [it for it in statements if it.startswith("SELECT release_observations.")]
 
 
 def test_viewers_who_may_see_the_same_share_one_rendering(

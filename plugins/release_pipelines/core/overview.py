@@ -34,6 +34,7 @@ class Listed(NamedTuple):
     """A release in the overview; times are Unix times in seconds.
 
     :param by: who asked for it.
+    :param started_by: while its approval is open: who started its run for them.
     :param waits: an approval is asked for, and nobody has answered.
     :param planned: the wall time that it is planned for, and has not begun.
     :param apps: of a train.
@@ -49,11 +50,11 @@ class Listed(NamedTuple):
     commit: str | None
     outcome: TrainOutcome | None
     sentence: str | None
-    by: str | None
-    approver: str | None
-    started_by: str | None
     started_at: float
     ended_at: float | None
+    by: str | None
+    approver: str | None
+    started_by: str | None = None
     waits: bool = False
     planned: str | None = None
     progress: Progress | None = None

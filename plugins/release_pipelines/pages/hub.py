@@ -34,6 +34,9 @@ LINGER_SECONDS = 5.0
 """How long a page is kept after the last one looked away: streams end and are taken up again."""
 SLOW_SECONDS = 3.0
 """From this time on the history is called slow, in seconds."""
+REST = 10
+"""So many times as long as reading it took, a page is not read again: where there is always something new, and much of it, a
+server has other things to do."""
 STOP_SECONDS = 0.25
 """Time between two looks whether the server stops, in seconds."""
 READERS, PAINTERS = 3, 2
@@ -43,7 +46,7 @@ READERS, PAINTERS = 3, 2
 class Page(Protocol):
     """A page that is live.
 
-    :ivar key: of pages with equal ones, one is read for all who look.
+    :ivar key: of pages with equal ones, one is read for all who look; what they show of it may differ by :meth:`sight`.
     :ivar release: id of the release that it shows; None where it shows many.
     """
 
@@ -60,7 +63,7 @@ class Page(Protocol):
         """All that the page needs, whoever looks. Blocks."""
 
     def sight(self, data: Any, viewer: Viewer) -> Hashable:
-        """What of it this viewer may see and do; viewers with equal ones get the same HTML. Asks Airflow: blocks.
+        """What of it this viewer wants to see, and may see and do; equal ones get the same HTML. Asks Airflow: blocks.
 
         :raises Refused: when they may see nothing of it.
         """
@@ -94,7 +97,10 @@ class Shown:
     as_of: float | None = None
     """Unix time at which the history was last known to say just this, in seconds."""
     read_at: float = 0.0
+    took: float = 0.0
+    """How long reading it took, in seconds."""
     failed: bool = False
+    touched: bool = False
     waits_since: float | None = None
     reading: bool = False
     again: bool = False
@@ -120,9 +126,14 @@ class Shown:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._changed.wait(), max(0.0, seconds))
 
-    def took(self, data: Any, as_of: float) -> None:
+    @property
+    def rests(self) -> bool:
+        """Whether it was read just now, for what that takes."""
+        return time.monotonic() - self.read_at < REST * self.took
+
+    def keep(self, data: Any, as_of: float, took: float) -> None:
         """Keep what was read."""
-        self.data, self.as_of, self.version, self.read_at = data, as_of, self.version + 1, time.monotonic()
+        self.data, self.as_of, self.version, self.read_at, self.took = data, as_of, self.version + 1, time.monotonic(), took
         self.failed, self.waits_since = False, None
         self._rendered.clear()
         self.tell()
@@ -165,17 +176,17 @@ class Hub:
             shown.viewers -= 1
             shown.left_at = time.monotonic()
 
-    async def sight(self, shown: Shown, viewer: Viewer) -> Hashable:
-        """What a viewer may see of a page; see :meth:`Page.sight`."""
-        found: Hashable = await self._paint(shown.page.sight, shown.data, viewer)
+    async def sight(self, page: Page, shown: Shown, viewer: Viewer) -> Hashable:
+        """What a viewer may see of their page; see :meth:`Page.sight`."""
+        found: Hashable = await self._paint(page.sight, shown.data, viewer)
         return found
 
-    async def rendered(self, request: Request, shown: Shown, sight: Hashable) -> Rendered:
+    async def rendered(self, request: Request, page: Page, shown: Shown, sight: Hashable) -> Rendered:
         """A page's HTML: written once for all viewers who may see the same."""
         key = (sight, request.scope.get("root_path", ""))
         known = shown._rendered
         if key not in known:
-            known[key] = asyncio.ensure_future(self._paint(_rendered, shown.page, request, shown.data, sight))
+            known[key] = asyncio.ensure_future(self._paint(_rendered, page, request, shown.data, sight))
         return await asyncio.shield(known[key])
 
     def _start(self, work: Any) -> None:
@@ -216,10 +227,10 @@ class Hub:
     def _take(self, found: News, at: float, waiting: list[Shown]) -> None:
         """What a look has found, for the pages that were looked at when it began."""
         for it in waiting:
-            due = it.failed or time.monotonic() - it.read_at > AGAIN_SECONDS
-            if due or (found and it.page.touched(found)):
+            it.touched = it.touched or bool(found and it.page.touched(found))
+            if it.failed or time.monotonic() - it.read_at > AGAIN_SECONDS or (it.touched and not it.rests):
                 self._read_soon(it)
-            elif it.version and not it.reading:
+            elif it.version and not (it.reading or it.touched):
                 it.as_of, it.waits_since = at, None
 
     def _watched(self) -> list[str]:
@@ -246,10 +257,11 @@ class Hub:
     async def _read(self, shown: Shown) -> None:
         try:
             while True:
-                shown.again = False
-                shown.waits_since = shown.waits_since or time.monotonic()
-                at = time.time()
-                shown.took(await self._ask(lambda: shown.page.read(self._open())), at)
+                shown.again = shown.touched = False
+                begun, at = time.monotonic(), time.time()
+                shown.waits_since = shown.waits_since or begun
+                data = await self._ask(lambda: shown.page.read(self._open()))
+                shown.keep(data, at, time.monotonic() - begun)
                 if not shown.again:
                     return
         except Exception as error:

@@ -61,7 +61,7 @@ async def _events(request: Request, page: Page, viewer: Viewer) -> AsyncIterator
         yield f"retry: {1000 * (TURN_SECONDS if turn else RETRY_SECONDS):.0f}\n: the history is asked\n\n"
         hub: Hub = request.app.state.hub
         async with hub.looking(page) as shown:
-            async for text in _told(request, hub, shown, viewer, turn):
+            async for text in _told(request, hub, page, shown, viewer, turn):
                 yield text
     except Refused as refusal:
         yield _event("gone", {"sentence": refusal.sentence})
@@ -74,7 +74,9 @@ async def _events(request: Request, page: Page, viewer: Viewer) -> AsyncIterator
             del _open[who]
 
 
-async def _told(request: Request, hub: Hub, shown: Shown, viewer: Viewer, turn: bool) -> AsyncIterator[str]:
+async def _told(
+    request: Request, hub: Hub, page: Page, shown: Shown, viewer: Viewer, turn: bool
+) -> AsyncIterator[str]:
     """What one connection is told.
 
     :param turn: it ends with the first complete state.
@@ -85,10 +87,10 @@ async def _told(request: Request, hub: Hub, shown: Shown, viewer: Viewer, turn: 
     end = time.monotonic() + STREAM_SECONDS
     while (now := time.monotonic()) < end and not stopping():
         if shown.version and (shown.version != version or now - asked > RIGHTS_SECONDS):
-            may, asked = await hub.sight(shown, viewer), now
+            may, asked = await hub.sight(page, shown, viewer), now
             if shown.version != version or may != sight:
                 version, sight = shown.version, may
-                if state := await _state(request, hub, shown, sight, sent):
+                if state := await _state(request, hub, page, shown, sight, sent):
                     yield _event("state", state)
         if shown.trouble() != trouble or now - beat >= BEAT_SECONDS:
             trouble, beat = shown.trouble(), now
@@ -100,14 +102,14 @@ async def _told(request: Request, hub: Hub, shown: Shown, viewer: Viewer, turn: 
 
 
 async def _state(
-    request: Request, hub: Hub, shown: Shown, sight: Hashable, sent: dict[str, str]
+    request: Request, hub: Hub, page: Page, shown: Shown, sight: Hashable, sent: dict[str, str]
 ) -> dict[str, Any] | None:
     """Whole parts, those that differ from what this connection was sent; None: none do.
 
     :param sent: what it was sent; told what it is sent now.
     """
     clock, first = _clock(shown), not sent
-    rendered = await hub.rendered(request, shown, sight)
+    rendered = await hub.rendered(request, page, shown, sight)
     parts = {name: html for name, html in rendered.parts.items() if sent.get(name) != html}
     gone = [name for name in sent if name not in rendered.parts]
     if not (parts or gone or first):

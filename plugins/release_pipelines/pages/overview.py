@@ -112,24 +112,26 @@ def shot(history: History) -> Shot:
 
 
 class Sight(NamedTuple):
-    """What somebody may see, and what waits for them; whoever has the same one sees the same.
+    """What somebody wants and may see, and what waits for them; whoever has the same one sees the same.
 
+    :param wish: the list that their address asks for.
     :param readable: ids of the DAGs that they may read.
     :param mine: ids of the releases that wait for them.
     """
 
+    wish: Wish
     readable: frozenset[str]
     mine: frozenset[str]
 
 
 class Overview:
-    """The list that an address asks for, live."""
+    """The list that an address asks for, live. All lists are cut out of one shot."""
 
+    key: Hashable = "overview"
     release: str | None = None
 
     def __init__(self, wish: Wish) -> None:
         self.wish = wish
-        self.key: Hashable = ("overview", wish)
 
     def touched(self, news: News) -> bool:
         """By whatever is new."""
@@ -150,11 +152,11 @@ class Overview:
             for release in row.running
             if release.waits and data.files[row.name].waits_for(release, who)
         )
-        return Sight(readable, frozenset(mine))
+        return Sight(self.wish, readable, frozenset(mine))
 
     def parts(self, request: Request, data: Shot, sight: Sight) -> dict[str, str]:
         """Each row of their page, and the numbers above the list."""
-        seen = view(data, sight, self.wish)
+        seen = view(data, sight)
         found = {
             f"overview-{it}": render(request, f"parts/overview_{it}.html", view=seen) for it in ("counts", "empty")
         }
@@ -165,12 +167,13 @@ class Overview:
 
     def told(self, data: Shot, sight: Sight) -> Sequence[Told]:
         """Which releases begin and end."""
-        seen = view(data, sight, self.wish)
+        seen = view(data, sight)
         return endings([it for row in seen.listed for it in (*row.running, row.last) if it is not None])
 
 
-def view(taken: Shot, sight: Sight, wish: Wish) -> View:
+def view(taken: Shot, sight: Sight) -> View:
     """What somebody may see and wants to see."""
+    wish = sight.wish
     known = [it for row, dags in taken.rows if (it := row if dags <= sight.readable else visible(row, sight.readable))]
     listed = wanted(known, wish)
     here = listed[(wish.page - 1) * PER_PAGE : wish.page * PER_PAGE]
@@ -267,7 +270,7 @@ def _looked(request: Request, viewer: Viewer) -> tuple[Shot, View]:
     except HistoryUnavailable as error:
         log.warning("The overview cannot be shown: %s", error)
         raise Refused(503, "The release history does not answer: what runs now is not known. Look again.") from error
-    return taken, view(taken, live.sight(taken, viewer), live.wish)
+    return taken, view(taken, live.sight(taken, viewer))
 
 
 def _wants_json(request: Request) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-REVISION = "0008"
+REVISION = "0009"
 """Newest migration. Revisions are numbers, so that an older package can tell that a database is newer than itself."""
 
 VERSION_TABLE = "release_alembic_version"

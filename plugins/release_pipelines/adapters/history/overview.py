@@ -6,26 +6,23 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, select, text
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Subquery, exists, func, select, text, true
 
-from release_pipelines.adapters.history.observations import Observations, sighting_in
+from release_pipelines.adapters.history.observations import Observations, look_in, looks
 from release_pipelines.adapters.history.plans import open_plans
-from release_pipelines.adapters.history.queries import ASKED, listed
+from release_pipelines.adapters.history.queries import ASKED, STARTED, listed
 from release_pipelines.adapters.history.tables import (
     REACHED,
     approvals,
     events,
-    observations,
     releases,
     reports,
     train_apps,
     train_holds,
 )
 from release_pipelines.adapters.history.trains import Trains, app_in
-from release_pipelines.core.model.base import stored
 from release_pipelines.core.model.progress import PROGRESS, Progress
 from release_pipelines.core.model.release_id import ROLLBACK_DAG
-from release_pipelines.core.model.sighting import Sighting
 from release_pipelines.core.overview import Listed, Told
 
 COLUMNS = (
@@ -40,10 +37,10 @@ class Overview(Trains, Observations):
         """What runs everywhere, what is going on, and how the last releases ended."""
         ended, forward = releases.c.outcome.is_not(None), releases.c.dag_id != ROLLBACK_DAG
         with self._read() as connection:
-            newest = dict(_newest(connection, releases.c.started_at, forward))
-            last = dict(_newest(connection, releases.c.ended_at, ended))
+            newest = _newest(connection, releases.c.started_at, forward)
+            last = _newest(connection, releases.c.ended_at, ended)
             last_in = _last_in(connection)
-            looks = [_look(row) for row in connection.execute(select(observations))]
+            seen = [look_in(row) for row in connection.execute(looks())]
             running = connection.scalars(select(releases.c.id).where(~ended)).all()
             held = select(train_holds.c.app, train_holds.c.environment, train_holds.c.release_id).where(~self._over())
             holds = {(it.app, it.environment): it.release_id for it in connection.execute(held)}
@@ -52,7 +49,7 @@ class Overview(Trains, Observations):
                 *last.values(),
                 *last_in.values(),
                 *running,
-                *(it.release for it in looks if it.release),
+                *(it.release for it in seen if it.release),
             }
             known = _listed(connection, ids, running)
         of_app = defaultdict(list)
@@ -63,32 +60,42 @@ class Overview(Trains, Observations):
             running=of_app,
             last={app: known[it] for app, it in last.items()},
             last_in={place: known[it] for place, it in last_in.items()},
-            seen={(it.app, it.environment): it for it in looks},
-            brought={(it.app, it.environment): known[it.release] for it in looks if it.release in known},
+            seen={(it.app, it.environment): it for it in seen},
+            brought={(it.app, it.environment): known[it.release] for it in seen if it.release in known},
             held=holds,
         )
 
 
-def _newest(connection: Connection, by: Any, *conditions: Any) -> Iterable[tuple[str, str]]:
+def _newest(connection: Connection, by: Any, *conditions: Any) -> dict[str, str]:
     """The id of the newest release of each app, of those that fulfil the conditions."""
-    newest = select(releases.c.app, func.max(by).label("at")).where(*conditions).group_by(releases.c.app).subquery()
-    query = select(releases.c.app, releases.c.id).join(newest, (releases.c.app == newest.c.app) & (by == newest.c.at))
-    return ((row.app, row.id) for row in connection.execute(query.where(*conditions).order_by(releases.c.id)))
+    apps = _distinct(releases.c.app)
+    newest = _newest_of(apps.c.value, by, *conditions)
+    return {row.app: row.id for row in connection.execute(select(apps.c.value.label("app"), newest.label("id"))) if row.id}
 
 
 def _last_in(connection: Connection) -> dict[tuple[str, str], str]:
     """The id of the release that ended last in each environment, of those that changed it, by app and environment."""
-    reached = (text(REACHED), events.c.environment.is_not(None), releases.c.outcome.is_not(None))
-    newest = (
-        select(releases.c.app, events.c.environment, func.max(releases.c.ended_at).label("at"))
-        .join(events, events.c.release_id == releases.c.id)
-        .where(*reached)
-        .group_by(releases.c.app, events.c.environment)
-        .subquery()
-    )
-    same = (releases.c.app == newest.c.app) & (releases.c.ended_at == newest.c.at)
-    query = select(releases.c.app, newest.c.environment, releases.c.id).join(newest, same)
-    return {(row.app, row.environment): row.id for row in connection.execute(query.order_by(releases.c.id))}
+    apps, environments = _distinct(releases.c.app), _distinct(events.c.environment, text(REACHED))
+    there = (events.c.environment == environments.c.value, events.c.release_id == releases.c.id)
+    reached = select(events.c.id).where(text(REACHED), *there).correlate_except(events).exists()
+    last = _newest_of(apps.c.value, releases.c.ended_at, releases.c.outcome.is_not(None), reached)
+    places = select(apps.c.value.label("app"), environments.c.value.label("environment"), last.label("id"))
+    query = places.join_from(apps, environments, true())
+    return {(row.app, row.environment): row.id for row in connection.execute(query) if row.id}
+
+
+def _newest_of(app: Any, by: Any, *conditions: Any) -> ScalarSelect[str]:
+    """The id of the newest release of one app, found from the end of an index: however many there are, a few are read."""
+    query = select(releases.c.id).where(releases.c.app == app, *conditions)
+    return query.order_by(by.desc(), releases.c.id.desc()).limit(1).scalar_subquery().correlate_except(releases)
+
+
+def _distinct(column: ColumnElement[str], *conditions: Any) -> Subquery:
+    """Every value of an indexed column, in its column ``value``: each one leads to the next, so that not all rows are read."""
+    first = select(func.min(column).label("value")).where(*conditions).cte(recursive=True)
+    following = select(func.min(column)).where(column > first.c.value, *conditions).scalar_subquery()
+    found = first.union_all(select(following).where(first.c.value.is_not(None)))
+    return select(found.c.value).where(found.c.value.is_not(None)).subquery()
 
 
 def _listed(connection: Connection, ids: Iterable[str], running: Iterable[str]) -> dict[str, Listed]:
@@ -106,32 +113,27 @@ def _listed(connection: Connection, ids: Iterable[str], running: Iterable[str]) 
     of_trains = select(train_apps).where(train_apps.c.release_id.in_(list(ids))).order_by(train_apps.c.position)
     for row in connection.execute(of_trains):
         apps[row.release_id].append(app_in(row))
-    wanted = [releases.c[it] for it in COLUMNS]
+    # Who started a run for somebody else matters while its approval is open.
+    began = select(events.c.release_id, events.c.data).where(events.c.kind == STARTED, events.c.release_id.in_(waiting))
+    started = {row.release_id: (row.data or {}).get("by") for row in connection.execute(began.order_by(events.c.id.desc()))}
     query = listed()
-    approver, started = query.selected_columns["approver"], query.selected_columns["started"]
-    query = query.with_only_columns(*wanted, releases.c.requester.label("by"), approver, started)
-    found = {}
-    for row in connection.execute(query.where(releases.c.id.in_(list(ids)))):
-        values = {**row._mapping}
-        by = (values.pop("started") or {}).get("by")
-        more = (row.id in waiting, planned.get(row.id), progress.get(row.id), tuple(apps[row.id]))
-        found[row.id] = Listed(**values, started_by=by, waits=more[0], planned=more[1], progress=more[2], apps=more[3])
-    return found
-
-
-def _look(row: Any) -> Sighting:
-    """What was seen; only the columns where another version wrote the rest in a way that this one cannot read."""
-    try:
-        with stored():
-            return sighting_in(row)
-    except ValueError:
-        return Sighting.model_validate({name: value for name, value in row._mapping.items() if name != "data"})
+    wanted = (*(releases.c[it] for it in COLUMNS), releases.c.requester, query.selected_columns["approver"])
+    return {
+        row[0]: Listed(
+            *row,
+            started_by=started.get(row[0]),
+            waits=row[0] in waiting,
+            planned=planned.get(row[0]),
+            progress=progress.get(row[0]),
+            apps=tuple(apps[row[0]]) if row[0] in apps else (),
+        )
+        for row in connection.execute(query.with_only_columns(*wanted).where(releases.c.id.in_(list(ids))))
+    }
 
 
 def _progress(content: str) -> Progress | None:
     """How far a stage has come; None where another version wrote it in a way that this one cannot read."""
     try:
-        with stored():
-            return Progress.model_validate_json(content)
+        return Progress.model_validate_json(content)
     except ValueError:
         return None

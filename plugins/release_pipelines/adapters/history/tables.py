@@ -141,6 +141,7 @@ releases = Table(
     Column("schema_version", Integer, nullable=False),
     Index("ix_releases_app_started_at", "app", "started_at"),
     Index("ix_releases_app_version", "app", "version"),
+    Index("ix_releases_app_ended_at", "app", "ended_at"),
 )
 
 events = Table(

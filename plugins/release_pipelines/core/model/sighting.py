@@ -92,7 +92,7 @@ class Sighting(Stored):
 
     def track(self, track: Track) -> TrackSeen:
         """The track; an empty one if nothing ran there."""
-        return next((it for it in self.tracks if it.track == track), TrackSeen(track=track))
+        return next((it for it in self.tracks if it.track == track), None) or TrackSeen(track=track)
 
 
 class Served(Stored):

@@ -266,6 +266,7 @@ def test_a_train_shows_the_apps_that_its_reader_may_see_and_counts_the_others(as
     answer = as_("alice", read={"train_weekly", "release_shop"}).get(where).text
     assert "1 app that you may not see" in answer
     assert f"{PREFIX}/runs/release_shop/train__1" in answer
+    assert "Who has the traffic" not in answer, "which its apps' own pages say"
     for word in ("cart", "7.7.7", "broke"):
         assert word not in answer
     whole = as_("bob", read={"*"}).get(where).text

@@ -42,6 +42,8 @@ PARTS = (
     "after",
 )
 """What of the page changes while it is looked at, in its order: ids of its elements, and names of their templates."""
+OF_A_TRAIN, OF_ONE_APP = {"train"}, {"tracks", "metrics", "way_back", "deployed"}
+"""What only the one or the other has: a train's apps have pages of their own, with their traffic and numbers."""
 
 
 class Sight(NamedTuple):
@@ -106,7 +108,7 @@ class One:
         return {
             **where,
             "release": data.release,
-            "names": [it for it in PARTS if it != "train" or data.apps],
+            "names": [it for it in PARTS if it not in (OF_ONE_APP if data.apps else OF_A_TRAIN)],
             "life": life_of(data.release.id),
             "lives": [(life_of(it), it) for it in data.lives],
             "apps": [(it, dag_of(it.app), IN_WORDS[it.result]) for it in apps],

@@ -16,7 +16,7 @@ from release_pipelines.core.progression.commands import EFFECTS_BETWEEN_HOLDS
 from release_pipelines.core.progression.decision import Decision, passed_by
 from release_pipelines.core.progression.telling import Telling
 from release_pipelines.core.progression.waiting import first_of
-from release_pipelines.core.progression.watch import HURRY_SECONDS, LOOK_SECONDS, StageWatch
+from release_pipelines.core.progression.watch import ANSWER_SECONDS, HURRY_SECONDS, LOOK_SECONDS, StageWatch
 from release_pipelines.core.verdicts import waits_until
 
 
@@ -108,7 +108,7 @@ class HoldLoop:
 
     async def _verdict_of(self, note: RouteNote, command: Command) -> Verdict:
         """The hold ends now because a person says so: as passed, unless the version is known to be bad."""
-        verdict = await self.watch.judge_now(note)
+        verdict = await self.watch.judge_now(note, ANSWER_SECONDS)
         if verdict.judgement == "fail":
             return verdict
         return passed_by(verdict, f"{subject(command)} ended the hold early")
@@ -162,7 +162,7 @@ class HoldLoop:
             return None
         if (due := self.watch.next_measurement_in(note)) <= HURRY_SECONDS:
             await self.commands.wait(due)
-        verdict = await self.watch.judge_now(note) if self.watch.switched else None
+        verdict = await self.watch.judge_now(note, HURRY_SECONDS) if self.watch.switched else None
         return verdict if verdict and verdict.judgement == "fail" else self.watch.failed(why)
 
     async def _answer_while_closed(self, note: RouteNote, state: CommandState) -> None:

@@ -32,7 +32,9 @@ from release_pipelines.core.sentences import utc
 log = logging.getLogger(__name__)
 
 HURRY_SECONDS = 1.0
-"""Time for the newest measurements when a person ends a hold, in seconds; then the version is judged without them."""
+"""Time for the newest measurements when a window has closed, in seconds; then the version is judged without them."""
+ANSWER_SECONDS = 0.5
+"""The same when a person ends a hold, who is answered within two seconds: the traffic has to move meanwhile, too."""
 STUCK_SECONDS = 5.0
 """Time that a way back may take to get through before people are called, in seconds."""
 LOOK_SECONDS = 5.0
@@ -233,9 +235,12 @@ class StageWatch:
         """Unix time in seconds from which on the version is measured: new replicas may be cold before."""
         return (note.started_at or time.time()) + self.stage.analysis.warm_up
 
-    async def judge_now(self, note: RouteNote) -> Verdict:
-        """The verdict if the hold ended now."""
-        await first_of(self.measure(note, time.time()), asyncio.sleep(HURRY_SECONDS))
+    async def judge_now(self, note: RouteNote, patience: float) -> Verdict:
+        """The verdict if the hold ended now.
+
+        :param patience: time for the newest measurements, in seconds.
+        """
+        await first_of(self.measure(note, time.time()), asyncio.sleep(patience))
         verdict = self.judging.verdict(note, -math.inf, -math.inf)
         assert verdict is not None  # noqa: S101 - a hold that is over always has a verdict
         return verdict

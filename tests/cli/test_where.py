@@ -159,8 +159,11 @@ def test_a_version_of_several_apps_needs_the_app(history: History) -> None:
     assert run(app, ["show", "cart", "1.2.0"]).stdout.startswith("cart 1.2.0")
 
 
-def test_a_running_canary_shows_its_weight_its_evidence_and_the_time_left(history: History) -> None:
+def test_a_running_canary_shows_its_weight_its_evidence_and_the_time_left(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = time.time()
+    monkeypatch.setattr("time.time", lambda: now)  # the command takes its time, too
     progress = Progress(
         at=now - 3,
         environment="production",

@@ -65,7 +65,7 @@ async def test_an_image_that_does_not_exist_is_named(world: World, image: Image)
 
 @scenario
 async def test_a_registry_that_is_away_is_waited_for_until_the_timeout(world: World, image: Image) -> None:
-    world.workload(ready_timeout=3)
+    world.workload(ready_timeout=10)
     away = image("1.0.0").model_copy(update={"image": "127.0.0.1:9/shop", "digest": "sha256:" + "1" * 64})
     await world.platform.deploy(world.target, "stable", away, None, world.lease.fence)
     first = await world.platform.advance(world.target, "stable", world.lease.fence)

@@ -20,7 +20,8 @@ def rolling(*batches: int, hold: str = HOLD, bake: str = HOLD, **more: Any) -> d
 @scenario
 @pytest.mark.parametrize(("surge", "unavailable"), [(1, 0), (0, 1)])
 async def test_replicas_are_replaced_batch_by_batch(shop: Shop, surge: int, unavailable: int) -> None:  # R5
-    shop.written(rolling(50, max_surge=surge, max_unavailable=unavailable), replicas=2)
+    # Long enough to be paused on a busy machine.
+    shop.written(rolling(50, hold="10s", max_surge=surge, max_unavailable=unavailable), replicas=2)
     await shop.serving()
     run, seen = shop.run(NEW), []
 

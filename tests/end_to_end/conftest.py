@@ -181,7 +181,7 @@ class Sandbox:
     def type_command(self, run: Run, action: str, user: str, reason: str = "") -> None:
         """The same in a terminal."""
         said = ["--reason", reason] if reason else []
-        demo.ask(action, APP, "--by", user, *said, "--wait", "20s")
+        demo.ask(action, APP, "--by", user, *said, "--wait", "60s")
         self._taken_up(run, action, user, reason, f"release {action}")
 
     def _taken_up(self, run: Run, action: str, user: str, reason: str, how: str) -> None:

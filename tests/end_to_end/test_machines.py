@@ -11,7 +11,7 @@ from sandbox.run import traffic
 from tests.end_to_end.conftest import QUICK, Sandbox
 from tests.end_to_end.test_people import CANARY
 
-BACK_SECONDS = 15.0
+BACK_SECONDS = 60.0
 SLOW = {"name": "slow", "source": "slow_requests", "slower_than": "5s", "limit": "50%"}
 LENIENT = {"interval": "2s", "window": "10s", "metrics": [SLOW]}
 """Requests that die with a replica are no reason to go back here."""

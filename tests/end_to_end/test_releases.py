@@ -7,7 +7,10 @@ from pathlib import Path
 from sandbox import demo
 from tests.end_to_end import browser
 from tests.end_to_end.conftest import APP, CONTROL_DAG, FINISHED, QUICK, Run, Sandbox
+from tests.end_to_end.test_people import CANARY
 
+WATCHED = {"steps": [{"weight": 10, "hold": "30s"}, {"weight": 50, "hold": "8s"}], "bake": "8s", "retire_after": "2s"}
+"""Its first step lasts until it was looked at from everywhere, on a busy machine, too."""
 HELD = ("production.step_10", "production.step_50", "production.bake", "production.promote", "production.hold_lease")
 
 
@@ -51,7 +54,7 @@ def test_a_rejected_release_leaves_production_alone_and_staging_goes_back(
 
 
 def test_a_release_that_a_person_ends_in_mid_canary_returns_the_traffic(sandbox: Sandbox) -> None:  # R6
-    sandbox.strategy("canary", QUICK)
+    sandbox.strategy("canary", {**QUICK, "strategy": {"canary": CANARY}})
     before = sandbox.serves()
     run = sandbox.start(sandbox.other())
     run.until(lambda: run.asks)
@@ -99,7 +102,7 @@ def test_a_command_that_is_refused_is_answered_in_its_runs_note(sandbox: Sandbox
 
 
 def test_a_good_version_takes_over_and_its_waits_hold_no_worker(sandbox: Sandbox) -> None:  # R18
-    sandbox.strategy("canary", QUICK)
+    sandbox.strategy("canary", {**QUICK, "strategy": {"canary": WATCHED}})
     version = sandbox.other()
     run = sandbox.begin(version)
     run.until_task("production.step_10")

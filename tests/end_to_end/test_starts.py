@@ -84,7 +84,7 @@ def test_a_pushed_tag_is_released_once_and_who_pushed_it_cannot_approve(sandbox:
     assert deliver(json.dumps(push).encode(), signed(body))[0] == 401
     status, answer = deliver(body, signed(body))
     assert (status, answer["pushes"][0]["result"]) == (200, "kept"), answer
-    run = begun(f"push-{commit[:16]}", 120)
+    run = begun(f"push-{commit[:16]}")
     status, answer = deliver(body, signed(body))
     assert (status, answer["pushes"][0]["result"]) == (200, "known"), answer
     run.until(lambda: run.asks)
@@ -97,7 +97,7 @@ def test_a_pushed_tag_is_released_once_and_who_pushed_it_cannot_approve(sandbox:
     assert deliver(body, signed(body))[1]["pushes"][0]["result"] == "known"
 
 
-def begun(run_id: str, seconds: float = 60) -> Run:
+def begun(run_id: str, seconds: float = 180) -> Run:
     """The run of this id, when it is there."""
     end = time.monotonic() + seconds
     while True:
@@ -126,7 +126,7 @@ def deliver(body: bytes, signature: str) -> tuple[int, Any]:
     headers = {"X-GitHub-Event": "push", "X-GitHub-Delivery": f"{time.time_ns()}", "X-Hub-Signature-256": signature}
     request = urllib.request.Request(f"{AIRFLOW}/releases/hooks/{APP}", body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, None

@@ -29,13 +29,19 @@ from release_pipelines.core.model.target import Target
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.model.traffic import Traffic
 from release_pipelines.core.progression import (
+    capacity,
+    closing,
     decision,
     heartbeat,
     hold,
+    judging,
     meanwhile,
+    missing,
     promotion,
     retirement,
+    returning,
     stage,
+    telling,
     watch,
 )
 from release_pipelines.features.deployment import operators as deploy
@@ -127,7 +133,13 @@ class Engine(RuleBasedStateMachine):
             decision,
             meanwhile,
             watch,
+            judging,
+            capacity,
+            missing,
+            closing,
+            telling,
             promotion,
+            returning,
             retirement,
             heartbeat,
             controls,

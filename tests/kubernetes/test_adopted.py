@@ -22,7 +22,7 @@ from tests.kubernetes.test_cluster import ended
 from tests.kubernetes.world import World, all_of, team_deployment, team_route
 
 PYTHON = "/usr/bin/python3"
-STEPS = [{"weight": 50, "hold": 3}]
+STEPS = [{"weight": 50, "hold": 6}]
 SECRET = {
     "apiVersion": "v1",
     "kind": "Secret",

@@ -46,7 +46,7 @@ async def test_a_good_version_is_seen_at_its_own_address_then_by_all_and_a_perso
 ) -> None:  # R8
     await begun(world, switch)
     old, new = world.artifact("1.0.0"), world.artifact("1.1.0")
-    release = Release(world, blue_green(world), new)
+    release = Release(world, blue_green(world, bake=6), new)  # long enough to be seen
 
     async def before() -> None:
         await world.soon(lambda: preview_answers(world), "1.1.0")

@@ -72,7 +72,7 @@ async def test_of_a_job_that_kubernetes_tried_again_the_failed_pod_is_not_believ
     builder_image: str, namespace: str
 ) -> None:
     async with builder(builder_image, namespace, retries=4) as it:
-        build = await it.start(order(DIGEST=DIGEST, BAD_UNTIL=str(time.time() + 8)))
+        build = await it.start(order(DIGEST=DIGEST, BAD_UNTIL=str(time.time() + 25)))  # its first pod has begun by then
         assert (await ended(it, build)).digest == DIGEST
     assert len(kubectl("-n", namespace, "get", "pods", "-o", "name").split()) > 1
 

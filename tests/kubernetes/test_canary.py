@@ -13,8 +13,8 @@ from tests.kubernetes.side_by_side import side_by_side
 from tests.kubernetes.world import World, all_of
 
 STEPS: dict[RouterKind, list[dict[str, Any]]] = {
-    "gateway_api": [{"weight": 20, "hold": 4}, {"weight": 50, "hold": 3}],
-    "replicas": [{"weight": 25, "hold": 6}, {"weight": 50, "hold": 4}],
+    "gateway_api": [{"weight": 20, "hold": 4}, {"weight": 50, "hold": 6}],
+    "replicas": [{"weight": 25, "hold": 6}, {"weight": 50, "hold": 6}],
     "istio": [{"weight": 20, "hold": 2}, {"weight": 50, "hold": 2}],
 }
 REPLICAS: dict[RouterKind, int] = {"gateway_api": 2, "replicas": 3, "istio": 1}
@@ -25,7 +25,7 @@ BLIND = {"on_inconclusive": "continue", "patience": 0.1, "interval": 1}
 
 def canary(world: World, steps: list[dict[str, Any]] | None = None, analysis: Any = None) -> Any:
     """The spec of a canary."""
-    strategy = {"canary": {"bake": 3, "retire_after": 1, "steps": steps or STEPS[world.router]}}
+    strategy = {"canary": {"bake": 6, "retire_after": 1, "steps": steps or STEPS[world.router]}}
     return world.spec(strategy, analysis, replicas=REPLICAS[world.router])
 
 

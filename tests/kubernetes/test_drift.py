@@ -101,7 +101,7 @@ async def test_an_autoscaler_leaves_stable_as_large_as_it_was_and_has_its_minimu
 ) -> None:  # R5, R16
     await world.adopt("gateway_api", 3)
     await world.apply(HPA)
-    spec = canary(world, bake="10m")
+    spec = canary(world, hold=8, bake="10m")
     release = Release(world, spec, world.artifact("1.1.0"))
 
     async def abort() -> None:
@@ -135,7 +135,7 @@ async def test_stable_is_as_large_as_its_load_had_made_it_when_an_abort_in_the_b
     eager = {it: {"stabilizationWindowSeconds": 0} for it in ("scaleUp", "scaleDown")}
     by_load = {"behavior": eager, "metrics": [{"type": "Resource", "resource": metric}]}
     await world.apply({**HPA, "spec": {**HPA["spec"], **by_load}})
-    release = Release(world, canary(world, bake="10m"), world.artifact("1.1.0"))
+    release = Release(world, canary(world, hold=8, bake="10m"), world.artifact("1.1.0"))
     over = asyncio.Event()
 
     async def run() -> Ending:

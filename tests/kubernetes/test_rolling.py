@@ -26,7 +26,7 @@ def rolling(world: World, hold: Any = 3, bake: Any = 3, **workload: Any) -> Any:
 @side_by_side
 async def test_a_good_version_takes_over_batch_by_batch(world: World, router: RouterKind) -> None:  # R5
     await world.adopt(router, 3)
-    release = Release(world, rolling(world), world.artifact("1.1.0"))
+    release = Release(world, rolling(world, hold=6, bake=6), world.artifact("1.1.0"))  # long enough to be seen
 
     async def counted() -> None:
         for step, replaced in (("batch_33", 1), ("batch_66", 2), ("bake", 3)):

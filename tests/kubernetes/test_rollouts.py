@@ -142,7 +142,7 @@ async def test_a_stable_that_its_team_rolls_is_not_in_the_way_back(world: World)
 @side_by_side
 async def test_what_keeps_pods_away_is_said_in_the_words_of_kubernetes(world: World) -> None:  # R7
     await world.adopt("gateway_api", 1)
-    app = target_of(world.spec({"rolling": {}}, replicas=1, ready_timeout=4), "production")
+    app = target_of(world.spec({"rolling": {}}, replicas=1, ready_timeout=10), "production")
     platform, name, new = world.platform, world.namespace, world.artifact("1.1.0")
     fence = (await platform.take_lease(app, "one", 300)).fence
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}}
@@ -151,7 +151,7 @@ async def test_what_keeps_pods_away_is_said_in_the_words_of_kubernetes(world: Wo
     await platform.deploy(app, "canary", new, 1, fence)
     status = await status_of(world, app, "canary", fence, "exceeded quota: few, requested: pods=1, used: pods=1")
     assert status.failure is None
-    status = await status_of(world, app, "canary", fence, "Not ready after 4 s")
+    status = await status_of(world, app, "canary", fence, "Not ready after 10 s")
     assert "pods cannot be created: pods" in (status.failure or "")
     assert "exceeded quota: few" in (status.failure or "")
     await platform.retire(app, "canary", fence)

@@ -64,7 +64,7 @@ async def answers(port: int, count: int, host: str = "web.localhost") -> Counter
     return seen
 
 
-async def served(port: int, wanted: set[str], within: float = 20) -> None:
+async def served(port: int, wanted: set[str], within: float = 90) -> None:
     """Wait until only these versions answer, and each of them does."""
     deadline = time.monotonic() + within
     while set(found := await answers(port, 40)) != wanted:
@@ -72,7 +72,7 @@ async def served(port: int, wanted: set[str], within: float = 20) -> None:
         await asyncio.sleep(0.1)
 
 
-async def in_effect(port: int, weight: int, within: float = 20) -> None:
+async def in_effect(port: int, weight: int, within: float = 90) -> None:
     """Wait until the proxy itself has the canary's weight."""
     import aiohttp
 

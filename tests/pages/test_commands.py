@@ -46,6 +46,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RELEASE_PIPELINES_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("RELEASE_PIPELINES_TRAINS", str(tmp_path / "trains"))
     monkeypatch.setenv("RELEASE_PIPELINES_STATE", str(tmp_path / "state"))
+    # Who answers here is a thread of a machine that may be busy.
+    monkeypatch.setattr("release_pipelines.pages.commands.ANSWER_SECONDS", 60.0)
     return tmp_path
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,30 +12,19 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from release_pipelines.cli import app
+from tests.pages.serving import served
 from tests.pipeline.conftest import Releases
 
 
 @pytest.fixture
 def api(_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of an API server on this machine, whose users are all admins."""
-    import uvicorn
     from airflow.api_fastapi.app import create_app, purge_cached_app
 
     monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True")
     purge_cached_app()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = uvicorn.Config(create_app("core"), host="127.0.0.1", port=port, log_level="error", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    end = time.monotonic() + 60
-    while not server.started and time.monotonic() < end:
-        threading.Event().wait(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    with served(create_app("core")) as port:
+        yield f"http://127.0.0.1:{port}"
     purge_cached_app()
 
 

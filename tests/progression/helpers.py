@@ -99,6 +99,17 @@ def command(kind: Any, by: str = "bob", reason: str | None = "enough seen") -> i
     return history.command(RELEASE, kind, by, reason).id
 
 
+def command_at(world: World, weight: int, kind: Any, reason: str = "enough seen") -> None:
+    """Let a person tell it when the canary gets so much: in that moment, so that no hold ends before it on a slow machine."""
+
+    def tell(call: str) -> None:
+        if call == "split" and world.weight == weight:
+            world.after = lambda call: None
+            command(kind, reason=reason)
+
+    world.after = tell
+
+
 def effect(number: int) -> str | None:
     """What the command did, as far as that is said yet."""
     return next(it.effect for it in HistoryHook().history().commands(RELEASE) if it.id == number)

@@ -170,8 +170,10 @@ async def test_where_a_team_wants_it_the_traffic_goes_back_when_the_window_close
     world: World, prometheus: FakePrometheus, calendar: Calendar
 ) -> None:
     half(world)
-    calendar.closes_at = time.time() + 0.4
-    said = await event(kept(step(name="step_50", weight=50, hold=60), "rollback"))
+    running = asyncio.create_task(event(kept(step(name="step_50", weight=50, hold=60), "rollback")))
+    await until(lambda: weights(world) == [50])
+    calendar.closes_at = time.time() + 0.2
+    said = await running
     assert said["verdict"]["sentence"] == 'its window has closed (closed: freeze "year end" (stocktaking))'
     assert weights(world) == [50, 0]
     assert said["verdict"]["weight"] == 50
@@ -309,8 +311,11 @@ async def test_a_version_that_is_bad_when_the_window_closes_goes_back_for_that(
 ) -> None:
     half(world)
     prometheus.bad = 0.5
-    calendar.closes_at = time.time() + 0.8  # between the first measurement and the one that confirms it
-    said = await event(kept(step(name="step_50", weight=50, hold=60, analysis={"interval": 0.5}), "rollback"))
+    trigger = kept(step(name="step_50", weight=50, hold=60, analysis={"interval": 0.5}), "rollback")
+    running = asyncio.create_task(event(trigger))
+    await until(lambda: bool(prometheus.asked))
+    calendar.closes_at = time.time()  # between the first measurement and the one that confirms it
+    said = await running
     assert said["verdict"]["judgement"] == "fail"
     assert said["verdict"]["sentence"].startswith("error rate"), said["verdict"]["sentence"]
 

@@ -103,11 +103,12 @@ async def test_two_promotions_at_once_are_harmless(held: World) -> None:  # R6
 
 async def test_the_old_track_is_retired_only_when_it_has_drained(world: World) -> None:  # R15
     released(world, canary=True)
-    trigger = RetireTrigger(target=to_json(target()), fence=1, at=time.time() + 0.3)
-    retiring = asyncio.create_task(event(trigger))
-    await asyncio.sleep(0.05)
-    assert "canary" in world.tracks
-    assert await retiring == {"retired": True}
+    at, retired = time.time() + 0.3, list[float]()
+    world.after = lambda call: retired.append(time.time()) if call == "retire" else None
+    trigger = RetireTrigger(target=to_json(target()), fence=1, at=at)
+    assert await event(trigger) == {"retired": True}
+    assert len(retired) == 1
+    assert retired[0] >= at
     assert digests(world) == {"stable": GOOD}
     assert await event(again(trigger)) == {"retired": False}
 

@@ -18,6 +18,7 @@ from tests.progression.helpers import (
     RELEASE,
     again,
     command,
+    command_at,
     effect,
     event,
     promotion,
@@ -77,9 +78,10 @@ async def test_a_paused_batch_replaces_no_more_replicas_until_somebody_resumes(
     number = command("pause")
     await until(lambda: world.shares["stable"] < 100)
     world.slow.clear()
-    await asyncio.sleep(0.2)
+    looks = world.calls.count("advance")
+    await until(lambda: world.calls.count("advance") > looks + 5)
     assert world.tracks["stable"].updated == 1  # a share of nothing is not to be had: one replica
-    assert effect(number)
+    await until(lambda: bool(effect(number)))
     command("resume")
     assert (await asyncio.wait_for(rolling, 60))["verdict"]["judgement"] == "pass"
     assert world.tracks["stable"].updated == 4
@@ -211,9 +213,8 @@ async def test_a_pause_stops_the_clock_and_not_the_judge(world: World, prometheu
     await until(lambda: "advance" in world.calls)
     await asyncio.sleep(0.1)
     assert not weights(world)
+    command_at(world, 10, "pause", reason="lunch")
     command("resume")
-    await until(lambda: world.weight == 10)
-    command("pause", reason="lunch")
     await until(lambda: world.note.paused_at is not None)
     await asyncio.sleep(0.5)
     assert not watching.done()
@@ -225,9 +226,8 @@ async def test_a_pause_stops_the_clock_and_not_the_judge(world: World, prometheu
 async def test_a_pause_outlives_a_restart(world: World, prometheus: FakePrometheus) -> None:  # R6
     released(world, canary=True)
     trigger = step(hold=0.3)
+    command_at(world, 10, "pause")
     first = asyncio.create_task(event(trigger))
-    await until(lambda: world.weight == 10)
-    command("pause")
     await until(lambda: world.note.paused_at is not None)
     first.cancel()
     second = asyncio.create_task(event(again(trigger)))

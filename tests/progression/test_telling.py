@@ -63,7 +63,11 @@ async def test_every_tick_is_said_in_the_log_with_what_is_still_missing(
     def said() -> list[str]:
         return [it.getMessage() for it in caplog.records if "Measured:" in it.getMessage()]
 
-    await until(lambda: len(said()) > 2 and kept() is not None)
+    def points() -> int:
+        told = kept()
+        return len(told.metrics[0].points) if told and told.metrics else 0
+
+    await until(lambda: len(said()) > 2 and points() > 1)  # it is kept beside, and later than it is said
     work.cancel()
     line = said()[1]
     assert line.startswith(

@@ -24,6 +24,13 @@ def begun(history: History) -> History:
     return history
 
 
+@pytest.fixture
+def stopped(history: History) -> None:
+    """The clock stands still: how far two clicks are apart is no matter of how busy this machine is."""
+    now = history._now()
+    history._now = lambda: now
+
+
 def click(url: str, id_: str, told: Any, together: Any) -> None:
     history = open_history(url)
     together.wait()
@@ -54,7 +61,9 @@ def test_one_click_in_two_processes_is_one_command(
     assert [(it.action, it.phase) for it in history.audit_rows() if it.action == "skip"] == [("skip", "asked")]
 
 
-def test_what_is_refused_is_refused_by_what_is_true_in_that_moment_and_is_told_once(history: History) -> None:
+def test_what_is_refused_is_refused_by_what_is_true_in_that_moment_and_is_told_once(
+    history: History, stopped: None
+) -> None:
     begun(history)
     no = No("not now", "It is at step_25 (25 %) now, you saw step_10.")
     answers = [history.give(RELEASE, order(id_=it), lambda _: no) for it in ("1", "2")]
@@ -70,7 +79,7 @@ def test_what_is_refused_is_refused_by_what_is_true_in_that_moment_and_is_told_o
     }
 
 
-def test_the_same_words_later_or_after_something_else_are_another_command(history: History) -> None:
+def test_the_same_words_later_or_after_something_else_are_another_command(history: History, stopped: None) -> None:
     begun(history)
     first = history.give(RELEASE, order("pause"), lambda _: None).command
     assert first is not None
@@ -88,7 +97,7 @@ def test_the_same_words_later_or_after_something_else_are_another_command(histor
     assert later.id != again.id
 
 
-def test_an_answer_that_airflow_refuses_is_refused_for_both_clicks(history: History) -> None:
+def test_an_answer_that_airflow_refuses_is_refused_for_both_clicks(history: History, stopped: None) -> None:
     begun(history)
     first = history.give(RELEASE, order("approve"), lambda _: None)
     second = history.give(RELEASE, order("approve", id_="2"), lambda _: None)

@@ -110,8 +110,8 @@ def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(
     name: str, stand_in: Stand, tmp_path: Path
 ) -> None:
     stand_in(program_of(name), f"echo $$ >{tmp_path}/pid; sleep 600 & sleep 600")
-    result = scanned(name, tmp_path, timeout=0.5)
-    assert "it took longer than 500 ms" in result.sentence
+    result = scanned(name, tmp_path, timeout=2)  # in which it begins, on a busy machine, too
+    assert "it took longer than 2 s" in result.sentence
     session = int((tmp_path / "pid").read_text())
     end = time.monotonic() + 10
     while tools._resident(session) and time.monotonic() < end:

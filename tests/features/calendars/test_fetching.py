@@ -303,10 +303,11 @@ def test_another_history_that_knows_nothing_takes_nothing_away(
 def test_a_history_that_hangs_stops_nobody(folder: Path, server: CalendarServer, monkeypatch: pytest.MonkeyPatch):
     fetch(folder)
     said()
-    hanging, asked = threading.Event(), []
+    hanging, begun, asked = threading.Event(), threading.Event(), []
 
     def history(self: HistoryHook) -> Any:
         asked.append(1)
+        begun.set()
         hanging.wait()
         raise ConnectionError("gone")
 
@@ -316,6 +317,7 @@ def test_a_history_that_hangs_stops_nobody(folder: Path, server: CalendarServer,
         assert [said() for _ in range(3)] == [
             'closed: freeze "audit" of calendar ops until Fri 27 Nov 2026 14:00 UTC'
         ] * 3
+        assert begun.wait(60)
         assert len(asked) == 1
     finally:
         hanging.set()

@@ -128,7 +128,8 @@ def test_an_abort_that_nobody_hears_says_what_has_not_moved_and_what_moves_it(wo
     world.lease = Lease(holder=release, fence=1, expires_at=time.time() + LEASE_SECONDS - 40)
     said = control(tmp_path, "abort", reason="wrong price list")["effect"]
     silent = re.search(r" for (\d+) s, ", said)
-    assert silent and int(silent[1]) >= 40, said
+    assert silent, said
+    assert int(silent[1]) >= 40
     assert said.replace(silent[0], " for 40 s, ") == (
         "Not answered: the release has given no sign of life for 40 s, Airflow's triggerer is away or overloaded. "
         "Nothing has moved: stable has 50 %, canary has 50 % of the traffic. "

@@ -34,6 +34,7 @@ def wire(pages: FastAPI) -> Iterator[Wire]:
 def opened(page: Any, port: int) -> Any:
     page.goto(f"http://127.0.0.1:{port}{PREFIX}/desk")
     page.locator("#still").wait_for(state="detached")
+    page.locator("#connection").wait_for(state="hidden")  # it has loaded: what comes from now on is new to it
     page.wait_for_timeout(1200)
     return page
 

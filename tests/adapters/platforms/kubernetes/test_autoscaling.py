@@ -115,8 +115,11 @@ async def test_stable_is_not_taken_down_before_its_autoscaler_has_seen_that_the_
     shrinking(client)
     await give_back(client, time.time())
     ended = asyncio.create_task(end(client))
-    await asyncio.sleep(0.1)
-    assert (minimum(client), ("deployments", "web-canary") in client.objects) == (6, False)
+    async with asyncio.timeout(60):
+        while ("deployments", "web-canary") in client.objects:  # noqa: ASYNC110 - nothing tells when it goes
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # nor a while after the track has gone
+    assert (minimum(client), ended.done()) == (6, False)
     shrinking(client, limited=False)
     await asyncio.wait_for(ended, 60)
     assert minimum(client) == 2

@@ -48,7 +48,20 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
 
 def render(request: Request, template: str, **context: Any) -> str:
     """A template as text: a page, or one part of it for a stream."""
-    return environment().get_template(template).render({"now": round(time.time(), 3), **addresses(request), **context})
+    return environment().get_template(template).render(_context(request, context))
+
+
+def macros(request: Request, template: str, **context: Any) -> Any:
+    """The macros of a template, each a method: for what is written many times of the same context.
+
+    :param template: name of its file.
+    :param context: what the macros use beside their arguments.
+    """
+    return environment().get_template(template).make_module(_context(request, context))
+
+
+def _context(request: Request, context: Mapping[str, Any]) -> dict[str, Any]:
+    return {"now": round(time.time(), 3), **addresses(request), **context}
 
 
 def addresses(request: Request) -> Mapping[str, str]:

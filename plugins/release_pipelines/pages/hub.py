@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 
@@ -37,7 +39,7 @@ SLOW_SECONDS = 3.0
 REST = 10
 """So many times as long as reading it took, a page is not read again: where there is always something new, and much of it, a
 server has other things to do."""
-STOP_SECONDS = 0.25
+STOP_SECONDS = 1.0
 """Time between two looks whether the server stops, in seconds."""
 READERS, PAINTERS = 3, 2
 """Threads that may wait for the history, and that ask for rights and write HTML."""
@@ -78,11 +80,28 @@ class Page(Protocol):
         """What a screen reader says of it, oldest first."""
 
 
-class Rendered(NamedTuple):
+@dataclass(frozen=True)
+class Rendered:
     """A page for all viewers with the same sight."""
 
     parts: dict[str, str]
     told: Sequence[Told]
+
+    @cached_property
+    def whole(self) -> str:
+        """All of it as JSON, for every connection that begins."""
+        return state(self.parts, self.parts, self.told)
+
+
+def state(parts: Mapping[str, str], order: Iterable[str], say: Iterable[Told]) -> str:
+    """What a page shows as JSON.
+
+    :param parts: those that are sent.
+    :param order: the ids of all.
+    :param say: what a screen reader says.
+    """
+    shown = {"parts": parts, "order": list(order), "say": [it._asdict() for it in say]}
+    return json.dumps(shown, separators=(",", ":"))
 
 
 @dataclass
@@ -133,7 +152,13 @@ class Shown:
 
     def keep(self, data: Any, as_of: float, took: float) -> None:
         """Keep what was read."""
-        self.data, self.as_of, self.version, self.read_at, self.took = data, as_of, self.version + 1, time.monotonic(), took
+        self.data, self.as_of, self.version, self.read_at, self.took = (
+            data,
+            as_of,
+            self.version + 1,
+            time.monotonic(),
+            took,
+        )
         self.failed, self.waits_since = False, None
         self._rendered.clear()
         self.tell()

@@ -18,7 +18,7 @@ from starlette.responses import StreamingResponse
 
 from release_pipelines.pages.access import RIGHTS_SECONDS, Refused, Viewer
 from release_pipelines.pages.app import Looking
-from release_pipelines.pages.hub import Hub, Page, Shown, stopping
+from release_pipelines.pages.hub import Hub, Page, Shown, state, stopping
 
 log = logging.getLogger(__name__)
 
@@ -64,25 +64,23 @@ async def _events(request: Request, page: Page, viewer: Viewer) -> AsyncIterator
             async for text in _told(request, hub, page, shown, viewer, turn):
                 yield text
     except Refused as refusal:
-        yield _event("gone", {"sentence": refusal.sentence})
+        yield _event("gone", json.dumps({"sentence": refusal.sentence}))
     except Exception as error:
         log.error("A page cannot be shown.", exc_info=error)
-        yield _event("beat", {"at": round(time.time(), 3), "as_of": None, "trouble": "away"})
+        yield _event("beat", json.dumps({"at": round(time.time(), 3), "as_of": None, "trouble": "away"}))
     finally:
         _open[who] -= 1
         if not _open[who]:
             del _open[who]
 
 
-async def _told(
-    request: Request, hub: Hub, page: Page, shown: Shown, viewer: Viewer, turn: bool
-) -> AsyncIterator[str]:
+async def _told(request: Request, hub: Hub, page: Page, shown: Shown, viewer: Viewer, turn: bool) -> AsyncIterator[str]:
     """What one connection is told.
 
     :param turn: it ends with the first complete state.
     """
     sent: dict[str, str] = {}
-    version, sight, asked, beat = 0, None, 0.0, 0.0
+    version, sight, asked, beat = 0, None, 0.0, 0
     trouble: str | None = None
     end = time.monotonic() + STREAM_SECONDS
     while (now := time.monotonic()) < end and not stopping():
@@ -90,34 +88,38 @@ async def _told(
             may, asked = await hub.sight(page, shown, viewer), now
             if shown.version != version or may != sight:
                 version, sight = shown.version, may
-                if state := await _state(request, hub, page, shown, sight, sent):
-                    yield _event("state", state)
-        if shown.trouble() != trouble or now - beat >= BEAT_SECONDS:
-            trouble, beat = shown.trouble(), now
-            yield ": still here\n" + _event("beat", _clock(shown) | {"trouble": trouble})
+                if told := await _state(request, hub, page, shown, sight, sent):
+                    yield told
+        # All connections beat at the same moments: a server that wakes up for each of them does little else.
+        if shown.trouble() != trouble or now // BEAT_SECONDS != beat:
+            trouble, beat = shown.trouble(), now // BEAT_SECONDS
+            yield ": still here\n" + _event("beat", json.dumps(_clock(shown) | {"trouble": trouble}))
         if turn and version:
             return
         if shown.version == version or not shown.version:  # else something came while this was told
-            await shown.changes(min(end, beat + BEAT_SECONDS) - time.monotonic())
+            await shown.changes(min(end, (beat + 1) * BEAT_SECONDS) - time.monotonic())
 
 
 async def _state(
     request: Request, hub: Hub, page: Page, shown: Shown, sight: Hashable, sent: dict[str, str]
-) -> dict[str, Any] | None:
+) -> str | None:
     """Whole parts, those that differ from what this connection was sent; None: none do.
 
     :param sent: what it was sent; told what it is sent now.
     """
-    clock, first = _clock(shown), not sent
+    clock = json.dumps(_clock(shown))
     rendered = await hub.rendered(request, page, shown, sight)
+    if not sent:
+        sent.update(rendered.parts)
+        return _event("state", clock[:-1] + "," + rendered.whole[1:])
     parts = {name: html for name, html in rendered.parts.items() if sent.get(name) != html}
     gone = [name for name in sent if name not in rendered.parts]
-    if not (parts or gone or first):
+    if not (parts or gone):
         return None
     for name in gone:
         del sent[name]
     sent.update(parts)
-    return clock | {"parts": parts, "order": list(rendered.parts), "say": [it._asdict() for it in rendered.told]}
+    return _event("state", clock[:-1] + "," + state(parts, rendered.parts, rendered.told)[1:])
 
 
 def _clock(shown: Shown) -> dict[str, Any]:
@@ -125,5 +127,9 @@ def _clock(shown: Shown) -> dict[str, Any]:
     return {"at": round(time.time(), 3), "as_of": shown.as_of and round(shown.as_of, 3)}
 
 
-def _event(name: str, data: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
+def _event(name: str, data: str) -> str:
+    """A message of a stream.
+
+    :param data: JSON of one line.
+    """
+    return f"event: {name}\ndata: {data}\n\n"

@@ -30,7 +30,7 @@ from release_pipelines.core.overview import (
 from release_pipelines.pages.access import Refused, Viewer
 from release_pipelines.pages.app import Looking
 from release_pipelines.pages.files import FILES, File
-from release_pipelines.pages.html import NOT_KEPT, page, render, segment
+from release_pipelines.pages.html import NOT_KEPT, macros, page, render, segment
 from release_pipelines.pages.live import streams
 from release_pipelines.pages.saying import Told, endings
 from release_pipelines.pages.windows import WINDOWS
@@ -160,10 +160,8 @@ class Overview:
         found = {
             f"overview-{it}": render(request, f"parts/overview_{it}.html", view=seen) for it in ("counts", "empty")
         }
-        for row in seen.shown:
-            context = {"view": seen, "row": row, "row_id": row_id}
-            found[row_id(row)] = render(request, "parts/overview_row.html", **context)
-        return found
+        written = macros(request, "parts/overview_row.html", view=seen, row_id=row_id)
+        return found | {row_id(row): str(written.whole(row)) for row in seen.shown}
 
     def told(self, data: Shot, sight: Sight) -> Sequence[Told]:
         """Which releases begin and end."""

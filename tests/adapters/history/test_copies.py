@@ -65,7 +65,8 @@ def test_a_history_of_before_gets_the_table_and_keeps_what_it_has(address: str):
         )
         for table in ("calendar_copies", *later):
             connection.execute(text(f"DROP TABLE {table}"))
-        connection.execute(text("DROP INDEX ix_release_events_reached"))
+        for index in ("ix_release_events_reached", "ix_releases_app_ended_at"):
+            connection.execute(text(f"DROP INDEX {index}"))
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
     again = open_history(address)
     assert again.calendar_copies() == {}

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from release_pipelines.adapters.history.column_types import safe
 from release_pipelines.adapters.history.reports import Reports
-from release_pipelines.adapters.history.tables import audit, audit_head, audit_texts, releases, safe
+from release_pipelines.adapters.history.tables import audit, audit_head, audit_texts, releases
 from release_pipelines.core.audit.row import FIRST, Phase, Row, Text
 from release_pipelines.core.audit.verifying import (
     CONTINUES_FROM,

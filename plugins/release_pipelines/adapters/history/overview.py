@@ -70,7 +70,9 @@ def _newest(connection: Connection, by: Any, *conditions: Any) -> dict[str, str]
     """The id of the newest release of each app, of those that fulfil the conditions."""
     apps = _distinct(releases.c.app)
     newest = _newest_of(apps.c.value, by, *conditions)
-    return {row.app: row.id for row in connection.execute(select(apps.c.value.label("app"), newest.label("id"))) if row.id}
+    return {
+        row.app: row.id for row in connection.execute(select(apps.c.value.label("app"), newest.label("id"))) if row.id
+    }
 
 
 def _last_in(connection: Connection) -> dict[tuple[str, str], str]:
@@ -115,7 +117,9 @@ def _listed(connection: Connection, ids: Iterable[str], running: Iterable[str]) 
         apps[row.release_id].append(app_in(row))
     # Who started a run for somebody else matters while its approval is open.
     began = select(events.c.release_id, events.c.data).where(events.c.kind == STARTED, events.c.release_id.in_(waiting))
-    started = {row.release_id: (row.data or {}).get("by") for row in connection.execute(began.order_by(events.c.id.desc()))}
+    started = {
+        row.release_id: (row.data or {}).get("by") for row in connection.execute(began.order_by(events.c.id.desc()))
+    }
     query = listed()
     wanted = (*(releases.c[it] for it in COLUMNS), releases.c.requester, query.selected_columns["approver"])
     return {

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, get_args
 from sqlalchemy import Connection, delete, insert, select, update
 
 from release_pipelines.adapters.history.audit import Audit
+from release_pipelines.adapters.history.column_types import as_kept
 from release_pipelines.adapters.history.queries import said_of
-from release_pipelines.adapters.history.tables import as_kept, releases, remarks
+from release_pipelines.adapters.history.tables import releases, remarks
 from release_pipelines.core.audit.export import FORGOTTEN
 from release_pipelines.core.model.records import About, Remark
 from release_pipelines.core.text import clean

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from release_pipelines.adapters.history.attempts import Attempts
 from release_pipelines.adapters.history.blame import Story, marks_of
+from release_pipelines.adapters.history.column_types import as_kept
 from release_pipelines.adapters.history.copies import Copies
 from release_pipelines.adapters.history.errors import UnknownRelease, VersionTaken
 from release_pipelines.adapters.history.overview import Overview
@@ -31,7 +32,6 @@ from release_pipelines.adapters.history.steering import Steering
 from release_pipelines.adapters.history.tables import (
     SCHEMA_VERSION,
     approvals,
-    as_kept,
     commands,
     events,
     marks,

@@ -80,7 +80,7 @@ async def _told(request: Request, hub: Hub, page: Page, shown: Shown, viewer: Vi
     :param turn: it ends with the first complete state.
     """
     sent: dict[str, str] = {}
-    version, sight, asked, beat = 0, None, 0.0, 0
+    version, sight, asked, beat = 0, None, 0.0, -1.0
     trouble: str | None = None
     end = time.monotonic() + STREAM_SECONDS
     while (now := time.monotonic()) < end and not stopping():

@@ -121,10 +121,10 @@ def _listed(connection: Connection, ids: Iterable[str], running: Iterable[str]) 
         row.release_id: (row.data or {}).get("by") for row in connection.execute(began.order_by(events.c.id.desc()))
     }
     query = listed()
-    wanted = (*(releases.c[it] for it in COLUMNS), releases.c.requester, query.selected_columns["approver"])
+    wanted = (*(releases.c[it] for it in COLUMNS), releases.c.requester.label("by"), query.selected_columns["approver"])
     return {
         row[0]: Listed(
-            *row,
+            **row._mapping,
             started_by=started.get(row[0]),
             waits=row[0] in waiting,
             planned=planned.get(row[0]),

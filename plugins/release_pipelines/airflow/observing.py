@@ -21,6 +21,7 @@ from release_pipelines.core.model.sighting import EVERY_SECONDS, Health, Sightin
 from release_pipelines.core.model.target import Target
 from release_pipelines.core.observed import Known, missed, seen
 from release_pipelines.core.observed.health import measured, not_measured
+from release_pipelines.core.progression.waiting import within
 from release_pipelines.core.text import one_line
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _asking(place: Place, platform: Platform, service: MetricsService | str | No
     async def ask() -> Look:
         failure = f"the platform does not answer within {PATIENCE_SECONDS:g} s"
         try:
-            return await asyncio.wait_for(_look(place, platform, service), PATIENCE_SECONDS)
+            return await within(PATIENCE_SECONDS, _look(place, platform, service))
         except asyncio.TimeoutError:
             pass
         except HINDERED as error:
@@ -176,7 +177,7 @@ async def _health(
         return not_measured("no replica of stable is ready", at)
     try:
         asked = measured(place.target, place.analysis, platform, service, at)
-        return await asyncio.wait_for(asked, PATIENCE_SECONDS / 2)
+        return await within(PATIENCE_SECONDS / 2, asked)
     except asyncio.TimeoutError:
         return not_measured(f"the metrics do not answer within {PATIENCE_SECONDS / 2:g} s", at)
     except Exception as error:  # of a metric source of another package, say

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from release_pipelines.adapters.history import HistoryUnavailable
 from release_pipelines.adapters.history.pulse import News, Pulse, news
 from release_pipelines.airflow.hooks.history import HistoryHook
+from release_pipelines.core.progression.waiting import within
 
 if TYPE_CHECKING:
     from release_pipelines.adapters.history import History
@@ -143,7 +144,7 @@ class Shown:
     async def changes(self, seconds: float) -> None:
         """Wait until there is something to tell, for at most so many seconds."""
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), max(0.0, seconds))
+            await within(max(0.0, seconds), self._changed.wait())
 
     @property
     def rests(self) -> bool:

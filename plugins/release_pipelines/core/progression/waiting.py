@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from release_pipelines.core.errors import PlatformUnavailable
@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
 """Pause before a platform that did not answer is called again, in seconds."""
+CANCEL_SECONDS = 5.0
+"""Time in which what is cancelled ends, in seconds; then it is cancelled again."""
 
 
 async def insist(call: Callable[[], Awaitable[T]]) -> T:
@@ -48,6 +50,32 @@ async def first_of(*waits: Coroutine[Any, Any, T]) -> T:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return next(it for it in tasks if it in done).result()
     finally:
-        for task in tasks:
+        await _ended(tasks)
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Result of the coroutine, which is cancelled when it takes longer.
+
+    Not ``asyncio.wait_for``: before Python 3.12 it loses a cancellation that comes together with what it waits for.
+
+    :raises asyncio.TimeoutError: when it takes longer.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        await _ended([task])
+
+
+async def _ended(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Cancel tasks until they have ended: libraries that they wait with lose a cancellation now and then, and a loop would go on."""
+    while left := [it for it in tasks if not it.done()]:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(left, timeout=CANCEL_SECONDS)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # of no interest any more

@@ -25,7 +25,7 @@ from release_pipelines.core.progression.context import ReleaseContext
 from release_pipelines.core.progression.judging import Judging
 from release_pipelines.core.progression.missing import MissingReplicas
 from release_pipelines.core.progression.restating import Restating
-from release_pipelines.core.progression.waiting import first_of, insist
+from release_pipelines.core.progression.waiting import first_of, insist, within
 from release_pipelines.core.progression.way_back import DIVERTED
 from release_pipelines.core.sentences import utc
 
@@ -102,7 +102,7 @@ class StageWatch:
     async def show(self) -> None:
         """Let people see what runs now that the traffic has moved. No release waits for that long, or fails by it."""
         with suppress(Exception):  # whatever is in the way of looking: the traffic has moved
-            await asyncio.wait_for(self.observe(), SHOW_SECONDS)
+            await within(SHOW_SECONDS, self.observe())
 
     def owns(self, note: RouteNote) -> bool:
         """Whether the note is this stage's own."""

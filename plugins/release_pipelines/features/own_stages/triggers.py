@@ -58,13 +58,15 @@ class OwnStageTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Work; yields one event."""
+        from release_pipelines.core.progression.waiting import within
+
         judged = bool(self.arguments.get("stage") and self.arguments.get("artifact"))
         try:
             if self.target is not None and (judged or self.needs_platform):
                 work = with_platform(self.target, self._watch)
             else:
                 work = self._watch(None)
-            event = await asyncio.wait_for(work, max(0.0, self.until - time.time()) + GRACE_SECONDS)
+            event = await within(max(0.0, self.until - time.time()) + GRACE_SECONDS, work)
         except asyncio.TimeoutError:  # where what it works with has not answered all the time
             sentence = "failed: it took longer than it may, and has not even begun or ended"
             event = {"result": to_json(OwnStageResult(succeeded=False, ended=False, sentence=sentence))}

@@ -18,6 +18,7 @@ from release_pipelines.adapters.platforms.container_host.logs import LogEnd
 from release_pipelines.core.errors import CredentialsRefused, Forbidden, PlatformError, PlatformUnavailable
 from release_pipelines.core.model.observation import Usage
 from release_pipelines.core.ports.platform import RegistryAuth
+from release_pipelines.core.progression.waiting import within
 from release_pipelines.core.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -285,7 +286,7 @@ class Engine:
 
         try:
             patient = aiohttp.ClientTimeout(total=None, sock_connect=5)
-            answer = await asyncio.wait_for(self._json("POST", f"/containers/{name}/wait", timeout=patient), seconds)
+            answer = await within(seconds, self._json("POST", f"/containers/{name}/wait", timeout=patient))
         except asyncio.TimeoutError:
             return None
         return int(answer["StatusCode"])

@@ -12,6 +12,7 @@ from release_pipelines.core.model.base import stored
 from release_pipelines.core.model.observation import Answer
 from release_pipelines.core.model.target import Target, Workload
 from release_pipelines.core.model.track import Track
+from release_pipelines.core.progression.waiting import within
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -127,7 +128,7 @@ class Prober:
         """Whether nobody takes connections there. Nothing is asked; one that is only slow to take them does not refuse."""
         host, _, port = url.rpartition("//")[2].rpartition(":")
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), CONNECT_SECONDS)
+            _, writer = await within(CONNECT_SECONDS, asyncio.open_connection(host, int(port)))
         except asyncio.TimeoutError:
             return False
         except OSError:

@@ -88,9 +88,10 @@ class Memory:
         self._lock = Lock()
 
     def of(self, manager: BaseAuthManager[Any], user: BaseUser) -> Rights:
-        """A person's rights. Who has signed in otherwise, with another role say, is another person."""
-        claims = json.dumps(manager.serialize_user(user), sort_keys=True, default=str)
-        person = hashlib.sha256(f"{user.get_id()}\n{claims}".encode()).hexdigest()  # a claim may be a secret
+        """A person's rights. Who has signed in otherwise, with another role say, is another person; all who have not are one."""
+        who = user.get_id()
+        claims = json.dumps(manager.serialize_user(user), sort_keys=True, default=str) if who else ""
+        person = hashlib.sha256(f"{who}\n{claims}".encode()).hexdigest()  # a claim may be a secret
         with self._lock:
             people = self._of.setdefault(manager, OrderedDict())
             rights = people.get(person)
@@ -120,7 +121,13 @@ class Viewer:
     @property
     def identity(self) -> Identity:
         """All their names, as approvers are compared with."""
-        return Identity(id=str(self.user.get_id()), name=self.user.get_name())
+        who = self.user.get_id()
+        return Identity(id=str(who) if who else None, name=self.user.get_name())
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether it is known who they are. An auth manager may let others look, too, as FAB's public role does: they have no id."""
+        return self.identity.id is not None
 
     @property
     def name(self) -> str:
@@ -150,6 +157,8 @@ class Viewer:
         """
         if method == "GET":
             return bool(self.readable({dag_id}))
+        if not self.signed_in:  # nobody could say later who it was
+            return False
         if time.monotonic() - self._changes.since > RIGHTS_SECONDS:
             self._changes = Rights()
         key = f"{method} {dag_id}"
@@ -229,8 +238,11 @@ async def admitted(request: Request, path: str) -> Viewer:
     except Exception as error:  # whatever Airflow's security comes to: nothing is open because of it
         log.error("Airflow cannot say who asks: %s", type(error).__name__)
         raise Refused(403, "Airflow cannot say who you are.") from error
-    if request.method not in READS and not _bearer(request):
-        from_our_page(request)
+    if request.method not in READS:
+        if not found.signed_in:
+            raise Refused(401, "Sign in to Airflow to change something.")
+        if not _bearer(request):
+            from_our_page(request)
     part, _, rest = path.lstrip("/").partition("/")
     if part == "runs":
         dag_id = rest.partition("/")[0]  # the path of a scope is decoded, as it is for the routes

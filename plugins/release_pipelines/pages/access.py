@@ -266,8 +266,8 @@ async def _user(request: Request) -> Viewer:
 
     try:
         user = await get_user(request, None, _bearer(request))
-    except HTTPException as refusal:
-        raise Refused(refusal.status_code, "Sign in to Airflow to see this.") from refusal
+    except HTTPException as refusal:  # Airflow says 403 of a token that it believes no more, and leads to its login, too
+        raise Refused(401, "Sign in to Airflow to see this.") from refusal
     return Viewer(user, get_auth_manager())
 
 

@@ -69,6 +69,13 @@ class Refused(Exception):
         self.status, self.sentence = status, sentence
 
 
+class Less(Exception):
+    """Somebody may less than this very request was told before: a right was taken away, or what they signed in with has run out.
+
+    Only a new request tells these apart: Airflow renews a login at its beginning.
+    """
+
+
 @dataclass
 class Rights:
     """What a person may, as far as the auth manager was asked: by the DAG's id.
@@ -117,6 +124,7 @@ class Viewer:
     user: BaseUser
     manager: BaseAuthManager[Any]
     _changes: Rights = field(default_factory=Rights)
+    _had: set[str] = field(default_factory=set)
 
     @property
     def identity(self) -> Identity:
@@ -138,6 +146,7 @@ class Viewer:
         """Those of these DAGs that they may read, also where Airflow does not have the DAG any more. Asks Airflow: not in an event loop.
 
         :raises Refused: when Airflow cannot say it: nothing is shown then.
+        :raises Less: when one of them could be read before.
         """
         wanted, known = set(dag_ids), MEMORY.of(self.manager, self.user).known
         unknown = {it for it in wanted if it not in known}
@@ -148,7 +157,7 @@ class Viewer:
                 log.error("Airflow cannot say what may be read: %s", type(error).__name__)
                 raise Refused(503, "Airflow cannot say what you may see now.") from error
             known.update({it: it in granted for it in unknown})
-        return {it for it in wanted if known[it]}
+        return self._still(wanted, {it for it in wanted if known[it]})
 
     def may(self, method: Method, dag_id: str) -> bool:
         """Whether they may read a DAG (``GET``), start and change runs of it (``POST``), or answer its forms (``PUT``).
@@ -164,7 +173,7 @@ class Viewer:
         key = f"{method} {dag_id}"
         if key not in self._changes.known:  # each request asks anew who changes something
             self._changes.known[key] = self._may_change(method, dag_id)
-        return self._changes.known[key]
+        return bool(self._still({key}, {key} if self._changes.known[key] else set()))
 
     def sees(self, release: Any) -> bool:
         """Whether they may see a release: also one that a person rolled back, by a DAG of all apps. Asks Airflow: not in an event loop.
@@ -173,6 +182,13 @@ class Viewer:
         """
         needed = gates(release.app, release.dag_id)
         return self.readable(needed) == needed
+
+    def _still(self, asked: set[str], granted: set[str]) -> set[str]:
+        """What is granted, where it is no less than it was."""
+        if self._had & asked - granted:
+            raise Less
+        self._had |= granted
+        return granted
 
     def _granted(self, dag_ids: set[str]) -> set[str]:
         """What the auth manager says of many DAGs: one question for each team."""
@@ -266,7 +282,8 @@ async def _user(request: Request) -> Viewer:
 
     try:
         user = await get_user(request, None, _bearer(request))
-    except HTTPException as refusal:  # Airflow says 403 of a token that it believes no more, and leads to its login, too
+    except HTTPException as refusal:
+        # Of a token that it believes no more Airflow says 403, and leads to its login, too.
         raise Refused(401, "Sign in to Airflow to see this.") from refusal
     return Viewer(user, get_auth_manager())
 

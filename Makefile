@@ -30,7 +30,7 @@ status: python ## Say what runs
 test: ready ## Run all tests that this machine can run
 	@.venv/bin/python -m tests
 
-auth: python ## Run the tests of approvals with the FAB auth manager, in an environment of their own
+auth: python ## Run the tests of approvals and pages with the FAB auth manager, in an environment of their own
 	@.venv/bin/python -m tests.auth_managers
 
 long: ready ## Run the property tests with ten times more examples

@@ -92,7 +92,7 @@ TIERS = [
     ),
     Tier("end to end", ("end_to_end",), "the whole sandbox, over REST and in a browser", required=True),
     Tier("kubernetes", ("kubernetes",), "a real cluster", needs="KUBERNETES_TEST_CONTEXT", required=True),
-    Tier("auth managers", ("auth_managers",), "approvals with FAB", package="apache-airflow-providers-fab"),
+    Tier("auth managers", ("auth_managers",), "approvals and pages with FAB", package="apache-airflow-providers-fab"),
 ]
 
 

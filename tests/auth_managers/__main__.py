@@ -1,4 +1,4 @@
-"""Run the tests of approvals with other auth managers: ``python -m tests.auth_managers``.
+"""Run the tests of approvals and pages with other auth managers: ``python -m tests.auth_managers``.
 
 In an environment of their own, which has what ``.venv`` has and the auth managers beside it: their dependencies shall not be
 those of the package.

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,28 +26,31 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 AIRFLOW = (sys.executable, "-m", "airflow")
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-USERS = ("robot", "alice", "bob", "carol", "dora")
-"""Everybody's password is their name."""
+USERS = {"robot": "Op", "alice": "Op", "bob": "Op", "carol": "Op", "dora": "Op", "vic": "Viewer", "nina": "Public"}
+"""Their roles. Everybody's password is their name."""
 MAKE_USERS = f"""
 import json
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 with get_application_builder() as builder:
-    for name in {USERS!r}:
-        role = builder.sm.find_role("Op")
-        builder.sm.add_user(name, name, name, name + "@example.org", role, password=name)
+    builder.sm.sync_roles()
+    for name, role in {USERS!r}.items():
+        builder.sm.add_user(name, name, name, name + "@example.org", builder.sm.find_role(role), password=name)
     print("IDS", json.dumps({{name: str(builder.sm.find_user(username=name).id) for name in {USERS!r}}}))
 """
 
 
 class Airflow:
-    """Four processes on SQLite.
+    """Processes on SQLite.
 
     :param home: a folder for all that they write.
+    :param path: below which it is served.
+    :param components: the processes.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.url = f"http://127.0.0.1:{free_port()}"
+    def __init__(self, home: Path, path: str = "", components: Sequence[str] = COMPONENTS) -> None:
+        self.home, self.components = home, components
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}{path}"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._tokens: dict[str, str] = {}
         self.environment = {
@@ -65,7 +68,7 @@ class Airflow:
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__API__HOST": "127.0.0.1",
-            "AIRFLOW__API__PORT": self.url.rpartition(":")[2],
+            "AIRFLOW__API__PORT": str(port),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
@@ -83,7 +86,7 @@ class Airflow:
         said = self._run(sys.executable, "-c", MAKE_USERS)
         self.ids = json.loads(said.rpartition("IDS ")[2].splitlines()[0])
         self.environment["IDS_OF_USERS"] = json.dumps(self.ids)
-        for component in COMPONENTS:
+        for component in self.components:
             with (self.home / f"{component}.log").open("wb") as log:
                 self._processes.append(
                     subprocess.Popen(
@@ -117,7 +120,8 @@ class Airflow:
                 health = json.load(answer)
         except (urllib.error.URLError, OSError, ValueError):
             return False
-        return all(health[it]["status"] == "healthy" for it in ("scheduler", "triggerer", "dag_processor"))
+        beating = [it.replace("-", "_") for it in self.components if it != "api-server"]
+        return all(health[it]["status"] == "healthy" for it in beating)
 
     def until(self, true: Callable[[], Any], seconds: float = 120) -> Any:
         """Look until ``true()`` gives something."""
@@ -130,10 +134,14 @@ class Airflow:
 
     def call(self, user: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Call the REST API as somebody who has signed in: status and answer."""
+        return self._send(method, f"/api/v2{path}", body, self.token(user))
+
+    def token(self, user: str) -> str:
+        """What somebody signs in with."""
         if user not in self._tokens:
             _, given = self._send("POST", "/auth/token", {"username": user, "password": user}, None)
             self._tokens[user] = given["access_token"]
-        return self._send(method, f"/api/v2{path}", body, self._tokens[user])
+        return self._tokens[user]
 
     def _send(self, method: str, path: str, body: Any, token: str | None) -> tuple[int, Any]:
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
@@ -208,9 +216,9 @@ def signed_in(airflow: Airflow, user: str) -> Iterator[Page]:
 
 
 @contextmanager
-def started(home: Path) -> Iterator[Airflow]:
+def started(home: Path, **how: Any) -> Iterator[Airflow]:
     """An Airflow that is stopped in the end."""
-    it = Airflow(home)
+    it = Airflow(home, **how)
     try:
         it.start()
         yield it

@@ -69,6 +69,13 @@ class Refused(Exception):
         self.status, self.sentence = status, sentence
 
 
+class Less(Exception):
+    """Somebody may less than this very request was told before: a right was taken away, or what they signed in with has run out.
+
+    Only a new request tells these apart: Airflow renews a login at its beginning.
+    """
+
+
 @dataclass
 class Rights:
     """What a person may, as far as the auth manager was asked: by the DAG's id.
@@ -88,9 +95,10 @@ class Memory:
         self._lock = Lock()
 
     def of(self, manager: BaseAuthManager[Any], user: BaseUser) -> Rights:
-        """A person's rights. Who has signed in otherwise, with another role say, is another person."""
-        claims = json.dumps(manager.serialize_user(user), sort_keys=True, default=str)
-        person = hashlib.sha256(f"{user.get_id()}\n{claims}".encode()).hexdigest()  # a claim may be a secret
+        """A person's rights. Who has signed in otherwise, with another role say, is another person; all who have not are one."""
+        who = user.get_id()
+        claims = json.dumps(manager.serialize_user(user), sort_keys=True, default=str) if who else ""
+        person = hashlib.sha256(f"{who}\n{claims}".encode()).hexdigest()  # a claim may be a secret
         with self._lock:
             people = self._of.setdefault(manager, OrderedDict())
             rights = people.get(person)
@@ -116,11 +124,18 @@ class Viewer:
     user: BaseUser
     manager: BaseAuthManager[Any]
     _changes: Rights = field(default_factory=Rights)
+    _had: set[str] = field(default_factory=set)
 
     @property
     def identity(self) -> Identity:
         """All their names, as approvers are compared with."""
-        return Identity(id=str(self.user.get_id()), name=self.user.get_name())
+        who = self.user.get_id()
+        return Identity(id=str(who) if who else None, name=self.user.get_name())
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether it is known who they are. An auth manager may let others look, too, as FAB's public role does: they have no id."""
+        return self.identity.id is not None
 
     @property
     def name(self) -> str:
@@ -131,6 +146,7 @@ class Viewer:
         """Those of these DAGs that they may read, also where Airflow does not have the DAG any more. Asks Airflow: not in an event loop.
 
         :raises Refused: when Airflow cannot say it: nothing is shown then.
+        :raises Less: when one of them could be read before.
         """
         wanted, known = set(dag_ids), MEMORY.of(self.manager, self.user).known
         unknown = {it for it in wanted if it not in known}
@@ -141,7 +157,7 @@ class Viewer:
                 log.error("Airflow cannot say what may be read: %s", type(error).__name__)
                 raise Refused(503, "Airflow cannot say what you may see now.") from error
             known.update({it: it in granted for it in unknown})
-        return {it for it in wanted if known[it]}
+        return self._still(wanted, {it for it in wanted if known[it]})
 
     def may(self, method: Method, dag_id: str) -> bool:
         """Whether they may read a DAG (``GET``), start and change runs of it (``POST``), or answer its forms (``PUT``).
@@ -150,12 +166,14 @@ class Viewer:
         """
         if method == "GET":
             return bool(self.readable({dag_id}))
+        if not self.signed_in:  # nobody could say later who it was
+            return False
         if time.monotonic() - self._changes.since > RIGHTS_SECONDS:
             self._changes = Rights()
         key = f"{method} {dag_id}"
         if key not in self._changes.known:  # each request asks anew who changes something
             self._changes.known[key] = self._may_change(method, dag_id)
-        return self._changes.known[key]
+        return bool(self._still({key}, {key} if self._changes.known[key] else set()))
 
     def sees(self, release: Any) -> bool:
         """Whether they may see a release: also one that a person rolled back, by a DAG of all apps. Asks Airflow: not in an event loop.
@@ -164,6 +182,13 @@ class Viewer:
         """
         needed = gates(release.app, release.dag_id)
         return self.readable(needed) == needed
+
+    def _still(self, asked: set[str], granted: set[str]) -> set[str]:
+        """What is granted, where it is no less than it was."""
+        if self._had & asked - granted:
+            raise Less
+        self._had |= granted
+        return granted
 
     def _granted(self, dag_ids: set[str]) -> set[str]:
         """What the auth manager says of many DAGs: one question for each team."""
@@ -229,8 +254,11 @@ async def admitted(request: Request, path: str) -> Viewer:
     except Exception as error:  # whatever Airflow's security comes to: nothing is open because of it
         log.error("Airflow cannot say who asks: %s", type(error).__name__)
         raise Refused(403, "Airflow cannot say who you are.") from error
-    if request.method not in READS and not _bearer(request):
-        from_our_page(request)
+    if request.method not in READS:
+        if not found.signed_in:
+            raise Refused(401, "Sign in to Airflow to change something.")
+        if not _bearer(request):
+            from_our_page(request)
     part, _, rest = path.lstrip("/").partition("/")
     if part == "runs":
         dag_id = rest.partition("/")[0]  # the path of a scope is decoded, as it is for the routes
@@ -255,7 +283,8 @@ async def _user(request: Request) -> Viewer:
     try:
         user = await get_user(request, None, _bearer(request))
     except HTTPException as refusal:
-        raise Refused(refusal.status_code, "Sign in to Airflow to see this.") from refusal
+        # Of a token that it believes no more Airflow says 403, and leads to its login, too.
+        raise Refused(401, "Sign in to Airflow to see this.") from refusal
     return Viewer(user, get_auth_manager())
 
 

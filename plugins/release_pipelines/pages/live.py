@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from release_pipelines.pages.access import RIGHTS_SECONDS, Refused, Viewer
+from release_pipelines.pages.access import RIGHTS_SECONDS, Less, Refused, Viewer
 from release_pipelines.pages.app import Looking
 from release_pipelines.pages.hub import Hub, Page, Shown, state, stopping
 
@@ -63,6 +63,8 @@ async def _events(request: Request, page: Page, viewer: Viewer) -> AsyncIterator
         async with hub.looking(page) as shown:
             async for text in _told(request, hub, page, shown, viewer, turn):
                 yield text
+    except Less:
+        return  # the browser asks again, and is told by who they are now
     except Refused as refusal:
         yield _event("gone", json.dumps({"sentence": refusal.sentence}))
     except Exception as error:

@@ -69,11 +69,14 @@ class Refused(Exception):
         self.status, self.sentence = status, sentence
 
 
-class Less(Exception):
+class Less(Refused):
     """Somebody may less than this very request was told before: a right was taken away, or what they signed in with has run out.
 
     Only a new request tells these apart: Airflow renews a login at its beginning.
     """
+
+    def __init__(self) -> None:
+        super().__init__(403, "You may see less than a moment ago: look again.")
 
 
 @dataclass
@@ -186,7 +189,7 @@ class Viewer:
     def _still(self, asked: set[str], granted: set[str]) -> set[str]:
         """What is granted, where it is no less than it was."""
         if self._had & asked - granted:
-            raise Less
+            raise Less()
         self._had |= granted
         return granted
 

@@ -55,7 +55,7 @@ class Tier:
     name: str
     folders: tuple[str, ...]
     does: str
-    limit: float = 2400
+    limit: float = 3000
     needs: str | None = None
     package: str | None = None
     required: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
 from release_pipelines.core.errors import PlatformUnavailable
@@ -50,7 +50,7 @@ async def first_of(*waits: Coroutine[Any, Any, T]) -> T:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return next(it for it in tasks if it in done).result()
     finally:
-        await _ended(tasks)
+        await ended(tasks)
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
@@ -67,10 +67,10 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
             raise asyncio.TimeoutError
         return task.result()
     finally:
-        await _ended([task])
+        await ended([task])
 
 
-async def _ended(tasks: Sequence[asyncio.Future[Any]]) -> None:
+async def ended(tasks: Collection[asyncio.Future[Any]]) -> None:
     """Cancel tasks until they have ended: libraries that they wait with lose a cancellation now and then, and a loop would go on."""
     while left := [it for it in tasks if not it.done()]:
         for task in left:

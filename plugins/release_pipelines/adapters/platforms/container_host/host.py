@@ -25,6 +25,7 @@ from release_pipelines.core.model.observation import TrackStatus
 from release_pipelines.core.model.target import Target, Workload
 from release_pipelines.core.model.track import Track
 from release_pipelines.core.ports.platform import RegistryAuth
+from release_pipelines.core.progression.waiting import ended
 
 log = logging.getLogger(__name__)
 H = TypeVar("H", bound="Host")
@@ -67,9 +68,7 @@ class Host:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await ended(list(self._tasks.values()))
         self._tasks.clear()
         await self._prober.close()
         await self._engine.close()
